@@ -1,0 +1,39 @@
+//! The contract between `mlroll` and the clouds.
+//!
+//! What moves traffic implements [`Backend`]; everything else here is the vocabulary both sides share:
+//!
+//! - [`Target`]: the thing that routes (a Lambda alias, a Cloud Run service, an endpoint), in both written forms
+//! - [`RevisionId`], [`Weight`], [`TrafficSplit`]: who gets what, exactly, in basis points
+//! - [`Marker`]: the note that travels with the traffic, so that a rollback needs nothing but the target
+//! - [`Roles`]: who is stable, candidate and previous, from the marker and the split
+//! - [`Snapshot`], [`Shifted`]: what a backend saw, what it did
+//! - [`Wiretap`]: what every adapter reports before a request leaves, and where a dry run stops it
+//! - [`Error`]: kind, operation, message, context, source
+//!
+//! No runtime, HTTP client or SDK is named here, and nothing reads a clock.
+
+mod backend;
+mod error;
+mod marker;
+mod revision;
+mod roles;
+mod snapshot;
+mod split;
+mod target;
+mod timestamp;
+mod weight;
+mod wiretap;
+
+pub use backend::{Backend, Capabilities, GuardKind, Obstacle};
+pub use error::{Error, ErrorKind, Result};
+pub use marker::{CarriedMarker, InvalidMarker, Marker, MarkerState, embed, extract};
+pub use revision::{InvalidRevisionId, Revision, RevisionId};
+pub use roles::Roles;
+pub use snapshot::{GuardToken, Note, Readiness, Shifted, Snapshot};
+pub use split::{InvalidSplit, TrafficSplit};
+pub use target::{
+    AzureMlEndpoint, CloudRunService, InvalidTarget, LambdaAlias, OwnedIn, Provider, SageMakerEndpoint, Target,
+};
+pub use timestamp::Timestamp;
+pub use weight::{InvalidWeight, Weight};
+pub use wiretap::{Call, Effect, Permit, Wiretap};

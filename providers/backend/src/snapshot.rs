@@ -1,0 +1,76 @@
+//! What a backend saw, and what it did.
+
+use std::fmt;
+
+use crate::{Marker, Roles, Timestamp, TrafficSplit};
+
+/// One observation of a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The split that is wanted by the provider's own record; `None` when nobody is routed to.
+    pub split: Option<TrafficSplit>,
+    /// Who is who in it.
+    pub roles: Roles,
+    /// The marker that travels with it, if it fits.
+    pub marker: Option<Marker>,
+    /// What a conditional write must match.
+    pub guard: GuardToken,
+    /// Whether the split is live.
+    pub readiness: Readiness,
+    /// When the target was last changed, where the provider tells.
+    pub modified: Option<Timestamp>,
+}
+
+/// What a write must match to be about the state that was seen. Only the backend that made it can read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuardToken {
+    /// The provider's own token (Lambda `RevisionId`, Cloud Run `etag`); empty where there is none.
+    pub token: String,
+    /// The user's own text that shares its place with the marker, to be written back unchanged.
+    pub own_text: String,
+}
+
+/// Whether the split in the provider's record is the one users get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It cannot be served, and the reason.
+    Failed(String),
+    /// It is live.
+    Live,
+    /// It is accepted but not yet live, and what is being waited for.
+    Settling(String),
+}
+
+/// What travels with a shift.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Who is who after it.
+    pub marker: Marker,
+}
+
+/// A shift that the provider accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shifted {
+    /// The target as the provider's answer describes it; in a rehearsal, as it would be.
+    pub after: Snapshot,
+    /// How much of the marker the provider could carry; `None` when it did not fit at all.
+    pub carried: Option<Marker>,
+}
+
+impl Snapshot {
+    /// Whether the split is live.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.readiness == Readiness::Live
+    }
+}
+
+/// The split, or that there is none.
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.split {
+            Some(split) => split.fmt(f),
+            None => f.write_str("no traffic to anybody"),
+        }
+    }
+}
