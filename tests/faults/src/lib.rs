@@ -1,0 +1,40 @@
+//! A scripted AWS Lambda control plane on loopback that fails on demand.
+//!
+//! `mlroll` has to stay right when a cloud answers late, twice, half or not at all, and no real account does that to
+//! order. [`Server`] speaks the alias part of Lambda's REST API over real HTTP/1.1, so that the real SDK is under
+//! test with its connection pool, its retries and its timeouts. It enforces Lambda's rules strictly: every accepted
+//! update mints a revision id, a stale one gets 412, and an illegal alias is refused in Lambda's own words.
+//!
+//! ```
+//! use mlroll_faults::{Alias, Fault, Kind, Operation, Server};
+//!
+//! let server = Server::start();
+//! server.add_function("fraud", &[1, 2]);
+//! server.add_alias("fraud", "prod", Alias { version: "1".into(), ..Alias::default() });
+//! server.fault(Fault::on(Operation::UpdateAlias).target("fraud@prod").kind(Kind::ResetAfter));
+//! // ... run the client against `server.url()`, then look at what arrived:
+//! assert!(server.requests().is_empty());
+//! ```
+
+mod connection;
+mod error;
+mod exchange;
+mod fault;
+mod http;
+mod lambda;
+mod limit;
+mod log;
+mod operation;
+mod paging;
+mod rules;
+mod server;
+mod stop;
+mod update;
+mod world;
+
+pub use crate::fault::{Change, Fault, Kind};
+pub use crate::limit::RateLimit;
+pub use crate::log::Request;
+pub use crate::operation::Operation;
+pub use crate::server::{Options, Server};
+pub use crate::world::{Alias, Version};
