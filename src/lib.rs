@@ -1,1 +1,116 @@
+//! `mlroll` rolls out ML services safely across clouds.
+//!
+//! How a verb runs, from the outside in:
+//!
+//! - [`cli`] is the command line, [`commands`] has a file per verb: arguments in, one call, a report out
+//! - [`config`] reads `mlroll.toml` and the environment, each once
+//! - [`rollout`] decides, purely: an observation in, a decision out. No clock, no I/O
+//! - [`driver`] looks, asks [`rollout`], acts and makes sure; [`clock`] is its only source of time
+//! - [`registry`] knows which backends this build has; they implement the contract of `mlroll_backend`
+//! - [`wire`] sees every request before it leaves: it counts, shows, and in a dry run stops
+//! - [`output`] writes: data to stdout, talk to stderr
+//! - [`failure`] and [`exit`] are the one door from errors to text, hints and status
+//!
+//! The promises behind the shape are in `docs/architecture.md`.
 
+pub mod cli;
+pub mod clock;
+pub mod commands;
+pub mod config;
+pub mod driver;
+pub mod exit;
+pub mod failure;
+pub mod output;
+pub mod registry;
+pub mod rollout;
+pub mod wire;
+
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::clock::Clock;
+use crate::commands::{Context, Ended, print_failure};
+use crate::config::env::Env;
+use crate::exit::ExitStatus;
+use crate::failure::Failure;
+use crate::output::{ColorChoice, Format, Printer, Talk, json};
+
+/// Runs the program with these arguments, the first of which is its name.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let env = Env::from_process();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return not_understood(&error, &arguments, &env).into(),
+    };
+    let Cli { global, command } = cli;
+    let talk = match (global.quiet, global.verbose) {
+        (true, _) => Talk::Quiet,
+        (false, true) => Talk::Verbose,
+        (false, false) => Talk::Normal,
+    };
+    let printer = Printer::new(talk, global.color, env.no_color, env.ci);
+    let format = global.output;
+    let context = Context { global, env, printer, clock: Clock };
+    let ended = match &command {
+        Command::Canary(args) => commands::canary::run(args, &context),
+        Command::Completions(args) => commands::completions::run(args, &context),
+        Command::Promote(args) => commands::promote::run(args, &context),
+        Command::Rollback(args) => commands::rollback::run(args, &context),
+        Command::Status(args) => commands::status::run(args, &context),
+    };
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(Ended::Failed(failure)) => failed(printer, format, &failure).into(),
+        Err(Ended::Output(error)) => output_gone(printer, &error).into(),
+    }
+}
+
+/// The whole run failed: to stderr for people, to stdout for scripts.
+fn failed(printer: Printer, format: Format, failure: &Failure) -> ExitStatus {
+    print_failure(printer, failure, None);
+    if format == Format::Json
+        && let Err(error) = printer.data(&json::error(failure).to_string())
+    {
+        output_gone(printer, &error);
+    }
+    failure.exit
+}
+
+/// A reader that is gone ends the run quietly; what was done is done.
+fn output_gone(printer: Printer, error: &std::io::Error) -> ExitStatus {
+    if error.kind() == ErrorKind::BrokenPipe {
+        return ExitStatus::Success;
+    }
+    printer.error(&format!("the result cannot be written to stdout: {error}"), &[], &[]);
+    ExitStatus::Bug
+}
+
+/// Help is data; anything else that was not understood is a usage error, in JSON when JSON was asked for.
+fn not_understood(error: &clap::Error, arguments: &[OsString], env: &Env) -> ExitStatus {
+    let printer = Printer::new(Talk::Normal, ColorChoice::Auto, env.no_color, env.ci);
+    if !error.use_stderr() {
+        return match error.print() {
+            Ok(()) => ExitStatus::Success,
+            Err(e) => output_gone(printer, &e),
+        };
+    }
+    let text: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
+    let json = text.iter().any(|a| a == "--output=json")
+        || text.windows(2).any(|w| matches!(w, [a, b] if a == "--output" && b == "json"));
+    // Nobody is left to be told when stderr is gone.
+    let _ = error.print();
+    if json {
+        let rendered = error.render().to_string();
+        let message = rendered.strip_prefix("error: ").unwrap_or(&rendered).lines().next().unwrap_or_default();
+        let failure = Failure::usage(message).hint("see `mlroll --help`");
+        if let Err(e) = printer.data(&json::error(&failure).to_string()) {
+            return output_gone(printer, &e);
+        }
+    }
+    ExitStatus::Usage
+}

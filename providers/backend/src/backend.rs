@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 
-use crate::{Note, Result, Revision, RevisionId, Shifted, Snapshot, Target, TrafficSplit, Weight};
+use crate::{Marker, Result, Revision, RevisionId, Snapshot, Target, TrafficSplit, Weight};
 
 /// What a provider can do: facts that callers ask for instead of guessing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,9 @@ pub struct Capabilities {
     pub guard: GuardKind,
     /// How many revisions may share the traffic.
     pub most_revisions: u16,
+    /// How long the text that carries the marker may be, with the user's own, in UTF-16 code units: what
+    /// [`embed`](crate::embed) is called with.
+    pub note_limit: usize,
 }
 
 /// How a provider keeps two writers apart.
@@ -81,17 +84,19 @@ pub trait Backend: Debug + Send + Sync {
     /// `NotFound` for both.
     async fn check(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Result<Vec<Obstacle>>;
 
-    /// Makes `to` the split, if the target still is as `seen`.
+    /// Makes `to` the split, if the target still is as `seen`, and leaves `marker` with it.
     ///
     /// # Behaviour
     /// - Absolute and idempotent: it says what shall be, not what shall change.
-    /// - One request; the note travels with it where the provider can carry it.
-    /// - Returns when the provider has accepted; settling is observed.
+    /// - One request; the marker travels in it where the provider can carry it, as much of it as
+    ///   [`embed`](crate::embed) leaves.
+    /// - Returns the target as the provider's answer describes it, in a rehearsal as it would be, when the provider
+    ///   has accepted; settling is observed.
     /// - An error does not mean that nothing happened: a reply may have been lost. Observe before deciding.
     ///
     /// # Errors
     /// `Conflict` when the target changed since `seen` or is busy; `NotFound` when it or a revision is gone;
     /// `Invalid` when the provider refuses the split; `Unsupported` when its capabilities say so;
     /// `Auth`, `Throttled`, `Unavailable`, `Unexpected`.
-    async fn shift(&self, target: &Target, to: &TrafficSplit, seen: &Snapshot, note: &Note) -> Result<Shifted>;
+    async fn shift(&self, target: &Target, to: &TrafficSplit, seen: &Snapshot, marker: &Marker) -> Result<Snapshot>;
 }

@@ -6,7 +6,7 @@
 //! - [`RevisionId`], [`Weight`], [`TrafficSplit`]: who gets what, exactly, in basis points
 //! - [`Marker`]: the note that travels with the traffic, so that a rollback needs nothing but the target
 //! - [`Roles`]: who is stable, candidate and previous, from the marker and the split
-//! - [`Snapshot`], [`Shifted`]: what a backend saw, what it did
+//! - [`Snapshot`]: what a backend saw
 //! - [`Wiretap`]: what every adapter reports before a request leaves, and where a dry run stops it
 //! - [`Error`]: kind, operation, message, context, source
 //!
@@ -29,7 +29,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use marker::{CarriedMarker, InvalidMarker, Marker, MarkerState, embed, extract};
 pub use revision::{InvalidRevisionId, Revision, RevisionId};
 pub use roles::Roles;
-pub use snapshot::{GuardToken, Note, Readiness, Shifted, Snapshot};
+pub use snapshot::{GuardToken, Readiness, Snapshot};
 pub use split::{InvalidSplit, TrafficSplit};
 pub use target::{
     AzureMlEndpoint, CloudRunService, InvalidTarget, LambdaAlias, OwnedIn, Provider, SageMakerEndpoint, Target,

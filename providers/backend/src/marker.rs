@@ -86,7 +86,9 @@ pub fn extract(text: &str) -> (&str, Option<Marker>) {
 /// do without) `previous`; the user's own text is never shortened, so in the end the marker may be left out.
 #[must_use]
 pub fn embed(own: &str, marker: &Marker, limit: usize) -> CarriedMarker {
-    let mut kept = marker.clone();
+    // The text holds whole seconds: what is said to be carried is what will be read.
+    let at = marker.at.and_then(|at| Timestamp::from_unix_seconds(at.unix_seconds()));
+    let mut kept = Marker { at, ..marker.clone() };
     let separator = if own.is_empty() { "" } else { " " };
     let lighten: [fn(&mut Marker); 4] = [
         |_| {},
@@ -213,8 +215,6 @@ impl<'a> Words<'a> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
     use proptest::prelude::*;
 
     use super::*;

@@ -48,8 +48,6 @@ fn largest(split: &TrafficSplit) -> Option<&RevisionId> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
     use super::*;
     use crate::Weight;
 

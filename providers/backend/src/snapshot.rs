@@ -41,22 +41,6 @@ pub enum Readiness {
     Settling(String),
 }
 
-/// What travels with a shift.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
-    /// Who is who after it.
-    pub marker: Marker,
-}
-
-/// A shift that the provider accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shifted {
-    /// The target as the provider's answer describes it; in a rehearsal, as it would be.
-    pub after: Snapshot,
-    /// How much of the marker the provider could carry; `None` when it did not fit at all.
-    pub carried: Option<Marker>,
-}
-
 impl Snapshot {
     /// Whether the split is live.
     #[must_use]

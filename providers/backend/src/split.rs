@@ -147,7 +147,7 @@ impl TrafficSplit {
     #[must_use]
     pub fn by_share(&self) -> Vec<(&RevisionId, Weight)> {
         let mut shares: Vec<_> = self.iter().collect();
-        shares.sort_by(|a, b| b.1.cmp(&a.1));
+        shares.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));
         shares
     }
 }
@@ -173,8 +173,6 @@ impl std::error::Error for InvalidSplit {}
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
     use proptest::prelude::*;
 
     use super::*;

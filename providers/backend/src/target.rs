@@ -401,8 +401,6 @@ fn unknown_form(text: &str) -> InvalidTarget {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
     use proptest::prelude::*;
 
     use super::*;
@@ -426,7 +424,7 @@ mod tests {
     #[test]
     fn an_arn_keeps_its_account() {
         let Target::Lambda(alias) = "arn:aws-cn:lambda:cn-north-1:123456789012:function:f:a".parse().unwrap() else {
-            unreachable!("it is a Lambda ARN");
+            panic!("it is a Lambda ARN");
         };
         assert_eq!(alias.owner, Some(OwnedIn { partition: "aws-cn".into(), account: "123456789012".into() }));
     }

@@ -12,6 +12,12 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(jiff::Timestamp);
 
 impl Timestamp {
+    /// 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub const fn epoch() -> Self {
+        Self(jiff::Timestamp::UNIX_EPOCH)
+    }
+
     /// A moment from seconds since 1970-01-01T00:00:00Z; `None` outside the years -9999 to 9999.
     #[must_use]
     pub fn from_unix_seconds(seconds: i64) -> Option<Self> {
@@ -55,6 +61,24 @@ impl FromStr for Timestamp {
 /// Writes RFC 3339 to the second: `2026-11-21T03:00:00Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.0}", self.0)
+        match jiff::Timestamp::from_second(self.0.as_second()) {
+            Ok(whole) => write!(f, "{whole}"),
+            Err(_) => write!(f, "{}", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_written_to_the_second_and_never_counts_backwards() {
+        let early: Timestamp = "2026-11-21T03:00:00.999Z".parse().unwrap();
+        let late = Timestamp::from_unix_seconds(early.unix_seconds() + 10).unwrap();
+        assert_eq!(early.to_string(), "2026-11-21T03:00:00Z");
+        assert_eq!(late.since(early), Duration::from_millis(9001));
+        assert_eq!(early.since(late), Duration::ZERO);
+        assert_eq!(Timestamp::from_unix_seconds(i64::MAX), None);
     }
 }

@@ -123,8 +123,6 @@ impl<'de> Deserialize<'de> for Weight {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
     use proptest::prelude::*;
 
     use super::*;

@@ -1,0 +1,16 @@
+//! Weighted aliases of AWS Lambda functions.
+//!
+//! - **Target**: `lambda:REGION/FUNCTION@ALIAS`. **Revisions** are published versions; an alias holds one or two.
+//! - **Granule**: 0.01 %. Lambda stores a float; four decimals are written, the most that is known to survive.
+//! - **Guard**: atomic, by the alias' `RevisionId`, which every update renews.
+//! - **Settles** at once, except while provisioned concurrency moves between versions: the alias then shows the old
+//!   version at weight 1, for minutes.
+//! - **The marker** travels at the end of the alias' description, in the same call.
+//! - **Permissions**: `lambda:GetAlias`, `lambda:UpdateAlias`; for `canary` also `lambda:GetFunctionConfiguration`
+//!   and, when no candidate is named, `lambda:ListVersionsByFunction`. All are authorised on the function's ARN.
+//! - **Gaps**: shares are probabilistic and not sticky (documented by AWS).
+
+mod backend;
+mod wire;
+
+pub use backend::Lambda;

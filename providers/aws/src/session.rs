@@ -1,0 +1,82 @@
+//! Configuration and credentials, and a client per region.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_config::identity::IdentityCache;
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use mlroll_backend::Wiretap;
+use tokio::sync::OnceCell;
+
+use crate::pace::Pace;
+use crate::transport::{HonourRetryAfter, Transport};
+
+/// The longest to wait for credentials, over all sources of the chain.
+const CREDENTIALS: Duration = Duration::from_secs(5);
+
+/// The longest to wait for a connection.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// The longest one operation may take, waits and retries included.
+const OPERATION: Duration = Duration::from_secs(20);
+
+/// Lambda's control plane takes 15 requests a second from an account in a region, all operations together; not
+/// adjustable (Lambda quotas). The window is a little longer than a second, because the network may squeeze calls
+/// together on their way.
+const LAMBDA_CALLS: usize = 15;
+const LAMBDA_WINDOW: Duration = Duration::from_millis(1020);
+
+/// What all backends of this cloud share. Nothing is read or connected before the first call.
+#[derive(Debug)]
+pub(crate) struct Session {
+    wiretap: Arc<dyn Wiretap>,
+    config: OnceCell<SdkConfig>,
+    lambda: Mutex<BTreeMap<String, aws_sdk_lambda::Client>>,
+}
+
+impl Session {
+    pub(crate) fn new(wiretap: Arc<dyn Wiretap>) -> Self {
+        Self { wiretap, config: OnceCell::new(), lambda: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// The client for Lambda in `region`; one per region, so that its connections and its pace are shared.
+    pub(crate) async fn lambda(&self, region: &str) -> aws_sdk_lambda::Client {
+        let config = self.config.get_or_init(|| load(region)).await;
+        let mut clients = self.lambda.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(region) {
+            return client.clone();
+        }
+        let pace = Pace::new(LAMBDA_CALLS, LAMBDA_WINDOW);
+        let config = aws_sdk_lambda::config::Builder::from(config)
+            .region(Region::new(region.to_owned()))
+            .http_client(Transport::new(Arc::clone(&self.wiretap), pace))
+            .retry_classifier(HonourRetryAfter)
+            .build();
+        let client = aws_sdk_lambda::Client::from_conf(config);
+        clients.insert(region.to_owned(), client.clone());
+        client
+    }
+}
+
+/// Reads what the AWS tools read: environment, profiles, SSO, web identity, container and instance credentials.
+/// The region is the target's, so no source is asked for one.
+async fn load(region: &str) -> SdkConfig {
+    // A call to a control plane is small: five quick attempts help more in an incident than three patient ones.
+    let retries = RetryConfig::standard()
+        .with_max_attempts(5)
+        .with_initial_backoff(Duration::from_millis(100))
+        .with_max_backoff(Duration::from_secs(10));
+    aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(region.to_owned()))
+        .retry_config(retries)
+        .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(OPERATION).build())
+        .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS).build())
+        // The transport reads answers whole and in bounded time; there is no stream left to stall.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .load()
+        .await
+}

@@ -1,0 +1,255 @@
+//! What happens to every request to a control plane on its way to the wire.
+//!
+//! In this order, each attempt of a call: refused if it would send a signature in clear text to another machine;
+//! held to the control plane's rate; shown to the [`Wiretap`], which counts it or, in a rehearsal, stops it; sent;
+//! its answer read whole, all within the time of one attempt. Retries are the SDK's, around all this.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_smithy_async::future::timeout::Timeout;
+use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
+use aws_smithy_async::time::SharedTimeSource;
+use aws_smithy_http_client::tls;
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::interceptors::context::{BeforeTransmitInterceptorContextMut, InterceptorContext};
+use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction, RetryReason};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use aws_smithy_types::config_bag::ConfigBag;
+use mlroll_backend::{Call, Effect, Permit, Target, Wiretap};
+
+use crate::pace::Pace;
+
+/// The longest a single attempt may take, from sending to the last byte of the answer.
+const ATTEMPT: Duration = Duration::from_secs(5);
+
+/// More than any answer of a control plane; a longer one is no answer of a control plane.
+const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
+
+/// What a request is about, carried by the request itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Tag {
+    pub(crate) target: Target,
+    pub(crate) operation: &'static str,
+    pub(crate) effect: Effect,
+}
+
+/// Ties a [`Tag`] to each attempt of one operation.
+#[derive(Debug)]
+pub(crate) struct Tagging(pub(crate) Tag);
+
+/// Makes connections on which the steps of this module apply to tagged requests.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    inner: SharedHttpClient,
+    wiretap: Arc<dyn Wiretap>,
+    pace: Arc<Pace>,
+}
+
+/// Why a request did not leave this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NotSent {
+    /// It would have carried a signature in clear text to this host.
+    ClearText(String),
+    /// A rehearsal stopped it.
+    Withheld,
+}
+
+impl Transport {
+    pub(crate) fn new(wiretap: Arc<dyn Wiretap>, pace: Pace) -> Self {
+        let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
+        let inner = aws_smithy_http_client::Builder::new().tls_provider(provider).build_https();
+        Self { inner, wiretap, pace: Arc::new(pace) }
+    }
+}
+
+impl HttpClient for Transport {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(Connector {
+            inner: self.inner.http_connector(settings, components),
+            wiretap: Arc::clone(&self.wiretap),
+            pace: Arc::clone(&self.pace),
+            sleep: components.sleep_impl(),
+            time: components.time_source(),
+        })
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Connector {
+    inner: SharedHttpConnector,
+    wiretap: Arc<dyn Wiretap>,
+    pace: Arc<Pace>,
+    sleep: Option<SharedAsyncSleep>,
+    time: Option<SharedTimeSource>,
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let connector = self.clone();
+        HttpConnectorFuture::new(async move { connector.send(request).await })
+    }
+}
+
+impl Connector {
+    async fn send(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        if let Some(tag) = request.extension::<Tag>() {
+            let call = describe(tag, &request);
+            refuse_clear_text(&call.url).map_err(|not_sent| ConnectorError::user(not_sent.into()))?;
+            if let (Some(sleep), Some(time)) = (&self.sleep, &self.time) {
+                let wait = self.pace.wait_from(time.now());
+                if !wait.is_zero() {
+                    sleep.sleep(wait).await;
+                }
+            }
+            if self.wiretap.about_to_send(&call) == Permit::Withhold {
+                return Err(ConnectorError::user(NotSent::Withheld.into()));
+            }
+        }
+        let answer = async {
+            let mut response = self.inner.call(request).await?;
+            let body = read_whole(response.take_body()).await?;
+            *response.body_mut() = SdkBody::from(body);
+            Ok(response)
+        };
+        match &self.sleep {
+            Some(sleep) => Timeout::new(answer, sleep.sleep(ATTEMPT)).await.unwrap_or_else(|_| {
+                Err(ConnectorError::timeout(format!("no answer within {} s", ATTEMPT.as_secs()).into()))
+            }),
+            None => answer.await,
+        }
+    }
+}
+
+/// Reads the answer here, so that one cut short fails like any other broken connection and is tried again.
+async fn read_whole(body: SdkBody) -> Result<Vec<u8>, ConnectorError> {
+    let mut stream = ByteStream::new(body);
+    let mut whole = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        whole.extend_from_slice(&chunk.map_err(|e| ConnectorError::io(e.into()))?);
+        if whole.len() > LONGEST_ANSWER {
+            return Err(ConnectorError::other(format!("an answer of more than {LONGEST_ANSWER} bytes").into(), None));
+        }
+    }
+    Ok(whole)
+}
+
+fn describe(tag: &Tag, request: &HttpRequest) -> Call {
+    let body = request.body().bytes().filter(|bytes| !bytes.is_empty());
+    Call {
+        target: tag.target.clone(),
+        operation: tag.operation,
+        effect: tag.effect,
+        method: request.method().to_owned(),
+        url: request.uri().to_owned(),
+        body: body.map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
+    }
+}
+
+/// A signed request in clear text can be replayed by whoever sees it: loopback only.
+fn refuse_clear_text(url: &str) -> Result<(), NotSent> {
+    let Some(rest) = url.strip_prefix("http://") else {
+        return Ok(());
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host_and_port = authority.rsplit('@').next().unwrap_or_default();
+    let host = match host_and_port.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => host_and_port.split(':').next().unwrap_or_default(),
+    };
+    let loopback =
+        host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    if loopback { Ok(()) } else { Err(NotSent::ClearText(host.to_owned())) }
+}
+
+impl std::fmt::Display for NotSent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::ClearText(host) => {
+                write!(f, "refusing to send a signed request in clear text to {host}: plain http is for loopback only")
+            }
+            Self::Withheld => f.write_str("a dry run stops before this call"),
+        }
+    }
+}
+
+impl std::error::Error for NotSent {}
+
+#[dyn_dispatch_hint]
+impl Intercept for Tagging {
+    fn name(&self) -> &'static str {
+        "mlroll tag"
+    }
+
+    fn modify_before_transmit(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        context.request_mut().add_extension(self.0.clone());
+        Ok(())
+    }
+}
+
+/// Waits as long as the provider's `Retry-After` says, where a retry is due anyway. The SDK reads only its own
+/// header, `x-amz-retry-after`.
+#[derive(Debug)]
+pub(crate) struct HonourRetryAfter;
+
+impl ClassifyRetry for HonourRetryAfter {
+    fn name(&self) -> &'static str {
+        "mlroll Retry-After"
+    }
+
+    fn classify_retry(&self, _: &InterceptorContext) -> RetryAction {
+        RetryAction::NoActionIndicated
+    }
+
+    fn classify_retry_v2(&self, context: &InterceptorContext, previous: &RetryAction) -> RetryAction {
+        let seconds = context.response().and_then(|r| r.headers().get("retry-after")?.trim().parse::<u64>().ok());
+        match (previous, seconds) {
+            (RetryAction::RetryIndicated(RetryReason::RetryableError { kind, retry_after: None }), Some(seconds)) => {
+                RetryAction::retryable_error_with_explicit_delay(*kind, Duration::from_secs(seconds))
+            }
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clear_text_is_for_loopback_only() {
+        for url in [
+            "https://lambda.eu-west-1.amazonaws.com/x",
+            "http://127.0.0.1:5000/x",
+            "http://127.8.8.8/x",
+            "http://localhost:1/",
+            "http://LOCALHOST",
+            "http://[::1]:80/x",
+        ] {
+            assert_eq!(refuse_clear_text(url), Ok(()), "{url}");
+        }
+        for url in [
+            "http://10.0.0.1:5000/x",
+            "http://127.0.0.1.example.com/",
+            "http://127.0.0.1@example.com/",
+            "http://localhost.example.com",
+            "http://[::2]/",
+            "http://",
+        ] {
+            assert!(refuse_clear_text(url).is_err(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! `mlroll promote`
+
+use clap::Args;
+
+use super::canary::{refuse_gates, settle_timeout};
+use super::{Context, Ended, act};
+use crate::config::select;
+use crate::exit::ExitStatus;
+use crate::failure::Failure;
+use crate::rollout::Intent;
+
+/// Give the candidate all traffic and make it stable
+///
+/// Without `--force` the evidence gathered since the last shift must pass the gates.
+#[derive(Args, Debug)]
+pub struct PromoteArgs {
+    /// Services of mlroll.toml; may be left out when there is only one
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Skip the gates
+    #[arg(long)]
+    pub force: bool,
+    /// Return when the shift is accepted, not when it is live
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// The arguments or the file are wrong, or output cannot be written.
+pub fn run(args: &PromoteArgs, context: &Context) -> Result<ExitStatus, Ended> {
+    let global = &context.global;
+    let (selected, config) = select(global.config.as_deref(), &global.target, &args.services, false)?;
+    if !args.force {
+        refuse_gates(config.as_ref(), &selected, "--force")?;
+        let failure = Failure::usage("there are no gates, so nothing says that the candidate is good");
+        return Err(failure.hint("to promote it all the same: `--force`").into());
+    }
+    let settle = settle_timeout(config.as_ref(), &selected);
+    act(context, "promote", &Intent::Promote, &selected, settle, args.no_wait, &["not judged: --force"])
+}

@@ -1,0 +1,426 @@
+//! `mlroll.toml`.
+//!
+//! Unknown keys are refused: a misspelt `on_fial` would else be a default nobody chose.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use mlroll_backend::Target;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::values::{Amount, OnFail, OnInconclusive, Share, Span, Steps};
+
+/// The file as a whole.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where journals are kept: a folder, `s3://`, `gs://` or `az://`.
+    pub state: Option<String>,
+    /// Services by name.
+    #[serde(default)]
+    pub services: BTreeMap<String, Spanned<Service>>,
+}
+
+/// One service: what routes its traffic, and how it is rolled out.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// The one target.
+    pub target: Option<Target>,
+    /// Several, moved together.
+    pub targets: Option<Targets>,
+    /// Several, moved one group after the other.
+    #[serde(default)]
+    pub waves: Vec<Wave>,
+    /// The shares of a rollout.
+    pub steps: Option<Steps>,
+    /// How long each step must hold.
+    pub bake: Option<Span>,
+    /// The part of a bake that is not judged.
+    pub warm_up: Option<Span>,
+    /// The shortest bake that can pass early.
+    pub min_bake: Option<Span>,
+    /// The length of one look.
+    pub look: Option<Span>,
+    /// How long the promoted revision is watched.
+    pub watch_after: Option<Span>,
+    /// How long a previous revision is kept from being overwritten.
+    pub keep_previous: Option<Span>,
+    /// The chance of a false rollback per rollout.
+    pub alpha: Option<Share>,
+    /// The chance of a false promotion per gate.
+    pub beta: Option<Share>,
+    /// What a failed gate does.
+    pub on_fail: Option<OnFail>,
+    /// What a bake without a verdict does.
+    pub on_inconclusive: Option<OnInconclusive>,
+    /// What a starved candidate does.
+    pub on_starved: Option<OnFail>,
+    /// How long a rollout waits for metrics.
+    pub no_data_budget: Option<Span>,
+    /// How long a shift may take until it is live.
+    pub settle_timeout: Option<Span>,
+    /// Where metrics come from.
+    pub metrics: Option<Metrics>,
+    /// What decides.
+    #[serde(default)]
+    pub gates: Vec<Gate>,
+}
+
+/// A group of targets that are moved together.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wave {
+    /// The group.
+    pub targets: Targets,
+}
+
+/// A list of targets. Each is read where it stands, so that a wrong one is pointed at and not the list.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub struct Targets(Vec<Spanned<Listed>>);
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "String")]
+struct Listed(Result<Target, String>);
+
+impl From<String> for Listed {
+    fn from(text: String) -> Self {
+        Self(text.parse().map_err(|e: mlroll_backend::InvalidTarget| e.to_string()))
+    }
+}
+
+impl Targets {
+    fn iter(&self) -> impl Iterator<Item = &Target> {
+        self.0.iter().filter_map(|listed| listed.get_ref().0.as_ref().ok())
+    }
+
+    fn complaint(&self) -> Option<(Range<usize>, String)> {
+        self.0.iter().find_map(|listed| Some((listed.span(), listed.get_ref().0.as_ref().err()?.clone())))
+    }
+}
+
+/// Where metrics come from.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// The store.
+    pub source: Source,
+    /// How late the store is: a duration, or `auto`.
+    pub settle_delay: Option<String>,
+    /// Prometheus: its address.
+    pub url: Option<String>,
+    /// Prometheus: headers of every request.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Prometheus: the variable that holds a bearer token.
+    pub bearer_env: Option<String>,
+    /// Prometheus: the variable that holds the user.
+    pub basic_user_env: Option<String>,
+    /// Prometheus: the variable that holds the password.
+    pub basic_password_env: Option<String>,
+    /// Prometheus: a file of certificates to trust.
+    pub ca: Option<PathBuf>,
+    /// Prometheus: send credentials over plain http beyond loopback.
+    #[serde(default)]
+    pub allow_plain_http: bool,
+    /// Prometheus: the counter of requests.
+    pub requests: Option<String>,
+    /// Prometheus: the counter of errors.
+    pub errors: Option<String>,
+    /// Prometheus: the histogram of latencies.
+    pub latency: Option<String>,
+    /// Prometheus: metric names of a known server.
+    pub preset: Option<Preset>,
+}
+
+/// A metric store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    AzureMonitor,
+    CloudMonitoring,
+    Cloudwatch,
+    Prometheus,
+}
+
+/// A model server whose metric names are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    Fastapi,
+    Istio,
+    Knative,
+    Kserve,
+    Seldon,
+    Torchserve,
+    Triton,
+    Vllm,
+}
+
+/// A rule on a metric.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gate {
+    /// Its name in findings; by default the metric's.
+    pub name: Option<String>,
+    /// A built-in metric.
+    pub metric: Option<String>,
+    /// Any query of the source.
+    pub query: Option<String>,
+    /// The unit of the query's answer, to be shown.
+    pub unit: Option<String>,
+    /// Which quantile of a latency.
+    pub quantile: Option<Share>,
+    /// An absolute limit.
+    pub max: Option<Amount>,
+    /// An absolute limit from below.
+    pub min: Option<Amount>,
+    /// Both boundaries against stable.
+    pub max_increase: Option<Boundary>,
+    /// The boundary that fails.
+    pub fail: Option<Boundary>,
+    /// The boundary that passes.
+    pub pass: Option<Boundary>,
+    /// Reported, never decides.
+    #[serde(default)]
+    pub advisory: bool,
+    /// Which direction is good.
+    pub better: Option<Better>,
+    /// How a series is judged.
+    pub judge: Option<Judge>,
+    /// The margin that fails.
+    pub tolerance: Option<Share>,
+    /// The margin that passes.
+    pub pass_tolerance: Option<Share>,
+    /// How a pair of values is compared.
+    pub difference: Option<Difference>,
+    /// This gate's own chance of a false rollback.
+    pub alpha: Option<Share>,
+}
+
+/// A boundary against stable: `ratio` times its rate plus `abs`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Boundary {
+    pub ratio: Option<f64>,
+    pub abs: Option<Amount>,
+}
+
+/// Which direction is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Better {
+    Higher,
+    Lower,
+}
+
+/// How a series of values is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Judge {
+    Kayenta,
+    MannWhitney,
+    Sign,
+    T,
+}
+
+/// How a pair of values is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Difference {
+    Log,
+    Plain,
+}
+
+/// What is wrong with the file, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The file.
+    pub path: PathBuf,
+    /// Line and column, from 1; `None` when the file as a whole is meant.
+    pub place: Option<(usize, usize)>,
+    /// What is wrong and what is allowed.
+    pub message: String,
+}
+
+impl Service {
+    /// All its targets, in the order they are written.
+    pub fn all_targets(&self) -> impl Iterator<Item = &Target> {
+        self.target.iter().chain(self.lists().flat_map(Targets::iter))
+    }
+
+    fn lists(&self) -> impl Iterator<Item = &Targets> {
+        self.targets.iter().chain(self.waves.iter().map(|wave| &wave.targets))
+    }
+
+    fn complaint(&self, name: &str) -> Option<String> {
+        let ways = [self.target.is_some(), self.targets.is_some(), !self.waves.is_empty()];
+        match ways.iter().filter(|way| **way).count() {
+            0 => Some(format!("service `{name}` has no target: give `target`, `targets` or `waves`")),
+            1 if self.all_targets().next().is_none() => Some(format!("service `{name}` has an empty list of targets")),
+            1 => None,
+            _ => Some(format!("service `{name}` has more than one of `target`, `targets` and `waves`; allowed is one")),
+        }
+    }
+}
+
+/// Reads the file and checks all of it.
+///
+/// # Errors
+/// It cannot be read, is not TOML, or holds a key or a value that is not allowed.
+pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    let text = read(path)?;
+    parse(path, &text)
+}
+
+/// As [`load`], but `None` when there is no such file.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_if_present(path: &Path) -> Result<Option<Config>, ConfigError> {
+    if path.exists() { load(path).map(Some) } else { Ok(None) }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let at_large = |message: String| ConfigError { path: path.to_owned(), place: None, message };
+    let bytes = std::fs::read(path).map_err(|e| at_large(format!("cannot be read: {e}")))?;
+    String::from_utf8(bytes).map_err(|e| {
+        let line = e.as_bytes().iter().take(e.utf8_error().valid_up_to()).filter(|b| **b == b'\n').count() + 1;
+        ConfigError { path: path.to_owned(), place: Some((line, 1)), message: "is not UTF-8 text".to_owned() }
+    })
+}
+
+fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
+    let config: Config = toml::from_str(text).map_err(|e| ConfigError {
+        path: path.to_owned(),
+        place: e.span().map(|span| place(text, &span)),
+        message: e.message().trim().replace('\n', "; "),
+    })?;
+    for (name, service) in &config.services {
+        let listed = service.get_ref().lists().find_map(Targets::complaint);
+        let whole = || service.get_ref().complaint(name).map(|message| (service.span(), message));
+        if let Some((span, message)) = listed.or_else(whole) {
+            return Err(ConfigError { path: path.to_owned(), place: Some(place(text, &span)), message });
+        }
+    }
+    Ok(config)
+}
+
+/// Reads only the targets of each service, passing over every other fault of the file, for the one verb that must
+/// work in spite of it. A service whose own targets cannot be read is an error of that service alone.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn recover_targets(path: &Path) -> Result<BTreeMap<String, Result<Vec<Target>, String>>, ConfigError> {
+    let text = read(path)?;
+    let (document, _) = toml::de::DeTable::parse_recoverable(&text);
+    let mut services = BTreeMap::new();
+    let Some(table) = document.get_ref().get("services").and_then(|s| s.get_ref().as_table()) else {
+        return Ok(services);
+    };
+    for (name, service) in table {
+        let mut found = Vec::new();
+        if let Some(service) = service.get_ref().as_table() {
+            collect_targets(service, &mut found);
+            for wave in service.get("waves").and_then(|w| w.get_ref().as_array()).into_iter().flatten() {
+                if let Some(wave) = wave.get_ref().as_table() {
+                    collect_targets(wave, &mut found);
+                }
+            }
+        }
+        let targets: Result<Vec<Target>, _> = found.iter().map(|text| text.parse()).collect();
+        let targets = targets.map_err(|e: mlroll_backend::InvalidTarget| e.to_string());
+        services.insert(name.get_ref().to_string(), targets);
+    }
+    Ok(services)
+}
+
+fn collect_targets(table: &toml::de::DeTable<'_>, found: &mut Vec<String>) {
+    found.extend(table.get("target").and_then(|t| t.get_ref().as_str()).map(str::to_owned));
+    let several = table.get("targets").and_then(|t| t.get_ref().as_array()).into_iter().flatten();
+    found.extend(several.filter_map(|t| t.get_ref().as_str()).map(str::to_owned));
+}
+
+/// Line and column of a span's beginning, from 1.
+fn place(text: &str, span: &Range<usize>) -> (usize, usize) {
+    let before = text.get(..span.start).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    (line, column)
+}
+
+/// Writes `mlroll.toml:12:3: message`.
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.path.display())?;
+        if let Some((line, column)) = self.place {
+            write!(f, "{line}:{column}:")?;
+        }
+        write!(f, " {}", self.message)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = include_str!("../../tests/cli/whole.toml");
+
+    fn complaint(text: &str) -> String {
+        parse(Path::new("mlroll.toml"), text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_documented_key_is_read() {
+        let config = parse(Path::new("mlroll.toml"), WHOLE).unwrap();
+        let fraud = config.services["fraud"].get_ref();
+        assert_eq!(fraud.steps.as_ref().unwrap().0.len(), 5);
+        assert_eq!(fraud.gates.len(), 3);
+        assert_eq!(config.services["fleet"].get_ref().all_targets().count(), 3);
+    }
+
+    #[test]
+    fn faults_are_named_with_their_place_and_what_is_allowed() {
+        let service = |line: &str| format!("[services.fraud]\ntarget = \"lambda:us-east-1/fraud@prod\"\n{line}\n");
+        for (text, expected) in [
+            (service("on_fial = \"hold\""), "mlroll.toml:3:1: unknown field `on_fial`, expected one of"),
+            (service("bake = \"10 minuts\""), "mlroll.toml:3:8: `10 minuts` is not a duration"),
+            (service("bake = 10"), "mlroll.toml:3:8: invalid type: integer `10`, expected a duration such as"),
+            (service("steps = [\"10%\", \"5%\"]"), "mlroll.toml:3:9: steps must rise"),
+            (service("steps = [\"10%\"]"), "mlroll.toml:3:9: the last step must be \"100%\""),
+            (service("steps = [\"1O%\"]"), "mlroll.toml:3:9: `1O%` is not a percentage"),
+            (
+                service("on_fail = \"panic\""),
+                "mlroll.toml:3:11: unknown variant `panic`, expected `hold` or `rollback`",
+            ),
+            (service("on_inconclusive = \"promote\""), "expected `hold` or `rollback`"),
+            (service("alpha = 2"), "mlroll.toml:3:9: 2 is no share"),
+            (
+                service("[[services.fraud.gates]]\nmetric = \"latency\"\nmax = \"fast\""),
+                "mlroll.toml:5:7: `fast` is neither",
+            ),
+            (
+                "[services.fraud]\ntarget = \"lambda:us-east-1/fraud\"\n".to_owned(),
+                "mlroll.toml:2:10: target `lambda:us-east-1/fraud`",
+            ),
+            (
+                "[services.fraud]\ntargets = [\n  \"lambda:us-east-1/a@prod\",\n  \"lambda:b\",\n]\n".to_owned(),
+                "mlroll.toml:4:3: target `lambda:b`",
+            ),
+            ("[services.fraud]\nbake = \"1m\"\n".to_owned(), "service `fraud` has no target"),
+            ("[services.fraud]\ntargets = []\n".to_owned(), "empty list of targets"),
+            (service("targets = [\"lambda:us-east-1/b@prod\"]"), "more than one of"),
+            ("[service.fraud]\n".to_owned(), "mlroll.toml:1:2: unknown field `service`"),
+            ("[services.fraud\n".to_owned(), "mlroll.toml:1:16:"),
+        ] {
+            let message = complaint(&text);
+            assert!(message.contains(expected), "{text}\n{message}");
+        }
+    }
+}

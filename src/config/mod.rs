@@ -1,0 +1,13 @@
+//! What comes from outside the command line: `mlroll.toml` and the environment.
+
+pub mod env;
+mod file;
+mod select;
+mod values;
+
+pub use file::{Config, ConfigError, Gate, Metrics, Service, load, load_if_present, recover_targets};
+pub use select::{Selected, select, select_for_rollback};
+pub use values::{OnFail, OnInconclusive, Share, Span, parse_duration};
+
+/// The file looked for when none is named.
+pub const DEFAULT_FILE: &str = "mlroll.toml";

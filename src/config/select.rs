@@ -1,0 +1,155 @@
+//! Which targets a command line is about.
+
+use std::path::{Path, PathBuf};
+
+use mlroll_backend::Target;
+
+use super::{Config, DEFAULT_FILE, Service, load, load_if_present, recover_targets};
+use crate::failure::Failure;
+
+/// A target, and the service that lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selected {
+    /// The service's name; `None` for a target given by `--target` alone.
+    pub service: Option<String>,
+    /// The target.
+    pub target: Target,
+}
+
+/// The targets of a verb that needs the whole file to be right.
+///
+/// A service is named, or is the only one; `everything` takes all of them when none is named. With `--target` alone
+/// the default file is read if it is there, for the service that lists the target.
+///
+/// # Errors
+/// The file is missing or wrong, or a service is unknown or not named.
+pub fn select(
+    config: Option<&Path>,
+    targets: &[Target],
+    services: &[String],
+    everything: bool,
+) -> Result<(Vec<Selected>, Option<Config>), Failure> {
+    let path = config.map_or_else(|| PathBuf::from(DEFAULT_FILE), Path::to_owned);
+    let file = if services.is_empty() && !targets.is_empty() && config.is_none() {
+        load_if_present(&path)?
+    } else {
+        Some(load(&path).map_err(|e| missing_file(&path, config.is_some()).unwrap_or_else(|| e.into()))?)
+    };
+    let mut selected = Vec::new();
+    if let Some(file) = &file {
+        let names = named(
+            services,
+            !targets.is_empty(),
+            everything,
+            &path,
+            &file.services.keys().cloned().collect::<Vec<_>>(),
+        )?;
+        for name in names {
+            if let Some(service) = file.services.get(&name) {
+                let targets = service.get_ref().all_targets().cloned();
+                selected.extend(targets.map(|target| Selected { service: Some(name.clone()), target }));
+            }
+        }
+    }
+    for target in targets {
+        let lists = |service: &Service| service.all_targets().any(|t| t == target);
+        let service = file.as_ref().and_then(|f| f.services.iter().find(|(_, s)| lists(s.get_ref())));
+        selected.push(Selected { service: service.map(|(name, _)| name.clone()), target: target.clone() });
+    }
+    Ok((unique(selected), file))
+}
+
+/// The targets of a rollback: with `--target` no file is opened; with a service only its targets are read, and every
+/// other fault of the file is passed over.
+///
+/// # Errors
+/// As [`select`], but for faults of the file that do not concern the services in question.
+pub fn select_for_rollback(
+    config: Option<&Path>,
+    targets: &[Target],
+    services: &[String],
+    everything: bool,
+) -> Result<Vec<Selected>, Failure> {
+    let mut selected = Vec::new();
+    if !services.is_empty() || targets.is_empty() {
+        let path = config.map_or_else(|| PathBuf::from(DEFAULT_FILE), Path::to_owned);
+        let found =
+            recover_targets(&path).map_err(|e| missing_file(&path, config.is_some()).unwrap_or_else(|| e.into()))?;
+        let known: Vec<String> = found.keys().cloned().collect();
+        for name in named(services, !targets.is_empty(), everything, &path, &known)? {
+            match found.get(&name) {
+                Some(Ok(targets)) if !targets.is_empty() => {
+                    selected
+                        .extend(targets.iter().map(|t| Selected { service: Some(name.clone()), target: t.clone() }));
+                }
+                Some(Ok(_)) => return Err(unreadable(&path, &name, "it has no target")),
+                Some(Err(why)) => return Err(unreadable(&path, &name, why)),
+                None => {}
+            }
+        }
+    }
+    selected.extend(targets.iter().map(|target| Selected { service: None, target: target.clone() }));
+    Ok(unique(selected))
+}
+
+/// The services that are meant.
+fn named(
+    services: &[String],
+    has_targets: bool,
+    everything: bool,
+    path: &Path,
+    known: &[String],
+) -> Result<Vec<String>, Failure> {
+    let list = || known.join(", ");
+    if services.is_empty() {
+        return match known {
+            _ if has_targets => Ok(Vec::new()),
+            [] => Err(Failure::usage(format!("{} has no services", path.display()))
+                .hint("add one: [services.NAME] target = \"lambda:REGION/FUNCTION@ALIAS\"")),
+            _ if everything => Ok(known.to_vec()),
+            [only] => Ok(vec![only.clone()]),
+            [first, ..] => Err(Failure::usage(format!("which service? {} has {}", path.display(), list()))
+                .hint(format!("name one or more, such as `{first}`"))),
+        };
+    }
+    for service in services {
+        if !known.contains(service) {
+            let mut failure = Failure::usage(format!(
+                "unknown service `{}`; {} has {}",
+                service.escape_debug(),
+                path.display(),
+                list()
+            ));
+            if service.contains(':') {
+                failure = failure.hint(format!("a target is given by `--target {service}`"));
+            }
+            return Err(failure);
+        }
+    }
+    Ok(services.to_vec())
+}
+
+fn missing_file(path: &Path, named: bool) -> Option<Failure> {
+    if path.exists() {
+        return None;
+    }
+    let failure = Failure::usage(format!("there is no {}", path.display()));
+    Some(if named {
+        failure
+    } else {
+        failure
+            .hint("name what to act on: `--target lambda:REGION/FUNCTION@ALIAS`")
+            .hint("or the file: `--config PATH`")
+    })
+}
+
+fn unreadable(path: &Path, name: &str, why: &str) -> Failure {
+    Failure::usage(format!("{}: the targets of service `{name}` cannot be read: {why}", path.display()))
+        .hint("act without the file: `--target lambda:REGION/FUNCTION@ALIAS`")
+}
+
+/// Each target once, in the order they were first named.
+fn unique(selected: Vec<Selected>) -> Vec<Selected> {
+    let mut seen = std::collections::BTreeSet::new();
+    selected.into_iter().filter(|s| seen.insert(s.target.clone())).collect()
+}

@@ -1,0 +1,129 @@
+//! Why a run ended without doing what was asked: the one door from errors to text, hints and exit status.
+
+use mlroll_backend::{Error, ErrorKind, Target};
+
+use crate::config::ConfigError;
+use crate::exit::ExitStatus;
+use crate::rollout::Refusal;
+
+/// What failed, on which target, and what to type next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What the process says.
+    pub exit: ExitStatus,
+    /// The kind in JSON.
+    pub kind: &'static str,
+    /// The provider's name of what failed, where it was the provider.
+    pub operation: Option<&'static str>,
+    /// Which target it is about, where it is about one.
+    pub target: Option<Target>,
+    /// What happened.
+    pub message: String,
+    /// What to type next.
+    pub hints: Vec<String>,
+}
+
+impl Failure {
+    /// A wrong argument or configuration: nothing was touched.
+    #[must_use]
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self {
+            exit: ExitStatus::Usage,
+            kind: ErrorKind::Invalid.name(),
+            operation: None,
+            target: None,
+            message: message.into(),
+            hints: Vec::new(),
+        }
+    }
+
+    /// A provider's error about `target`.
+    #[must_use]
+    pub fn of(error: &Error, target: &Target) -> Self {
+        Self {
+            exit: error.kind().into(),
+            kind: error.kind().name(),
+            operation: Some(error.operation()),
+            target: Some(target.clone()),
+            message: said(error),
+            hints: hints(error, target),
+        }
+    }
+
+    /// Somebody stopped the run.
+    #[must_use]
+    pub fn interrupted(target: &Target) -> Self {
+        Self {
+            exit: ExitStatus::Interrupted,
+            kind: "interrupted",
+            operation: None,
+            target: Some(target.clone()),
+            message: "interrupted before it was done".to_owned(),
+            hints: vec![format!("see where it is: `mlroll status --target {target}`")],
+        }
+    }
+
+    /// Adds what to type next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let Refusal { exit, kind, message, hints, .. } = refusal;
+        Self { exit, kind: kind.name(), operation: None, target: None, message, hints }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+/// The message with its facts, without the operation, which has a place of its own.
+fn said(error: &Error) -> String {
+    let text = error.to_string();
+    let prefix = format!("{}: ", error.operation());
+    text.strip_prefix(&prefix).map_or(text.clone(), str::to_owned)
+}
+
+fn hints(error: &Error, target: &Target) -> Vec<String> {
+    let fact = |key: &str| error.context().iter().find(|(k, _)| *k == key).map(|(_, v)| v.as_str());
+    let look = format!("look at it: `mlroll status --target {target}`");
+    match error.kind() {
+        ErrorKind::Auth => {
+            match (fact("code"), target) {
+                (Some(code), Target::Lambda(_)) if code.starts_with("Expired") => {
+                    vec!["the credentials have expired: get new ones (`aws sso login`, or run the job's login step again)".to_owned()]
+                }
+                (Some("AccessDeniedException" | "AccessDenied"), Target::Lambda(alias)) => vec![
+                    format!("allow lambda:{} on the function {}", error.operation(), alias.function),
+                    "see who you are: `aws sts get-caller-identity`".to_owned(),
+                ],
+                (_, Target::Lambda(_)) => {
+                    vec![
+                        "set AWS_PROFILE, or log in (`aws sso login`); see who you are: `aws sts get-caller-identity`"
+                            .to_owned(),
+                    ]
+                }
+                (_, Target::AzureMl(_) | Target::CloudRun(_) | Target::SageMaker(_)) => Vec::new(),
+            }
+        }
+        ErrorKind::Conflict | ErrorKind::Unexpected => vec![look],
+        ErrorKind::NotFound => match target {
+            Target::Lambda(alias) => vec![format!(
+                "see what there is: `aws lambda list-aliases --region {} --function-name {}`",
+                alias.region, alias.function
+            )],
+            Target::AzureMl(_) | Target::CloudRun(_) | Target::SageMaker(_) => Vec::new(),
+        },
+        ErrorKind::Throttled | ErrorKind::Unavailable => {
+            vec!["run the same command again: it is safe to repeat".to_owned(), look]
+        }
+        ErrorKind::Invalid | ErrorKind::Unsupported | ErrorKind::Withheld => Vec::new(),
+    }
+}

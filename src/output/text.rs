@@ -1,0 +1,127 @@
+//! Tables for whoever reads.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use mlroll_backend::{Call, Effect, MarkerState, Readiness, Snapshot};
+
+use crate::config::Selected;
+use crate::driver::Report;
+use crate::failure::Failure;
+use crate::wire::Calls;
+
+/// What a verb did, a row a target.
+#[must_use]
+pub fn outcome(reports: &[Report]) -> String {
+    let mut table = table(&["TARGET", "OUTCOME", "BEFORE", "NOW", "CALLS"]);
+    for report in reports {
+        let split = |split: &Option<_>| split.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string);
+        let now = match (&report.after, report.settled) {
+            (Some(after), false) => format!("{after} (not yet live)"),
+            _ => split(&report.after),
+        };
+        table.add_row([
+            report.target.to_string(),
+            report.outcome.words().to_owned(),
+            split(&report.before),
+            now,
+            calls(report.calls),
+        ]);
+    }
+    let mut text = trimmed(&table);
+    for report in reports {
+        for note in &report.notes {
+            text.push_str(&format!("  note: {}{note}\n", about(report, reports.len())));
+        }
+    }
+    text
+}
+
+/// How targets are, a row each.
+#[must_use]
+pub fn status(seen: &[(Selected, &'static str, Result<Snapshot, Failure>)]) -> String {
+    let mut table = table(&["TARGET", "STABLE", "CANDIDATE", "PREVIOUS", "STATE"]);
+    for (selected, _, seen) in seen {
+        let target = selected.target.to_string();
+        match seen {
+            Ok(seen) => {
+                let row = status_row(seen);
+                table.add_row(std::iter::once(target).chain(row));
+            }
+            Err(failure) => {
+                let unknown = || "?".to_owned();
+                table.add_row([target, unknown(), unknown(), unknown(), failure.message.clone()]);
+            }
+        }
+    }
+    trimmed(&table)
+}
+
+fn status_row(seen: &Snapshot) -> [String; 4] {
+    let roles = &seen.roles;
+    let with_share = |revision: &Option<_>| match (revision, &seen.split) {
+        (Some(revision), Some(split)) => format!("{revision} {}", split.weight_of(revision)),
+        _ => "-".to_owned(),
+    };
+    let state = match (&seen.readiness, seen.marker.as_ref().map(|m| (&m.state, m.at))) {
+        (Readiness::Settling(why), _) => format!("not yet live: {why}"),
+        (Readiness::Failed(why), _) => format!("failed: {why}"),
+        (Readiness::Live, None) if roles.candidate.is_some() => "split, not by mlroll".to_owned(),
+        (Readiness::Live, None) if seen.split.as_ref().is_some_and(|s| s.len() > 1) => {
+            format!("split, not by mlroll: {seen}")
+        }
+        (Readiness::Live, None) => "-".to_owned(),
+        (Readiness::Live, Some((state, at))) => {
+            let what = match state {
+                MarkerState::Canary { .. } => "canary".to_owned(),
+                MarkerState::Promoted => "promoted".to_owned(),
+                MarkerState::RolledBack { bad: Some(bad) } => format!("rolled back from {bad}"),
+                MarkerState::RolledBack { bad: None } => "rolled back".to_owned(),
+            };
+            at.map_or(what.clone(), |at| format!("{what} since {at}"))
+        }
+    };
+    let previous = roles.previous.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+    [with_share(&roles.stable), with_share(&roles.candidate), previous, state]
+}
+
+/// The calls that a run would make.
+#[must_use]
+pub fn dry_run(calls: &[Call], reports: &[Report]) -> String {
+    let mut text = String::new();
+    for call in calls {
+        let when = match call.effect {
+            Effect::Read => "",
+            Effect::Write => "   <- not sent: this is a dry run",
+        };
+        text.push_str(&format!("{} {}{when}\n", call.method, call.url));
+        if let Some(body) = &call.body {
+            text.push_str(&format!("    {body}\n"));
+        }
+    }
+    for report in reports {
+        for note in &report.notes {
+            text.push_str(&format!("  note: {}{note}\n", about(report, reports.len())));
+        }
+    }
+    text
+}
+
+fn about(report: &Report, of: usize) -> String {
+    if of > 1 { format!("{}: ", report.target) } else { String::new() }
+}
+
+fn calls(calls: Calls) -> String {
+    let kinds = [(calls.read, "read"), (calls.write, "write"), (calls.poll, "poll")];
+    let made: Vec<String> = kinds.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    if made.is_empty() { "none".to_owned() } else { made.join(", ") }
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
+    table
+}
+
+/// The table without the padding at the edges, which breaks copying.
+fn trimmed(table: &Table) -> String {
+    table.to_string().lines().map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line).trim_end())).collect()
+}

@@ -1,0 +1,67 @@
+//! Which revision a canary is about when none is named.
+
+use mlroll_backend::{Provider, Revision, RevisionId};
+
+/// The candidate among the listed revisions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// There is one.
+    Found {
+        /// The newest revision that is newer than stable.
+        candidate: RevisionId,
+        /// Others that are newer than stable, the newest first.
+        others: Vec<RevisionId>,
+    },
+    /// Nothing is newer than stable.
+    Nothing,
+    /// The provider's rule does not lead to one revision.
+    Several(Vec<RevisionId>),
+}
+
+/// Chooses by the provider's rule; `listed` is newest first.
+///
+/// Lambda: the newest published version above stable, by number.
+#[must_use]
+pub fn choose(provider: Provider, stable: &RevisionId, listed: &[Revision]) -> Choice {
+    match provider {
+        Provider::Lambda => newest_above(stable, listed),
+        // Their rules come with their adapters; without one, a person names the candidate.
+        Provider::AzureMl | Provider::CloudRun | Provider::SageMaker => {
+            Choice::Several(listed.iter().map(|r| r.id.clone()).filter(|id| id != stable).collect())
+        }
+    }
+}
+
+fn newest_above(stable: &RevisionId, listed: &[Revision]) -> Choice {
+    let number = |id: &RevisionId| id.as_str().parse::<u64>().ok();
+    let Some(floor) = number(stable) else {
+        return Choice::Several(listed.iter().map(|r| r.id.clone()).collect());
+    };
+    let mut above = listed.iter().map(|r| &r.id).filter(|id| number(id).is_some_and(|n| n > floor)).cloned();
+    match above.next() {
+        Some(candidate) => Choice::Found { candidate, others: above.collect() },
+        None => Choice::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> RevisionId {
+        text.parse().unwrap()
+    }
+
+    fn listed(names: &[&str]) -> Vec<Revision> {
+        names.iter().map(|n| Revision { id: id(n), created: None, description: String::new() }).collect()
+    }
+
+    #[test]
+    fn lambda_takes_the_newest_version_above_stable_by_number() {
+        let choice = choose(Provider::Lambda, &id("9"), &listed(&["11", "10", "9", "8"]));
+        assert_eq!(choice, Choice::Found { candidate: id("11"), others: vec![id("10")] });
+        assert_eq!(choose(Provider::Lambda, &id("11"), &listed(&["11", "10"])), Choice::Nothing);
+        assert_eq!(choose(Provider::Lambda, &id("11"), &[]), Choice::Nothing);
+        assert_eq!(choose(Provider::Lambda, &id("$LATEST"), &listed(&["2"])), Choice::Several(vec![id("2")]));
+    }
+}

@@ -1,0 +1,328 @@
+//! What a verb does to a target in a given state.
+
+use std::time::Duration;
+
+use mlroll_backend::{
+    Capabilities, ErrorKind, GuardKind, Marker, MarkerState, Readiness, RevisionId, Snapshot, TrafficSplit, Weight,
+};
+
+use super::{Intent, Outcome, Stamp};
+use crate::exit::ExitStatus;
+
+/// Where there is no atomic guard, a split younger than this may still be changing under the reader.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Find the candidate first: none was named and none is in flight.
+    FindCandidate {
+        /// Who it will stand beside.
+        stable: RevisionId,
+    },
+    /// Do nothing, and say why.
+    Refuse(Refusal),
+    /// Write a split.
+    Shift(Step),
+    /// There is nothing to do.
+    Unchanged {
+        /// Why.
+        why: String,
+    },
+}
+
+/// One write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The split.
+    pub to: TrafficSplit,
+    /// What travels with it.
+    pub marker: Marker,
+    /// What it is called when it is done.
+    pub outcome: Outcome,
+    /// A revision that gets its first share by this, to be checked before.
+    pub newcomer: Option<RevisionId>,
+}
+
+/// Why nothing is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What the process says.
+    pub exit: ExitStatus,
+    /// The kind in JSON.
+    pub kind: ErrorKind,
+    /// What is in the way.
+    pub message: String,
+    /// What to type next.
+    pub hints: Vec<String>,
+    /// Whether the revisions that exist help to go on.
+    pub list_revisions: bool,
+}
+
+/// Decides, from what was seen alone.
+#[must_use]
+pub fn decide(intent: &Intent, seen: &Snapshot, can: &Capabilities, stamp: &Stamp) -> Decision {
+    let Some(split) = &seen.split else {
+        let mut refusal = Refusal::new(ErrorKind::NotFound, "nobody is routed to: there is no traffic to shift");
+        refusal.list_revisions = true;
+        return Decision::Refuse(refusal);
+    };
+    let case = Case { seen, split, can, stamp };
+    match intent {
+        Intent::Canary { share, candidate, again } => case.canary(*share, candidate.as_ref(), *again),
+        Intent::Promote => case.promote(),
+        Intent::Rollback { to: Some(to), .. } => case.rollback_to(to),
+        Intent::Rollback { to: None, recent } => case.rollback(*recent),
+    }
+}
+
+struct Case<'a> {
+    seen: &'a Snapshot,
+    split: &'a TrafficSplit,
+    can: &'a Capabilities,
+    stamp: &'a Stamp,
+}
+
+impl Case<'_> {
+    fn canary(&self, share: Weight, named: Option<&RevisionId>, again: bool) -> Decision {
+        if let Some(refusal) = self.refuse_share(share).or_else(|| self.refuse_unsettled()) {
+            return Decision::Refuse(refusal);
+        }
+        let roles = &self.seen.roles;
+        let Some(stable) = &roles.stable else {
+            return Decision::Refuse(self.ambiguous());
+        };
+        let in_flight = self.split.iter().map(|(revision, _)| revision).find(|revision| *revision != stable);
+        if in_flight.is_some() && self.split.len() > 2 {
+            return Decision::Refuse(self.ambiguous());
+        }
+        if named == Some(stable) {
+            let message = format!("{stable} is stable already: it cannot be the candidate too");
+            let mut refusal = Refusal::new(ErrorKind::Invalid, message);
+            refusal.list_revisions = true;
+            return Decision::Refuse(refusal);
+        }
+        let candidate = match (in_flight, named) {
+            (Some(running), Some(named)) if running != named => {
+                return Decision::Refuse(self.taken(running, &format!("asked for is {named}")));
+            }
+            (Some(running), None) if self.seen.marker.is_none() => {
+                let mut refusal = self.taken(running, "and it was not mlroll that put it there");
+                refusal.hints.push(format!("to take it over: --candidate {running}"));
+                return Decision::Refuse(refusal);
+            }
+            (Some(running), _) => running,
+            (None, Some(named)) => named,
+            (None, None) => return Decision::FindCandidate { stable: stable.clone() },
+        };
+        if roles.bad.as_ref() == Some(candidate) && !again {
+            let message = format!("{candidate} was rolled back before");
+            let hint = format!("if it is to be tried again: --candidate {candidate} --again");
+            return Decision::Refuse(Refusal::new(ErrorKind::Invalid, message).hint(hint));
+        }
+        if in_flight.is_some() && self.seen.marker.is_some() && self.split.weight_of(candidate) == share {
+            return Decision::Unchanged { why: format!("{candidate} already gets {share}") };
+        }
+        Decision::Shift(Step {
+            to: TrafficSplit::between(stable.clone(), candidate.clone(), share),
+            marker: Marker {
+                state: MarkerState::Canary { candidate: candidate.clone() },
+                stable: stable.clone(),
+                previous: roles.previous.clone(),
+                at: Some(self.stamp.at),
+                id: Some(self.id_going_on(Outcome::Shifted)),
+            },
+            outcome: Outcome::Shifted,
+            newcomer: in_flight.is_none().then(|| candidate.clone()),
+        })
+    }
+
+    fn promote(&self) -> Decision {
+        let roles = &self.seen.roles;
+        if let Some(only) = self.split.sole() {
+            let message = format!("no canary is in flight: {only} gets everything");
+            let hint = "start one with `mlroll canary --pct 10`";
+            return Decision::Refuse(Refusal::new(ErrorKind::NotFound, message).hint(hint));
+        }
+        let (Some(stable), Some(candidate)) = (&roles.stable, &roles.candidate) else {
+            return Decision::Refuse(self.ambiguous());
+        };
+        Decision::Shift(Step {
+            to: TrafficSplit::full(candidate.clone()),
+            marker: Marker {
+                state: MarkerState::Promoted,
+                stable: candidate.clone(),
+                previous: Some(stable.clone()),
+                at: Some(self.stamp.at),
+                id: Some(self.id_going_on(Outcome::Promoted)),
+            },
+            outcome: Outcome::Promoted,
+            newcomer: None,
+        })
+    }
+
+    fn rollback(&self, recent: Option<Duration>) -> Decision {
+        let roles = &self.seen.roles;
+        match (self.split.sole(), &self.seen.marker) {
+            (None, _) => match (&roles.stable, self.split.len()) {
+                (Some(stable), 2) => self.back_to(stable, roles.candidate.as_ref(), roles.previous.as_ref()),
+                _ if recent.is_some() => {
+                    Decision::Unchanged { why: "the split does not tell who is stable".to_owned() }
+                }
+                _ => Decision::Refuse(self.no_way_back()),
+            },
+            (Some(_), Some(Marker { state: MarkerState::Promoted, previous: Some(previous), at, .. })) => {
+                if let Some(recent) = recent {
+                    let age = at.map(|at| self.stamp.at.since(at));
+                    if age.is_none_or(|age| age > recent) {
+                        let when =
+                            age.map_or_else(|| "at an unknown time".to_owned(), |age| format!("{} ago", rough(age)));
+                        return Decision::Unchanged { why: format!("was promoted {when}") };
+                    }
+                }
+                self.back_to(previous, self.split.sole(), None)
+            }
+            (Some(only), Some(Marker { state: MarkerState::RolledBack { bad }, .. })) => {
+                if !self.is_quiet() {
+                    return self.back_to(only, bad.as_ref(), roles.previous.as_ref());
+                }
+                let from = bad.as_ref().map_or_else(String::new, |bad| format!(" from {bad}"));
+                Decision::Unchanged { why: format!("already rolled back{from}; further back: `--to REV`") }
+            }
+            (Some(only), _) if recent.is_some() => {
+                Decision::Unchanged { why: format!("no canary is in flight: {only} gets everything") }
+            }
+            (Some(_), _) => Decision::Refuse(self.no_way_back()),
+        }
+    }
+
+    fn rollback_to(&self, to: &RevisionId) -> Decision {
+        if self.split.is_full(to) && self.is_quiet() {
+            return Decision::Unchanged { why: format!("{to} already gets everything") };
+        }
+        let bad = match (self.split.sole(), &self.seen.roles.candidate) {
+            (Some(only), _) => Some(only),
+            (None, Some(candidate)) => Some(candidate),
+            (None, None) => None,
+        };
+        self.back_to(to, bad.filter(|bad| *bad != to), None)
+    }
+
+    fn back_to(&self, stable: &RevisionId, bad: Option<&RevisionId>, previous: Option<&RevisionId>) -> Decision {
+        Decision::Shift(Step {
+            to: TrafficSplit::full(stable.clone()),
+            marker: Marker {
+                state: MarkerState::RolledBack { bad: bad.cloned() },
+                stable: stable.clone(),
+                previous: previous.cloned(),
+                at: Some(self.stamp.at),
+                id: Some(self.id_going_on(Outcome::RolledBack)),
+            },
+            outcome: Outcome::RolledBack,
+            newcomer: None,
+        })
+    }
+
+    /// A canary, its promote and their rollback are one rollout and share an id; what follows a promote is another.
+    fn id_going_on(&self, outcome: Outcome) -> String {
+        let same = |m: &&Marker| match m.state {
+            MarkerState::Canary { .. } => true,
+            MarkerState::Promoted => outcome == Outcome::RolledBack,
+            MarkerState::RolledBack { .. } => false,
+        };
+        let running = self.seen.marker.as_ref().filter(same);
+        running.and_then(|m| m.id.clone()).unwrap_or_else(|| self.stamp.id.clone())
+    }
+
+    /// Whether what was seen will still be so in a moment, unless somebody acts.
+    fn is_quiet(&self) -> bool {
+        match self.can.guard {
+            GuardKind::Atomic => true,
+            GuardKind::ReadCompare => {
+                self.seen.is_settled() && self.seen.modified.is_some_and(|at| self.stamp.at.since(at) >= QUIET)
+            }
+        }
+    }
+
+    fn refuse_share(&self, share: Weight) -> Option<Refusal> {
+        if share == Weight::ZERO {
+            let refusal = Refusal::new(ErrorKind::Invalid, "a canary of 0 % is no canary");
+            return Some(refusal.hint("to give stable everything: `mlroll rollback`"));
+        }
+        if share == Weight::FULL {
+            let refusal = Refusal::new(ErrorKind::Invalid, "a canary of 100 % is no canary");
+            return Some(refusal.hint("to give the candidate everything: `mlroll promote`"));
+        }
+        let granule = self.can.granule;
+        if share.is_multiple_of(granule) {
+            return None;
+        }
+        let below = share.basis_points() / granule.basis_points().max(1) * granule.basis_points();
+        let near = [below, below + granule.basis_points()].map(|bp| Weight::from_basis_points(bp).unwrap_or_default());
+        let usable: Vec<String> = near
+            .iter()
+            .filter(|w| **w != Weight::ZERO && **w != Weight::FULL)
+            .map(|w| format!("--pct {}", w.percent()))
+            .collect();
+        let message = format!("{share} is finer than this provider can store ({granule} steps); nothing is rounded");
+        Some(Refusal::new(ErrorKind::Invalid, message).hint(format!("take {}", usable.join(" or "))))
+    }
+
+    fn refuse_unsettled(&self) -> Option<Refusal> {
+        match &self.seen.readiness {
+            Readiness::Live => None,
+            Readiness::Settling(why) => {
+                let message = format!("the target is still moving: {why}");
+                Some(Refusal::new(ErrorKind::Conflict, message).hint("wait until `mlroll status` says it is live"))
+            }
+            Readiness::Failed(why) => {
+                let message = format!("the target has failed: {why}");
+                Some(Refusal::new(ErrorKind::Conflict, message).hint("`mlroll rollback` is the way out"))
+            }
+        }
+    }
+
+    fn taken(&self, running: &RevisionId, but: &str) -> Refusal {
+        let share = self.split.weight_of(running);
+        let message = format!("another candidate is in flight: {running} gets {share}, {but}");
+        Refusal::new(ErrorKind::Conflict, message).hint("end it first: `mlroll rollback`, or `mlroll promote`")
+    }
+
+    fn ambiguous(&self) -> Refusal {
+        let message = format!("the split does not tell who is stable: {}", self.split);
+        Refusal::new(ErrorKind::Invalid, message).hint("give one revision everything first: `mlroll rollback --to REV`")
+    }
+
+    fn no_way_back(&self) -> Refusal {
+        let message = format!("nothing says where to go back to: {} and no note of an earlier revision", self.split);
+        let mut refusal = Refusal::new(ErrorKind::NotFound, message);
+        refusal.list_revisions = true;
+        refusal
+    }
+}
+
+impl Refusal {
+    /// A refusal whose exit status follows from its kind.
+    #[must_use]
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { exit: kind.into(), kind, message: message.into(), hints: Vec::new(), list_revisions: false }
+    }
+
+    /// Adds what to type next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+/// An age for people: its largest unit.
+fn rough(age: Duration) -> String {
+    let seconds = age.as_secs();
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}

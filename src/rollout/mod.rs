@@ -1,0 +1,56 @@
+//! What to do, purely: an observation in, a decision out. No clock, no I/O, no async.
+//!
+//! - [`decide`]: what a verb does to a target in a given state
+//! - [`landing`]: whether a write that seemed to fail took effect
+//! - [`candidate`]: which revision a canary is about when none is named
+
+mod candidate;
+mod decision;
+mod intent;
+mod landing;
+
+pub use candidate::{Choice, choose};
+pub use decision::{Decision, Refusal, Step, decide};
+pub use intent::{Intent, Stamp};
+pub use landing::{Landing, landing};
+
+/// What happened to a target, or would.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// It could not be done.
+    Failed,
+    /// The candidate has everything and is stable.
+    Promoted,
+    /// Stable, or what was stable before, has everything.
+    RolledBack,
+    /// The candidate has its share.
+    Shifted,
+    /// There was nothing to do.
+    Unchanged,
+}
+
+impl Outcome {
+    /// The name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Promoted => "promoted",
+            Self::RolledBack => "rolled_back",
+            Self::Shifted => "shifted",
+            Self::Unchanged => "unchanged",
+        }
+    }
+
+    /// The name for people.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::RolledBack => "rolled back",
+            Self::Failed | Self::Promoted | Self::Shifted | Self::Unchanged => self.name(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! What goes over the wire in this run: counted, shown, and in a dry run stopped.
+
+use std::sync::{Mutex, PoisonError};
+
+use mlroll_backend::{Call, Effect, Permit, Target, Wiretap};
+use serde::Serialize;
+
+use crate::output::Printer;
+
+/// The calls of this run, in the order they left.
+#[derive(Debug)]
+pub struct Wire {
+    rehearsal: bool,
+    printer: Printer,
+    calls: Mutex<Vec<Call>>,
+}
+
+/// HTTP requests to a target's control plane, retries included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Calls {
+    /// Those up to the last write that only looked.
+    pub read: usize,
+    /// Those that changed something, or tried to.
+    pub write: usize,
+    /// Those after the last write.
+    pub poll: usize,
+}
+
+impl Wire {
+    /// A wire on which, in a `rehearsal`, no write leaves.
+    #[must_use]
+    pub const fn new(rehearsal: bool, printer: Printer) -> Self {
+        Self { rehearsal, printer, calls: Mutex::new(Vec::new()) }
+    }
+
+    /// Whether this is a rehearsal.
+    #[must_use]
+    pub const fn is_rehearsal(&self) -> bool {
+        self.rehearsal
+    }
+
+    /// All calls so far.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many writes to `target` left since it was last read.
+    #[must_use]
+    pub fn writes_since_read(&self, target: &Target) -> usize {
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.iter().rev().filter(|call| call.target == *target).take_while(|call| call.effect == Effect::Write).count()
+    }
+
+    /// How many calls were about `target`.
+    #[must_use]
+    pub fn count(&self, target: &Target) -> Calls {
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut count = Calls::default();
+        for call in calls.iter().filter(|call| call.target == *target) {
+            match call.effect {
+                Effect::Read => count.poll += 1,
+                Effect::Write => {
+                    count.write += 1;
+                    count.read += std::mem::take(&mut count.poll);
+                }
+            }
+        }
+        if count.write == 0 {
+            count.read = std::mem::take(&mut count.poll);
+        }
+        count
+    }
+}
+
+impl Wiretap for Wire {
+    fn about_to_send(&self, call: &Call) -> Permit {
+        let permit = if self.rehearsal && call.effect == Effect::Write { Permit::Withhold } else { Permit::Send };
+        self.printer.detail(|| format!("{} {} {}", call.operation, call.method, call.url));
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call.clone());
+        permit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_before_the_last_write_are_reads_and_later_ones_are_polls() {
+        let wire = Wire::new(false, Printer::silent());
+        let target: Target = "lambda:us-east-1/f@a".parse().unwrap();
+        let send = |effect| {
+            let call = Call {
+                target: target.clone(),
+                operation: "Op",
+                effect,
+                method: "GET".to_owned(),
+                url: String::new(),
+                body: None,
+            };
+            assert_eq!(wire.about_to_send(&call), Permit::Send);
+            wire.count(&target)
+        };
+        assert_eq!(send(Effect::Read), Calls { read: 1, write: 0, poll: 0 });
+        assert_eq!(send(Effect::Write), Calls { read: 1, write: 1, poll: 0 });
+        assert_eq!(send(Effect::Read), Calls { read: 1, write: 1, poll: 1 });
+        assert_eq!(send(Effect::Write), Calls { read: 2, write: 2, poll: 0 });
+    }
+}
