@@ -47,8 +47,8 @@ enum Aftermath {
     Landed(Snapshot),
     /// It did not; this is why, and how the target is.
     Refused(Box<Failure>, Snapshot),
-    /// It did not, because the target is busy: look at it again in a while.
-    Busy,
+    /// It did not, because the target is busy: look at it again in a while, if there is time.
+    Busy(Box<Failure>, Snapshot),
     /// It did not, because the target changed: decide again by this.
     Changed(Snapshot),
     /// Nobody can tell.
@@ -93,10 +93,14 @@ impl Job<'_> {
             match self.aftermath(&attempt, &error, deadline).await {
                 Aftermath::Landed(after) => return self.settle(report, &attempt, after).await,
                 Aftermath::Changed(now) => fresh = Some(now),
-                Aftermath::Busy => {
+                Aftermath::Busy(failure, now) => {
                     let pause = PAUSES.get(turn).or(PAUSES.last()).copied().unwrap_or_default();
+                    if clock.left(deadline) <= pause {
+                        report.saw(&now);
+                        return report.fail(*failure);
+                    }
                     self.driver.progress.waiting(&self.selected.target, error.message());
-                    clock.sleep(pause.min(clock.left(deadline))).await;
+                    clock.sleep(pause).await;
                 }
                 Aftermath::Refused(failure, now) => {
                     report.saw(&now);
@@ -266,7 +270,7 @@ impl Job<'_> {
         let in_time = !self.driver.clock.left(deadline).is_zero();
         match landing(&attempt.before, &attempt.step.to, attempt.carried.as_ref(), &now) {
             Landing::Landed => Aftermath::Landed(now),
-            Landing::Untouched if error.kind() == ErrorKind::Conflict && in_time => Aftermath::Busy,
+            Landing::Untouched if error.kind() == ErrorKind::Conflict && in_time => Aftermath::Busy(failure, now),
             Landing::Touched if outright && in_time => Aftermath::Changed(now),
             Landing::Foreign | Landing::Touched if rollback && in_time => Aftermath::Changed(now),
             Landing::Foreign | Landing::Touched => {

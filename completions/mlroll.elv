@@ -1,0 +1,152 @@
+
+use builtin;
+use str;
+
+set edit:completion:arg-completer[mlroll] = {|@words|
+    fn spaces {|n|
+        builtin:repeat $n ' ' | str:join ''
+    }
+    fn cand {|text desc|
+        edit:complex-candidate $text &display=$text' '(spaces (- 14 (wcswidth $text)))$desc
+    }
+    var command = 'mlroll'
+    for word $words[1..-1] {
+        if (str:has-prefix $word '-') {
+            break
+        }
+        set command = $command';'$word
+    }
+    var completions = [
+        &'mlroll'= {
+            cand --config 'Read this file instead of ./mlroll.toml'
+            cand --target 'Act on this target; needs no file, and may be given several times'
+            cand --output 'How to write the result'
+            cand --reason 'Why this is done; shown wherever the result is'
+            cand --timeout 'Give up after this time [default: 5m, and 30m more until the split is live]'
+            cand --color 'When to colour'
+            cand --dry-run 'Print the calls that a run would make, and change nothing'
+            cand -q 'Say nothing but errors'
+            cand --quiet 'Say nothing but errors'
+            cand -v 'Name each request as it is sent'
+            cand --verbose 'Name each request as it is sent'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand -V 'Print version'
+            cand --version 'Print version'
+            cand canary 'Shift a share of the traffic to a candidate'
+            cand completions 'Print completions for a shell'
+            cand promote 'Give the candidate all traffic and make it stable'
+            cand rollback 'Give all traffic back, now'
+            cand status 'Show who gets what, and who is stable, candidate and previous'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'mlroll;canary'= {
+            cand --pct 'The candidate''s share in percent, such as 10 or 0.5'
+            cand --candidate 'The revision on trial'
+            cand --bake 'How long to watch the candidate; needs gates'
+            cand --config 'Read this file instead of ./mlroll.toml'
+            cand --target 'Act on this target; needs no file, and may be given several times'
+            cand --output 'How to write the result'
+            cand --reason 'Why this is done; shown wherever the result is'
+            cand --timeout 'Give up after this time [default: 5m, and 30m more until the split is live]'
+            cand --color 'When to colour'
+            cand --again 'Try a revision again that was rolled back'
+            cand --no-gates 'Do not judge, whatever gates are configured'
+            cand --no-wait 'Return when the shift is accepted, not when it is live'
+            cand --dry-run 'Print the calls that a run would make, and change nothing'
+            cand -q 'Say nothing but errors'
+            cand --quiet 'Say nothing but errors'
+            cand -v 'Name each request as it is sent'
+            cand --verbose 'Name each request as it is sent'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'mlroll;completions'= {
+            cand --config 'Read this file instead of ./mlroll.toml'
+            cand --target 'Act on this target; needs no file, and may be given several times'
+            cand --output 'How to write the result'
+            cand --reason 'Why this is done; shown wherever the result is'
+            cand --timeout 'Give up after this time [default: 5m, and 30m more until the split is live]'
+            cand --color 'When to colour'
+            cand --dry-run 'Print the calls that a run would make, and change nothing'
+            cand -q 'Say nothing but errors'
+            cand --quiet 'Say nothing but errors'
+            cand -v 'Name each request as it is sent'
+            cand --verbose 'Name each request as it is sent'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'mlroll;promote'= {
+            cand --config 'Read this file instead of ./mlroll.toml'
+            cand --target 'Act on this target; needs no file, and may be given several times'
+            cand --output 'How to write the result'
+            cand --reason 'Why this is done; shown wherever the result is'
+            cand --timeout 'Give up after this time [default: 5m, and 30m more until the split is live]'
+            cand --color 'When to colour'
+            cand --force 'Skip the gates'
+            cand --no-wait 'Return when the shift is accepted, not when it is live'
+            cand --dry-run 'Print the calls that a run would make, and change nothing'
+            cand -q 'Say nothing but errors'
+            cand --quiet 'Say nothing but errors'
+            cand -v 'Name each request as it is sent'
+            cand --verbose 'Name each request as it is sent'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'mlroll;rollback'= {
+            cand --to 'Go to this revision'
+            cand --since 'With --all: how long ago a promote may have been [default: 24h]'
+            cand --config 'Read this file instead of ./mlroll.toml'
+            cand --target 'Act on this target; needs no file, and may be given several times'
+            cand --output 'How to write the result'
+            cand --reason 'Why this is done; shown wherever the result is'
+            cand --timeout 'Give up after this time [default: 5m, and 30m more until the split is live]'
+            cand --color 'When to colour'
+            cand --all 'All services of mlroll.toml: those with a canary in flight or promoted lately'
+            cand --no-wait 'Return when the shift is accepted, not when it is live'
+            cand --dry-run 'Print the calls that a run would make, and change nothing'
+            cand -q 'Say nothing but errors'
+            cand --quiet 'Say nothing but errors'
+            cand -v 'Name each request as it is sent'
+            cand --verbose 'Name each request as it is sent'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'mlroll;status'= {
+            cand --config 'Read this file instead of ./mlroll.toml'
+            cand --target 'Act on this target; needs no file, and may be given several times'
+            cand --output 'How to write the result'
+            cand --reason 'Why this is done; shown wherever the result is'
+            cand --timeout 'Give up after this time [default: 5m, and 30m more until the split is live]'
+            cand --color 'When to colour'
+            cand --dry-run 'Print the calls that a run would make, and change nothing'
+            cand -q 'Say nothing but errors'
+            cand --quiet 'Say nothing but errors'
+            cand -v 'Name each request as it is sent'
+            cand --verbose 'Name each request as it is sent'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'mlroll;help'= {
+            cand canary 'Shift a share of the traffic to a candidate'
+            cand completions 'Print completions for a shell'
+            cand promote 'Give the candidate all traffic and make it stable'
+            cand rollback 'Give all traffic back, now'
+            cand status 'Show who gets what, and who is stable, candidate and previous'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'mlroll;help;canary'= {
+        }
+        &'mlroll;help;completions'= {
+        }
+        &'mlroll;help;promote'= {
+        }
+        &'mlroll;help;rollback'= {
+        }
+        &'mlroll;help;status'= {
+        }
+        &'mlroll;help;help'= {
+        }
+    ]
+    $completions[$command]
+}

@@ -1,0 +1,105 @@
+//! On moto, an AWS that others wrote: traffic really moves, and each call is counted in moto's own log.
+
+use std::fs::File;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+struct Moto {
+    process: Child,
+    url: String,
+    log: PathBuf,
+}
+
+impl Moto {
+    fn start(folder: &Path) -> Self {
+        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-env/python/bin");
+        assert!(tools.join("moto_server").exists(), "moto is missing: tests/run installs it into target/test-env");
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let log = folder.join("moto.log");
+        let process = Command::new(tools.join("moto_server"))
+            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let moto = Self { process, url: format!("http://127.0.0.1:{port}"), log };
+        let started = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(started.elapsed() < Duration::from_secs(60), "moto does not start");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/moto_seed.py");
+        assert!(Command::new(tools.join("python")).arg(seed).arg(&moto.url).status().unwrap().success());
+        moto
+    }
+
+    /// Requests about the alias so far, as moto logged them: reads and writes.
+    fn counted(&self) -> (usize, usize) {
+        let log = std::fs::read_to_string(&self.log).unwrap();
+        let count = |method: &str| {
+            log.lines().filter(|l| l.contains(&format!("{method} /2015-03-31/functions/fraud/"))).count()
+        };
+        (count("GET"), count("PUT"))
+    }
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn traffic_moves_with_the_fewest_calls() {
+    let world = World::new().unset("AWS_ENDPOINT_URL_LAMBDA");
+    let moto = Moto::start(world.path());
+    let world = world.set("AWS_ENDPOINT_URL", &moto.url);
+    let mut before = moto.counted();
+    // Moto answers the update before it writes its log line: give the line a moment.
+    let mut step = |arguments: &[&str], outcome: &str, reads: usize, writes: usize, split: Value| {
+        let (ran, document) = world.verb(arguments);
+        ran.expect(0);
+        assert_eq!(document["outcome"], outcome, "{arguments:?}");
+        assert_eq!(document["targets"][0]["after"], split, "{arguments:?}");
+        assert_eq!(
+            document["targets"][0]["calls"],
+            json!({"read": reads, "write": writes, "poll": 0}),
+            "{arguments:?}"
+        );
+        let expected = (before.0 + reads, before.1 + writes);
+        let started = Instant::now();
+        while moto.counted() != expected && started.elapsed() < Duration::from_secs(2) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(moto.counted(), expected, "{arguments:?}: on the wire");
+        let (_, status) = world.verb(&["status"]);
+        let shares: Vec<Value> = status["targets"][0]["split"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|s| json!({"revision": s["revision"], "percent": s["percent"]}))
+            .collect();
+        assert_eq!(Value::from(shares), split, "{arguments:?}: as status reads it");
+        before = (expected.0 + 1, expected.1);
+    };
+    let both = |a: f64, b: f64| json!([{"revision": "2", "percent": a}, {"revision": "3", "percent": b}]);
+    let all = |revision: &str| json!([{"revision": revision, "percent": 100.0}]);
+    // The first shift also lists the versions and checks both of the pair.
+    step(&["canary", "--pct", "10"], "shifted", 4, 1, both(90.0, 10.0));
+    step(&["canary", "--pct", "0.5"], "shifted", 1, 1, both(99.5, 0.5));
+    step(&["rollback"], "rolled_back", 1, 1, all("2"));
+    step(&["rollback"], "unchanged", 1, 0, all("2"));
+    step(&["canary", "--pct", "10", "--candidate", "3", "--again"], "shifted", 3, 1, both(90.0, 10.0));
+    step(&["promote", "--force"], "promoted", 1, 1, all("3"));
+    step(&["rollback"], "rolled_back", 1, 1, all("2"));
+    step(&["rollback"], "unchanged", 1, 0, all("2"));
+    let ran = world.run(&["rollback", "--target", "lambda:us-east-1/fraud@nope"]).expect(6);
+    ran.says("traffic: untouched");
+}
