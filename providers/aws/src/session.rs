@@ -8,7 +8,7 @@ use aws_config::identity::IdentityCache;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use mlroll_backend::Wiretap;
 use tokio::sync::OnceCell;
 
@@ -45,7 +45,7 @@ impl Session {
 
     /// The client for Lambda in `region`; one per region, so that its connections and its pace are shared.
     pub(crate) async fn lambda(&self, region: &str) -> aws_sdk_lambda::Client {
-        let config = self.config.get_or_init(|| load(region)).await;
+        let config = self.config.get_or_init(|| load(aws_config::defaults(BehaviorVersion::latest()), region)).await;
         let mut clients = self.lambda.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(region) {
             return client.clone();
@@ -64,13 +64,13 @@ impl Session {
 
 /// Reads what the AWS tools read: environment, profiles, SSO, web identity, container and instance credentials.
 /// The region is the target's, so no source is asked for one.
-async fn load(region: &str) -> SdkConfig {
+async fn load(source: ConfigLoader, region: &str) -> SdkConfig {
     // A call to a control plane is small: five quick attempts help more in an incident than three patient ones.
     let retries = RetryConfig::standard()
         .with_max_attempts(5)
         .with_initial_backoff(Duration::from_millis(100))
         .with_max_backoff(Duration::from_secs(10));
-    aws_config::defaults(BehaviorVersion::latest())
+    source
         .region(Region::new(region.to_owned()))
         .retry_config(retries)
         .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(OPERATION).build())
@@ -79,4 +79,15 @@ async fn load(region: &str) -> SdkConfig {
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .load()
         .await
+}
+
+#[cfg(test)]
+impl Session {
+    /// A session whose calls go to `url`, with credentials of its own.
+    pub(crate) async fn at(url: &str, wiretap: Arc<dyn Wiretap>) -> Self {
+        let keys = aws_credential_types::Credentials::new("AKIDTEST", "verysecret", None, None, "test");
+        let source = aws_config::defaults(BehaviorVersion::latest()).endpoint_url(url).credentials_provider(keys);
+        let config = load(source, "us-east-1").await;
+        Self { config: OnceCell::new_with(Some(config)), ..Self::new(wiretap) }
+    }
 }

@@ -19,7 +19,7 @@ const LATEST: &str = "$LATEST";
 /// Weighted aliases of Lambda functions.
 #[derive(Debug)]
 pub struct Lambda {
-    session: Session,
+    pub(super) session: Session,
 }
 
 impl Lambda {

@@ -11,6 +11,8 @@
 //! - **Gaps**: shares are probabilistic and not sticky (documented by AWS).
 
 mod backend;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use backend::Lambda;
