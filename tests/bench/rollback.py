@@ -17,11 +17,13 @@ env = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_REGION": "us-east-1",
+    "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_ENDPOINT_URL": url,
 }
 cli = [aws, "--endpoint-url", url, "lambda"]
 alias = ["--function-name", "fraud", "--name", "prod"]
 back = json.dumps({"FunctionVersion": "2", "RoutingConfig": {"AdditionalVersionWeights": {}}})
+kind = "Content-Type: application/json"
 auth = "Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0"
 
 
@@ -35,12 +37,12 @@ def run(command):
 
 
 def canary():
-    run(["curl", "-sf", "-X", "PUT", "-H", auth, "-d", json.dumps({"FunctionVersion": "2", "RoutingConfig": {"AdditionalVersionWeights": {"3": 0.1}}}), path])
+    run(["curl", "-sf", "-X", "PUT", "-H", auth, "-H", kind, "-d", json.dumps({"FunctionVersion": "2", "RoutingConfig": {"AdditionalVersionWeights": {"3": 0.1}}}), path])
 
 
 contenders = {
     "mlroll rollback": [[mlroll, "rollback", "--target", target]],
-    "curl GET + curl PUT": [["curl", "-sf", "-H", auth, path], ["curl", "-sf", "-X", "PUT", "-H", auth, "-d", back, path]],
+    "curl GET + curl PUT": [["curl", "-sf", "-H", auth, path], ["curl", "-sf", "-X", "PUT", "-H", auth, "-H", kind, "-d", back, path]],
     "aws get-alias + update-alias": [
         [*cli, "get-alias", *alias],
         [*cli, "update-alias", *alias, "--function-version", "2", "--routing-config", "AdditionalVersionWeights={}"],
