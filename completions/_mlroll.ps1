@@ -38,6 +38,7 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('canary', 'canary', [CompletionResultType]::ParameterValue, 'Shift a share of the traffic to a candidate')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print completions for a shell')
+            [CompletionResult]::new('gate', 'gate', [CompletionResultType]::ParameterValue, 'Try gates without moving traffic')
             [CompletionResult]::new('promote', 'promote', [CompletionResultType]::ParameterValue, 'Give the candidate all traffic and make it stable')
             [CompletionResult]::new('rollback', 'rollback', [CompletionResultType]::ParameterValue, 'Give all traffic back, now')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show who gets what, and who is stable, candidate and previous')
@@ -80,6 +81,51 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'mlroll;gate' {
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of ./mlroll.toml')
+            [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Act on this target; needs no file, and may be given several times')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write the result')
+            [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'Why this is done; shown wherever the result is')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Give up after this time [default: 5m, and 30m more until the split is live]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print the calls that a run would make, and change nothing')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('replay', 'replay', [CompletionResultType]::ParameterValue, 'Judge recorded looks, and print the evidence after each as JSON')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'mlroll;gate;replay' {
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of ./mlroll.toml')
+            [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Act on this target; needs no file, and may be given several times')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write the result')
+            [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'Why this is done; shown wherever the result is')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Give up after this time [default: 5m, and 30m more until the split is live]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print the calls that a run would make, and change nothing')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'mlroll;gate;help' {
+            [CompletionResult]::new('replay', 'replay', [CompletionResultType]::ParameterValue, 'Judge recorded looks, and print the evidence after each as JSON')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'mlroll;gate;help;replay' {
+            break
+        }
+        'mlroll;gate;help;help' {
             break
         }
         'mlroll;promote' {
@@ -139,6 +185,7 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
         'mlroll;help' {
             [CompletionResult]::new('canary', 'canary', [CompletionResultType]::ParameterValue, 'Shift a share of the traffic to a candidate')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print completions for a shell')
+            [CompletionResult]::new('gate', 'gate', [CompletionResultType]::ParameterValue, 'Try gates without moving traffic')
             [CompletionResult]::new('promote', 'promote', [CompletionResultType]::ParameterValue, 'Give the candidate all traffic and make it stable')
             [CompletionResult]::new('rollback', 'rollback', [CompletionResultType]::ParameterValue, 'Give all traffic back, now')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show who gets what, and who is stable, candidate and previous')
@@ -149,6 +196,13 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             break
         }
         'mlroll;help;completions' {
+            break
+        }
+        'mlroll;help;gate' {
+            [CompletionResult]::new('replay', 'replay', [CompletionResultType]::ParameterValue, 'Judge recorded looks, and print the evidence after each as JSON')
+            break
+        }
+        'mlroll;help;gate;replay' {
             break
         }
         'mlroll;help;promote' {

@@ -22,6 +22,9 @@ _mlroll() {
             mlroll,completions)
                 cmd="mlroll__subcmd__completions"
                 ;;
+            mlroll,gate)
+                cmd="mlroll__subcmd__gate"
+                ;;
             mlroll,help)
                 cmd="mlroll__subcmd__help"
                 ;;
@@ -34,11 +37,26 @@ _mlroll() {
             mlroll,status)
                 cmd="mlroll__subcmd__status"
                 ;;
+            mlroll__subcmd__gate,help)
+                cmd="mlroll__subcmd__gate__subcmd__help"
+                ;;
+            mlroll__subcmd__gate,replay)
+                cmd="mlroll__subcmd__gate__subcmd__replay"
+                ;;
+            mlroll__subcmd__gate__subcmd__help,help)
+                cmd="mlroll__subcmd__gate__subcmd__help__subcmd__help"
+                ;;
+            mlroll__subcmd__gate__subcmd__help,replay)
+                cmd="mlroll__subcmd__gate__subcmd__help__subcmd__replay"
+                ;;
             mlroll__subcmd__help,canary)
                 cmd="mlroll__subcmd__help__subcmd__canary"
                 ;;
             mlroll__subcmd__help,completions)
                 cmd="mlroll__subcmd__help__subcmd__completions"
+                ;;
+            mlroll__subcmd__help,gate)
+                cmd="mlroll__subcmd__help__subcmd__gate"
                 ;;
             mlroll__subcmd__help,help)
                 cmd="mlroll__subcmd__help__subcmd__help"
@@ -52,6 +70,9 @@ _mlroll() {
             mlroll__subcmd__help,status)
                 cmd="mlroll__subcmd__help__subcmd__status"
                 ;;
+            mlroll__subcmd__help__subcmd__gate,replay)
+                cmd="mlroll__subcmd__help__subcmd__gate__subcmd__replay"
+                ;;
             *)
                 ;;
         esac
@@ -59,7 +80,7 @@ _mlroll() {
 
     case "${cmd}" in
         mlroll)
-            opts="-q -v -h -V --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help --version canary completions promote rollback status help"
+            opts="-q -v -h -V --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help --version canary completions gate promote rollback status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -184,8 +205,126 @@ _mlroll() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mlroll__subcmd__gate)
+            opts="-q -v -h --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help replay help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --target)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
+                    return 0
+                    ;;
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "always auto never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mlroll__subcmd__gate__subcmd__help)
+            opts="replay help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mlroll__subcmd__gate__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mlroll__subcmd__gate__subcmd__help__subcmd__replay)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mlroll__subcmd__gate__subcmd__replay)
+            opts="-q -v -h --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --target)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
+                    return 0
+                    ;;
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "always auto never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mlroll__subcmd__help)
-            opts="canary completions promote rollback status help"
+            opts="canary completions gate promote rollback status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -215,6 +354,34 @@ _mlroll() {
         mlroll__subcmd__help__subcmd__completions)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mlroll__subcmd__help__subcmd__gate)
+            opts="replay"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mlroll__subcmd__help__subcmd__gate__subcmd__replay)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

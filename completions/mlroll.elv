@@ -35,6 +35,7 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand --version 'Print version'
             cand canary 'Shift a share of the traffic to a candidate'
             cand completions 'Print completions for a shell'
+            cand gate 'Try gates without moving traffic'
             cand promote 'Give the candidate all traffic and make it stable'
             cand rollback 'Give all traffic back, now'
             cand status 'Show who gets what, and who is stable, candidate and previous'
@@ -75,6 +76,46 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand --verbose 'Name each request as it is sent'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
+        }
+        &'mlroll;gate'= {
+            cand --config 'Read this file instead of ./mlroll.toml'
+            cand --target 'Act on this target; needs no file, and may be given several times'
+            cand --output 'How to write the result'
+            cand --reason 'Why this is done; shown wherever the result is'
+            cand --timeout 'Give up after this time [default: 5m, and 30m more until the split is live]'
+            cand --color 'When to colour'
+            cand --dry-run 'Print the calls that a run would make, and change nothing'
+            cand -q 'Say nothing but errors'
+            cand --quiet 'Say nothing but errors'
+            cand -v 'Name each request as it is sent'
+            cand --verbose 'Name each request as it is sent'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand replay 'Judge recorded looks, and print the evidence after each as JSON'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'mlroll;gate;replay'= {
+            cand --config 'Read this file instead of ./mlroll.toml'
+            cand --target 'Act on this target; needs no file, and may be given several times'
+            cand --output 'How to write the result'
+            cand --reason 'Why this is done; shown wherever the result is'
+            cand --timeout 'Give up after this time [default: 5m, and 30m more until the split is live]'
+            cand --color 'When to colour'
+            cand --dry-run 'Print the calls that a run would make, and change nothing'
+            cand -q 'Say nothing but errors'
+            cand --quiet 'Say nothing but errors'
+            cand -v 'Name each request as it is sent'
+            cand --verbose 'Name each request as it is sent'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'mlroll;gate;help'= {
+            cand replay 'Judge recorded looks, and print the evidence after each as JSON'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'mlroll;gate;help;replay'= {
+        }
+        &'mlroll;gate;help;help'= {
         }
         &'mlroll;promote'= {
             cand --config 'Read this file instead of ./mlroll.toml'
@@ -130,6 +171,7 @@ set edit:completion:arg-completer[mlroll] = {|@words|
         &'mlroll;help'= {
             cand canary 'Shift a share of the traffic to a candidate'
             cand completions 'Print completions for a shell'
+            cand gate 'Try gates without moving traffic'
             cand promote 'Give the candidate all traffic and make it stable'
             cand rollback 'Give all traffic back, now'
             cand status 'Show who gets what, and who is stable, candidate and previous'
@@ -138,6 +180,11 @@ set edit:completion:arg-completer[mlroll] = {|@words|
         &'mlroll;help;canary'= {
         }
         &'mlroll;help;completions'= {
+        }
+        &'mlroll;help;gate'= {
+            cand replay 'Judge recorded looks, and print the evidence after each as JSON'
+        }
+        &'mlroll;help;gate;replay'= {
         }
         &'mlroll;help;promote'= {
         }

@@ -40,6 +40,7 @@ complete -c mlroll -n "__fish_mlroll_needs_command" -s h -l help -d 'Print help 
 complete -c mlroll -n "__fish_mlroll_needs_command" -s V -l version -d 'Print version'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "canary" -d 'Shift a share of the traffic to a candidate'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "completions" -d 'Print completions for a shell'
+complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "gate" -d 'Try gates without moving traffic'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "promote" -d 'Give the candidate all traffic and make it stable'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "rollback" -d 'Give all traffic back, now'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "status" -d 'Show who gets what, and who is stable, candidate and previous'
@@ -76,6 +77,36 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand completions" -l dry-run -d
 complete -c mlroll -n "__fish_mlroll_using_subcommand completions" -s q -l quiet -d 'Say nothing but errors'
 complete -c mlroll -n "__fish_mlroll_using_subcommand completions" -s v -l verbose -d 'Name each request as it is sent'
 complete -c mlroll -n "__fish_mlroll_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -l target -d 'Act on this target; needs no file, and may be given several times' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
+text\t'Tables, for people'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -l reason -d 'Why this is done; shown wherever the result is' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -l timeout -d 'Give up after this time [default: 5m, and 30m more until the split is live]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -l color -d 'When to colour' -r -f -a "always\t'Always'
+auto\t'On a terminal, unless `NO_COLOR` is set'
+never\t'Never'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -l dry-run -d 'Print the calls that a run would make, and change nothing'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -s q -l quiet -d 'Say nothing but errors'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -s v -l verbose -d 'Name each request as it is sent'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -f -a "replay" -d 'Judge recorded looks, and print the evidence after each as JSON'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -l target -d 'Act on this target; needs no file, and may be given several times' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
+text\t'Tables, for people'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -l reason -d 'Why this is done; shown wherever the result is' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -l timeout -d 'Give up after this time [default: 5m, and 30m more until the split is live]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -l color -d 'When to colour' -r -f -a "always\t'Always'
+auto\t'On a terminal, unless `NO_COLOR` is set'
+never\t'Never'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -l dry-run -d 'Print the calls that a run would make, and change nothing'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -s q -l quiet -d 'Say nothing but errors'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -s v -l verbose -d 'Name each request as it is sent'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from help" -f -a "replay" -d 'Judge recorded looks, and print the evidence after each as JSON'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
 complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l target -d 'Act on this target; needs no file, and may be given several times' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
@@ -121,9 +152,11 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand status" -l dry-run -d 'Pri
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -s q -l quiet -d 'Say nothing but errors'
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -s v -l verbose -d 'Name each request as it is sent'
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions promote rollback status help" -f -a "canary" -d 'Shift a share of the traffic to a candidate'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions promote rollback status help" -f -a "completions" -d 'Print completions for a shell'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions promote rollback status help" -f -a "promote" -d 'Give the candidate all traffic and make it stable'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions promote rollback status help" -f -a "rollback" -d 'Give all traffic back, now'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions promote rollback status help" -f -a "status" -d 'Show who gets what, and who is stable, candidate and previous'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions promote rollback status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate promote rollback status help" -f -a "canary" -d 'Shift a share of the traffic to a candidate'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate promote rollback status help" -f -a "completions" -d 'Print completions for a shell'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate promote rollback status help" -f -a "gate" -d 'Try gates without moving traffic'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate promote rollback status help" -f -a "promote" -d 'Give the candidate all traffic and make it stable'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate promote rollback status help" -f -a "rollback" -d 'Give all traffic back, now'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate promote rollback status help" -f -a "status" -d 'Show who gets what, and who is stable, candidate and previous'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate promote rollback status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and __fish_seen_subcommand_from gate" -f -a "replay" -d 'Judge recorded looks, and print the evidence after each as JSON'

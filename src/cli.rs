@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use mlroll_backend::{RevisionId, Target, Weight};
 
-use crate::commands::{canary, completions, promote, rollback, status};
+use crate::commands::{canary, completions, gate, promote, rollback, status};
 use crate::config::parse_duration;
 use crate::output::{ColorChoice, Format};
 
@@ -63,6 +63,7 @@ pub struct Global {
 pub enum Command {
     Canary(canary::CanaryArgs),
     Completions(completions::CompletionsArgs),
+    Gate(gate::GateArgs),
     Promote(promote::PromoteArgs),
     Rollback(rollback::RollbackArgs),
     Status(status::StatusArgs),
@@ -75,6 +76,7 @@ impl Command {
         match self {
             Self::Canary(_) => "canary",
             Self::Completions(_) => "completions",
+            Self::Gate(_) => "gate",
             Self::Promote(_) => "promote",
             Self::Rollback(_) => "rollback",
             Self::Status(_) => "status",

@@ -5,6 +5,7 @@
 //! - [`cli`] is the command line, [`commands`] has a file per verb: arguments in, one call, a report out
 //! - [`config`] reads `mlroll.toml` and the environment, each once
 //! - [`rollout`] decides, purely: an observation in, a decision out. No clock, no I/O
+//! - [`judge`] judges, purely: counts and values in, a verdict out
 //! - [`driver`] looks, asks [`rollout`], acts and makes sure; [`clock`] is its only source of time
 //! - [`registry`] knows which backends this build has; they implement the contract of `mlroll_backend`
 //! - [`wire`] sees every request before it leaves: it counts, shows, and in a dry run stops
@@ -20,6 +21,7 @@ pub mod config;
 pub mod driver;
 pub mod exit;
 pub mod failure;
+pub mod judge;
 pub mod output;
 pub mod registry;
 pub mod rollout;
@@ -59,6 +61,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let ended = match &command {
         Command::Canary(args) => commands::canary::run(args, &context),
         Command::Completions(args) => commands::completions::run(args, &context),
+        Command::Gate(args) => commands::gate::run(args, &context),
         Command::Promote(args) => commands::promote::run(args, &context),
         Command::Rollback(args) => commands::rollback::run(args, &context),
         Command::Status(args) => commands::status::run(args, &context),

@@ -3,6 +3,7 @@
 
 pub mod canary;
 pub mod completions;
+pub mod gate;
 pub mod promote;
 pub mod rollback;
 pub mod status;

@@ -11,7 +11,8 @@ use mlroll_backend::Target;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::values::{Amount, OnFail, OnInconclusive, Share, Span, Steps};
+use super::values::{OnFail, OnInconclusive, Share, Span, Steps};
+use crate::judge::gate::Gate;
 
 /// The file as a whole.
 #[derive(Clone, Debug, Deserialize)]
@@ -159,81 +160,6 @@ pub enum Preset {
     Torchserve,
     Triton,
     Vllm,
-}
-
-/// A rule on a metric.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Gate {
-    /// Its name in findings; by default the metric's.
-    pub name: Option<String>,
-    /// A built-in metric.
-    pub metric: Option<String>,
-    /// Any query of the source.
-    pub query: Option<String>,
-    /// The unit of the query's answer, to be shown.
-    pub unit: Option<String>,
-    /// Which quantile of a latency.
-    pub quantile: Option<Share>,
-    /// An absolute limit.
-    pub max: Option<Amount>,
-    /// An absolute limit from below.
-    pub min: Option<Amount>,
-    /// Both boundaries against stable.
-    pub max_increase: Option<Boundary>,
-    /// The boundary that fails.
-    pub fail: Option<Boundary>,
-    /// The boundary that passes.
-    pub pass: Option<Boundary>,
-    /// Reported, never decides.
-    #[serde(default)]
-    pub advisory: bool,
-    /// Which direction is good.
-    pub better: Option<Better>,
-    /// How a series is judged.
-    pub judge: Option<Judge>,
-    /// The margin that fails.
-    pub tolerance: Option<Share>,
-    /// The margin that passes.
-    pub pass_tolerance: Option<Share>,
-    /// How a pair of values is compared.
-    pub difference: Option<Difference>,
-    /// This gate's own chance of a false rollback.
-    pub alpha: Option<Share>,
-}
-
-/// A boundary against stable: `ratio` times its rate plus `abs`.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Boundary {
-    pub ratio: Option<f64>,
-    pub abs: Option<Amount>,
-}
-
-/// Which direction is good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Better {
-    Higher,
-    Lower,
-}
-
-/// How a series of values is judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Judge {
-    Kayenta,
-    MannWhitney,
-    Sign,
-    T,
-}
-
-/// How a pair of values is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Difference {
-    Log,
-    Plain,
 }
 
 /// What is wrong with the file, and where.
@@ -402,8 +328,8 @@ mod tests {
             (service("on_inconclusive = \"promote\""), "expected `hold` or `rollback`"),
             (service("alpha = 2"), "mlroll.toml:3:9: 2 is no share"),
             (
-                service("[[services.fraud.gates]]\nmetric = \"latency\"\nmax = \"fast\""),
-                "mlroll.toml:5:7: `fast` is neither",
+                service("[[services.fraud.gates]]\nmetric = \"latency\"\nquantile = 0.95\nmax = \"fast\""),
+                "mlroll.toml:3:1: max: ",
             ),
             (
                 "[services.fraud]\ntarget = \"lambda:us-east-1/fraud\"\n".to_owned(),

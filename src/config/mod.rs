@@ -5,7 +5,7 @@ mod file;
 mod select;
 mod values;
 
-pub use file::{Config, ConfigError, Gate, Metrics, Service, load, load_if_present, recover_targets};
+pub use file::{Config, ConfigError, Metrics, Service, load, load_if_present, recover_targets};
 pub use select::{Selected, select, select_for_rollback};
 pub use values::{OnFail, OnInconclusive, Share, Span, parse_duration};
 

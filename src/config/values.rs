@@ -15,9 +15,9 @@ pub struct Span(pub Duration);
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Share(pub f64);
 
-/// What a number in a gate may be: a plain number, a share (`"1%"`) or a duration (`"300ms"`, in seconds).
+/// A plain number, or a percentage (`"1%"`).
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-pub struct Amount(pub f64);
+struct Amount(f64);
 
 /// What a failed gate does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -78,7 +78,7 @@ impl<'de> Deserialize<'de> for Amount {
             type Value = Amount;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number, a share such as \"1%\" or a duration such as \"300ms\"")
+                f.write_str("a number, or a share such as \"1%\"")
             }
 
             fn visit_i64<E: de::Error>(self, value: i64) -> Result<Amount, E> {
@@ -98,13 +98,11 @@ impl<'de> Deserialize<'de> for Amount {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Amount, E> {
                 let amount = match text.strip_suffix('%') {
                     Some(percent) => percent.trim().parse::<f64>().ok().map(|p| p / 100.0),
-                    None => humantime::parse_duration(text).ok().map(|d| d.as_secs_f64()),
+                    None => None,
                 };
                 match amount {
                     Some(amount) if amount.is_finite() => Ok(Amount(amount)),
-                    Some(_) | None => Err(E::custom(format!(
-                        "`{text}` is neither a share such as \"1%\" nor a duration such as \"300ms\""
-                    ))),
+                    Some(_) | None => Err(E::custom(format!("`{text}` is no share such as \"1%\""))),
                 }
             }
         }

@@ -158,7 +158,8 @@ fn gates_that_cannot_be_judged_are_not_passed_over() {
 fn help_is_data_and_names_every_verb() {
     let world = World::new();
     let ran = world.run(&["--help"]).expect(0);
-    for word in ["canary", "completions", "promote", "rollback", "status", "--dry-run", "--target", "--output"] {
+    for word in ["canary", "completions", "gate", "promote", "rollback", "status", "--dry-run", "--target", "--output"]
+    {
         assert!(ran.stdout.contains(word), "{word}");
     }
     assert!(ran.stderr.is_empty());

@@ -122,7 +122,7 @@ fn a_busy_alias_is_waited_for() {
     for under in [rollback_under, canary_under] {
         let (world, ran, document) = under(Fault::on(WRITE).times(2).kind(busy()));
         ran.expect(0);
-        assert_eq!(world.split().starts_with('2'), true);
+        assert!(world.split().starts_with('2'));
         assert_eq!(document["targets"][0]["calls"]["write"], 3);
     }
     let world = World::with_canary("10");

@@ -1,0 +1,240 @@
+//! The keys of a gate, and how they become a rule.
+
+use serde::{Deserialize, Serialize};
+
+use super::quantity::Quantity;
+use super::rule::{
+    Better, Boundaries, CountRule, LatencyRule, RankTest, Rule, SampleRule, SeriesRule, SeriesStatistic,
+};
+use crate::judge::counts::Boundary;
+use crate::judge::limit::Limit;
+use crate::judge::series::Difference;
+
+/// A gate with the keys of the file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct GateFile {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) metric: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) query: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unit: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max: Option<Quantity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_increase: Option<BoundaryFile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fail: Option<BoundaryFile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pass: Option<BoundaryFile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quantile: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    better: Option<Better>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    judge: Option<Judge>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tolerance: Option<Quantity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pass_tolerance: Option<Quantity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    difference: Option<Difference>,
+    pub(super) advisory: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BoundaryFile {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ratio: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    abs: Option<Quantity>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Judge {
+    Kayenta,
+    MannWhitney,
+    Sign,
+    T,
+}
+
+impl GateFile {
+    /// The rule these keys ask for.
+    pub(super) fn rule(&self) -> Result<Rule, String> {
+        let named = [&self.metric, &self.name].into_iter().flatten().any(|text| !text.is_empty());
+        if !named {
+            return Err("a gate needs `metric` (error_rate, latency, requests), or `name` and `query`".to_owned());
+        }
+        let metric = self.metric.as_deref();
+        match self.judge {
+            Some(Judge::Sign) => self.series(SeriesStatistic::Sign),
+            Some(Judge::T) => self.series(SeriesStatistic::T),
+            Some(Judge::MannWhitney) => self.samples(RankTest::MannWhitney),
+            Some(Judge::Kayenta) => self.samples(RankTest::Kayenta),
+            // A query answers with a number per window, and a mean is the usual one.
+            None if self.query.is_some() => self.series(SeriesStatistic::T),
+            None if metric == Some("latency") => self.latency(),
+            None if metric == Some("requests") => {
+                Err("`requests` is one number per window: give it a `judge` (sign, t, mann_whitney, kayenta)"
+                    .to_owned())
+            }
+            None => self.count(),
+        }
+    }
+
+    fn count(&self) -> Result<Rule, String> {
+        self.refuse_series_keys("a counting gate takes max, max_increase, fail, pass and better")?;
+        if self.quantile.is_some() {
+            return Err("`quantile` belongs to metric = \"latency\"".to_owned());
+        }
+        let limit = self.max.as_ref().map(|max| Limit::new(max.share()?)).transpose();
+        let limit = limit.map_err(|why| format!("max: {why}"))?;
+        let better = self.better.unwrap_or_default();
+        let boundaries = self.boundaries(better, limit.is_none())?;
+        Ok(Rule::Count(CountRule { better, limit, boundaries }))
+    }
+
+    fn latency(&self) -> Result<Rule, String> {
+        self.refuse_series_keys("a latency gate takes quantile, max, max_increase, fail and pass")?;
+        let quantile = self.checked_quantile()?.ok_or("a latency gate needs `quantile`, as 0.95")?;
+        if self.better == Some(Better::Higher) {
+            return Err("better: the share of slow requests is better lower".to_owned());
+        }
+        let threshold = self.max.as_ref().map(Quantity::seconds).transpose().map_err(|why| format!("max: {why}"))?;
+        if threshold.is_some_and(|seconds| seconds <= 0.0) {
+            return Err("max: a latency limit is above 0".to_owned());
+        }
+        let boundaries = self.boundaries(Better::Lower, false)?;
+        if threshold.is_none() && boundaries.is_none() {
+            return Err("a latency gate needs `max`, as \"300ms\", or a boundary: max_increase, fail, pass".to_owned());
+        }
+        let limit = threshold.map(|_| Limit::new(1.0 - quantile)).transpose()?;
+        Ok(Rule::Latency(LatencyRule {
+            quantile,
+            threshold,
+            rule: CountRule { better: Better::Lower, limit, boundaries },
+        }))
+    }
+
+    fn series(&self, statistic: SeriesStatistic) -> Result<Rule, String> {
+        self.refuse_boundaries()?;
+        self.checked_quantile()?;
+        let difference = self.difference.unwrap_or_default();
+        let max = self.max.as_ref().map(Quantity::number).transpose().map_err(|why| format!("max: {why}"))?;
+        if let Some(max) = max {
+            if max.abs() > 1e100 || !max.is_finite() || (difference == Difference::Log && max <= 0.0) {
+                return Err(format!("max: a limit is a number above 0 (any, with difference = \"plain\"), not {max}"));
+            }
+            if self.tolerance.is_some() || self.pass_tolerance.is_some() {
+                return Err("tolerance and pass_tolerance compare with stable; `max` is the limit itself".to_owned());
+            }
+        }
+        let (tolerance, pass_tolerance) = if max.is_some() { (0.0, 0.0) } else { self.tolerances(difference)? };
+        let better = self.better.unwrap_or_default();
+        Ok(Rule::Series(SeriesRule { statistic, better, difference, max, tolerance, pass_tolerance }))
+    }
+
+    fn samples(&self, test: RankTest) -> Result<Rule, String> {
+        self.refuse_boundaries()?;
+        self.checked_quantile()?;
+        if self.max.is_some() {
+            return Err("max: mann_whitney and kayenta compare with stable; use judge = \"t\" or \"sign\"".to_owned());
+        }
+        let difference = self.difference.unwrap_or_default();
+        let (tolerance, pass_tolerance) = self.tolerances(difference)?;
+        Ok(Rule::Samples(SampleRule {
+            test,
+            better: self.better.unwrap_or_default(),
+            difference,
+            tolerance,
+            pass_tolerance,
+        }))
+    }
+
+    /// The boundaries against stable; the defaults, when a gate without any limit needs some.
+    fn boundaries(&self, better: Better, needed: bool) -> Result<Option<Boundaries>, String> {
+        if [&self.max_increase, &self.fail, &self.pass].iter().all(|key| key.is_none()) && !needed {
+            return Ok(None);
+        }
+        let own = |name: &str, key: &Option<BoundaryFile>| -> Result<Option<Boundary>, String> {
+            key.as_ref().map(BoundaryFile::checked).transpose().map_err(|why| format!("{name}: {why}"))
+        };
+        let both = own("max_increase", &self.max_increase)?;
+        let fail = own("fail", &self.fail)?.or(both);
+        let pass = own("pass", &self.pass)?.or(both);
+        let default_pass = match better {
+            // The mirror of 1.5; slack would ask for an improvement.
+            Better::Higher => Boundary { ratio: 1.0 / 1.5, abs: 0.0 },
+            Better::Lower => Boundary { ratio: 1.5, abs: 0.001 },
+        };
+        Ok(Some(Boundaries {
+            fail: fail.unwrap_or(Boundary { ratio: 1.0, abs: 0.0 }),
+            pass: pass.unwrap_or(default_pass),
+        }))
+    }
+
+    fn tolerances(&self, difference: Difference) -> Result<(f64, f64), String> {
+        let margin = |name: &str, key: &Option<Quantity>, default: f64| {
+            let Some(written) = key else {
+                return Ok(default);
+            };
+            let value = match difference {
+                Difference::Log => written.share(),
+                Difference::Plain => written.number(),
+            };
+            match value {
+                Ok(value) if (0.0..=1e100).contains(&value) => Ok(value),
+                Ok(value) => Err(format!("{name}: a margin is a number from 0, not {value}")),
+                Err(why) => Err(format!("{name}: {why}")),
+            }
+        };
+        Ok((margin("tolerance", &self.tolerance, 0.0)?, margin("pass_tolerance", &self.pass_tolerance, 0.1)?))
+    }
+
+    fn checked_quantile(&self) -> Result<Option<f64>, String> {
+        match self.quantile {
+            Some(q) if !(q > 0.0 && q < 1.0) => Err(format!("quantile: a number between 0 and 1, as 0.95, not {q}")),
+            Some(q) => Ok(Some(q)),
+            None => Ok(None),
+        }
+    }
+
+    fn refuse_series_keys(&self, allowed: &str) -> Result<(), String> {
+        let keys = [
+            ("tolerance", self.tolerance.is_some()),
+            ("pass_tolerance", self.pass_tolerance.is_some()),
+            ("difference", self.difference.is_some()),
+        ];
+        match keys.iter().find(|(_, given)| *given) {
+            Some((key, _)) => Err(format!("`{key}` goes with `judge` (sign, t, mann_whitney, kayenta); {allowed}")),
+            None => Ok(()),
+        }
+    }
+
+    fn refuse_boundaries(&self) -> Result<(), String> {
+        let keys = [("max_increase", &self.max_increase), ("fail", &self.fail), ("pass", &self.pass)];
+        match keys.iter().find(|(_, given)| given.is_some()) {
+            Some((key, _)) => Err(format!("`{key}` is for counts; values take tolerance and pass_tolerance, or max")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl BoundaryFile {
+    fn checked(&self) -> Result<Boundary, String> {
+        let ratio = self.ratio.unwrap_or(1.0);
+        if !(1e-6..=1e6).contains(&ratio) {
+            return Err(format!("ratio is a number from 1e-6 to 1e6, 1.5 is half as much again, not {ratio}"));
+        }
+        let abs = self.abs.as_ref().map_or(Ok(0.0), Quantity::share).map_err(|why| format!("abs: {why}"))?;
+        if !(0.0..=1.0).contains(&abs) {
+            return Err(format!("abs is a share from 0 to 1 (0 % to 100 %), not {abs}"));
+        }
+        Ok(Boundary { ratio, abs })
+    }
+}

@@ -1,0 +1,115 @@
+//! A gate as `mlroll.toml` writes it (docs/cli.md, "mlroll.toml").
+
+mod file;
+mod quantity;
+mod rule;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::rule::{
+    Better, Boundaries, CountRule, LatencyRule, RankTest, Rule, SampleRule, SeriesRule, SeriesStatistic,
+};
+
+use self::file::GateFile;
+
+/// A rule on one metric, checked. Unknown keys are refused, and so are keys that its kind of metric does not read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "GateFile", into = "GateFile")]
+pub struct Gate {
+    file: GateFile,
+    rule: Rule,
+}
+
+/// Why a gate makes no sense, and what is allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidGate(String);
+
+impl Gate {
+    /// What the gate computes.
+    #[must_use]
+    pub fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    /// Its name in findings: `name`, else `metric`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.file.name.as_deref().or(self.file.metric.as_deref()).unwrap_or_default()
+    }
+
+    /// The built-in metric it reads.
+    #[must_use]
+    pub fn metric(&self) -> Option<&str> {
+        self.file.metric.as_deref()
+    }
+
+    /// Its own query of the metric source.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.file.query.as_deref()
+    }
+
+    /// The unit of its values, for people.
+    #[must_use]
+    pub fn unit(&self) -> Option<&str> {
+        self.file.unit.as_deref()
+    }
+
+    /// Whether it is reported only, and never decides.
+    #[must_use]
+    pub fn is_advisory(&self) -> bool {
+        self.file.advisory
+    }
+
+    /// What is allowed but hardly meant.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let rule = match &self.rule {
+            Rule::Count(rule) => rule,
+            Rule::Latency(latency) => &latency.rule,
+            Rule::Samples(_) | Rule::Series(_) => return Vec::new(),
+        };
+        let Some(Boundaries { fail, pass }) = rule.boundaries else {
+            return Vec::new();
+        };
+        let gap = match rule.better {
+            Better::Higher => pass.ratio > fail.ratio,
+            Better::Lower => pass.ratio < fail.ratio,
+        };
+        if !gap {
+            return Vec::new();
+        }
+        vec![format!(
+            "pass (ratio {}) asks for more than fail (ratio {}) forbids: between the two the gate stays inconclusive",
+            pass.ratio, fail.ratio
+        )]
+    }
+}
+
+impl TryFrom<GateFile> for Gate {
+    type Error = InvalidGate;
+
+    fn try_from(file: GateFile) -> Result<Self, InvalidGate> {
+        let rule = file.rule().map_err(InvalidGate)?;
+        Ok(Self { file, rule })
+    }
+}
+
+impl From<Gate> for GateFile {
+    fn from(gate: Gate) -> Self {
+        gate.file
+    }
+}
+
+impl fmt::Display for InvalidGate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for InvalidGate {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+#![expect(clippy::unreachable, clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use super::*;
+use crate::judge::counts::Boundary;
+use crate::judge::series::Difference;
+
+fn gate(json: &str) -> Gate {
+    serde_json::from_str(json).unwrap()
+}
+
+fn refusal(json: &str) -> String {
+    serde_json::from_str::<Gate>(json).unwrap_err().to_string()
+}
+
+fn count(json: &str) -> CountRule {
+    let Rule::Count(rule) = gate(json).rule().clone() else { unreachable!("{json}") };
+    rule
+}
+
+fn boundaries(fail: (f64, f64), pass: (f64, f64)) -> Option<Boundaries> {
+    let boundary = |(ratio, abs)| Boundary { ratio, abs };
+    Some(Boundaries { fail: boundary(fail), pass: boundary(pass) })
+}
+
+#[test]
+fn max_increase_sets_both_boundaries_and_each_may_have_its_own() {
+    let both = r#"{"metric":"error_rate","max":"1%","max_increase":{"ratio":1.5,"abs":"0.1%"}}"#;
+    assert_eq!(count(both).boundaries, boundaries((1.5, 0.001), (1.5, 0.001)));
+    assert_eq!(count(both).limit.unwrap().share(), 0.01);
+    let own = r#"{"metric":"error_rate","max_increase":{"ratio":1.5,"abs":"0.1%"},"fail":{"ratio":1.0,"abs":0}}"#;
+    assert_eq!(count(own).boundaries, boundaries((1.0, 0.0), (1.5, 0.001)));
+    assert_eq!(count(own).limit, None);
+}
+
+#[test]
+fn the_boundary_that_is_not_given_has_a_default() {
+    let fail = r#"{"metric":"error_rate","fail":{"ratio":1.2}}"#;
+    assert_eq!(count(fail).boundaries, boundaries((1.2, 0.0), (1.5, 0.001)));
+    let pass = r#"{"metric":"error_rate","pass":{"ratio":2,"abs":0.005}}"#;
+    assert_eq!(count(pass).boundaries, boundaries((1.0, 0.0), (2.0, 0.005)));
+    assert_eq!(count(r#"{"metric":"error_rate"}"#).boundaries, boundaries((1.0, 0.0), (1.5, 0.001)));
+    assert_eq!(count(r#"{"metric":"error_rate","max":0.01}"#).boundaries, None);
+    let higher = count(r#"{"name":"conversion","better":"higher","fail":{"ratio":0.98}}"#);
+    assert_eq!(higher.boundaries, boundaries((0.98, 0.0), (1.0 / 1.5, 0.0)));
+}
+
+#[test]
+fn latency_and_series_have_their_own_keys() {
+    let latency = gate(r#"{"metric":"latency","quantile":0.95,"max":"300ms"}"#);
+    assert!(matches!(latency.rule(), Rule::Latency(LatencyRule { threshold: Some(0.3), quantile: 0.95, .. })));
+    let carbon = gate(r#"{"name":"carbon","query":"q","unit":"g","max":12.0,"advisory":true}"#);
+    assert!(matches!(carbon.rule(), Rule::Series(SeriesRule { max: Some(12.0), statistic: SeriesStatistic::T, .. })));
+    assert!(carbon.is_advisory() && carbon.name() == "carbon" && carbon.unit() == Some("g"));
+    let sign = gate(r#"{"metric":"latency","judge":"sign","tolerance":"5%","difference":"log"}"#);
+    let Rule::Series(rule) = sign.rule() else { unreachable!() };
+    assert_eq!((rule.tolerance, rule.pass_tolerance, rule.difference), (0.05, 0.1, Difference::Log));
+}
+
+#[test]
+fn refuses_what_makes_no_sense_and_says_what_is_allowed() {
+    for (json, hint) in [
+        (r"{}", "metric"),
+        (r#"{"metric":"error_rate","maximum":1}"#, "unknown field"),
+        (r#"{"metric":"error_rate","max":"101%"}"#, "between 0 and 1"),
+        (r#"{"metric":"error_rate","max":0}"#, "between 0 and 1"),
+        (r#"{"metric":"error_rate","max":true}"#, "a number, or text"),
+        (r#"{"metric":"error_rate","max":"300ms"}"#, "a share"),
+        (r#"{"metric":"error_rate","fail":{"ratio":0}}"#, "ratio"),
+        (r#"{"metric":"error_rate","fail":{"ratio":1,"abs":"200%"}}"#, "abs"),
+        (r#"{"metric":"error_rate","fail":{"rato":1}}"#, "unknown field"),
+        (r#"{"metric":"error_rate","quantile":0.9}"#, "latency"),
+        (r#"{"metric":"error_rate","tolerance":0.1}"#, "judge"),
+        (r#"{"metric":"error_rate","better":"bigger"}"#, "lower"),
+        (r#"{"metric":"latency","max":"300ms"}"#, "quantile"),
+        (r#"{"metric":"latency","quantile":95,"max":"300ms"}"#, "between 0 and 1"),
+        (r#"{"metric":"latency","quantile":0.95,"max":300}"#, "unit"),
+        (r#"{"metric":"latency","quantile":0.95}"#, "max"),
+        (r#"{"metric":"latency","quantile":0.95,"max":"0ms"}"#, "above 0"),
+        (r#"{"metric":"latency","judge":"z"}"#, "mann_whitney"),
+        (r#"{"metric":"latency","judge":"t","fail":{"ratio":1}}"#, "tolerance"),
+        (r#"{"metric":"latency","judge":"t","tolerance":-0.1}"#, "from 0"),
+        (r#"{"metric":"latency","judge":"kayenta","max":1}"#, "stable"),
+        (r#"{"metric":"latency","judge":"t","max":1,"tolerance":0.1}"#, "stable"),
+        (r#"{"metric":"requests"}"#, "judge"),
+    ] {
+        let message = refusal(json);
+        assert!(message.contains(hint), "{json}: {message}");
+    }
+}
+
+#[test]
+fn a_gate_is_written_as_it_was_read() {
+    let json = r#"{"metric":"error_rate","max":"1%","fail":{"ratio":1.0,"abs":0.0},"better":"lower","advisory":false}"#;
+    assert_eq!(serde_json::to_string(&gate(json)).unwrap(), json);
+}
+
+#[test]
+fn warns_of_a_gap_between_the_boundaries() {
+    let gap = gate(r#"{"metric":"error_rate","fail":{"ratio":2},"pass":{"ratio":1}}"#);
+    assert_eq!(gap.warnings().len(), 1);
+    assert!(gate(r#"{"metric":"error_rate","max_increase":{"ratio":2}}"#).warnings().is_empty());
+}

@@ -1,0 +1,42 @@
+//! The statistical judge: from counts and values per look to a verdict (docs/judge.md).
+//!
+//! Pure: no clock, no I/O, no environment; the same input gives the same bits.
+//!
+//! - evidence: [`ledger`], [`counts`], [`limit`], [`counting`], [`sign`], [`student`], [`series`], [`mann_whitney`], [`spending`]
+//! - data: [`histogram`], [`design_effect`]
+//! - decisions: [`combine`], [`starved`], [`final_look`], [`verdict`]
+//! - for people: [`interval`], [`power`]
+//! - Kayenta: [`kayenta`], [`kayenta_score`], [`wilcoxon`]
+//! - what users write and read: [`gate`], [`evidence`], [`replay`]
+
+pub mod combine;
+pub mod counting;
+pub mod counts;
+pub mod design_effect;
+pub mod evidence;
+pub mod exact;
+pub mod final_look;
+pub mod gate;
+pub mod histogram;
+pub mod interval;
+pub mod kayenta;
+pub mod kayenta_score;
+pub mod ledger;
+pub mod limit;
+pub mod mann_whitney;
+pub mod math;
+pub mod power;
+pub mod replay;
+pub mod series;
+pub mod sign;
+pub mod spending;
+pub mod starved;
+pub mod student;
+pub mod verdict;
+pub mod wilcoxon;
+
+mod ranks;
+mod roots;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! Counting and latency gates.
+
+use serde_json::json;
+
+use super::Judged;
+use super::report::Reading;
+use super::spec::{LatencyLook, Terms};
+use crate::judge::counts::Counts;
+use crate::judge::design_effect::DesignEffect;
+use crate::judge::evidence::{CountEvidence, CountLook, Sides};
+use crate::judge::final_look;
+use crate::judge::gate::{CountRule, LatencyRule};
+use crate::judge::interval::{Interval, rate, rate_ratio};
+
+pub(super) fn counts(looks: &[CountLook], rule: &CountRule, terms: &Terms) -> Judged {
+    // With a final look the running tests and the last one share alpha (docs/judge.md section 3.9, step 4).
+    let exact = terms.final_look && final_look_is_possible(rule, terms);
+    let alpha = if exact { terms.alpha / 2.0 } else { terms.alpha };
+    let mut evidence = CountEvidence::new(rule, terms.horizon);
+    let mut readings: Vec<Reading> = looks.iter().map(|look| booked(&mut evidence, look, alpha, terms)).collect();
+    let final_p = if exact { final_p(looks, rule) } else { None };
+    let horizon_reached = terms.horizon.is_none_or(|planned| looks.len() as u64 >= planned);
+    if let (Some(p), Some(last), true) = (final_p, readings.last_mut(), horizon_reached) {
+        // The test is one of the gate's FAIL tests and gets its share of alpha.
+        last.fails |= p <= alpha / rule.fail().count() as f64;
+    }
+    let interval = terms.interval.then(|| interval(looks, rule, terms));
+    Judged { readings, interval, final_p, warnings: Vec::new() }
+}
+
+pub(super) fn latency(looks: &[LatencyLook], rule: &LatencyRule, terms: &Terms) -> Judged {
+    let counted: Vec<CountLook> = looks.iter().map(|look| look.counts).collect();
+    let mut judged = counts(&counted, &rule.rule, terms);
+    for (reading, look) in judged.readings.iter_mut().zip(looks) {
+        // `json!` writes NaN as null.
+        reading.extra.push(("quantile", json!(look.quantile)));
+    }
+    if looks.iter().any(|look| !look.exact) {
+        judged.warnings.push(
+            "gate.max is no bucket bound: FAIL counts the requests surely above it, PASS those possibly above it"
+                .to_owned(),
+        );
+    }
+    judged
+}
+
+fn booked(evidence: &mut CountEvidence, look: &CountLook, alpha: f64, terms: &Terms) -> Reading {
+    evidence.look(look, terms.effect);
+    let (fail, pass) = (evidence.ln_e_fail(), evidence.ln_e_pass());
+    Reading {
+        ln_e_fail: Some(fail),
+        ln_e_pass: Some(pass),
+        fails: fail >= -alpha.ln(),
+        passes: pass >= -terms.beta.ln(),
+        extra: Vec::new(),
+    }
+}
+
+fn final_look_is_possible(rule: &CountRule, terms: &Terms) -> bool {
+    terms.effect == DesignEffect::NONE && rule.boundaries.is_some_and(|boundaries| boundaries.fail.abs == 0.0)
+}
+
+fn final_p(looks: &[CountLook], rule: &CountRule) -> Option<f64> {
+    let strata: Vec<(Counts, Counts)> = looks.iter().map(|look| pair(look.fail)).collect();
+    final_look::p_value(&strata, rule.boundaries?.fail.ratio, rule.better.fail())
+}
+
+/// The lower end from what is surely there, the upper end from what is possibly there.
+fn interval(looks: &[CountLook], rule: &CountRule, terms: &Terms) -> Interval {
+    let of = |sides: fn(&CountLook) -> Sides| match rule.limit {
+        Some(limit) => {
+            let counts = looks.iter().fold(Counts::NONE, |sum, look| sum.plus(sides(look).candidate));
+            rate(counts, Some(limit), terms.alpha)
+        }
+        None => {
+            let strata: Vec<(Counts, Counts)> = looks.iter().map(|look| pair(sides(look))).collect();
+            rate_ratio(&strata, terms.alpha, terms.effect)
+        }
+    };
+    let low = of(|look| look.fail);
+    let high = if looks.iter().all(|look| look.fail == look.pass) { low } else { of(|look| look.pass) };
+    Interval { lower: low.lower, upper: high.upper }
+}
+
+fn pair(sides: Sides) -> (Counts, Counts) {
+    (sides.candidate, sides.stable)
+}

@@ -1,0 +1,218 @@
+//! The parts of a replay file.
+
+use serde_json::Value;
+
+use super::document::{ReplayError, Result, list, metric_value, number, object, optional, required, truth};
+use crate::judge::counts::Counts;
+use crate::judge::design_effect::DesignEffect;
+use crate::judge::evidence::{CountLook, Sides};
+use crate::judge::gate::{Gate, LatencyRule, Rule};
+use crate::judge::histogram::{Exceedances, Histogram};
+
+/// A replay file, checked.
+#[derive(Debug)]
+pub(super) struct Spec {
+    pub(super) gate: Gate,
+    pub(super) terms: Terms,
+    pub(super) evidence: Evidence,
+    pub(super) warnings: Vec<String>,
+}
+
+/// What is frozen before the first look.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    pub(super) alpha: f64,
+    pub(super) beta: f64,
+    pub(super) horizon: Option<u64>,
+    pub(super) effect: DesignEffect,
+    pub(super) final_look: bool,
+    /// Whether an interval is shown: it costs more than the verdict.
+    pub(super) interval: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Evidence {
+    Many(Vec<Looks>),
+    One(Looks),
+}
+
+/// The looks of one bake, in the form its rule reads.
+#[derive(Debug)]
+pub(super) enum Looks {
+    Counts(Vec<CountLook>),
+    Latency(Vec<LatencyLook>),
+    Samples(Vec<Samples>),
+    Values(Vec<Option<Values>>),
+}
+
+#[derive(Debug)]
+pub(super) struct LatencyLook {
+    pub(super) counts: CountLook,
+    /// The candidate's, NaN for none.
+    pub(super) quantile: f64,
+    /// Whether the threshold was a bucket bound wherever there were requests.
+    pub(super) exact: bool,
+}
+
+/// The value of one window; null for a window without one.
+#[derive(Debug)]
+pub(super) struct Values {
+    pub(super) candidate: f64,
+    pub(super) stable: f64,
+}
+
+/// The values of one planned look; NaN for null.
+#[derive(Debug)]
+pub(super) struct Samples {
+    pub(super) candidate: Vec<f64>,
+    pub(super) stable: Vec<f64>,
+}
+
+impl Spec {
+    pub(super) fn read(document: &Value) -> Result<Self> {
+        let keys = ["gate", "alpha", "beta", "horizon", "design_effect", "history", "final_look", "looks", "series"];
+        let map = object(document, &keys)?;
+        let gate = required(map, "gate", read_gate)?;
+        let mut warnings = gate.warnings();
+        let history = optional(map, "history", |value| list(value, side))?;
+        let effect = match (optional(map, "design_effect", design_effect)?, &history) {
+            // 1 is the default, so it may stand beside a history; any other number contradicts it.
+            (Some(effect), Some(_)) if effect != DesignEffect::NONE => {
+                return Err(ReplayError::new("give `design_effect` or `history`, not both"));
+            }
+            (_, Some(windows)) => DesignEffect::measure(windows).unwrap_or_else(|| {
+                warnings.push(format!(
+                    "history: {} windows with requests are needed to measure the design effect; 2 is assumed",
+                    DesignEffect::FEWEST_WINDOWS
+                ));
+                DesignEffect::UNKNOWN
+            }),
+            (effect, None) => effect.unwrap_or(DesignEffect::NONE),
+        };
+        let terms = Terms {
+            alpha: optional(map, "alpha", level)?.unwrap_or(0.01),
+            beta: optional(map, "beta", level)?.unwrap_or(0.05),
+            horizon: optional(map, "horizon", horizon)?,
+            effect,
+            final_look: optional(map, "final_look", truth)?.unwrap_or(false),
+            interval: map.contains_key("looks"),
+        };
+        let looks = |value| Looks::read(value, gate.rule());
+        let evidence = match (map.contains_key("looks"), map.contains_key("series")) {
+            (true, false) => Evidence::One(required(map, "looks", looks)?),
+            (false, true) => Evidence::Many(required(map, "series", |value| list(value, looks))?),
+            (true, true) | (false, false) => {
+                return Err(ReplayError::new("give either `looks` (one bake) or `series` (a list of them)"));
+            }
+        };
+        Ok(Self { gate, terms, evidence, warnings })
+    }
+}
+
+impl Looks {
+    fn read(value: &Value, rule: &Rule) -> Result<Self> {
+        match rule {
+            Rule::Count(rule) => Ok(Self::Counts(list(value, |value| {
+                let (candidate, stable) = sides(value, rule.boundaries.is_some(), side)?;
+                Ok(CountLook::exact(candidate.unwrap_or(Counts::NONE), stable.unwrap_or(Counts::NONE)))
+            })?)),
+            Rule::Latency(rule) => Ok(Self::Latency(list(value, |value| latency_look(value, rule))?)),
+            Rule::Samples(_) => Ok(Self::Samples(list(value, |value| {
+                let (candidate, stable) = sides(value, true, sample)?;
+                Ok(Samples { candidate: candidate.unwrap_or_default(), stable: stable.unwrap_or_default() })
+            })?)),
+            Rule::Series(rule) => Ok(Self::Values(list(value, |value| {
+                let (candidate, stable) = sides(value, rule.max.is_none(), metric_value)?;
+                let pair = candidate.zip(rule.max.or(stable));
+                Ok(pair.map(|(candidate, stable)| Values { candidate, stable }))
+            })?)),
+        }
+    }
+}
+
+fn read_gate(value: &Value) -> Result<Gate> {
+    serde_json::from_value(value.clone()).map_err(|error| ReplayError::new(error.to_string()))
+}
+
+fn design_effect(value: &Value) -> Result<DesignEffect> {
+    DesignEffect::new(number(value)?).map_err(ReplayError::new)
+}
+
+fn level(value: &Value) -> Result<f64> {
+    let level = number(value)?;
+    // Below, 1 / level would not be a number.
+    if !(1e-300..1.0).contains(&level) {
+        return Err(ReplayError::new(format!("an error level lies between 0 and 1, both excluded, not {level}")));
+    }
+    Ok(level)
+}
+
+fn horizon(value: &Value) -> Result<u64> {
+    let planned = value.as_u64().filter(|planned| (1..=1_000_000_000).contains(planned));
+    planned.ok_or_else(|| ReplayError::new("a horizon is a whole number of looks from 1, or null"))
+}
+
+/// Both sides of a look, `None` for null: a window without data. The stable side may be missing unless it is needed.
+fn sides<T>(value: &Value, needs_stable: bool, read: impl Fn(&Value) -> Result<T>) -> Result<(Option<T>, Option<T>)> {
+    let map = object(value, &["candidate", "stable"])?;
+    for (key, needed) in [("candidate", true), ("stable", needs_stable)] {
+        if needed && !map.contains_key(key) {
+            return Err(ReplayError::new(format!("`{key}` is missing; this gate judges it")));
+        }
+    }
+    Ok((optional(map, "candidate", &read)?, optional(map, "stable", &read)?))
+}
+
+fn side(value: &Value) -> Result<Counts> {
+    let map = object(value, &["requests", "events"])?;
+    let (requests, events) = (required(map, "requests", number)?, required(map, "events", number)?);
+    Counts::new(requests, events).map_err(|why| ReplayError::new(why.to_string()))
+}
+
+fn sample(value: &Value) -> Result<Vec<f64>> {
+    list(value, |value| if value.is_null() { Ok(f64::NAN) } else { metric_value(value) })
+}
+
+fn latency_look(value: &Value, rule: &LatencyRule) -> Result<LatencyLook> {
+    let Some(threshold) = rule.threshold else {
+        return Err(ReplayError::new("a latency gate is replayed with `max`, its threshold"));
+    };
+    let (candidate, stable) = sides(value, rule.rule.boundaries.is_some(), histogram)?;
+    let (candidate, stable) = (candidate.unwrap_or_default(), stable.unwrap_or_default());
+    let above = |histogram: &Histogram, key| -> Result<Exceedances> {
+        histogram.above(threshold).map_err(|why| ReplayError::new(why.to_string()).under(key))
+    };
+    let (ours, theirs) = (above(&candidate, "candidate")?, above(&stable, "stable")?);
+    Ok(LatencyLook {
+        // What is unsure counts for the candidate in FAIL and against it in PASS.
+        counts: CountLook {
+            fail: Sides { candidate: ours.at_least, stable: theirs.at_most },
+            pass: Sides { candidate: ours.at_most, stable: theirs.at_least },
+        },
+        quantile: candidate.quantile(rule.quantile),
+        exact: [&candidate, &stable].iter().all(|h| h.total().is_none() || h.has_bound(threshold)),
+    })
+}
+
+fn histogram(value: &Value) -> Result<Histogram> {
+    let map = object(value, &["buckets"])?;
+    let buckets = required(map, "buckets", |value| list(value, bucket))?;
+    Histogram::new(buckets).map_err(|why| ReplayError::new(why).under("buckets"))
+}
+
+fn bucket(value: &Value) -> Result<(f64, f64)> {
+    match value.as_array().map(Vec::as_slice) {
+        Some([bound, count]) => Ok((bucket_bound(bound)?, number(count)?)),
+        Some(_) | None => Err(ReplayError::new("a bucket is a pair: [upper bound in seconds, cumulative count]")),
+    }
+}
+
+fn bucket_bound(value: &Value) -> Result<f64> {
+    let refused = || ReplayError::new("a bucket bound is a number of seconds up to 1e100, or \"+Inf\"");
+    let bound = match value.as_str() {
+        Some("+Inf" | "Inf" | "inf" | "+inf") => return Ok(f64::INFINITY),
+        Some(text) => text.parse::<f64>().map_err(|_| refused())?,
+        None => number(value)?,
+    };
+    if bound.abs() <= 1e100 { Ok(bound) } else { Err(refused()) }
+}

@@ -1,0 +1,114 @@
+//! Series of one number per window, paired by window (docs/judge.md section 3.5).
+
+use serde::{Deserialize, Serialize};
+
+use super::sign::Sign;
+use super::student::Student;
+
+/// How two values of one window are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Difference {
+    /// `ln C - ln B - ln(1 + margin)`; both values above 0, the margin is relative.
+    #[default]
+    Log,
+    /// `C - B - margin`; the margin has the unit of the values.
+    Plain,
+}
+
+/// A series test under way. Serializes exactly.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SeriesTest {
+    /// Counts the windows above the margin: robust, for percentiles.
+    Sign(Sign),
+    /// Weighs the distances from the margin: for means.
+    T(Student),
+}
+
+impl Difference {
+    /// How much larger `high` is than `low`, beyond the margin; rounding (1e-12) counts as a tie, which is 0.
+    ///
+    /// # Errors
+    /// With [`Difference::Log`] a value is not above 0.
+    pub fn of(self, high: f64, low: f64, margin: f64) -> Result<f64, String> {
+        let (d, rounding) = match self {
+            Self::Log if high > 0.0 && low > 0.0 => (high.ln() - low.ln() - margin.ln_1p(), 1e-12),
+            Self::Log => {
+                return Err(format!(
+                    "values must be above 0 to be compared by ratio, not {high} and {low}; use difference = \"plain\""
+                ));
+            }
+            Self::Plain => (high - low - margin, 1e-12 * high.abs().max(low.abs())),
+        };
+        Ok(if d.abs() <= rounding { 0.0 } else { d })
+    }
+}
+
+impl SeriesTest {
+    /// Books the difference of one window; evidence grows as it lies above 0.
+    pub fn look(&mut self, d: f64) {
+        match self {
+            Self::Sign(sign) => sign.look(d),
+            Self::T(student) => student.look(d),
+        }
+    }
+
+    /// `ln E` so far. That of a t test is two-sided: decide by [`SeriesTest::rejects`].
+    #[must_use]
+    pub fn ln_e(&self) -> f64 {
+        match self {
+            Self::Sign(sign) => sign.ln_e(),
+            Self::T(student) => student.ln_e(),
+        }
+    }
+
+    /// Whether "not above 0" is rejected at `alpha`.
+    #[must_use]
+    pub fn rejects(&self, alpha: f64) -> bool {
+        match self {
+            Self::Sign(sign) => sign.ln_e() >= -alpha.ln(),
+            Self::T(student) => student.rejects(alpha),
+        }
+    }
+}
+
+/// The lag-1 autocorrelation of a series, 0 for fewer than 3 values or no spread. Above 0.2, feed [`blocks`].
+#[must_use]
+pub fn lag_1(series: &[f64]) -> f64 {
+    let n = series.len() as f64;
+    let mean = series.iter().sum::<f64>() / n;
+    let spread: f64 = series.iter().map(|d| (d - mean) * (d - mean)).sum();
+    let pairs: f64 = series.iter().zip(series.iter().skip(1)).map(|(a, b)| (a - mean) * (b - mean)).sum();
+    if series.len() < 3 || spread <= 0.0 { 0.0 } else { pairs / spread }
+}
+
+/// Means of full blocks of `size` windows; an unfinished last block is left out.
+pub fn blocks(series: &[f64], size: usize) -> impl Iterator<Item = f64> {
+    series.chunks_exact(size.max(1)).map(|block| block.iter().sum::<f64>() / block.len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+
+    #[test]
+    fn a_value_on_the_margin_is_a_tie() {
+        for c in [0.1, 1.0, 7.3, 300.0] {
+            assert_eq!(Difference::Log.of(c * 1.1, c, 0.1).unwrap(), 0.0);
+            assert_eq!(Difference::Plain.of(c + 0.3, c, 0.3).unwrap(), 0.0);
+        }
+        assert!((Difference::Log.of(2.0, 1.0, 0.0).unwrap() - 2f64.ln()).abs() < 1e-15);
+        assert!(Difference::Log.of(0.0, 1.0, 0.0).unwrap_err().contains("plain"));
+    }
+
+    #[test]
+    fn autocorrelation_and_blocks() {
+        assert!(lag_1(&[1.0, 1.0, 2.0, 2.0, 3.0, 3.0]) > 0.2);
+        assert!(lag_1(&[1.0, -1.0, 1.0, -1.0]) < -0.5);
+        assert_eq!((lag_1(&[]), lag_1(&[1.0, 1.0, 1.0, 1.0])), (0.0, 0.0));
+        assert_eq!(blocks(&[1.0, 3.0, 5.0, 7.0, 9.0], 2).collect::<Vec<_>>(), [2.0, 6.0]);
+    }
+}
