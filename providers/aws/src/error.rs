@@ -11,7 +11,7 @@ use mlroll_backend::{Error, ErrorKind};
 use crate::transport::NotSent;
 
 /// Classifies a failed call of a REST service by status and code.
-pub(crate) fn classify<E>(operation: &'static str, failed: &SdkError<E, HttpResponse>) -> Error
+pub(crate) fn classify<E>(operation: &'static str, failed: SdkError<E, HttpResponse>) -> Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
@@ -19,7 +19,7 @@ where
     let request_id =
         failed.raw_response().and_then(|r| r.headers().get("x-amzn-requestid")).map(|id| printable(id, 80));
     let code = failed.code().map(|code| printable(code, 80));
-    let (kind, message) = match failed {
+    let (kind, message) = match &failed {
         SdkError::ServiceError(service) => {
             let kind = kind_of(status, code.as_deref());
             let said = service.err().message().map(|message| printable(message, 600));
@@ -34,7 +34,7 @@ where
             ),
         },
         SdkError::TimeoutError(_) => (ErrorKind::Unavailable, "no answer in time".to_owned()),
-        SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) | _ => local(failed),
+        SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) | _ => local(&failed),
     };
     let mut error = Error::new(kind, operation, message);
     if let Some(status) = status {
@@ -46,14 +46,14 @@ where
     if let Some(id) = request_id {
         error = error.with("request id", id);
     }
-    error
+    error.caused_by(failed)
 }
 
 /// A failure on this side of the wire.
 fn local(failed: &(dyn StdError + 'static)) -> (ErrorKind, String) {
     if let Some(not_sent) = chain(failed).find_map(|e| e.downcast_ref::<NotSent>()) {
         let kind = match not_sent {
-            NotSent::ClearText(_) => ErrorKind::Invalid,
+            NotSent::BadUrl(_) | NotSent::ClearText(_) => ErrorKind::Invalid,
             NotSent::Withheld => ErrorKind::Withheld,
         };
         return (kind, not_sent.to_string());
@@ -66,21 +66,24 @@ fn local(failed: &(dyn StdError + 'static)) -> (ErrorKind, String) {
     (ErrorKind::Unavailable, format!("no connection to the provider: {innermost}"))
 }
 
-/// The sources' own messages name files and profiles, never keys.
+/// The sources' own messages, but for what a credential process wrote to stderr: that may be anything.
 fn no_credentials(error: &CredentialsError) -> String {
-    let causes: Vec<String> = chain(error).map(|e| printable(&e.to_string(), 200)).collect();
+    let said = |e: &(dyn StdError + 'static)| {
+        let text = e.to_string();
+        let ends = text.to_ascii_lowercase().find("stderr").unwrap_or(text.len());
+        printable(text.get(..ends).unwrap_or_default().trim_end_matches([' ', '.', ':']), 200)
+    };
+    let causes: Vec<String> = chain(error).skip(1).map(said).filter(|cause| !cause.is_empty()).collect();
+    let causes = if causes.is_empty() { String::new() } else { format!(" ({})", causes.join(": ")) };
     match error {
-        CredentialsError::CredentialsNotLoaded(_) => {
-            "no AWS credentials found in the environment, the profile files, SSO, web identity or instance metadata"
-                .to_owned()
-        }
-        CredentialsError::ProviderTimedOut(_) => {
-            format!("no AWS credentials: a source did not answer in time ({})", causes.join(": "))
-        }
+        CredentialsError::CredentialsNotLoaded(_) => format!(
+            "no AWS credentials found in the environment, the profile files, SSO, web identity or instance metadata{causes}"
+        ),
+        CredentialsError::ProviderTimedOut(_) => format!("no AWS credentials: a source did not answer in time{causes}"),
         CredentialsError::InvalidConfiguration(_)
         | CredentialsError::ProviderError(_)
         | CredentialsError::Unhandled(_)
-        | _ => format!("AWS credentials could not be loaded ({})", causes.join(": ")),
+        | _ => format!("AWS credentials could not be loaded{causes}"),
     }
 }
 

@@ -43,9 +43,15 @@ impl Session {
         Self { wiretap, config: OnceCell::new(), lambda: Mutex::new(BTreeMap::new()) }
     }
 
+    /// Requests for credentials go through our transport too: it keeps tokens out of clear text.
+    fn source(&self) -> ConfigLoader {
+        let pace = Pace::new(usize::MAX, Duration::ZERO);
+        aws_config::defaults(BehaviorVersion::latest()).http_client(Transport::new(Arc::clone(&self.wiretap), pace))
+    }
+
     /// The client for Lambda in `region`; one per region, so that its connections and its pace are shared.
     pub(crate) async fn lambda(&self, region: &str) -> aws_sdk_lambda::Client {
-        let config = self.config.get_or_init(|| load(aws_config::defaults(BehaviorVersion::latest()), region)).await;
+        let config = self.config.get_or_init(|| load(self.source(), region)).await;
         let mut clients = self.lambda.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(region) {
             return client.clone();

@@ -4,6 +4,7 @@
 //! held to the control plane's rate; shown to the [`Wiretap`], which counts it or, in a rehearsal, stops it; sent;
 //! its answer read whole, all within the time of one attempt. Retries are the SDK's, around all this.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +60,8 @@ pub(crate) struct Transport {
 /// Why a request did not leave this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NotSent {
+    /// Its URL is none that requests can be sent to.
+    BadUrl(String),
     /// It would have carried a signature in clear text to this host.
     ClearText(String),
     /// A rehearsal stopped it.
@@ -103,9 +106,10 @@ impl HttpConnector for Connector {
 
 impl Connector {
     async fn send(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-        if let Some(tag) = request.extension::<Tag>() {
+        let tag = request.extension::<Tag>();
+        refuse_clear_text(request.uri(), tag.is_some()).map_err(|not_sent| ConnectorError::user(not_sent.into()))?;
+        if let Some(tag) = tag {
             let call = describe(tag, &request);
-            refuse_clear_text(&call.url).map_err(|not_sent| ConnectorError::user(not_sent.into()))?;
             if let (Some(sleep), Some(time)) = (&self.sleep, &self.time) {
                 let wait = self.pace.wait_from(time.now());
                 if !wait.is_zero() {
@@ -151,32 +155,63 @@ fn describe(tag: &Tag, request: &HttpRequest) -> Call {
         operation: tag.operation,
         effect: tag.effect,
         method: request.method().to_owned(),
-        url: request.uri().to_owned(),
+        url: without_user(request.uri()),
+        overridden: !host_of(request.uri()).is_some_and(|host| host.contains(".amazonaws.com")),
         body: body.map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
     }
 }
 
-/// A signed request in clear text can be replayed by whoever sees it: loopback only.
-fn refuse_clear_text(url: &str) -> Result<(), NotSent> {
-    let Some(rest) = url.strip_prefix("http://") else {
+/// A signed request or a token in clear text can be used by whoever sees it: loopback only. Requests for credentials
+/// may also go to the link-local addresses where instances and containers find theirs.
+fn refuse_clear_text(url: &str, tagged: bool) -> Result<(), NotSent> {
+    let bad = || NotSent::BadUrl(without_user(url));
+    let (scheme, _) = url.split_once("://").ok_or_else(bad)?;
+    let host = host_of(url).filter(|host| !host.is_empty()).ok_or_else(bad)?;
+    if scheme.eq_ignore_ascii_case("https") {
         return Ok(());
+    }
+    if !scheme.eq_ignore_ascii_case("http") {
+        return Err(bad());
+    }
+    let metadata = |ip: IpAddr| match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.segments().starts_with(&[0xfd00, 0xec2]),
     };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host_and_port = authority.rsplit('@').next().unwrap_or_default();
-    let host = match host_and_port.strip_prefix('[') {
-        Some(v6) => v6.split(']').next().unwrap_or_default(),
-        None => host_and_port.split(':').next().unwrap_or_default(),
+    let near = match host.parse::<IpAddr>() {
+        Ok(ip) => ip.is_loopback() || (!tagged && metadata(ip)),
+        Err(_) => host.eq_ignore_ascii_case("localhost"),
     };
-    let loopback =
-        host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    if loopback { Ok(()) } else { Err(NotSent::ClearText(host.to_owned())) }
+    if near { Ok(()) } else { Err(NotSent::ClearText(host.to_owned())) }
+}
+
+fn authority_of(url: &str) -> Option<&str> {
+    url.split_once("://")?.1.split(['/', '?', '#']).next()
+}
+
+fn host_of(url: &str) -> Option<&str> {
+    let host_and_port = authority_of(url)?.rsplit('@').next()?;
+    match host_and_port.strip_prefix('[') {
+        Some(v6) => v6.split(']').next(),
+        None => host_and_port.split(':').next(),
+    }
+}
+
+/// The URL without the user and password that an endpoint may carry.
+fn without_user(url: &str) -> String {
+    match authority_of(url).and_then(|authority| authority.rsplit_once('@')) {
+        Some((user, _)) => url.replacen(&format!("{user}@"), "", 1),
+        None => url.to_owned(),
+    }
 }
 
 impl std::fmt::Display for NotSent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::BadUrl(url) => {
+                write!(f, "`{url}` is no address to send requests to: allowed are https:// and, on loopback, http://")
+            }
             Self::ClearText(host) => {
-                write!(f, "refusing to send a signed request in clear text to {host}: plain http is for loopback only")
+                write!(f, "refusing to send credentials in clear text to {host}: plain http is for loopback only")
             }
             Self::Withheld => f.write_str("a dry run stops before this call"),
         }
@@ -202,8 +237,8 @@ impl Intercept for Tagging {
     }
 }
 
-/// Waits as long as the provider's `Retry-After` says, where a retry is due anyway. The SDK reads only its own
-/// header, `x-amz-retry-after`.
+/// Waits as long as the provider's `Retry-After` says, at most the longest backoff, where a retry is due anyway. The
+/// SDK reads only its own header, `x-amz-retry-after`.
 #[derive(Debug)]
 pub(crate) struct HonourRetryAfter;
 
@@ -243,19 +278,37 @@ mod tests {
             "http://127.8.8.8/x",
             "http://localhost:1/",
             "http://LOCALHOST",
+            "http://me:secret@127.0.0.1:80/x",
             "http://[::1]:80/x",
         ] {
-            assert_eq!(refuse_clear_text(url), Ok(()), "{url}");
+            assert_eq!(refuse_clear_text(url, true), Ok(()), "{url}");
         }
         for url in [
             "http://10.0.0.1:5000/x",
+            "HTTP://10.0.0.1:5000/x",
             "http://127.0.0.1.example.com/",
             "http://127.0.0.1@example.com/",
             "http://localhost.example.com",
+            "http://169.254.169.254/latest",
             "http://[::2]/",
             "http://",
+            "ftp://127.0.0.1/",
+            "127.0.0.1:5000",
         ] {
-            assert!(refuse_clear_text(url).is_err(), "{url}");
+            assert!(refuse_clear_text(url, true).is_err(), "{url}");
         }
+    }
+
+    #[test]
+    fn credentials_may_be_asked_for_at_the_metadata_address_and_sent_nowhere_else_in_clear() {
+        assert_eq!(refuse_clear_text("http://169.254.169.254/latest/api/token", false), Ok(()));
+        assert_eq!(refuse_clear_text("http://[fd00:ec2::254]/latest/api/token", false), Ok(()));
+        assert!(refuse_clear_text("http://sts.example.com/", false).is_err());
+    }
+
+    #[test]
+    fn a_password_in_an_endpoint_is_not_shown() {
+        assert_eq!(without_user("http://me:p@ss@127.0.0.1:80/x@y"), "http://127.0.0.1:80/x@y");
+        assert_eq!(without_user("http://127.0.0.1:80/x@y"), "http://127.0.0.1:80/x@y");
     }
 }

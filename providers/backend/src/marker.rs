@@ -73,7 +73,8 @@ pub fn extract(text: &str) -> (&str, Option<Marker>) {
         return (text, None);
     };
     let (own, written) = text.split_at(start);
-    match written.parse() {
+    // Whoever edits a description by hand may leave white space behind.
+    match written.trim_end().parse() {
         Ok(marker) => (own.strip_suffix(' ').unwrap_or(own), Some(marker)),
         Err(InvalidMarker) => (text, None),
     }
@@ -151,7 +152,7 @@ impl FromStr for Marker {
     fn from_str(text: &str) -> Result<Self, InvalidMarker> {
         let words = text.strip_prefix(OPENING).and_then(|t| t.strip_suffix(']')).ok_or(InvalidMarker)?;
         let mut found = Words::default();
-        for word in words.split(' ') {
+        for word in words.split_whitespace() {
             let (key, value) = word.split_once('=').ok_or(InvalidMarker)?;
             found.take(key, value)?;
         }
@@ -193,23 +194,15 @@ impl<'a> Words<'a> {
             Some("rolled_back") => MarkerState::RolledBack { bad: revision(self.bad)? },
             Some(_) | None => return Err(InvalidMarker),
         };
-        let at = self
-            .at
-            .map(|text| text.parse().ok().and_then(Timestamp::from_unix_seconds).ok_or(InvalidMarker))
-            .transpose()?;
+        // A time or an id that makes no sense must not cost the way back.
+        let at = self.at.and_then(|text| text.parse().ok()).and_then(Timestamp::from_unix_seconds);
         let fits =
             |id: &str| !id.is_empty() && id.len() <= 64 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        let id = match self.id {
-            Some(id) if !fits(id) => return Err(InvalidMarker),
-            other => other.map(str::to_owned),
-        };
-        Ok(Marker {
-            state,
-            stable: revision(self.stable)?.ok_or(InvalidMarker)?,
-            previous: revision(self.previous)?,
-            at,
-            id,
-        })
+        let id = self.id.filter(|id| fits(id)).map(str::to_owned);
+        let stable = revision(self.stable)?.ok_or(InvalidMarker)?;
+        // There is no way back to where one is.
+        let previous = revision(self.previous)?.filter(|previous| *previous != stable);
+        Ok(Marker { state, stable, previous, at, id })
     }
 }
 
@@ -260,7 +253,6 @@ mod tests {
             "[mlroll v1 state=paused stable=41]",
             "[mlroll v1 state=promoted stable=]",
             "[mlroll v1 state=promoted stable=41 stable=42]",
-            "[mlroll v1 state=promoted stable=41 at=soon]",
             "[mlroll v2 state=promoted stable=41]",
             "[mlroll v1 state=promoted stable=41] and more",
             "mlroll",
@@ -268,6 +260,21 @@ mod tests {
         ] {
             assert_eq!(extract(text), (text, None), "{text}");
         }
+    }
+
+    #[test]
+    fn what_a_hand_may_have_done_to_a_marker_does_not_cost_the_way_back() {
+        for text in [
+            "[mlroll v1 state=promoted stable=42 previous=41]\n",
+            "[mlroll v1 state=promoted  stable=42\tprevious=41 ]  ",
+            "[mlroll v1 state=promoted stable=42 previous=41 at=soon id=]",
+            "[mlroll v1 state=promoted stable=42 previous=41 at=99999999999999999999]",
+        ] {
+            let (own, marker) = extract(text);
+            let marker = marker.unwrap();
+            assert_eq!((own, marker.previous, marker.at, marker.id), ("", Some(revision("41")), None, None), "{text}");
+        }
+        assert_eq!(extract("[mlroll v1 state=promoted stable=42 previous=42]").1.unwrap().previous, None);
     }
 
     #[test]
@@ -325,8 +332,12 @@ mod tests {
             prop::option::of(revisions()).prop_map(|bad| MarkerState::RolledBack { bad }),
         ];
         let at = prop::option::of((0_i64..4_000_000_000).prop_map(|s| Timestamp::from_unix_seconds(s).unwrap()));
-        (state, revisions(), prop::option::of(revisions()), at, prop::option::of("[0-9A-Z]{26}"))
-            .prop_map(|(state, stable, previous, at, id)| Marker { state, stable, previous, at, id })
+        (state, revisions(), prop::option::of(revisions()), at, prop::option::of("[0-9A-Z]{26}")).prop_map(
+            |(state, stable, previous, at, id)| {
+                let previous = previous.filter(|previous| *previous != stable);
+                Marker { state, stable, previous, at, id }
+            },
+        )
     }
 
     proptest! {

@@ -20,8 +20,8 @@ pub enum Provider {
 
 /// The thing that routes: service, alias, endpoint.
 ///
-/// Written as `provider:path` or in the cloud's own form (ARN, resource name, ARM id); both read back to the
-/// same target, and it is always written as `provider:path`.
+/// Written as `provider:path` or in the cloud's own form (ARN, resource name, ARM id). It is written back as
+/// `provider:path`, but for an ARN, which says more: the account. So what is printed can be pasted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
     /// `azure-ml:SUBSCRIPTION/RESOURCE_GROUP/WORKSPACE/ENDPOINT`
@@ -134,6 +134,23 @@ impl Target {
     }
 }
 
+impl Target {
+    /// Whether both may name the same thing: they are equal, but one may leave the account open.
+    #[must_use]
+    pub fn may_be(&self, other: &Self) -> bool {
+        let open = |a: &Option<OwnedIn>, b: &Option<OwnedIn>| a.is_none() || b.is_none() || a == b;
+        match (self, other) {
+            (Self::Lambda(a), Self::Lambda(b)) => {
+                (&a.region, &a.function, &a.alias) == (&b.region, &b.function, &b.alias) && open(&a.owner, &b.owner)
+            }
+            (Self::SageMaker(a), Self::SageMaker(b)) => {
+                (&a.region, &a.endpoint) == (&b.region, &b.endpoint) && open(&a.owner, &b.owner)
+            }
+            _ => self == other,
+        }
+    }
+}
+
 impl FromStr for Target {
     type Err = InvalidTarget;
 
@@ -184,8 +201,18 @@ impl fmt::Display for Target {
             Self::CloudRun(CloudRunService { project, region, service }) => {
                 format!("cloud-run:{project}/{region}/{service}")
             }
-            Self::Lambda(LambdaAlias { region, function, alias, .. }) => format!("lambda:{region}/{function}@{alias}"),
-            Self::SageMaker(SageMakerEndpoint { region, endpoint, .. }) => format!("sagemaker:{region}/{endpoint}"),
+            Self::Lambda(LambdaAlias { region, function, alias, owner: Some(OwnedIn { partition, account }) }) => {
+                format!("arn:{partition}:lambda:{region}:{account}:function:{function}:{alias}")
+            }
+            Self::Lambda(LambdaAlias { region, function, alias, owner: None }) => {
+                format!("lambda:{region}/{function}@{alias}")
+            }
+            Self::SageMaker(SageMakerEndpoint { region, endpoint, owner: Some(OwnedIn { partition, account }) }) => {
+                format!("arn:{partition}:sagemaker:{region}:{account}:endpoint/{endpoint}")
+            }
+            Self::SageMaker(SageMakerEndpoint { region, endpoint, owner: None }) => {
+                format!("sagemaker:{region}/{endpoint}")
+            }
         };
         f.pad(&text)
     }
@@ -417,7 +444,11 @@ mod tests {
             ),
         ] {
             assert_eq!(own.parse::<Target>().unwrap().to_string(), own);
-            assert_eq!(clouds.parse::<Target>().unwrap().to_string(), own);
+            let both = (own.parse::<Target>().unwrap(), clouds.parse::<Target>().unwrap());
+            assert!(both.0.may_be(&both.1) && both.1.may_be(&both.0), "{own}");
+            // Read back from what is written, it is the very same; an ARN keeps its account.
+            assert_eq!(both.1.to_string().parse::<Target>().unwrap(), both.1);
+            assert_eq!(both.1.to_string().contains("123456789012"), clouds.starts_with("arn:"));
         }
     }
 

@@ -17,6 +17,8 @@ pub struct Call {
     pub method: String,
     /// Its URL. Never holds credentials.
     pub url: String,
+    /// Whether it goes to an endpoint that is not the provider's own.
+    pub overridden: bool,
     /// Its body as text; `None` when it has none.
     pub body: Option<String>,
 }

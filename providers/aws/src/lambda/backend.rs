@@ -79,6 +79,10 @@ impl Backend for Lambda {
     async fn shift(&self, target: &Target, to: &TrafficSplit, seen: &Snapshot, marker: &Marker) -> Result<Snapshot> {
         let operation = "UpdateAlias";
         let alias = alias_of(target, operation)?;
+        if to.iter().any(|(revision, _)| revision.as_str() == LATEST) {
+            let message = "$LATEST changes under the alias: it is no version to go to";
+            return Err(Error::new(ErrorKind::Invalid, operation, message));
+        }
         let carried = embed(&seen.guard.own_text, marker, DESCRIPTION);
         let update = AliasUpdate {
             description: &carried.text,
@@ -133,8 +137,10 @@ fn read(operation: &'static str, alias: &Alias) -> Result<Snapshot> {
         // Not somebody's canary: while provisioned concurrency moves to the primary, AWS itself shows the version it
         // moves from at weight 1 (hashicorp/terraform-provider-aws#48116).
         [(from, share)] if *share >= 1.0 - 1e-6 => {
-            let why =
-                format!("provisioned concurrency moves from version {from} to {primary}, which takes 6 to 8 minutes");
+            let why = format!(
+                "version {from} still serves everything: its provisioned concurrency moves to {primary} (6 to 8 minutes), \
+                 or somebody set its weight to 1"
+            );
             (TrafficSplit::full(primary.clone()), Readiness::Settling(why))
         }
         _ => {

@@ -1,5 +1,7 @@
 //! Requests to and answers from Lambda's control plane. SDK types stop here.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::types::AliasRoutingConfiguration;
 use mlroll_backend::{Effect, Error, ErrorKind, LambdaAlias, Result, RevisionId, Target, Timestamp};
@@ -66,7 +68,7 @@ impl Calls<'_> {
             .interceptor(self.tagged(operation, Effect::Read))
             .send()
             .await
-            .map_err(|e| classify(operation, &e))?;
+            .map_err(|e| classify(operation, e))?;
         read_alias(operation, answer.function_version, answer.routing_config, answer.description, answer.revision_id)
     }
 
@@ -91,7 +93,7 @@ impl Calls<'_> {
             .interceptor(self.tagged(operation, Effect::Write))
             .send()
             .await
-            .map_err(|e| classify(operation, &e))?;
+            .map_err(|e| classify(operation, e))?;
         read_alias(operation, answer.function_version, answer.routing_config, answer.description, answer.revision_id)
     }
 
@@ -99,6 +101,7 @@ impl Calls<'_> {
     pub(super) async fn list_versions(&self) -> Result<Vec<Version>> {
         let operation = "ListVersionsByFunction";
         let mut versions = Vec::new();
+        let mut followed = BTreeSet::new();
         let mut marker: Option<String> = None;
         loop {
             let page = self
@@ -111,7 +114,7 @@ impl Calls<'_> {
                 .interceptor(self.tagged(operation, Effect::Read))
                 .send()
                 .await
-                .map_err(|e| classify(operation, &e))?;
+                .map_err(|e| classify(operation, e))?;
             versions.extend(page.versions.unwrap_or_default().into_iter().map(|v| Version {
                 version: v.version.unwrap_or_default(),
                 modified: v.last_modified.as_deref().and_then(read_time),
@@ -119,7 +122,7 @@ impl Calls<'_> {
             }));
             let next = page.next_marker.filter(|m| !m.is_empty());
             match next {
-                Some(next) if marker.as_ref() == Some(&next) => {
+                Some(next) if !followed.insert(next.clone()) => {
                     return Err(Error::new(ErrorKind::Unexpected, operation, "the list of versions does not end"));
                 }
                 Some(next) => marker = Some(next),
@@ -140,7 +143,7 @@ impl Calls<'_> {
             .interceptor(self.tagged(operation, Effect::Read))
             .send()
             .await
-            .map_err(|e| classify(operation, &e).with("version", version))?;
+            .map_err(|e| classify(operation, e).with("version", version))?;
         Ok(Configuration {
             state: answer.state.map(|s| s.as_str().to_owned()).unwrap_or_default(),
             state_reason: answer.state_reason.unwrap_or_default(),
