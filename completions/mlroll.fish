@@ -29,7 +29,7 @@ complete -c mlroll -n "__fish_mlroll_needs_command" -l target -d 'Act on this ta
 complete -c mlroll -n "__fish_mlroll_needs_command" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
 text\t'Tables, for people'"
 complete -c mlroll -n "__fish_mlroll_needs_command" -l reason -d 'Why this is done; shown wherever the result is' -r
-complete -c mlroll -n "__fish_mlroll_needs_command" -l timeout -d 'Give up after this time [default: 5m, and 30m more until the split is live]' -r
+complete -c mlroll -n "__fish_mlroll_needs_command" -l timeout -d 'Give up after this time, all told [default: 5m, and 30m more until the split is live]' -r
 complete -c mlroll -n "__fish_mlroll_needs_command" -l color -d 'When to colour' -r -f -a "always\t'Always'
 auto\t'On a terminal, unless `NO_COLOR` is set'
 never\t'Never'"
@@ -53,7 +53,7 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -l target -d 'Act 
 complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
 text\t'Tables, for people'"
 complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -l reason -d 'Why this is done; shown wherever the result is' -r
-complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -l timeout -d 'Give up after this time [default: 5m, and 30m more until the split is live]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -l timeout -d 'Give up after this time, all told [default: 5m, and 30m more until the split is live]' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -l color -d 'When to colour' -r -f -a "always\t'Always'
 auto\t'On a terminal, unless `NO_COLOR` is set'
 never\t'Never'"
@@ -69,7 +69,7 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand completions" -l target -d 
 complete -c mlroll -n "__fish_mlroll_using_subcommand completions" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
 text\t'Tables, for people'"
 complete -c mlroll -n "__fish_mlroll_using_subcommand completions" -l reason -d 'Why this is done; shown wherever the result is' -r
-complete -c mlroll -n "__fish_mlroll_using_subcommand completions" -l timeout -d 'Give up after this time [default: 5m, and 30m more until the split is live]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand completions" -l timeout -d 'Give up after this time, all told [default: 5m, and 30m more until the split is live]' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand completions" -l color -d 'When to colour' -r -f -a "always\t'Always'
 auto\t'On a terminal, unless `NO_COLOR` is set'
 never\t'Never'"
@@ -82,7 +82,7 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
 text\t'Tables, for people'"
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -l reason -d 'Why this is done; shown wherever the result is' -r
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -l timeout -d 'Give up after this time [default: 5m, and 30m more until the split is live]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -l timeout -d 'Give up after this time, all told [default: 5m, and 30m more until the split is live]' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -l color -d 'When to colour' -r -f -a "always\t'Always'
 auto\t'On a terminal, unless `NO_COLOR` is set'
 never\t'Never'"
@@ -97,7 +97,7 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subc
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
 text\t'Tables, for people'"
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -l reason -d 'Why this is done; shown wherever the result is' -r
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -l timeout -d 'Give up after this time [default: 5m, and 30m more until the split is live]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -l timeout -d 'Give up after this time, all told [default: 5m, and 30m more until the split is live]' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -l color -d 'When to colour' -r -f -a "always\t'Always'
 auto\t'On a terminal, unless `NO_COLOR` is set'
 never\t'Never'"
@@ -107,12 +107,13 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subc
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from help" -f -a "replay" -d 'Judge recorded looks, and print the evidence after each as JSON'
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l candidate -d 'The candidate, where it was not mlroll that put it in flight' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
 complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l target -d 'Act on this target; needs no file, and may be given several times' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
 text\t'Tables, for people'"
 complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l reason -d 'Why this is done; shown wherever the result is' -r
-complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l timeout -d 'Give up after this time [default: 5m, and 30m more until the split is live]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l timeout -d 'Give up after this time, all told [default: 5m, and 30m more until the split is live]' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l color -d 'When to colour' -r -f -a "always\t'Always'
 auto\t'On a terminal, unless `NO_COLOR` is set'
 never\t'Never'"
@@ -129,7 +130,7 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand rollback" -l target -d 'Ac
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollback" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
 text\t'Tables, for people'"
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollback" -l reason -d 'Why this is done; shown wherever the result is' -r
-complete -c mlroll -n "__fish_mlroll_using_subcommand rollback" -l timeout -d 'Give up after this time [default: 5m, and 30m more until the split is live]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand rollback" -l timeout -d 'Give up after this time, all told [default: 5m, and 30m more until the split is live]' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollback" -l color -d 'When to colour' -r -f -a "always\t'Always'
 auto\t'On a terminal, unless `NO_COLOR` is set'
 never\t'Never'"
@@ -144,7 +145,7 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand status" -l target -d 'Act 
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
 text\t'Tables, for people'"
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -l reason -d 'Why this is done; shown wherever the result is' -r
-complete -c mlroll -n "__fish_mlroll_using_subcommand status" -l timeout -d 'Give up after this time [default: 5m, and 30m more until the split is live]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand status" -l timeout -d 'Give up after this time, all told [default: 5m, and 30m more until the split is live]' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -l color -d 'When to colour' -r -f -a "always\t'Always'
 auto\t'On a terminal, unless `NO_COLOR` is set'
 never\t'Never'"

@@ -43,7 +43,7 @@ pub struct Global {
     /// Why this is done; shown wherever the result is
     #[arg(long, global = true, value_name = "TEXT")]
     pub reason: Option<String>,
-    /// Give up after this time [default: 5m, and 30m more until the split is live]
+    /// Give up after this time, all told [default: 5m, and 30m more until the split is live]
     #[arg(long, global = true, value_name = "TIME", value_parser = positive_duration)]
     pub timeout: Option<Duration>,
     /// Say nothing but errors
@@ -67,21 +67,6 @@ pub enum Command {
     Promote(promote::PromoteArgs),
     Rollback(rollback::RollbackArgs),
     Status(status::StatusArgs),
-}
-
-impl Command {
-    /// The verb as it is typed.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Canary(_) => "canary",
-            Self::Completions(_) => "completions",
-            Self::Gate(_) => "gate",
-            Self::Promote(_) => "promote",
-            Self::Rollback(_) => "rollback",
-            Self::Status(_) => "status",
-        }
-    }
 }
 
 /// A duration for a flag.

@@ -43,7 +43,7 @@ impl Failure {
         Self {
             exit: error.kind().into(),
             kind: error.kind().name(),
-            operation: Some(error.operation()),
+            operation: Some(error.operation()).filter(|operation| !operation.is_empty()),
             target: Some(target.clone()),
             message: said(error),
             hints: hints(error, target),
@@ -61,6 +61,12 @@ impl Failure {
             message: "interrupted before it was done".to_owned(),
             hints: vec![format!("see where it is: `mlroll status --target {target}`")],
         }
+    }
+
+    /// Says which target it is about.
+    #[must_use]
+    pub fn about(self, target: &Target) -> Self {
+        Self { target: Some(target.clone()), ..self }
     }
 
     /// Adds what to type next.

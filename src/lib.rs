@@ -39,7 +39,7 @@ use crate::commands::{Context, Ended, print_failure};
 use crate::config::env::Env;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
-use crate::output::{ColorChoice, Format, Printer, Talk, json};
+use crate::output::{ColorChoice, Format, Printer, Talk, announce_failure, json};
 
 /// Runs the program with these arguments, the first of which is its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -68,29 +68,35 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match ended {
         Ok(exit) => exit.into(),
-        Err(Ended::Failed(failure)) => failed(printer, format, &failure).into(),
-        Err(Ended::Output(error)) => output_gone(printer, &error).into(),
+        Err(Ended::Failed(failure)) => failed(&context.env, printer, format, &failure).into(),
+        Err(Ended::Unsaid(exit, error)) => unsaid(printer, exit, &error).into(),
+        Err(Ended::Broken(error)) => {
+            printer.error(&format!("{error:#}"), &[], &[]);
+            ExitStatus::Bug.into()
+        }
     }
 }
 
-/// The whole run failed: to stderr for people, to stdout for scripts.
-fn failed(printer: Printer, format: Format, failure: &Failure) -> ExitStatus {
+/// The whole run failed: to stderr for people, to stdout for scripts, to the runner for a job.
+fn failed(env: &Env, printer: Printer, format: Format, failure: &Failure) -> ExitStatus {
     print_failure(printer, failure, None);
+    let document = json::error(failure);
+    announce_failure(env, printer, failure, &document);
     if format == Format::Json
-        && let Err(error) = printer.data(&json::error(failure).to_string())
+        && let Err(error) = printer.data(&document.to_string())
     {
-        output_gone(printer, &error);
+        return unsaid(printer, failure.exit, &error);
     }
     failure.exit
 }
 
-/// A reader that is gone ends the run quietly; what was done is done.
-fn output_gone(printer: Printer, error: &std::io::Error) -> ExitStatus {
+/// What was done is done, whoever reads of it: the status stands. A reader that is gone is not worth a word.
+fn unsaid(printer: Printer, exit: ExitStatus, error: &std::io::Error) -> ExitStatus {
     if error.kind() == ErrorKind::BrokenPipe {
-        return ExitStatus::Success;
+        return exit;
     }
     printer.error(&format!("the result cannot be written to stdout: {error}"), &[], &[]);
-    ExitStatus::Bug
+    ExitStatus::worst([exit, ExitStatus::Bug])
 }
 
 /// Help is data; anything else that was not understood is a usage error, in JSON when JSON was asked for.
@@ -99,21 +105,23 @@ fn not_understood(error: &clap::Error, arguments: &[OsString], env: &Env) -> Exi
     if !error.use_stderr() {
         return match error.print() {
             Ok(()) => ExitStatus::Success,
-            Err(e) => output_gone(printer, &e),
+            Err(e) => unsaid(printer, ExitStatus::Success, &e),
         };
     }
+    // Nobody is left to be told when stderr is gone.
+    let _ = error.print();
+    let rendered = error.render().to_string();
+    let message = rendered.strip_prefix("error: ").unwrap_or(&rendered);
+    let paragraphs = message.split("\n\n").take_while(|paragraph| !paragraph.trim_start().starts_with("Usage:"));
+    let lines = paragraphs.flat_map(str::lines).map(str::trim).filter(|line| !line.is_empty());
+    let failure = Failure::usage(lines.collect::<Vec<_>>().join("; ")).hint("see `mlroll --help`");
+    let document = json::error(&failure);
+    announce_failure(env, printer, &failure, &document);
     let text: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
     let json = text.iter().any(|a| a == "--output=json")
         || text.windows(2).any(|w| matches!(w, [a, b] if a == "--output" && b == "json"));
-    // Nobody is left to be told when stderr is gone.
-    let _ = error.print();
-    if json {
-        let rendered = error.render().to_string();
-        let message = rendered.strip_prefix("error: ").unwrap_or(&rendered).lines().next().unwrap_or_default();
-        let failure = Failure::usage(message).hint("see `mlroll --help`");
-        if let Err(e) = printer.data(&json::error(&failure).to_string()) {
-            return output_gone(printer, &e);
-        }
+    if json && let Err(e) = printer.data(&document.to_string()) {
+        return unsaid(printer, ExitStatus::Usage, &e);
     }
     ExitStatus::Usage
 }

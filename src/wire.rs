@@ -1,6 +1,6 @@
 //! What goes over the wire in this run: counted, shown, and in a dry run stopped.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mlroll_backend::{Call, Effect, Permit, Target, Wiretap};
 use serde::Serialize;
@@ -12,7 +12,7 @@ use crate::output::Printer;
 pub struct Wire {
     rehearsal: bool,
     printer: Printer,
-    calls: Mutex<Vec<Call>>,
+    calls: Mutex<Vec<(Call, Permit)>>,
 }
 
 /// HTTP requests to a target's control plane, retries included.
@@ -42,22 +42,28 @@ impl Wire {
     /// All calls so far.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.log().iter().map(|(call, _)| call.clone()).collect()
+    }
+
+    fn log(&self) -> MutexGuard<'_, Vec<(Call, Permit)>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many writes to `target` left since it was last read.
     #[must_use]
     pub fn writes_since_read(&self, target: &Target) -> usize {
-        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        calls.iter().rev().filter(|call| call.target == *target).take_while(|call| call.effect == Effect::Write).count()
+        let log = self.log();
+        let about = log.iter().rev().map(|(call, _)| call).filter(|call| call.target == *target);
+        about.take_while(|call| call.effect == Effect::Write).count()
     }
 
     /// How many calls were about `target`.
     #[must_use]
     pub fn count(&self, target: &Target) -> Calls {
-        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         let mut count = Calls::default();
-        for call in calls.iter().filter(|call| call.target == *target) {
+        let log = self.log();
+        let sent = log.iter().filter(|(_, permit)| *permit == Permit::Send).map(|(call, _)| call);
+        for call in sent.filter(|call| call.target == *target) {
             match call.effect {
                 Effect::Read => count.poll += 1,
                 Effect::Write => {
@@ -76,10 +82,22 @@ impl Wire {
 impl Wiretap for Wire {
     fn about_to_send(&self, call: &Call) -> Permit {
         let permit = if self.rehearsal && call.effect == Effect::Write { Permit::Withhold } else { Permit::Send };
+        let mut log = self.log();
+        let endpoint = endpoint_of(&call.url);
+        if call.overridden && !log.iter().any(|(earlier, _)| endpoint_of(&earlier.url) == endpoint) {
+            self.printer.say(&format!("calls go to {endpoint}, which is not the cloud's own endpoint"));
+        }
         self.printer.detail(|| format!("{} {} {}", call.operation, call.method, call.url));
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call.clone());
+        log.push((call.clone(), permit));
         permit
     }
+}
+
+/// Scheme, host and port.
+fn endpoint_of(url: &str) -> &str {
+    let authority = url.find("://").map_or(0, |at| at + 3);
+    let ends = url.get(authority..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| authority + at);
+    url.get(..ends).unwrap_or(url)
 }
 
 #[cfg(test)]
@@ -97,6 +115,7 @@ mod tests {
                 effect,
                 method: "GET".to_owned(),
                 url: String::new(),
+                overridden: false,
                 body: None,
             };
             assert_eq!(wire.about_to_send(&call), Permit::Send);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use mlroll_backend::{RevisionId, Weight};
 
-use super::{Context, Ended, act};
+use super::{Act, Context, Ended, act};
 use crate::cli::{duration, percent, revision};
 use crate::config::{Config, Selected, select};
 use crate::exit::ExitStatus;
@@ -66,7 +66,16 @@ pub fn run(args: &CanaryArgs, context: &Context) -> Result<ExitStatus, Ended> {
     }
     let intent = Intent::Canary { share: args.pct, candidate: args.candidate.clone(), again: args.again };
     let settle = settle_timeout(config.as_ref(), &selected);
-    act(context, "canary", &intent, &selected, settle, args.no_wait, &["not judged"])
+    let canary = Act {
+        verb: "canary",
+        intent,
+        selected: &selected,
+        unreadable: &[],
+        settle,
+        no_wait: args.no_wait,
+        note: Some("not judged"),
+    };
+    act(context, &canary)
 }
 
 /// Gates that are configured but cannot be judged must not be passed over in silence.

@@ -22,6 +22,6 @@ pub struct CompletionsArgs {
 pub fn run(args: &CompletionsArgs, context: &Context) -> Result<ExitStatus, Ended> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "mlroll", &mut script);
-    context.printer.data(&String::from_utf8_lossy(&script))?;
+    context.printer.data(&String::from_utf8_lossy(&script)).map_err(|e| Ended::Unsaid(ExitStatus::Success, e))?;
     Ok(ExitStatus::Success)
 }

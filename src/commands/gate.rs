@@ -43,6 +43,6 @@ pub fn run(args: &GateArgs, context: &Context) -> Result<ExitStatus, Ended> {
     let text = read.map_err(|e| Failure::usage(format!("{shown} cannot be read: {e}")))?;
     let report =
         replay(&text).map_err(|e| Failure::usage(format!("{shown}: {e}")).hint("its form is in docs/json.md"))?;
-    context.printer.data(&report.to_string())?;
+    context.printer.data(&report.to_string()).map_err(|e| Ended::Unsaid(ExitStatus::Success, e))?;
     Ok(ExitStatus::Success)
 }

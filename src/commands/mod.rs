@@ -12,16 +12,17 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use ulid::Ulid;
 
 use crate::cli::Global;
 use crate::clock::Clock;
-use crate::config::Selected;
 use crate::config::env::Env;
-use crate::driver::{Driver, Limits, Report};
+use crate::config::{Selected, Unreadable};
+use crate::driver::{Driver, Limits};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
-use crate::output::{Format, Printer, Progress, announce, json, text};
+use crate::output::{Done, Format, Printer, Progress, announce, json, text};
 use crate::rollout::{Intent, Outcome};
 use crate::wire::Wire;
 
@@ -43,8 +44,10 @@ pub struct Context {
 pub enum Ended {
     /// It could not be done.
     Failed(Box<Failure>),
-    /// Nobody reads its output any more, or it cannot be written.
-    Output(io::Error),
+    /// It was done, with this status, but its result could not be written to stdout.
+    Unsaid(ExitStatus, io::Error),
+    /// The process itself cannot work.
+    Broken(anyhow::Error),
 }
 
 impl From<Failure> for Ended {
@@ -53,9 +56,9 @@ impl From<Failure> for Ended {
     }
 }
 
-impl From<io::Error> for Ended {
-    fn from(error: io::Error) -> Self {
-        Self::Output(error)
+impl From<anyhow::Error> for Ended {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Broken(error)
     }
 }
 
@@ -65,57 +68,58 @@ const ACCEPT: Duration = Duration::from_secs(5 * 60);
 /// How long a split may take to be live, unless `--timeout` or the file says.
 const SETTLE: Duration = Duration::from_secs(30 * 60);
 
-/// Performs `intent` on the selected targets and reports.
-pub(crate) fn act(
-    context: &Context,
-    verb: &'static str,
-    intent: &Intent,
-    selected: &[Selected],
-    settle: Option<Duration>,
-    no_wait: bool,
-    notes: &[&str],
-) -> Result<ExitStatus, Ended> {
+/// What a verb does, and to what.
+#[derive(Debug)]
+pub(crate) struct Act<'a> {
+    pub(crate) verb: &'static str,
+    pub(crate) intent: Intent,
+    pub(crate) selected: &'a [Selected],
+    /// What was meant too, but could not be read.
+    pub(crate) unreadable: &'a [Unreadable],
+    /// How long the file grants until a split is live.
+    pub(crate) settle: Option<Duration>,
+    pub(crate) no_wait: bool,
+    /// What is to be known of whatever is shifted.
+    pub(crate) note: Option<&'static str>,
+}
+
+/// Performs it and reports.
+pub(crate) fn act(context: &Context, act: &Act<'_>) -> Result<ExitStatus, Ended> {
     let Context { global, env, printer, clock } = context;
-    name_overrides(context);
-    let progress = Progress::new(*printer, selected.len());
-    let limits = Limits {
-        accept: global.timeout.unwrap_or(ACCEPT),
-        settle: global.timeout.or(settle).unwrap_or(SETTLE),
-        no_wait,
-    };
+    let progress = Progress::new(*printer, act.selected.len(), global.dry_run);
+    let settle = global.timeout.is_none().then(|| act.settle.unwrap_or(SETTLE));
+    let limits = Limits { accept: global.timeout.unwrap_or(ACCEPT), settle, no_wait: act.no_wait };
     let wire = Arc::new(Wire::new(global.dry_run, *printer));
     let driver = Driver { clock: *clock, wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(*clock) };
-    let mut reports = block_on(driver.perform(intent, selected))??;
+    let mut reports = block_on(driver.perform(&act.intent, act.selected))?;
     progress.clear();
     for report in reports.iter_mut().filter(|r| !matches!(r.outcome, Outcome::Failed | Outcome::Unchanged)) {
-        report.notes.extend(notes.iter().map(|note| (*note).to_owned()));
+        report.notes.extend(act.note.map(str::to_owned));
     }
-    let exit = ExitStatus::worst(reports.iter().map(|r| r.exit));
-    if global.dry_run {
-        let calls = wire.calls();
-        explain(*printer, &reports);
-        match global.output {
-            Format::Json => printer.data(&json::dry_run(verb, &calls, &reports).to_string())?,
-            Format::Text => printer.data(&text::dry_run(&calls, &reports))?,
+    let done = Done { verb: act.verb, reason: global.reason.as_deref(), reports: &reports, unreadable: act.unreadable };
+    explain(*printer, &done);
+    let text = match (global.dry_run, global.output) {
+        (true, Format::Json) => json::dry_run(&done, &wire.calls()).to_string(),
+        (true, Format::Text) => text::dry_run(&done, &wire.calls()),
+        (false, output) => {
+            let document = json::outcome(&done);
+            announce(env, *printer, &done, &document);
+            if output == Format::Json { document.to_string() } else { text::outcome(&done) }
         }
-        return Ok(exit);
-    }
-    let document = json::outcome(verb, global.reason.as_deref(), &reports);
-    announce(env, *printer, verb, global.reason.as_deref(), &reports, &document);
-    explain(*printer, &reports);
-    match global.output {
-        Format::Json => printer.data(&document.to_string())?,
-        Format::Text => printer.data(&text::outcome(&reports))?,
-    }
-    Ok(exit)
+    };
+    printer.data(&text).map_err(|e| Ended::Unsaid(done.exit(), e))?;
+    Ok(done.exit())
 }
 
 /// Says on stderr what failed, where traffic is, and what to type next.
-fn explain(printer: Printer, reports: &[Report]) {
-    for report in reports {
+fn explain(printer: Printer, done: &Done<'_>) {
+    for report in done.reports {
         if let Some(failure) = &report.failure {
             print_failure(printer, failure, Some(report.traffic()));
         }
+    }
+    for unreadable in done.unreadable {
+        print_failure(printer, &unreadable.failure, None);
     }
 }
 
@@ -131,22 +135,10 @@ pub fn print_failure(printer: Printer, failure: &Failure, traffic: Option<String
     printer.error(&message, &facts, &failure.hints);
 }
 
-/// An endpoint that is not the cloud's own is named, so that nobody takes a test for production.
-pub(crate) fn name_overrides(context: &Context) {
-    for (name, url) in &context.env.endpoints {
-        context.printer.say(&format!("calls go to {url} ({name})"));
-    }
-}
-
 /// Runs on this thread: start-up counts, and nothing here is limited by the processor.
-pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| Failure {
-        exit: ExitStatus::Bug,
-        kind: "unexpected",
-        ..Failure::usage(format!("cannot start: {e}"))
-    })?;
-    Ok(runtime.block_on(work))
+    Ok(runtime.context("cannot start")?.block_on(work))
 }
 
 fn new_id(clock: Clock) -> String {

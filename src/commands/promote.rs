@@ -1,9 +1,11 @@
 //! `mlroll promote`
 
 use clap::Args;
+use mlroll_backend::RevisionId;
 
 use super::canary::{refuse_gates, settle_timeout};
-use super::{Context, Ended, act};
+use super::{Act, Context, Ended, act};
+use crate::cli::revision;
 use crate::config::select;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
@@ -20,6 +22,9 @@ pub struct PromoteArgs {
     /// Skip the gates
     #[arg(long)]
     pub force: bool,
+    /// The candidate, where it was not mlroll that put it in flight
+    #[arg(long, value_name = "REV", value_parser = revision)]
+    pub candidate: Option<RevisionId>,
     /// Return when the shift is accepted, not when it is live
     #[arg(long)]
     pub no_wait: bool,
@@ -38,5 +43,14 @@ pub fn run(args: &PromoteArgs, context: &Context) -> Result<ExitStatus, Ended> {
         return Err(failure.hint("to promote it all the same: `--force`").into());
     }
     let settle = settle_timeout(config.as_ref(), &selected);
-    act(context, "promote", &Intent::Promote, &selected, settle, args.no_wait, &["not judged: --force"])
+    let promote = Act {
+        verb: "promote",
+        intent: Intent::Promote { candidate: args.candidate.clone() },
+        selected: &selected,
+        unreadable: &[],
+        settle,
+        no_wait: args.no_wait,
+        note: Some("not judged: --force"),
+    };
+    act(context, &promote)
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use clap::Args;
 use mlroll_backend::RevisionId;
 
-use super::{Context, Ended, act};
+use super::{Act, Context, Ended, act};
 use crate::cli::{duration, revision};
 use crate::config::select_for_rollback;
 use crate::exit::ExitStatus;
+use crate::failure::Failure;
 use crate::rollout::Intent;
 
 /// Give all traffic back, now
@@ -42,8 +43,23 @@ const LATELY: Duration = Duration::from_secs(24 * 3600);
 /// The arguments are wrong, the targets cannot be read, or output cannot be written.
 pub fn run(args: &RollbackArgs, context: &Context) -> Result<ExitStatus, Ended> {
     let global = &context.global;
-    let selected = select_for_rollback(global.config.as_deref(), &global.target, &args.services, args.all)?;
+    if args.all && !global.target.is_empty() {
+        let failure = Failure::usage("`--all` means the services of mlroll.toml, and `--target` something else");
+        return Err(failure.hint("take one of the two").into());
+    }
+    let meant = select_for_rollback(global.config.as_deref(), &global.target, &args.services, args.all)?;
+    for warning in &meant.warnings {
+        context.printer.warn(warning);
+    }
     let recent = args.all.then(|| args.since.unwrap_or(LATELY));
-    let intent = Intent::Rollback { to: args.to.clone(), recent };
-    act(context, "rollback", &intent, &selected, None, args.no_wait, &[])
+    let rollback = Act {
+        verb: "rollback",
+        intent: Intent::Rollback { to: args.to.clone(), recent },
+        selected: &meant.selected,
+        unreadable: &meant.unreadable,
+        settle: None,
+        no_wait: args.no_wait,
+        note: None,
+    };
+    act(context, &rollback)
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{Context, Ended, block_on, name_overrides, print_failure};
+use super::{Context, Ended, block_on, print_failure};
 use crate::config::select;
-use crate::driver::{Driver, Limits};
+use crate::driver::{Driver, Limits, Look};
 use crate::exit::ExitStatus;
-use crate::output::{Format, Progress, json, text};
+use crate::output::{Done, Format, Progress, json, text};
 use crate::wire::Wire;
 
 /// Show who gets what, and who is stable, candidate and previous
@@ -26,36 +26,27 @@ pub struct StatusArgs {
 pub fn run(args: &StatusArgs, context: &Context) -> Result<ExitStatus, Ended> {
     let Context { global, printer, clock, .. } = context;
     let (selected, _) = select(global.config.as_deref(), &global.target, &args.services, true)?;
-    name_overrides(context);
-    let progress = Progress::new(*printer, selected.len());
+    let progress = Progress::new(*printer, selected.len(), global.dry_run);
     let accept = global.timeout.unwrap_or(super::ACCEPT);
-    let limits = Limits { accept, settle: accept, no_wait: true };
+    let limits = Limits { accept, settle: None, no_wait: true };
     let wire = Arc::new(Wire::new(global.dry_run, *printer));
     let driver = Driver { clock: *clock, wire: Arc::clone(&wire), limits, progress: &progress, id: String::new() };
-    let looked = block_on(driver.look(&selected))??;
-    let mut seen = Vec::new();
-    for (selected, result) in looked {
-        let guard = driver.guard_of(&selected.target)?;
-        seen.push((selected, guard, result));
-    }
-    if global.dry_run {
-        match global.output {
-            Format::Json => printer.data(&json::dry_run("status", &wire.calls(), &[]).to_string())?,
-            Format::Text => printer.data(&text::dry_run(&wire.calls(), &[]))?,
-        }
-        return Ok(ExitStatus::Success);
-    }
-    if let [(_, _, Err(failure))] = seen.as_slice() {
+    let seen = block_on(driver.look(&selected))?;
+    if let [Look { seen: Err(failure), .. }] = seen.as_slice() {
         return Err(failure.clone().into());
     }
-    for failure in seen.iter().filter_map(|(_, _, result)| result.as_ref().err()) {
+    let failures = || seen.iter().filter_map(|look| look.seen.as_ref().err());
+    for failure in failures() {
         print_failure(*printer, failure, None);
     }
-    match global.output {
-        Format::Json => printer.data(&json::status(&seen).to_string())?,
-        Format::Text => printer.data(&text::status(&seen))?,
-    }
-    let exits =
-        seen.iter().map(|(_, _, result)| result.as_ref().err().map_or(ExitStatus::Success, |failure| failure.exit));
-    Ok(ExitStatus::worst(exits))
+    let exit = ExitStatus::worst(failures().map(|failure| failure.exit));
+    let nothing = Done { verb: "status", reason: global.reason.as_deref(), reports: &[], unreadable: &[] };
+    let text = match (global.dry_run, global.output) {
+        (true, Format::Json) => json::dry_run(&nothing, &wire.calls()).to_string(),
+        (true, Format::Text) => text::dry_run(&nothing, &wire.calls()),
+        (false, Format::Json) => json::status(&seen).to_string(),
+        (false, Format::Text) => text::status(&seen),
+    };
+    printer.data(&text).map_err(|e| Ended::Unsaid(exit, e))?;
+    Ok(exit)
 }

@@ -15,13 +15,7 @@ pub struct Env {
     pub ci: bool,
     /// `NO_COLOR`: no colour, whatever its value, unless empty.
     pub no_color: bool,
-    /// Endpoints that are not the clouds' own, as `NAME=URL` with any user part of the URL removed, to be named on
-    /// stderr.
-    pub endpoints: Vec<(String, String)>,
 }
-
-/// Variables that send calls somewhere else, by provider.
-const ENDPOINTS: [&str; 2] = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_LAMBDA"];
 
 impl Env {
     /// Reads the process' environment.
@@ -34,27 +28,13 @@ impl Env {
     /// Reads an environment given as a function. An empty variable is an unset one.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
-        let endpoints = ENDPOINTS.iter().filter_map(|name| Some(((*name).to_owned(), without_user(&set(name)?))));
         Self {
             github_actions: set("GITHUB_ACTIONS").is_some_and(|value| value == "true"),
             github_step_summary: set("GITHUB_STEP_SUMMARY").map(PathBuf::from),
             github_output: set("GITHUB_OUTPUT").map(PathBuf::from),
             ci: set("CI").is_some_and(|value| value != "false"),
             no_color: set("NO_COLOR").is_some(),
-            endpoints: endpoints.collect(),
         }
-    }
-}
-
-fn without_user(url: &str) -> String {
-    match url.split_once("://") {
-        Some((scheme, rest)) => {
-            let authority_ends = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-            let (authority, path) = rest.split_at(authority_ends);
-            let host = authority.rsplit('@').next().unwrap_or_default();
-            format!("{scheme}://{host}{path}")
-        }
-        None => url.to_owned(),
     }
 }
 
@@ -63,16 +43,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_override_is_named_without_its_password() {
-        let env = Env::from_lookup(|name| {
-            (name == "AWS_ENDPOINT_URL").then(|| "http://me:secret@127.0.0.1:5000/x@y".to_owned())
-        });
-        assert_eq!(env.endpoints, [("AWS_ENDPOINT_URL".to_owned(), "http://127.0.0.1:5000/x@y".to_owned())]);
-    }
-
-    #[test]
     fn empty_is_unset() {
         let env = Env::from_lookup(|_| Some(String::new()));
-        assert!(!env.no_color && !env.ci && env.github_output.is_none() && env.endpoints.is_empty());
+        assert!(!env.no_color && !env.ci && env.github_output.is_none());
     }
 }

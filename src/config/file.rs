@@ -203,15 +203,18 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
     parse(path, &text)
 }
 
-/// As [`load`], but `None` when there is no such file.
+/// As [`load`], but `None` when there is no such file. A link that leads nowhere is not "no such file".
 ///
 /// # Errors
 /// As [`load`].
 pub fn load_if_present(path: &Path) -> Result<Option<Config>, ConfigError> {
-    if path.exists() { load(path).map(Some) } else { Ok(None) }
+    match path.symlink_metadata() {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Ok(_) | Err(_) => load(path).map(Some),
+    }
 }
 
-fn read(path: &Path) -> Result<String, ConfigError> {
+pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
     let at_large = |message: String| ConfigError { path: path.to_owned(), place: None, message };
     let bytes = std::fs::read(path).map_err(|e| at_large(format!("cannot be read: {e}")))?;
     String::from_utf8(bytes).map_err(|e| {
@@ -236,43 +239,8 @@ fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
     Ok(config)
 }
 
-/// Reads only the targets of each service, passing over every other fault of the file, for the one verb that must
-/// work in spite of it. A service whose own targets cannot be read is an error of that service alone.
-///
-/// # Errors
-/// The file cannot be read.
-pub fn recover_targets(path: &Path) -> Result<BTreeMap<String, Result<Vec<Target>, String>>, ConfigError> {
-    let text = read(path)?;
-    let (document, _) = toml::de::DeTable::parse_recoverable(&text);
-    let mut services = BTreeMap::new();
-    let Some(table) = document.get_ref().get("services").and_then(|s| s.get_ref().as_table()) else {
-        return Ok(services);
-    };
-    for (name, service) in table {
-        let mut found = Vec::new();
-        if let Some(service) = service.get_ref().as_table() {
-            collect_targets(service, &mut found);
-            for wave in service.get("waves").and_then(|w| w.get_ref().as_array()).into_iter().flatten() {
-                if let Some(wave) = wave.get_ref().as_table() {
-                    collect_targets(wave, &mut found);
-                }
-            }
-        }
-        let targets: Result<Vec<Target>, _> = found.iter().map(|text| text.parse()).collect();
-        let targets = targets.map_err(|e: mlroll_backend::InvalidTarget| e.to_string());
-        services.insert(name.get_ref().to_string(), targets);
-    }
-    Ok(services)
-}
-
-fn collect_targets(table: &toml::de::DeTable<'_>, found: &mut Vec<String>) {
-    found.extend(table.get("target").and_then(|t| t.get_ref().as_str()).map(str::to_owned));
-    let several = table.get("targets").and_then(|t| t.get_ref().as_array()).into_iter().flatten();
-    found.extend(several.filter_map(|t| t.get_ref().as_str()).map(str::to_owned));
-}
-
 /// Line and column of a span's beginning, from 1.
-fn place(text: &str, span: &Range<usize>) -> (usize, usize) {
+pub(super) fn place(text: &str, span: &Range<usize>) -> (usize, usize) {
     let before = text.get(..span.start).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;

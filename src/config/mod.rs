@@ -2,11 +2,13 @@
 
 pub mod env;
 mod file;
+mod recover;
 mod select;
 mod values;
 
-pub use file::{Config, ConfigError, Metrics, Service, load, load_if_present, recover_targets};
-pub use select::{Selected, select, select_for_rollback};
+pub use file::{Config, ConfigError, Metrics, Service, load, load_if_present};
+pub use recover::{Fault, Recovered, recover_targets};
+pub use select::{ForRollback, Selected, Unreadable, select, select_for_rollback};
 pub use values::{OnFail, OnInconclusive, Share, Span, parse_duration};
 
 /// The file looked for when none is named.

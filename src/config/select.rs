@@ -52,44 +52,82 @@ pub fn select(
         }
     }
     for target in targets {
-        let lists = |service: &Service| service.all_targets().any(|t| t == target);
+        let lists = |service: &Service| service.all_targets().any(|t| t.may_be(target));
         let service = file.as_ref().and_then(|f| f.services.iter().find(|(_, s)| lists(s.get_ref())));
         selected.push(Selected { service: service.map(|(name, _)| name.clone()), target: target.clone() });
     }
     Ok((unique(selected), file))
 }
 
-/// The targets of a rollback: with `--target` no file is opened; with a service only its targets are read, and every
-/// other fault of the file is passed over.
+/// The targets of a rollback.
+#[derive(Clone, Debug, Default)]
+pub struct ForRollback {
+    /// Those that could be read.
+    pub selected: Vec<Selected>,
+    /// Services that are meant, and whose targets could not.
+    pub unreadable: Vec<Unreadable>,
+    /// Faults of the file that hide no target.
+    pub warnings: Vec<String>,
+}
+
+/// A service that is meant, but whose targets cannot be read.
+#[derive(Clone, Debug)]
+pub struct Unreadable {
+    /// Its name; `None` when a fault of the file may hide any of them.
+    pub service: Option<String>,
+    /// Why.
+    pub failure: Failure,
+}
+
+/// The targets of a rollback: with `--target` no file is opened; with a service only its targets are read. What can be
+/// read is rolled back, whatever else is wrong with the file.
 ///
 /// # Errors
-/// As [`select`], but for faults of the file that do not concern the services in question.
+/// There is no file, or a service is unknown or not named.
 pub fn select_for_rollback(
     config: Option<&Path>,
     targets: &[Target],
     services: &[String],
     everything: bool,
-) -> Result<Vec<Selected>, Failure> {
-    let mut selected = Vec::new();
+) -> Result<ForRollback, Failure> {
+    let mut meant = ForRollback::default();
     if !services.is_empty() || targets.is_empty() {
         let path = config.map_or_else(|| PathBuf::from(DEFAULT_FILE), Path::to_owned);
         let found =
             recover_targets(&path).map_err(|e| missing_file(&path, config.is_some()).unwrap_or_else(|| e.into()))?;
-        let known: Vec<String> = found.keys().cloned().collect();
+        for fault in found.faults {
+            if !fault.may_hide_targets {
+                meant.warnings.push(fault.error.to_string());
+            } else if meant.unreadable.is_empty() {
+                // One is enough: what follows a fault is often its consequence.
+                let failure =
+                    Failure::usage(format!("{}; a target may be missing from what could be read", fault.error));
+                meant
+                    .unreadable
+                    .push(Unreadable { service: None, failure: failure.hint("mend the file and run again") });
+            }
+        }
+        let known: Vec<String> = found.services.keys().cloned().collect();
         for name in named(services, !targets.is_empty(), everything, &path, &known)? {
-            match found.get(&name) {
-                Some(Ok(targets)) if !targets.is_empty() => {
-                    selected
-                        .extend(targets.iter().map(|t| Selected { service: Some(name.clone()), target: t.clone() }));
+            match found.services.get(&name) {
+                Some(Ok(targets)) => {
+                    let selected = targets.iter().map(|t| Selected { service: Some(name.clone()), target: t.clone() });
+                    meant.selected.extend(selected);
                 }
-                Some(Ok(_)) => return Err(unreadable(&path, &name, "it has no target")),
-                Some(Err(why)) => return Err(unreadable(&path, &name, why)),
+                Some(Err(why)) => {
+                    let failure = unreadable(&path, &name, why);
+                    meant.unreadable.push(Unreadable { service: Some(name), failure });
+                }
                 None => {}
             }
         }
     }
-    selected.extend(targets.iter().map(|target| Selected { service: None, target: target.clone() }));
-    Ok(unique(selected))
+    meant.selected.extend(targets.iter().map(|target| Selected { service: None, target: target.clone() }));
+    meant.selected = unique(meant.selected);
+    match (meant.selected.is_empty(), meant.unreadable.first()) {
+        (true, Some(unreadable)) => Err(unreadable.failure.clone()),
+        _ => Ok(meant),
+    }
 }
 
 /// The services that are meant.
@@ -148,8 +186,14 @@ fn unreadable(path: &Path, name: &str, why: &str) -> Failure {
         .hint("act without the file: `--target lambda:REGION/FUNCTION@ALIAS`")
 }
 
-/// Each target once, in the order they were first named.
+/// Each target once, in the order they were first named. Of two ways to write one, that with the account is kept.
 fn unique(selected: Vec<Selected>) -> Vec<Selected> {
-    let mut seen = std::collections::BTreeSet::new();
-    selected.into_iter().filter(|s| seen.insert(s.target.clone())).collect()
+    let mut kept: Vec<Selected> = Vec::new();
+    for new in selected {
+        match kept.iter_mut().find(|old| old.target.may_be(&new.target)) {
+            Some(old) => old.target = old.target.clone().max(new.target),
+            None => kept.push(new),
+        }
+    }
+    kept
 }

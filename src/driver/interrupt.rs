@@ -1,10 +1,28 @@
 //! Being told to stop.
 
-/// SIGINT, SIGTERM and SIGHUP, one after the other.
+use std::io::IsTerminal;
+
+/// Signals that ask a run to end, one after the other.
 #[derive(Debug)]
 pub(super) struct Interrupts {
     #[cfg(unix)]
     signals: Option<[tokio::signal::unix::Signal; 3]>,
+}
+
+/// How it was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// By a key on the keyboard.
+    Interrupt,
+    /// By whoever runs it: a runner that cancels a job, a terminal that goes away.
+    Other,
+}
+
+impl Told {
+    /// Whether somebody sits there who wants out at once, when told again. A runner's second signal is only its habit.
+    pub(super) fn is_insistent(self) -> bool {
+        self == Self::Interrupt && std::io::stdin().is_terminal()
+    }
 }
 
 #[cfg(unix)]
@@ -18,13 +36,13 @@ impl Interrupts {
     }
 
     /// The next one. Never, where signals cannot be listened to: they then end the process as they always do.
-    pub(super) async fn next(&mut self) {
+    pub(super) async fn next(&mut self) -> Told {
         match &mut self.signals {
             Some([interrupt, terminate, hangup]) => {
                 tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                    _ = hangup.recv() => {}
+                    _ = interrupt.recv() => Told::Interrupt,
+                    _ = terminate.recv() => Told::Other,
+                    _ = hangup.recv() => Told::Other,
                 }
             }
             None => std::future::pending().await,
@@ -38,9 +56,10 @@ impl Interrupts {
         Self {}
     }
 
-    pub(super) async fn next(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
+    pub(super) async fn next(&mut self) -> Told {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => Told::Interrupt,
+            Err(_) => std::future::pending().await,
         }
     }
 }

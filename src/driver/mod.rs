@@ -7,19 +7,18 @@ mod job;
 mod report;
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use mlroll_backend::{Backend, Provider, Snapshot, Target};
+use mlroll_backend::{Backend, Provider, Snapshot};
 
-pub use self::report::Report;
+pub use self::report::{Doubt, Report};
 
 use self::interrupt::Interrupts;
 use self::job::Job;
-use crate::clock::Clock;
+use crate::clock::{Clock, Deadline};
 use crate::config::Selected;
 use crate::failure::Failure;
 use crate::output::Progress;
@@ -34,10 +33,10 @@ const AT_ONCE: usize = 32;
 /// Limits of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Until the provider has accepted.
+    /// Until the provider has accepted; for all targets together.
     pub accept: Duration,
-    /// Until the split is live.
-    pub settle: Duration,
+    /// From then until the split is live; `None` when `accept` is meant to be the end of it all.
+    pub settle: Option<Duration>,
     /// Return at acceptance.
     pub no_wait: bool,
 }
@@ -59,104 +58,101 @@ pub struct Driver<'a> {
 
 impl Driver<'_> {
     /// Performs `intent` on each target, many at once. A target that fails stops no other.
-    ///
-    /// # Errors
-    /// A target's provider is not in this build; nothing was touched.
-    pub async fn perform(&self, intent: &Intent, selected: &[Selected]) -> Result<Vec<Report>, Failure> {
-        let backends = self.backends(selected)?;
-        let interrupted = Cell::new(false);
-        let mut waiting = selected.iter().enumerate();
-        let mut running = FuturesUnordered::new();
-        let mut reports: BTreeMap<usize, Report> = BTreeMap::new();
-        let start = |(n, selected): (usize, &Selected)| {
-            let backend = backends.get(&selected.target.provider());
-            let job = backend.map(|backend| Job {
-                driver: self,
-                backend: backend.as_ref(),
-                intent,
-                selected: selected.clone(),
-                interrupted: &interrupted,
-            });
-            async move {
-                (
-                    n,
-                    match job {
-                        Some(job) => Some(job.run().await),
-                        None => None,
-                    },
-                )
-            }
+    pub async fn perform(&self, intent: &Intent, selected: &[Selected]) -> Vec<Report> {
+        let backends = self.backends(selected);
+        let mut reports: Vec<Report> = selected.iter().map(Report::blank).collect();
+        let shared = Shared {
+            driver: self,
+            backends: &backends,
+            intent,
+            deadline: self.clock.deadline(self.limits.accept),
+            interrupted: Cell::new(false),
         };
-        running.extend(waiting.by_ref().take(AT_ONCE).map(start));
-        let mut interrupt = Interrupts::new();
+        let mut waiting = reports.iter_mut();
+        let mut running: FuturesUnordered<_> = waiting.by_ref().take(AT_ONCE).map(|r| run_one(&shared, r)).collect();
+        let mut interrupts = Interrupts::new();
         loop {
             tokio::select! {
-                () = interrupt.next() => {
-                    if interrupted.replace(true) {
+                again = interrupts.next() => {
+                    if shared.interrupted.replace(true) && again.is_insistent() {
                         break;
                     }
-                    self.progress.say("interrupted: finishing what is on its way (once more to leave at once)");
+                    self.progress.say("interrupted: finishing what is on its way");
                 }
                 finished = running.next() => match finished {
-                    Some((n, report)) => {
-                        if let Some(report) = report {
-                            self.progress.finished(&report);
-                            reports.insert(n, report);
-                        }
-                        running.extend(waiting.next().map(start));
-                    }
+                    Some(()) => running.extend(waiting.next().map(|report| run_one(&shared, report))),
                     None => break,
                 },
             }
         }
         drop(running);
-        for (n, selected) in selected.iter().enumerate() {
-            reports.entry(n).or_insert_with(|| Report::abandoned(selected, &self.wire));
+        for report in reports.iter_mut().filter(|report| !report.finished) {
+            report.fail(Failure::interrupted(&report.target));
+            report.calls = self.wire.count(&report.target);
         }
-        Ok(reports.into_values().collect())
+        reports
     }
 
-    /// Looks at each target, many at once.
-    ///
-    /// # Errors
-    /// A target's provider is not in this build.
-    pub async fn look(&self, selected: &[Selected]) -> Result<Vec<(Selected, Result<Snapshot, Failure>)>, Failure> {
-        let backends = self.backends(selected)?;
+    /// Looks at each target, many at once: how its provider keeps two writers apart, and what was seen.
+    pub async fn look(&self, selected: &[Selected]) -> Vec<Look> {
+        let backends = self.backends(selected);
         let deadline = self.clock.deadline(self.limits.accept);
         let looks = selected.iter().map(|selected| {
             let backend = backends.get(&selected.target.provider());
             async move {
-                let backend = backend?;
                 let target = &selected.target;
-                let seen = self.clock.by(deadline, backend.observe(target)).await;
-                let seen =
-                    seen.unwrap_or_else(|_| Err(job::time_is_up("observe"))).map_err(|e| Failure::of(&e, target));
-                Some((selected.clone(), seen))
+                let (guard, seen) = match backend {
+                    Some(Ok(backend)) => {
+                        let seen = self.clock.by(deadline, backend.observe(target)).await;
+                        let seen = seen.unwrap_or_else(|_| Err(job::time_is_up()));
+                        (backend.capabilities().guard.name(), seen.map_err(|e| Failure::of(&e, target)))
+                    }
+                    Some(Err(failure)) => ("none", Err(failure.clone().about(target))),
+                    None => ("none", Err(Failure::usage("no backend").about(target))),
+                };
+                Look { selected: selected.clone(), guard, seen }
             }
         });
-        let seen: Vec<_> = futures_util::stream::iter(looks).buffered(AT_ONCE).collect().await;
-        Ok(seen.into_iter().flatten().collect())
+        futures_util::stream::iter(looks).buffered(AT_ONCE).collect().await
     }
 
-    /// The name of how `target`'s provider keeps two writers apart.
-    ///
-    /// # Errors
-    /// A target's provider is not in this build.
-    pub fn guard_of(&self, target: &Target) -> Result<&'static str, Failure> {
-        let backend = registry::backend(target.provider(), Arc::clone(&self.wire) as _)?;
-        Ok(backend.capabilities().guard.name())
+    /// The backends in use; one that this build does not have fails its own targets only.
+    fn backends(&self, selected: &[Selected]) -> Backends {
+        let providers: BTreeSet<Provider> = selected.iter().map(|s| s.target.provider()).collect();
+        let backend = |provider| (provider, registry::backend(provider, Arc::clone(&self.wire) as _));
+        providers.into_iter().map(backend).collect()
     }
+}
 
-    fn backends(&self, selected: &[Selected]) -> Result<BTreeMap<Provider, Box<dyn Backend>>, Failure> {
-        let mut backends = BTreeMap::new();
-        for selected in selected {
-            let provider = selected.target.provider();
-            if let Entry::Vacant(place) = backends.entry(provider) {
-                let wire = Arc::clone(&self.wire);
-                let about = |failure| Failure { target: Some(selected.target.clone()), ..failure };
-                place.insert(registry::backend(provider, wire).map_err(about)?);
-            }
-        }
-        Ok(backends)
+/// How a target is.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// The target, and the service that lists it.
+    pub selected: Selected,
+    /// How its provider keeps two writers apart.
+    pub guard: &'static str,
+    /// What was seen.
+    pub seen: Result<Snapshot, Failure>,
+}
+
+type Backends = BTreeMap<Provider, Result<Box<dyn Backend>, Failure>>;
+
+/// What all targets of a run share.
+struct Shared<'a> {
+    driver: &'a Driver<'a>,
+    backends: &'a Backends,
+    intent: &'a Intent,
+    deadline: Deadline,
+    interrupted: Cell<bool>,
+}
+
+async fn run_one(shared: &Shared<'_>, report: &mut Report) {
+    match shared.backends.get(&report.target.provider()) {
+        Some(Ok(backend)) => Job { shared, backend: backend.as_ref(), target: report.target.clone() }.run(report).await,
+        Some(Err(failure)) => report.fail(failure.clone().about(&report.target)),
+        None => report.fail(Failure::usage("no backend").about(&report.target)),
     }
+    report.calls = shared.driver.wire.count(&report.target);
+    report.finished = true;
+    shared.driver.progress.finished(report);
 }

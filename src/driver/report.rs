@@ -6,7 +6,7 @@ use crate::config::Selected;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::rollout::Outcome;
-use crate::wire::{Calls, Wire};
+use crate::wire::Calls;
 
 /// What became of one target.
 #[derive(Clone, Debug)]
@@ -25,12 +25,27 @@ pub struct Report {
     pub after: Option<TrafficSplit>,
     /// Whether that split is live.
     pub settled: bool,
+    /// Why `after` may not be how things are, or stay.
+    pub doubt: Option<Doubt>,
     /// HTTP requests to its control plane.
     pub calls: Calls,
     /// What a person should know.
     pub notes: Vec<String>,
     /// What went wrong.
     pub failure: Option<Failure>,
+    /// Whether its job came to an end.
+    pub(super) finished: bool,
+}
+
+/// Why the last known split may not be how things are, or stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// A write that got no answer may still take effect.
+    MayStillLand,
+    /// Our write was refused because the target had changed, and the change could not be read.
+    Unread,
+    /// A write was sent, and nobody can tell whether it took effect.
+    Unconfirmed,
 }
 
 impl Report {
@@ -44,18 +59,12 @@ impl Report {
             before: None,
             after: None,
             settled: false,
+            doubt: None,
             calls: Calls::default(),
             notes: Vec::new(),
             failure: None,
+            finished: false,
         }
-    }
-
-    /// The run was left at once, wherever this target was.
-    pub(super) fn abandoned(selected: &Selected, wire: &Wire) -> Self {
-        let mut report = Self::blank(selected);
-        report.fail(Failure::interrupted(&selected.target));
-        report.calls = wire.count(&selected.target);
-        report
     }
 
     /// The target as it was last seen.
@@ -65,11 +74,32 @@ impl Report {
         }
         self.after.clone_from(&seen.split);
         self.settled = seen.is_settled();
+        self.doubt = None;
+    }
+
+    /// The target is no longer known.
+    pub(super) fn lost_sight(&mut self, doubt: Doubt) {
+        self.after = None;
+        self.settled = false;
+        self.doubt = Some(doubt);
+    }
+
+    /// Something a person should know, said once.
+    pub(super) fn note(&mut self, note: impl Into<String>) {
+        let note = note.into();
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
     }
 
     /// It could not be done.
     pub(super) fn fail(&mut self, failure: Failure) {
         self.outcome = Outcome::Failed;
+        self.ended_badly(failure);
+    }
+
+    /// It was done, but not to the end.
+    pub(super) fn ended_badly(&mut self, failure: Failure) {
         self.exit = failure.exit;
         self.failure = Some(failure);
     }
@@ -77,12 +107,14 @@ impl Report {
     /// Where traffic is, in words.
     #[must_use]
     pub fn traffic(&self) -> String {
-        match (&self.after, self.calls.write) {
-            (Some(now), 0) => format!("untouched: {now}"),
-            (Some(now), _) if self.settled => now.to_string(),
-            (Some(now), _) => format!("{now} is accepted, but not yet live"),
-            (None, 0) => "untouched: nothing was written".to_owned(),
-            (None, _) => "UNKNOWN: a write was sent and could not be confirmed".to_owned(),
+        match (&self.after, self.doubt) {
+            (Some(now), Some(_)) => format!("{now}, but a write that got no answer may still take effect"),
+            (Some(now), None) if self.calls.write == 0 => format!("untouched: {now}"),
+            (Some(now), None) if self.settled => now.to_string(),
+            (Some(now), None) => format!("{now} is accepted, but not yet live"),
+            (None, Some(Doubt::Unread)) => "not known: someone else changed it, and it cannot be read".to_owned(),
+            (None, None) if self.calls.write == 0 => "untouched: nothing was written".to_owned(),
+            (None, Some(_) | None) => "UNKNOWN: a write was sent and could not be confirmed".to_owned(),
         }
     }
 }

@@ -1,39 +1,56 @@
 //! What a GitHub Actions job shows: an annotation, a summary, outputs.
 
 use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
+use anyhow::Context;
 use serde_json::Value;
 
-use super::Printer;
-use super::json::overall;
+use super::{Done, Printer};
 use crate::config::env::Env;
 use crate::driver::Report;
 use crate::exit::ExitStatus;
+use crate::failure::Failure;
 use crate::rollout::Outcome;
 
 /// Tells the runner what happened. A file of the runner's that cannot be written is a warning: traffic has moved, and
 /// that is what counts.
-pub fn announce(env: &Env, printer: Printer, verb: &str, reason: Option<&str>, reports: &[Report], document: &Value) {
+pub fn announce(env: &Env, printer: Printer, done: &Done<'_>, document: &Value) {
     if env.github_actions {
-        for report in reports {
-            if let Some(line) = annotation(verb, report) {
-                printer.command(&line);
-            }
+        for line in done.reports.iter().filter_map(|report| annotation(done.verb, report)) {
+            printer.command(&line);
+        }
+        for unreadable in done.unreadable {
+            printer.command(&failure_annotation(&unreadable.failure));
         }
     }
-    let files = [
-        ("GITHUB_STEP_SUMMARY", &env.github_step_summary, summary(verb, reason, reports)),
-        ("GITHUB_OUTPUT", &env.github_output, outputs(reports, document)),
-    ];
+    write_files(env, printer, &summary(done), &outputs(done.outcome(), done.exit(), done.settled(), document));
+}
+
+/// Tells the runner that nothing was done.
+pub fn announce_failure(env: &Env, printer: Printer, failure: &Failure, document: &Value) {
+    if env.github_actions {
+        printer.command(&failure_annotation(failure));
+    }
+    let summary = format!("### mlroll: failed\n\n{}", bullets("mlroll", failure));
+    write_files(env, printer, &summary, &outputs(Outcome::Failed, failure.exit, false, document));
+}
+
+fn write_files(env: &Env, printer: Printer, summary: &str, outputs: &str) {
+    let files =
+        [("GITHUB_STEP_SUMMARY", &env.github_step_summary, summary), ("GITHUB_OUTPUT", &env.github_output, outputs)];
     for (name, path, text) in files {
         if let Some(path) = path
-            && let Err(e) = append(path, &text)
+            && let Err(e) = append(path, text)
         {
-            printer.warn(&format!("{name} cannot be written: {e}"));
+            printer.warn(&format!("{e:#} ({name})"));
         }
     }
+}
+
+fn failure_annotation(failure: &Failure) -> String {
+    format!("::error title=mlroll::{}", escaped(&failure.message))
 }
 
 fn annotation(verb: &str, report: &Report) -> Option<String> {
@@ -46,42 +63,47 @@ fn annotation(verb: &str, report: &Report) -> Option<String> {
     Some(format!("::{level} title={title}::{}", escaped(&message)))
 }
 
-fn summary(verb: &str, reason: Option<&str>, reports: &[Report]) -> String {
-    let mut text = format!("### mlroll {verb}: {}\n\n", overall(reports).words());
-    if let Some(reason) = reason {
+fn summary(done: &Done<'_>) -> String {
+    let mut text = format!("### mlroll {}: {}\n\n", done.verb, done.outcome().words());
+    if let Some(reason) = done.reason {
         text.push_str(&format!("Reason: {}\n\n", cell(reason)));
     }
     text.push_str("| target | outcome | before | now |\n| --- | --- | --- | --- |\n");
-    for report in reports {
+    for report in done.reports {
         let split = |split: &Option<_>| split.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string);
         let (before, now) = (split(&report.before), split(&report.after));
         text.push_str(&format!("| `{}` | {} | {before} | {now} |\n", report.target, report.outcome.words()));
     }
     text.push('\n');
-    for report in reports {
+    for report in done.reports {
         for note in &report.notes {
             text.push_str(&format!("- `{}`: {}\n", report.target, cell(note)));
         }
         if let Some(failure) = &report.failure {
-            text.push_str(&format!("- `{}`: **{}**\n", report.target, cell(&failure.message)));
-            for hint in &failure.hints {
-                text.push_str(&format!("  - {}\n", cell(hint)));
-            }
+            text.push_str(&bullets(&report.target.to_string(), failure));
         }
+    }
+    for unreadable in done.unreadable {
+        text.push_str(&bullets(unreadable.service.as_deref().unwrap_or("mlroll.toml"), &unreadable.failure));
     }
     text.push('\n');
     text
 }
 
-fn outputs(reports: &[Report], document: &Value) -> String {
-    let exit = ExitStatus::worst(reports.iter().map(|r| r.exit)).code();
-    let settled = reports.iter().all(|r| r.settled);
-    // The document is JSON on one line: no line of it can end the value early.
-    format!("outcome={}\nexit_code={exit}\nsettled={settled}\njson={document}\n", overall(reports).name())
+fn bullets(about: &str, failure: &Failure) -> String {
+    let hints = failure.hints.iter().map(|hint| format!("  - {}\n", cell(hint)));
+    std::iter::once(format!("- `{about}`: **{}**\n", cell(&failure.message))).chain(hints).collect()
 }
 
-fn append(path: &Path, text: &str) -> io::Result<()> {
-    OpenOptions::new().append(true).create(true).open(path)?.write_all(text.as_bytes())
+/// The document is JSON on one line: no line of it can end the value early.
+fn outputs(outcome: Outcome, exit: ExitStatus, settled: bool, document: &Value) -> String {
+    format!("outcome={}\nexit_code={}\nsettled={settled}\njson={document}\n", outcome.name(), exit.code())
+}
+
+fn append(path: &Path, text: &str) -> anyhow::Result<()> {
+    let whole = || format!("{} cannot be written", path.display());
+    let mut file = OpenOptions::new().append(true).create(true).open(path).with_context(whole)?;
+    file.write_all(text.as_bytes()).with_context(whole)
 }
 
 /// Text of a workflow command, by the runner's own escapes.

@@ -4,11 +4,11 @@ use mlroll_backend::{Call, MarkerState, Snapshot, Target, TrafficSplit, Weight};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::config::Selected;
-use crate::driver::Report;
-use crate::exit::ExitStatus;
+use super::Done;
+use crate::driver::{Look, Report};
 use crate::failure::Failure;
 use crate::rollout::Outcome;
+use crate::wire::Calls;
 
 /// Who gets what.
 #[derive(Debug, Serialize)]
@@ -19,26 +19,28 @@ struct Share<'a> {
 
 /// `mlroll/outcome/1`: what a verb did.
 #[must_use]
-pub fn outcome(verb: &str, reason: Option<&str>, reports: &[Report]) -> Value {
-    let exit = ExitStatus::worst(reports.iter().map(|r| r.exit));
-    let targets: Vec<Value> = reports.iter().map(target_outcome).collect();
+pub fn outcome(done: &Done<'_>) -> Value {
     json!({
         "schema": "mlroll/outcome/1",
-        "verb": verb,
-        "outcome": overall(reports).name(),
-        "settled": reports.iter().all(|r| r.settled),
-        "reason": reason,
-        "targets": targets,
+        "verb": done.verb,
+        "outcome": done.outcome().name(),
+        "settled": done.settled(),
+        "reason": done.reason,
+        "targets": targets(done),
         "findings": [],
-        "error": reports.iter().find(|r| r.exit == exit).and_then(|r| r.failure.as_ref()).map(failure_object),
-        "exit_code": exit.code(),
+        "error": done.failure().map(failure_object),
+        "exit_code": done.exit().code(),
     })
 }
 
-/// What happened to all of them: a failure counts most, then whatever moved.
-#[must_use]
-pub fn overall(reports: &[Report]) -> Outcome {
-    reports.iter().map(|r| r.outcome).min().unwrap_or(Outcome::Unchanged)
+fn targets(done: &Done<'_>) -> Vec<Value> {
+    let unreadable = done.unreadable.iter().map(|unreadable| {
+        json!({
+            "target": null, "service": unreadable.service, "outcome": Outcome::Failed.name(), "settled": false,
+            "before": null, "after": null, "calls": Calls::default(), "notes": [], "error": failure_object(&unreadable.failure),
+        })
+    });
+    done.reports.iter().map(target_outcome).chain(unreadable).collect()
 }
 
 fn target_outcome(report: &Report) -> Value {
@@ -57,12 +59,12 @@ fn target_outcome(report: &Report) -> Value {
 
 /// `mlroll/status/1`: how targets are.
 #[must_use]
-pub fn status(seen: &[(Selected, &'static str, Result<Snapshot, Failure>)]) -> Value {
-    let targets: Vec<Value> = seen.iter().map(|(selected, guard, seen)| target_status(selected, guard, seen)).collect();
+pub fn status(seen: &[Look]) -> Value {
+    let targets: Vec<Value> = seen.iter().map(target_status).collect();
     json!({ "schema": "mlroll/status/1", "targets": targets })
 }
 
-fn target_status(selected: &Selected, guard: &str, seen: &Result<Snapshot, Failure>) -> Value {
+fn target_status(Look { selected, guard, seen }: &Look) -> Value {
     let seen = match seen {
         Ok(seen) => seen,
         Err(failure) => {
@@ -112,7 +114,7 @@ fn rollout(seen: &Snapshot) -> Option<Value> {
 
 /// `mlroll/dry-run/1`: the calls that a run would make.
 #[must_use]
-pub fn dry_run(verb: &str, calls: &[Call], reports: &[Report]) -> Value {
+pub fn dry_run(done: &Done<'_>, calls: &[Call]) -> Value {
     let calls: Vec<Value> = calls
         .iter()
         .map(|call| {
@@ -120,8 +122,14 @@ pub fn dry_run(verb: &str, calls: &[Call], reports: &[Report]) -> Value {
             json!({ "target": call.target, "operation": call.operation, "method": call.method, "url": call.url, "body": body })
         })
         .collect();
-    let targets: Vec<Value> = reports.iter().map(target_outcome).collect();
-    json!({ "schema": "mlroll/dry-run/1", "verb": verb, "calls": calls, "targets": targets })
+    json!({
+        "schema": "mlroll/dry-run/1",
+        "verb": done.verb,
+        "reason": done.reason,
+        "calls": calls,
+        "targets": targets(done),
+        "exit_code": done.exit().code(),
+    })
 }
 
 /// `mlroll/error/1`: why nothing could be said or done.

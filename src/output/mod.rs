@@ -1,11 +1,13 @@
 //! What users and scripts see: stdout is data, stderr is talk.
 
+mod done;
 mod github;
 pub mod json;
 mod printer;
 mod progress;
 pub mod text;
 
-pub use github::announce;
+pub use done::Done;
+pub use github::{announce, announce_failure};
 pub use printer::{ColorChoice, Format, Printer, Talk};
 pub use progress::Progress;

@@ -15,14 +15,15 @@ use crate::driver::Report;
 pub struct Progress {
     printer: Printer,
     total: usize,
+    rehearsal: bool,
     bar: OnceLock<ProgressBar>,
 }
 
 impl Progress {
-    /// Progress over `total` targets.
+    /// Progress over `total` targets; in a `rehearsal` of what would be.
     #[must_use]
-    pub const fn new(printer: Printer, total: usize) -> Self {
-        Self { printer, total, bar: OnceLock::new() }
+    pub const fn new(printer: Printer, total: usize, rehearsal: bool) -> Self {
+        Self { printer, total, rehearsal, bar: OnceLock::new() }
     }
 
     /// Something that concerns the run as a whole.
@@ -40,7 +41,8 @@ impl Progress {
                 self.bar();
             }
         } else {
-            self.printer.say(&format!("{target}: {before} -> {to}"));
+            let would = if self.rehearsal { " (dry run)" } else { "" };
+            self.printer.say(&format!("{target}: {before} -> {to}{would}"));
         }
     }
 
@@ -60,7 +62,8 @@ impl Progress {
             bar.inc(1);
         }
         if self.total > 1 && !self.printer.is_interactive() {
-            self.printer.say(&format!("{}: {}", report.target, report.outcome.words()));
+            let would = if self.rehearsal { "would be " } else { "" };
+            self.printer.say(&format!("{}: {would}{}", report.target, report.outcome.words()));
         }
     }
 

@@ -3,16 +3,16 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use mlroll_backend::{Call, Effect, MarkerState, Readiness, Snapshot};
 
-use crate::config::Selected;
-use crate::driver::Report;
-use crate::failure::Failure;
+use super::Done;
+use crate::driver::{Look, Report};
 use crate::wire::Calls;
 
 /// What a verb did, a row a target.
 #[must_use]
-pub fn outcome(reports: &[Report]) -> String {
+pub fn outcome(done: &Done<'_>) -> String {
+    let Done { reports, unreadable, reason, .. } = done;
     let mut table = table(&["TARGET", "OUTCOME", "BEFORE", "NOW", "CALLS"]);
-    for report in reports {
+    for report in *reports {
         let split = |split: &Option<_>| split.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string);
         let now = match (&report.after, report.settled) {
             (Some(after), false) => format!("{after} (not yet live)"),
@@ -26,7 +26,17 @@ pub fn outcome(reports: &[Report]) -> String {
             calls(report.calls),
         ]);
     }
-    let mut text = trimmed(&table);
+    for unreadable in *unreadable {
+        let service = unreadable.service.clone().unwrap_or_else(|| "?".to_owned());
+        let nothing = || "?".to_owned();
+        table.add_row([service, "failed".to_owned(), nothing(), nothing(), "none".to_owned()]);
+    }
+    trimmed(&table) + &remarks(*reason, reports)
+}
+
+/// Why it was done, and what a person should know.
+fn remarks(reason: Option<&str>, reports: &[Report]) -> String {
+    let mut text = reason.map_or_else(String::new, |reason| format!("  reason: {reason}\n"));
     for report in reports {
         for note in &report.notes {
             text.push_str(&format!("  note: {}{note}\n", about(report, reports.len())));
@@ -37,9 +47,9 @@ pub fn outcome(reports: &[Report]) -> String {
 
 /// How targets are, a row each.
 #[must_use]
-pub fn status(seen: &[(Selected, &'static str, Result<Snapshot, Failure>)]) -> String {
+pub fn status(seen: &[Look]) -> String {
     let mut table = table(&["TARGET", "STABLE", "CANDIDATE", "PREVIOUS", "STATE"]);
-    for (selected, _, seen) in seen {
+    for Look { selected, seen, .. } in seen {
         let target = selected.target.to_string();
         match seen {
             Ok(seen) => {
@@ -85,7 +95,7 @@ fn status_row(seen: &Snapshot) -> [String; 4] {
 
 /// The calls that a run would make.
 #[must_use]
-pub fn dry_run(calls: &[Call], reports: &[Report]) -> String {
+pub fn dry_run(done: &Done<'_>, calls: &[Call]) -> String {
     let mut text = String::new();
     for call in calls {
         let when = match call.effect {
@@ -97,12 +107,7 @@ pub fn dry_run(calls: &[Call], reports: &[Report]) -> String {
             text.push_str(&format!("    {body}\n"));
         }
     }
-    for report in reports {
-        for note in &report.notes {
-            text.push_str(&format!("  note: {}{note}\n", about(report, reports.len())));
-        }
-    }
-    text
+    text + &remarks(done.reason, done.reports)
 }
 
 fn about(report: &Report, of: usize) -> String {

@@ -34,9 +34,8 @@ pub fn choose(provider: Provider, stable: &RevisionId, listed: &[Revision]) -> C
 
 fn newest_above(stable: &RevisionId, listed: &[Revision]) -> Choice {
     let number = |id: &RevisionId| id.as_str().parse::<u64>().ok();
-    let Some(floor) = number(stable) else {
-        return Choice::Several(listed.iter().map(|r| r.id.clone()).collect());
-    };
+    // Everything is newer than `$LATEST`, beside which no candidate can stand: the check of the pair says so.
+    let floor = number(stable).unwrap_or(0);
     let mut above = listed.iter().map(|r| &r.id).filter(|id| number(id).is_some_and(|n| n > floor)).cloned();
     match above.next() {
         Some(candidate) => Choice::Found { candidate, others: above.collect() },
@@ -62,6 +61,7 @@ mod tests {
         assert_eq!(choice, Choice::Found { candidate: id("11"), others: vec![id("10")] });
         assert_eq!(choose(Provider::Lambda, &id("11"), &listed(&["11", "10"])), Choice::Nothing);
         assert_eq!(choose(Provider::Lambda, &id("11"), &[]), Choice::Nothing);
-        assert_eq!(choose(Provider::Lambda, &id("$LATEST"), &listed(&["2"])), Choice::Several(vec![id("2")]));
+        let choice = choose(Provider::Lambda, &id("$LATEST"), &listed(&["2"]));
+        assert_eq!(choice, Choice::Found { candidate: id("2"), others: Vec::new() });
     }
 }

@@ -70,7 +70,7 @@ pub fn decide(intent: &Intent, seen: &Snapshot, can: &Capabilities, stamp: &Stam
     let case = Case { seen, split, can, stamp };
     match intent {
         Intent::Canary { share, candidate, again } => case.canary(*share, candidate.as_ref(), *again),
-        Intent::Promote => case.promote(),
+        Intent::Promote { candidate } => case.promote(candidate.as_ref()),
         Intent::Rollback { to: Some(to), .. } => case.rollback_to(to),
         Intent::Rollback { to: None, recent } => case.rollback(*recent),
     }
@@ -137,7 +137,7 @@ impl Case<'_> {
         })
     }
 
-    fn promote(&self) -> Decision {
+    fn promote(&self, named: Option<&RevisionId>) -> Decision {
         let roles = &self.seen.roles;
         if let Some(only) = self.split.sole() {
             let message = format!("no canary is in flight: {only} gets everything");
@@ -147,6 +147,21 @@ impl Case<'_> {
         let (Some(stable), Some(candidate)) = (&roles.stable, &roles.candidate) else {
             return Decision::Refuse(self.ambiguous());
         };
+        match named {
+            Some(named) if named != candidate => {
+                return Decision::Refuse(self.taken(candidate, &format!("asked for is {named}")));
+            }
+            None if self.seen.marker.is_none() => {
+                let message = format!(
+                    "{candidate} gets {}, and it was not mlroll that put it there",
+                    self.split.weight_of(candidate)
+                );
+                let mut refusal = Refusal::new(ErrorKind::Conflict, message);
+                refusal.exit = ExitStatus::Held;
+                return Decision::Refuse(refusal.hint(format!("to promote it all the same: --candidate {candidate}")));
+            }
+            Some(_) | None => {}
+        }
         Decision::Shift(Step {
             to: TrafficSplit::full(candidate.clone()),
             marker: Marker {
@@ -237,7 +252,7 @@ impl Case<'_> {
     /// Whether what was seen will still be so in a moment, unless somebody acts.
     fn is_quiet(&self) -> bool {
         match self.can.guard {
-            GuardKind::Atomic => true,
+            GuardKind::Atomic => self.seen.is_settled(),
             GuardKind::ReadCompare => {
                 self.seen.is_settled() && self.seen.modified.is_some_and(|at| self.stamp.at.since(at) >= QUIET)
             }

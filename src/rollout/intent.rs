@@ -17,7 +17,10 @@ pub enum Intent {
         again: bool,
     },
     /// Give the candidate everything and make it stable, whatever the gates say.
-    Promote,
+    Promote {
+        /// The candidate, where it was named: also one that somebody else put in flight.
+        candidate: Option<RevisionId>,
+    },
     /// Give everything to who had it before.
     Rollback {
         /// The revision to go back to, where it was named.

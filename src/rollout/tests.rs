@@ -79,6 +79,7 @@ fn canary(share: u16, candidate: Option<&str>) -> Intent {
     Intent::Canary { share: weight(share), candidate: candidate.map(id), again: false }
 }
 
+const PROMOTE: Intent = Intent::Promote { candidate: None };
 const ROLLBACK: Intent = Intent::Rollback { to: None, recent: None };
 
 fn calm(description: &str) -> Snapshot {
@@ -93,7 +94,7 @@ fn a_rollout_by_hand_and_back_again() {
     let at_ten = after(&first, &calm("owned by ml"));
     let lower = shift(&canary(50, None), &at_ten);
     assert_eq!((lower.to.to_string().as_str(), &lower.newcomer), ("41 99.5 %, 42 0.5 %", &None));
-    let promoted = after(&shift(&Intent::Promote, &after(&lower, &at_ten)), &at_ten);
+    let promoted = after(&shift(&PROMOTE, &after(&lower, &at_ten)), &at_ten);
     assert_eq!(promoted.split, Some(TrafficSplit::full(id("42"))));
     assert_eq!(promoted.roles.previous, Some(id("41")));
     assert_eq!(promoted.guard.own_text, "owned by ml");
@@ -115,7 +116,9 @@ fn a_canary_of_somebody_else_is_left_alone_until_it_is_named() {
     assert_eq!(refusal(&canary(1000, Some("43")), &foreign).exit, ExitStatus::Conflict);
     assert_eq!(shift(&canary(1000, Some("42")), &foreign).to.to_string(), "41 90 %, 42 10 %");
     assert_eq!(shift(&ROLLBACK, &foreign).to, TrafficSplit::full(id("41")));
-    assert_eq!(shift(&Intent::Promote, &foreign).to, TrafficSplit::full(id("42")));
+    assert_eq!(refusal(&PROMOTE, &foreign).exit, ExitStatus::Held);
+    assert_eq!(refusal(&Intent::Promote { candidate: Some(id("43")) }, &foreign).exit, ExitStatus::Conflict);
+    assert_eq!(shift(&Intent::Promote { candidate: Some(id("42")) }, &foreign).to, TrafficSplit::full(id("42")));
 }
 
 #[test]
@@ -164,6 +167,12 @@ fn a_target_that_is_moving_takes_no_canary_but_a_rollback() {
     };
     assert_eq!(refusal(&canary(1000, Some("42")), &moving).exit, ExitStatus::Conflict);
     assert_eq!(shift(&ROLLBACK, &moving).to, TrafficSplit::full(id("40")));
+    // What is not live may be anybody's traffic: it is written again, not taken for done.
+    let settling = |text: &str| Snapshot { readiness: Readiness::Settling("a weight of 1".to_owned()), ..calm(text) };
+    let back = settling("[mlroll v1 state=rolled_back stable=41 bad=42]");
+    assert_eq!(shift(&ROLLBACK, &back).to, TrafficSplit::full(id("41")));
+    let to = Intent::Rollback { to: Some(id("41")), recent: None };
+    assert_eq!(shift(&to, &settling("")).to, TrafficSplit::full(id("41")));
 }
 
 #[test]
@@ -264,7 +273,7 @@ fn intents() -> impl Strategy<Value = Intent> {
     prop_oneof![
         (0_u16..=10_000, prop::option::of(revisions()), any::<bool>())
             .prop_map(|(share, candidate, again)| { Intent::Canary { share: weight(share), candidate, again } }),
-        Just(Intent::Promote),
+        prop::option::of(revisions()).prop_map(|candidate| Intent::Promote { candidate }),
         (prop::option::of(revisions()), recent).prop_map(|(to, recent)| Intent::Rollback { to, recent }),
     ]
 }
@@ -295,7 +304,7 @@ proptest! {
                         prop_assert!(matches!(again, Decision::Unchanged { .. }), "{:?}", again);
                     }
                 }
-                Intent::Promote => {
+                Intent::Promote { .. } => {
                     let stable = seen.roles.stable.clone().unwrap();
                     prop_assert!(step.to.sole().is_some() && step.to.sole() == seen.roles.candidate.as_ref());
                     if now.marker.is_some() {

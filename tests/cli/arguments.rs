@@ -12,13 +12,13 @@ fn service(name: &str) -> String {
 fn wrong_arguments_exit_2_and_say_what_is_allowed() {
     let world = World::new();
     let target = ["--target", FRAUD];
-    let cases: [(&[&str], &str); 17] = [
+    let cases: [(&[&str], &str); 18] = [
         (&["canary", "--pct", "0"], "mlroll rollback"),
         (&["canary", "--pct", "100"], "mlroll promote"),
         (&["canary", "--pct", "101"], "percentage from 0 to 100"),
         (&["canary", "--pct", "ten"], "percentage from 0 to 100"),
         (&["canary", "--pct", "0.001"], "finer than 0.01 %"),
-        (&["canary", "--pct", "-1"], "--pct"),
+        (&["canary", "--pct", "-1"], "-1"),
         (&["canary"], "--pct"),
         (&["canary", "--pct", "10", "--bake", "10m"], "--bake"),
         (&["canary", "--pct", "10", "--bake", "ten"], "is not a duration"),
@@ -30,6 +30,7 @@ fn wrong_arguments_exit_2_and_say_what_is_allowed() {
         (&["rollback", "--all", "--to", "1"], "cannot be used with"),
         (&["rollback", "--since", "1h"], "--all"),
         (&["roolback"], "rollback"),
+        (&["rollback", "--all"], "take one of the two"),
     ];
     for (arguments, allowed) in cases {
         let ran = world.run(&[arguments, &target].concat()).expect(2);
@@ -41,6 +42,7 @@ fn wrong_arguments_exit_2_and_say_what_is_allowed() {
             "{arguments:?}"
         );
         assert_eq!(ran.json()["error"]["kind"], "invalid");
+        assert!(ran.json()["error"].to_string().contains(allowed), "{}", ran.stdout);
     }
     for (uri, allowed) in [
         ("lambda:us-east-1/fraud", "FUNCTION@ALIAS"),
@@ -147,7 +149,13 @@ fn gates_that_cannot_be_judged_are_not_passed_over() {
         "mlroll.toml",
         &(service("fraud") + "[[services.fraud.gates]]\nmetric = \"error_rate\"\nmax = \"1%\"\n"),
     );
-    for verb in [&["canary", "--pct", "5"][..], &["canary", "--pct", "5", "--target", FRAUD], &["promote"]] {
+    let arn = "arn:aws:lambda:us-east-1:123456789012:function:fraud:prod";
+    for verb in [
+        &["canary", "--pct", "5"][..],
+        &["canary", "--pct", "5", "--target", FRAUD],
+        &["canary", "--pct", "5", "--target", arn],
+        &["promote"],
+    ] {
         world.run(verb).expect(2).says("has gates");
     }
     assert_eq!(world.wire(), (0, 0));
@@ -173,7 +181,8 @@ fn quiet_says_nothing_and_verbose_names_each_request() {
     let ran = world.run(&["status", "--quiet", "--target", FRAUD]).expect(0);
     assert!(ran.stderr.is_empty(), "{}", ran.stderr);
     world.run(&["status", "--verbose", "--target", FRAUD]).expect(0).says("GetAlias GET http://127.0.0.1");
-    world.run(&["status", "--target", FRAUD]).expect(0).says("(AWS_ENDPOINT_URL_LAMBDA)");
+    let ran = world.run(&["status", "--target", FRAUD]).expect(0);
+    ran.says(&format!("calls go to {}, which is not the cloud's own endpoint", world.server.url()));
 }
 
 #[test]
@@ -190,4 +199,24 @@ fn a_reader_that_goes_away_ends_the_run_quietly() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"));
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_change_the_status() {
+    let world = World::new();
+    for (target, code) in [(FRAUD, 6), ("lambda:us-east-1/nope@prod", 6)] {
+        let mut command = world.command(&["rollback", "--target", target]);
+        let mut child =
+            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        drop(child.stdout.take());
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+    }
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_not_a_missing_file() {
+    let world = World::new();
+    std::os::unix::fs::symlink("/nonexistent/mlroll.toml", world.path().join("mlroll.toml")).unwrap();
+    world.run(&["canary", "--pct", "5", "--target", FRAUD]).expect(2);
+    assert_eq!(world.wire(), (0, 0));
 }

@@ -59,5 +59,10 @@ fn a_dry_run_that_would_be_refused_says_so() {
     ran.expect(6);
     let ran = world.run(&["rollback", "--to", "1", "--dry-run", "--target", FRAUD]).expect(0);
     ran.says("not sent: this is a dry run");
+    let (_, document) = world.verb(&["rollback", "--to", "1", "--dry-run", "--reason", "p95"]);
+    assert_eq!(document["targets"][0]["calls"], serde_json::json!({"read": 1, "write": 0, "poll": 0}));
+    assert_eq!(document["reason"], "p95");
+    let missing = ["status", "--dry-run", "--target", "lambda:us-east-1/nope@prod"];
+    world.run(&missing).expect(6);
     assert_eq!(world.split(), "2");
 }

@@ -290,6 +290,8 @@ fn a_version_that_is_deleted_under_us_is_not_found_and_nothing_moves() {
     ran.expect(6).says("Function not found");
     assert_eq!(world.split(), "3");
     assert_eq!(document["targets"][0]["after"][0]["revision"], "3");
+    let hints = document["error"]["hints"].to_string();
+    assert!(hints.contains("there are 1, 4; go to one: `mlroll rollback --to 1"), "{hints}");
     let world = World::new();
     world.server.fault(Fault::on(WRITE).kind(Kind::DeleteVersion("3".into())));
     world.verb(&["canary", "--pct", "10", "--candidate", "3"]).0.expect(6);
@@ -313,19 +315,174 @@ fn a_signature_never_leaves_the_machine_in_clear() {
 }
 
 #[test]
-fn an_interrupt_lets_the_write_finish_and_tells_how_it_is() {
-    let world = World::with_canary("10");
-    world.server.fault(Fault::on(READ).kind(Kind::Latency(Duration::from_millis(700))));
-    let arguments = ["rollback", "--target", FRAUD, "--output", "json"];
-    let mut command = world.command(&arguments);
-    let child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
-    while world.server.requests().is_empty() {
-        std::thread::sleep(Duration::from_millis(10));
+fn a_token_for_credentials_never_leaves_the_machine_in_clear() {
+    let world = World::new().unset("AWS_ACCESS_KEY_ID").unset("AWS_SECRET_ACCESS_KEY").unset("AWS_SESSION_TOKEN");
+    world.write("jwt", "verysecrettoken");
+    let jwt = world.path().join("jwt");
+    let world = world
+        .set("AWS_ENDPOINT_URL_STS", "http://10.255.255.1:8000")
+        .set("AWS_WEB_IDENTITY_TOKEN_FILE", jwt.to_str().unwrap())
+        .set("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/mlroll");
+    let (ran, _) = world.verb(&["rollback"]);
+    assert!(ran.took < Duration::from_secs(3), "{:?}", ran.took);
+    ran.expect(2).says("in clear text to 10.255.255.1");
+}
+
+#[test]
+fn what_credential_sources_say_is_passed_on_but_not_a_process_own_output() {
+    let world = World::new().unset("AWS_ACCESS_KEY_ID").unset("AWS_SECRET_ACCESS_KEY").unset("AWS_SESSION_TOKEN");
+    world.write("aws-config", "[default]\ncredential_process = sh -c 'echo verysecretkey >&2; exit 3'\n");
+    let file = world.path().join("aws-config");
+    let world = world.set("AWS_CONFIG_FILE", file.to_str().unwrap()).set("PATH", "/usr/bin:/bin");
+    world.verb(&["rollback"]).0.expect(5).says("AWS credentials could not be loaded");
+}
+
+#[test]
+fn an_endpoint_that_is_no_address_is_a_usage_error() {
+    for url in ["ftp://127.0.0.1", "127.0.0.1:80", "http://"] {
+        let ran = World::new().set("AWS_ENDPOINT_URL_LAMBDA", url).run(&["rollback", "--target", FRAUD]);
+        assert!(ran.took < Duration::from_secs(2), "{url}: {:?}", ran.took);
+        ran.expect(2);
     }
-    crate::world::signal(&child, "INT");
+}
+
+#[test]
+fn a_password_in_an_endpoint_is_not_shown() {
+    let world = World::with_canary("10");
+    let url = world.server.url().replace("http://", "http://me:verysecretkey@");
+    let world = world.set("AWS_ENDPOINT_URL_LAMBDA", &url);
+    world.run(&["rollback", "--dry-run", "--verbose", "--target", FRAUD]);
+}
+
+#[test]
+fn a_refused_write_on_a_target_that_cannot_be_read_again_is_not_reported_as_before() {
+    let world = World::with_canary("10");
+    world.server.fault(Fault::on(WRITE).kind(foreign("4", "3", 0.5)));
+    world.server.fault(Fault::on(READ).skip(1).forever().kind(Kind::status(503, "ServiceException", "down")));
+    let (ran, document) = world.verb(&["rollback", "--timeout", "4s"]);
+    ran.expect(7).says("someone else changed");
+    assert_eq!((&document["targets"][0]["after"], &document["settled"]), (&Value::Null, &Value::Bool(false)));
+}
+
+#[test]
+fn a_rollback_goes_on_when_a_target_can_be_read_again() {
+    let world = World::with_canary("10");
+    world.server.fault(Fault::on(WRITE).kind(foreign("2", "3", 0.5)));
+    world.server.fault(Fault::on(READ).skip(1).times(7).kind(Kind::status(503, "ServiceException", "down")));
+    world.verb(&["rollback"]).0.expect(0);
+    assert_eq!(world.split(), "2");
+}
+
+#[test]
+fn a_write_without_an_answer_may_still_land_and_that_is_said() {
+    let world = World::new();
+    world.server.fault(Fault::on(WRITE).forever().kind(Kind::HangBefore));
+    let (ran, document) = world.verb(&["canary", "--pct", "50", "--candidate", "3", "--timeout", "1s"]);
+    ran.expect(7).says("may still take effect");
+    assert_eq!(document["settled"], false);
+}
+
+#[test]
+fn the_time_limit_is_for_all_of_it() {
+    let world = World::with_canary("10");
+    world.server.set_alias("fraud", "prod", |alias| alias.transient_on_move = u32::MAX);
+    world.server.fault(Fault::on(READ).kind(Kind::Latency(Duration::from_secs(2))));
+    let (ran, _) = world.verb(&["promote", "--force", "--timeout", "4s"]);
+    assert!(ran.took < Duration::from_secs(6), "{:?}", ran.took);
+    ran.expect(8);
+}
+
+#[test]
+fn a_bad_answer_while_settling_is_asked_again() {
+    let world = World::with_canary("10");
+    world.server.set_alias("fraud", "prod", |alias| alias.transient_on_move = 2);
+    world.server.fault(Fault::on(READ).skip(1).kind(Kind::WrongContentTypeBefore));
+    let (ran, document) = world.verb(&["promote", "--force"]);
+    ran.expect(0);
+    assert_eq!((&document["outcome"], &document["settled"]), (&Value::from("promoted"), &Value::Bool(true)));
+}
+
+#[test]
+fn the_candidate_is_chosen_once() {
+    let world = World::new();
+    let busy = Kind::status(409, "ResourceConflictException", "An update is in progress");
+    world.server.fault(Fault::on(WRITE).times(2).kind(busy));
+    let (ran, document) = world.verb(&["canary", "--pct", "10"]);
+    ran.expect(0);
+    assert_eq!(world.sent(Operation::ListVersionsByFunction).len(), 1);
+    assert_eq!(world.sent(Operation::GetFunctionConfiguration).len(), 2);
+    assert_eq!(document["targets"][0]["notes"].as_array().unwrap().len(), 2);
+}
+
+fn start(world: &World, arguments: &[&str]) -> std::process::Child {
+    let mut command = world.command(&[arguments, &["--output", "json"]].concat());
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+}
+
+fn wait_for_requests(world: &World, at_least: usize) {
+    while world.server.requests().len() < at_least {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn end(child: std::process::Child) -> (Option<i32>, Value) {
     let output = child.wait_with_output().unwrap();
-    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let done = world.split() == "2";
-    let expected = if done { (Some(0), "rolled_back") } else { (Some(130), "failed") };
-    assert_eq!((output.status.code(), document["outcome"].as_str().unwrap()), expected);
+    (output.status.code(), serde_json::from_slice(&output.stdout).unwrap())
+}
+
+#[test]
+fn an_interrupted_canary_writes_nothing_more() {
+    let world = World::new();
+    world.server.fault(
+        Fault::on(Operation::GetFunctionConfiguration).forever().kind(Kind::Latency(Duration::from_millis(500))),
+    );
+    world.server.fault(Fault::on(WRITE).forever().kind(Kind::status(409, "ResourceConflictException", "busy")));
+    let child = start(&world, &["canary", "--pct", "10", "--candidate", "3", "--target", FRAUD]);
+    wait_for_requests(&world, 4);
+    crate::world::signal(&child, "INT");
+    let (code, document) = end(child);
+    assert_eq!((code, &document["outcome"]), (Some(130), &Value::from("failed")));
+    assert_eq!(document["targets"][0]["before"][0]["revision"], "2");
+    assert_eq!(world.split(), "2");
+}
+
+/// A terminal that goes away, or a runner that cancels a job, does not leave half a fleet on a bad candidate.
+#[test]
+fn a_rollback_of_many_is_finished_whoever_interrupts_it() {
+    let world = World::new();
+    let names: Vec<String> = (0..40).map(|n| format!("model-{n}")).collect();
+    let mut arguments = vec!["rollback".to_owned()];
+    for name in &names {
+        world.server.add_function(name, &[1, 2]);
+        let weights = [("2".to_owned(), 0.1)].into();
+        world.server.add_alias(
+            name,
+            "prod",
+            mlroll_faults::Alias { version: "1".into(), weights, ..Default::default() },
+        );
+        arguments.extend(["--target".to_owned(), format!("lambda:us-east-1/{name}@prod")]);
+    }
+    let child = start(&world, &arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    wait_for_requests(&world, 5);
+    for name in ["HUP", "TERM", "INT", "TERM"] {
+        crate::world::signal(&child, name);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let (code, document) = end(child);
+    assert_eq!((code, &document["outcome"]), (Some(0), &Value::from("rolled_back")));
+    assert!(names.iter().all(|name| world.server.alias(name, "prod").unwrap().weights.is_empty()));
+}
+
+#[test]
+fn an_interrupt_while_settling_keeps_what_was_done() {
+    let world = World::with_canary("10");
+    world.server.set_alias("fraud", "prod", |alias| alias.transient_on_move = u32::MAX);
+    let child = start(&world, &["promote", "--force", "--target", FRAUD]);
+    wait_for_requests(&world, 3);
+    crate::world::signal(&child, "INT");
+    let (code, document) = end(child);
+    assert_eq!(
+        (code, &document["outcome"], &document["settled"]),
+        (Some(130), &Value::from("promoted"), &Value::Bool(false))
+    );
 }

@@ -116,3 +116,56 @@ fn several_targets_and_the_worst_exit() {
     assert_eq!(world.split(), "2", "one that is missing stops no other");
     assert_eq!(run(&["lambda:us-east-1/fraud@prod", "lambda:us-east-1/fraud@prod"]), 0);
 }
+
+/// Promise 1: what can be rolled back is, whatever else is wrong with the file.
+#[test]
+fn one_bad_service_does_not_stop_the_others() {
+    let good = "[services.fraud]\ntarget = \"lambda:us-east-1/fraud@prod\"\n";
+    for (bad, service) in [
+        ("[services.bad]\ntarget = \"lambda:b\"\n", Value::from("bad")),
+        ("[services.bad]\nbake = \"1m\"\n", Value::from("bad")),
+        ("[services.bad]\ntargets = [\"lambda:us-east-1/a@prod\", 7]\n", Value::from("bad")),
+        (
+            "[services.bad]\nwaves = [{ targets = [\"lambda:us-east-1/a@prod\"] }, \"lambda:us-east-1/b@prod\"]\n",
+            Value::from("bad"),
+        ),
+        ("[services.bad]\ntarget = \"sagemaker:us-east-1/e\"\n", Value::from("bad")),
+        ("[services.bad\ntarget = \"lambda:us-east-1/a@prod\"\n", Value::Null),
+        ("[services.fraud]\ntarget = \"lambda:us-east-1/other@prod\"\n", Value::Null),
+    ] {
+        let world = World::with_canary("10");
+        world.write("mlroll.toml", &format!("{good}{bad}"));
+        let ran = world.run(&["rollback", "--all", "--output", "json"]);
+        let document = ran.json();
+        ran.expect(2);
+        assert_eq!(world.split(), "2", "{bad}");
+        let failed: Vec<&Value> =
+            document["targets"].as_array().unwrap().iter().filter(|t| t["outcome"] == "failed").collect();
+        assert_eq!(failed.len(), 1, "{bad}: {document}");
+        assert_eq!(failed[0]["service"], service, "{bad}");
+        assert_eq!(document["outcome"], "failed");
+    }
+}
+
+#[test]
+fn a_target_of_another_provider_does_not_stop_the_others() {
+    let world = World::with_canary("10");
+    let arguments =
+        ["--target", "sagemaker:us-east-1/e", "--target", "lambda:us-east-1/fraud@prod", "--output", "json"];
+    let ran = world.run(&[&["status"][..], &arguments].concat());
+    assert_eq!(ran.json()["targets"][1]["settled"], true);
+    ran.expect(2);
+    world.run(&[&["rollback"][..], &arguments].concat()).expect(2);
+    assert_eq!(world.split(), "2");
+}
+
+#[test]
+fn two_ways_to_write_a_target_are_one_target() {
+    let world = World::with_canary("10");
+    let arn = "arn:aws:lambda:us-east-1:123456789012:function:fraud:prod";
+    let ran = world.run(&["rollback", "--target", "lambda:us-east-1/fraud@prod", "--target", arn, "--output", "json"]);
+    let document = ran.json();
+    ran.expect(0);
+    assert_eq!(document["targets"].as_array().unwrap().len(), 1);
+    assert_eq!((document["targets"][0]["target"].as_str().unwrap(), world.wire()), (arn, (1, 1)));
+}

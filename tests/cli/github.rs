@@ -36,9 +36,23 @@ fn a_failure_is_annotated_and_a_summary_that_cannot_be_written_stops_nothing() {
         .set("GITHUB_ACTIONS", "true")
         .set("GITHUB_STEP_SUMMARY", "/nonexistent/summary")
         .set("GITHUB_OUTPUT", "/nonexistent/output");
-    world.run(&["rollback", "--target", FRAUD]).expect(0).says("GITHUB_STEP_SUMMARY cannot be written");
+    world
+        .run(&["rollback", "--target", FRAUD])
+        .expect(0)
+        .says("cannot be written: No such file or directory (os error 2) (GITHUB_STEP_SUMMARY)");
     let ran = world.run(&["rollback", "--target", "lambda:us-east-1/nope@prod"]).expect(6);
     ran.says("::error title=mlroll rollback lambda%3Aus-east-1/nope@prod::");
+}
+
+#[test]
+fn a_usage_error_is_told_to_the_job_too() {
+    let world = World::new();
+    let output = world.path().join("output");
+    let world = world.set("GITHUB_ACTIONS", "true").set("GITHUB_OUTPUT", output.to_str().unwrap());
+    world.run(&["canary", "--target", FRAUD]).expect(2).says("::error title=mlroll::");
+    world.run(&["rollback", "nobody"]).expect(2).says("::error title=mlroll::");
+    let output = std::fs::read_to_string(&output).unwrap();
+    assert_eq!(output.matches("outcome=failed\nexit_code=2\nsettled=false\n").count(), 2, "{output}");
 }
 
 #[test]

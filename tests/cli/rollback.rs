@@ -65,7 +65,7 @@ fn promote_sets_the_version_and_clears_the_weights_in_one_call() {
 fn without_a_way_back_nothing_is_written_and_the_revisions_are_listed() {
     let world = World::new();
     let (ran, document) = world.verb(&["rollback"]);
-    ran.expect(6).says("there are 4, 3, 1");
+    ran.expect(6).says("there are 1, 4, 3; go to one: `mlroll rollback --to 1 --target lambda:us-east-1/fraud@prod`");
     assert_eq!(document["outcome"], "failed");
     assert_eq!(document["targets"][0]["error"]["kind"], "not_found");
     assert!(world.sent(Operation::UpdateAlias).is_empty());
@@ -81,6 +81,7 @@ fn to_a_named_revision_it_goes_from_anywhere() {
     ran.expect(0);
     assert_eq!(document["outcome"], "unchanged");
     world.verb(&["rollback", "--to", "99"]).0.expect(6).says("Function not found");
+    world.verb(&["rollback", "--to", "$LATEST"]).0.expect(2).says("no version to go to");
     assert_eq!(world.split(), "1");
 }
 
@@ -216,7 +217,35 @@ fn an_arn_is_a_target_and_its_account_is_named_in_the_call() {
     let world = World::with_canary("10");
     let arn = "arn:aws:lambda:us-east-1:123456789012:function:fraud:prod";
     let ran = world.run(&["rollback", "--target", arn, "--output", "json"]);
-    assert_eq!(ran.json()["targets"][0]["target"], FRAUD);
+    assert_eq!(ran.json()["targets"][0]["target"], arn, "what is printed can be pasted");
     let path = &world.sent(Operation::Unknown).iter().chain(&world.server.requests()).next().unwrap().path.clone();
     assert!(path.contains("123456789012"), "{path}");
+}
+
+#[test]
+fn a_weight_of_one_is_never_taken_for_rolled_back() {
+    for marker in ["", "[mlroll v1 state=rolled_back stable=2 bad=3]"] {
+        let world = World::new();
+        world.server.set_alias("fraud", "prod", |alias| {
+            alias.weights.insert("3".into(), 1.0);
+            alias.description = marker.into();
+        });
+        let arguments: &[&str] = if marker.is_empty() { &["rollback", "--to", "2"] } else { &["rollback"] };
+        let (ran, document) = world.verb(arguments);
+        ran.expect(0);
+        assert_eq!((world.split().as_str(), &document["outcome"]), ("2", &json!("rolled_back")), "{marker}");
+    }
+}
+
+#[test]
+fn somebody_elses_canary_is_promoted_only_when_it_is_named() {
+    let world = World::new();
+    world.server.set_alias("fraud", "prod", |alias| {
+        alias.weights.insert("4".into(), 0.5);
+    });
+    world.verb(&["promote", "--force"]).0.expect(3).says("--candidate 4");
+    world.verb(&["promote", "--force", "--candidate", "3"]).0.expect(4);
+    assert_eq!(world.split(), "2+4:0.5");
+    world.verb(&["promote", "--force", "--candidate", "4"]).0.expect(0);
+    assert_eq!(world.split(), "4");
 }

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 
 use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::client::endpoint::error::ResolveEndpointError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -60,6 +61,10 @@ fn local(failed: &(dyn StdError + 'static)) -> (ErrorKind, String) {
     }
     if let Some(credentials) = chain(failed).find_map(|e| e.downcast_ref::<CredentialsError>()) {
         return (ErrorKind::Auth, no_credentials(credentials));
+    }
+    if let Some(endpoint) = chain(failed).find_map(|e| e.downcast_ref::<ResolveEndpointError>()) {
+        let why = chain(endpoint).last().map(ToString::to_string).unwrap_or_default();
+        return (ErrorKind::Invalid, format!("the endpoint set by environment or profile cannot be used: {why}"));
     }
     // The innermost error says most: "Connection refused" rather than "dispatch failure".
     let innermost = chain(failed).last().map_or_else(String::new, |e| printable(&e.to_string(), 300));

@@ -50,7 +50,7 @@ impl Error {
         Self { kind, operation, message: message.into(), context: Vec::new(), source: None }
     }
 
-    /// Adds a fact, such as a request id or a status.
+    /// Adds a fact, such as a request id, or the `status` of the answer.
     #[must_use]
     pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
         self.context.push((key, value.to_string()));
@@ -80,6 +80,12 @@ impl Error {
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// Whether the provider answered: an error without a status is about a request whose fate is not known.
+    #[must_use]
+    pub fn was_answered(&self) -> bool {
+        self.context.iter().any(|(key, _)| *key == "status")
     }
 
     /// Facts about it, in the order they were added.
