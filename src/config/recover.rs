@@ -76,10 +76,7 @@ fn targets_of(service: &DeValue<'_>) -> Result<Vec<Target>, String> {
     match service.get("waves").map(|waves| waves.get_ref()) {
         Some(DeValue::Array(waves)) => {
             for wave in waves {
-                match wave.get_ref() {
-                    DeValue::Table(wave) => collect(wave, &mut targets)?,
-                    _ => return Err("a wave is not a table".to_owned()),
-                }
+                collect(wave.get_ref().as_table().ok_or("a wave is not a table")?, &mut targets)?;
             }
         }
         Some(_) => return Err("`waves` is not a list of tables".to_owned()),
@@ -89,12 +86,10 @@ fn targets_of(service: &DeValue<'_>) -> Result<Vec<Target>, String> {
 }
 
 fn collect(table: &DeTable<'_>, into: &mut Vec<Target>) -> Result<(), String> {
-    let mut take = |value: &DeValue<'_>| match value {
-        DeValue::String(text) => {
-            into.push(text.parse().map_err(|e: mlroll_backend::InvalidTarget| e.to_string())?);
-            Ok(())
-        }
-        _ => Err("a target is not a text".to_owned()),
+    let mut take = |value: &DeValue<'_>| {
+        let text = value.as_str().ok_or("a target is not a text")?;
+        into.push(text.parse().map_err(|e: mlroll_backend::InvalidTarget| e.to_string())?);
+        Ok(())
     };
     if let Some(target) = table.get("target") {
         take(target.get_ref())?;

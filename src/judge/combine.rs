@@ -57,7 +57,6 @@ pub fn changed(ln_es: &[f64], alpha: f64) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
     use proptest::prelude::*;
 

@@ -110,7 +110,6 @@ impl std::error::Error for InvalidCounts {}
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
     use super::*;
 

@@ -147,7 +147,6 @@ fn nearly_equal(a: f64, b: f64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
     use super::*;
 

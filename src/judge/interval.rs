@@ -80,7 +80,6 @@ pub fn wilson(counts: Counts) -> Interval {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
     use super::*;
 

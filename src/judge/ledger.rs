@@ -189,7 +189,6 @@ impl TryFrom<State> for Ledger {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
     use proptest::prelude::*;
 

@@ -123,7 +123,6 @@ fn unordered(order: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
     use proptest::prelude::*;
 

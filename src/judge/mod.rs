@@ -7,7 +7,7 @@
 //! - decisions: [`combine`], [`starved`], [`final_look`], [`verdict`]
 //! - for people: [`interval`], [`power`]
 //! - Kayenta: [`kayenta`], [`kayenta_score`], [`wilcoxon`]
-//! - what users write and read: [`gate`], [`evidence`], [`replay`]
+//! - what users write and read: [`gate`], [`evidence`], [`panel`], [`replay`]
 
 pub mod combine;
 pub mod counting;
@@ -25,6 +25,7 @@ pub mod ledger;
 pub mod limit;
 pub mod mann_whitney;
 pub mod math;
+pub mod panel;
 pub mod power;
 pub mod replay;
 pub mod series;

@@ -61,7 +61,6 @@ fn best(gains: impl Iterator<Item = f64>, effect: DesignEffect) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
     use super::*;
 

@@ -90,7 +90,6 @@ pub fn blocks(series: &[f64], size: usize) -> impl Iterator<Item = f64> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
     use super::*;
 

@@ -1,8 +1,8 @@
 //! What to do, purely: an observation in, a decision out. No clock, no I/O, no async.
 //!
-//! - [`decide`]: what a verb does to a target in a given state
-//! - [`landing`]: whether a write that seemed to fail took effect
-//! - [`candidate`]: which revision a canary is about when none is named
+//! - [`decide()`]: what a verb does to a target in a given state
+//! - [`landing()`]: whether a write that seemed to fail took effect
+//! - [`choose()`]: which revision a canary is about when none is named
 
 mod candidate;
 mod decision;

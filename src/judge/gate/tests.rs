@@ -1,4 +1,4 @@
-#![expect(clippy::unreachable, clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![expect(clippy::unreachable, reason = "a failed unwrap is a failed test")]
 
 use super::*;
 use crate::judge::counts::Boundary;

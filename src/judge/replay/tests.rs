@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap is a failed test")]
-
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

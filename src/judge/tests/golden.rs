@@ -1,7 +1,5 @@
 //! Whole replay files against `tests/reference.py`, which made `golden.json` (`reference.py golden`).
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap is a failed test")]
-
 use serde_json::Value;
 
 use crate::judge::replay::replay;

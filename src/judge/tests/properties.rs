@@ -1,6 +1,6 @@
 //! The properties of docs/judge.md section 7.
 
-#![expect(clippy::unreachable, clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![expect(clippy::unreachable, reason = "a failed unwrap is a failed test")]
 
 use proptest::prelude::*;
 

@@ -1,6 +1,6 @@
 //! Rollouts of a healthy and of a broken candidate (docs/judge.md sections 5 to 7).
 
-#![expect(clippy::unreachable, clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![expect(clippy::unreachable, reason = "a failed unwrap is a failed test")]
 
 use crate::judge::counts::Counts;
 use crate::judge::design_effect::DesignEffect;

@@ -1,7 +1,5 @@
 //! The values of docs/judge.md section 7, and vectors made with scipy 1.17.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use super::assert_near;
 use crate::judge::counting::{Against, CountingTest};
 use crate::judge::counts::{Boundary, Counts};

@@ -1,4 +1,5 @@
 //! The adapter over real HTTP, against a control plane that fails on demand.
+#![expect(clippy::disallowed_methods, reason = "how long a call takes is what some tests are about")]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,6 @@
 //! The server as a raw client sees it on the wire.
 #![expect(
+    clippy::disallowed_methods,
     clippy::indexing_slicing,
     clippy::unwrap_in_result,
     clippy::unwrap_used,

@@ -1,0 +1,120 @@
+//! What a gate says, for people and scripts.
+
+use mlroll_backend::Sample;
+use serde::{Deserialize, Serialize};
+
+use super::seat::Seat;
+use super::{Evidence, Risk};
+use crate::judge::design_effect::DesignEffect;
+use crate::judge::gate::{Gate, Rule};
+use crate::judge::verdict::Verdict;
+
+/// The result of one gate, with its numbers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Finding {
+    /// The gate.
+    pub gate: String,
+    /// Whether it only reports.
+    pub advisory: bool,
+    /// What it says by itself.
+    pub verdict: Verdict,
+    /// Why, in one sentence.
+    pub reason: String,
+    /// `ln E` of its FAIL test.
+    pub ln_e_fail: f64,
+    /// `ln E` of its PASS test.
+    pub ln_e_pass: f64,
+    /// Windows with evidence.
+    pub looks: u64,
+    /// The design effect that divides its evidence.
+    pub design_effect: f64,
+    /// How far it is on its way.
+    pub needed: Needed,
+}
+
+/// How far a gate is on its way, from 0 (nothing, or evidence for the opposite) to 1 (decided).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Needed {
+    /// Towards fail.
+    pub fail: f64,
+    /// Towards pass.
+    pub pass: f64,
+}
+
+/// What the last window held.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Latest {
+    candidate: String,
+    stable: String,
+}
+
+impl Latest {
+    pub(super) fn of(evidence: &Evidence) -> Self {
+        Self { candidate: shown(&evidence.candidate), stable: shown(&evidence.stable) }
+    }
+}
+
+impl Finding {
+    pub(super) fn new(seat: &Seat, fails: bool, passes: bool, risk: &Risk, alpha: f64) -> Self {
+        let verdict = match (fails, passes) {
+            (true, _) => Verdict::Fail,
+            (false, true) => Verdict::Pass,
+            (false, false) => Verdict::Inconclusive,
+        };
+        let (ln_e_fail, ln_e_pass) = (seat.ln_e_fail(), seat.ln_e_pass());
+        Self {
+            gate: seat.gate().name().to_owned(),
+            advisory: seat.gate().is_advisory(),
+            verdict,
+            reason: reason(seat),
+            ln_e_fail,
+            ln_e_pass,
+            looks: seat.looks(),
+            design_effect: seat.effect().unwrap_or(DesignEffect::UNKNOWN).factor(),
+            needed: Needed { fail: way(ln_e_fail, alpha), pass: way(ln_e_pass, risk.beta) },
+        }
+    }
+}
+
+fn way(ln_e: f64, level: f64) -> f64 {
+    (ln_e / -level.ln()).clamp(0.0, 1.0)
+}
+
+fn reason(seat: &Seat) -> String {
+    let unit = seat.gate().unit().map_or_else(String::new, |unit| format!(" {unit}"));
+    let latest =
+        seat.latest().map(|latest| format!("candidate {}{unit}, stable {}{unit}", latest.candidate, latest.stable));
+    match (seat.sums(), latest) {
+        (Some(sums), _) => {
+            let side = |(requests, events): (f64, f64)| {
+                let share =
+                    if requests > 0.0 { format!("{:.3} %", 100.0 * events / requests) } else { "none".to_owned() };
+                format!("{share} ({events:.0} of {requests:.0})")
+            };
+            format!("{}: candidate {}, stable {}", counted(seat.gate()), side(sums.candidate), side(sums.stable))
+        }
+        (None, Some(latest)) => latest,
+        (None, None) => "nothing to judge yet".to_owned(),
+    }
+}
+
+fn counted(gate: &Gate) -> String {
+    match gate.rule() {
+        Rule::Latency(rule) => {
+            rule.threshold.map_or_else(|| "slow".to_owned(), |s| format!("slower than {:.0} ms", s * 1000.0))
+        }
+        Rule::Count(_) | Rule::Samples(_) | Rule::Series(_) => "failed".to_owned(),
+    }
+}
+
+fn shown(sample: &Sample) -> String {
+    match sample {
+        Sample::Counts { requests, events } => format!("{:.0} of {:.0}", events.get(), requests.get()),
+        Sample::Histogram(buckets) => {
+            format!("{:.0} requests", buckets.buckets().last().map_or(0.0, |(_, count)| *count))
+        }
+        Sample::NoData(why) => format!("no data ({})", why.name()),
+        Sample::Value(value) => value.to_string(),
+    }
+}
