@@ -1,11 +1,13 @@
 //! What to do, purely: an observation in, a decision out. No clock, no I/O, no async.
 //!
 //! - [`decide()`]: what a verb does to a target in a given state
+//! - [`engine`]: whole rollouts, step by step
 //! - [`landing()`]: whether a write that seemed to fail took effect
 //! - [`choose()`]: which revision a canary is about when none is named
 
 mod candidate;
 mod decision;
+pub mod engine;
 mod intent;
 mod landing;
 

@@ -7,10 +7,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{RevisionId, Timestamp, TrafficSplit};
 
 /// Who is who in the split it travels with, so that a rollback needs no store.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marker {
     /// What was done.
     pub state: MarkerState,
@@ -25,7 +27,8 @@ pub struct Marker {
 }
 
 /// What was done when a [`Marker`] was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MarkerState {
     /// The candidate got a share.
     Canary {

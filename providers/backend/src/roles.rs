@@ -1,9 +1,11 @@
 //! Who is stable, candidate and previous.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Marker, MarkerState, RevisionId, TrafficSplit};
 
 /// Who is stable, candidate and previous in an observed split.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Roles {
     /// The revision in charge; `None` when the split does not tell (equal shares, or more than two).
     pub stable: Option<RevisionId>,

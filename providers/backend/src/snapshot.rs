@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Marker, Roles, Timestamp, TrafficSplit};
 
 /// One observation of a target.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The split that is wanted by the provider's own record; `None` when nobody is routed to.
     pub split: Option<TrafficSplit>,
@@ -22,7 +24,7 @@ pub struct Snapshot {
 }
 
 /// What a write must match to be about the state that was seen. Only the backend that made it can read it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuardToken {
     /// The provider's own token (Lambda `RevisionId`, Cloud Run `etag`); empty where there is none.
     pub token: String,
@@ -31,7 +33,8 @@ pub struct GuardToken {
 }
 
 /// Whether the split in the provider's record is the one users get.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Readiness {
     /// It cannot be served, and the reason.
     Failed(String),

@@ -3,10 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{RevisionId, Weight};
 
 /// Who gets what share of the traffic: weights sum to exactly 10,000 basis points and none is zero.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Serialized as basis points by revision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "BTreeMap<RevisionId, u16>", into = "BTreeMap<RevisionId, u16>")]
 pub struct TrafficSplit(BTreeMap<RevisionId, Weight>);
 
 /// Why shares are no [`TrafficSplit`].
@@ -152,6 +157,23 @@ impl TrafficSplit {
     }
 }
 
+impl TryFrom<BTreeMap<RevisionId, u16>> for TrafficSplit {
+    type Error = InvalidSplit;
+
+    fn try_from(shares: BTreeMap<RevisionId, u16>) -> Result<Self, InvalidSplit> {
+        let weight = |bp| {
+            Weight::from_basis_points(bp).ok_or_else(|| InvalidSplit(format!("{bp} basis points are more than 10,000")))
+        };
+        Self::new(shares.into_iter().map(|(revision, bp)| Ok((revision, weight(bp)?))).collect::<Result<_, _>>()?)
+    }
+}
+
+impl From<TrafficSplit> for BTreeMap<RevisionId, u16> {
+    fn from(split: TrafficSplit) -> Self {
+        split.0.into_iter().map(|(revision, weight)| (revision, weight.basis_points())).collect()
+    }
+}
+
 /// Writes `41 90 %, 42 10 %`, the largest share first.
 impl fmt::Display for TrafficSplit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -184,6 +206,17 @@ mod tests {
     fn apportion(shares: &[f64]) -> Vec<u16> {
         let split = TrafficSplit::apportion(shares.iter().enumerate().map(|(n, s)| (id(n), *s))).unwrap();
         (0..shares.len()).map(|n| split.weight_of(&id(n)).basis_points()).collect()
+    }
+
+    #[test]
+    fn is_serialized_in_basis_points() {
+        let split = TrafficSplit::between(id(1), id(2), Weight::from_basis_points(7).unwrap());
+        let text = serde_json::to_string(&split).unwrap();
+        assert_eq!(text, r#"{"r00001":9993,"r00002":7}"#);
+        assert_eq!(serde_json::from_str::<TrafficSplit>(&text).unwrap(), split);
+        for wrong in [r#"{"r":9999}"#, r#"{"r":65535}"#, "{}"] {
+            assert!(serde_json::from_str::<TrafficSplit>(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -48,6 +48,12 @@ impl Timestamp {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::try_from(self.0.duration_since(earlier.0)).unwrap_or(Duration::ZERO)
     }
+
+    /// The moment `after` this one; the end of time when that lies behind it.
+    #[must_use]
+    pub fn plus(self, after: Duration) -> Self {
+        self.0.checked_add(after).map_or(Self(jiff::Timestamp::MAX), Self)
+    }
 }
 
 impl FromStr for Timestamp {
@@ -79,6 +85,8 @@ mod tests {
         assert_eq!(early.to_string(), "2026-11-21T03:00:00Z");
         assert_eq!(late.since(early), Duration::from_millis(9001));
         assert_eq!(early.since(late), Duration::ZERO);
+        assert_eq!(early.plus(Duration::from_millis(9001)), late);
+        assert_eq!(late.plus(Duration::MAX), Timestamp(jiff::Timestamp::MAX));
         assert_eq!(Timestamp::from_unix_seconds(i64::MAX), None);
     }
 }

@@ -1,0 +1,107 @@
+//! What the engine is told, one at a time.
+
+use std::fmt;
+
+use mlroll_backend::{ErrorKind, Snapshot, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// One thing that happened. An answer to anything but the last action is passed over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// Roll back: a person or a signal wants the candidate gone.
+    Abort,
+    /// The provider accepted the shift.
+    Accepted,
+    /// Stop advancing and keep the split.
+    Hold,
+    /// Windows were judged: each once, in order, from the first one asked for.
+    Judged(Vec<Look>),
+    /// The target was read.
+    Observed(Box<Snapshot>),
+    /// The shift was answered by an error, which does not mean that nothing happened.
+    Refused(Trouble),
+    /// Go on after a hold, or after trouble.
+    Resume,
+    /// A process took the rollout up. What an earlier one was doing may or may not have happened.
+    Started,
+    /// The time of a wait has come.
+    TimeReached,
+    /// No window could be judged: the metric store did not answer.
+    Unjudged {
+        /// What it said.
+        why: String,
+    },
+    /// The target could not be read.
+    Unobserved(Trouble),
+}
+
+/// The verdict of one window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    /// When the window ended.
+    pub ends: Timestamp,
+    /// What the gates say with it.
+    pub verdict: Verdict,
+}
+
+/// What the gates say, all together, after a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// A critical gate failed.
+    Fail,
+    /// Neither is shown yet.
+    Inconclusive,
+    /// The window holds no evidence: empty, partial or stale.
+    NoData,
+    /// Every critical gate passes.
+    Pass,
+    /// Stable has traffic, and the candidate less than half of its share.
+    Starved,
+}
+
+/// A request to the provider that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// What can be done about it.
+    pub kind: ErrorKind,
+    /// What happened.
+    pub message: String,
+    /// How many requests left this machine.
+    pub sent: u32,
+}
+
+impl Trouble {
+    /// Whether it is certain that nothing was changed: no request left, or the only one was refused by name.
+    pub(super) fn is_outright(&self) -> bool {
+        match self.kind {
+            ErrorKind::Auth
+            | ErrorKind::Conflict
+            | ErrorKind::Invalid
+            | ErrorKind::NotFound
+            | ErrorKind::Unsupported => self.sent <= 1,
+            ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::Unexpected | ErrorKind::Withheld => {
+                self.sent == 0
+            }
+        }
+    }
+
+    /// Whether trying again will hardly help.
+    pub(super) fn is_permanent(&self) -> bool {
+        match self.kind {
+            ErrorKind::Auth
+            | ErrorKind::Invalid
+            | ErrorKind::NotFound
+            | ErrorKind::Unsupported
+            | ErrorKind::Withheld => true,
+            ErrorKind::Conflict | ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::Unexpected => false,
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}

@@ -1,0 +1,138 @@
+//! What an observation means.
+
+use mlroll_backend::{MarkerState, Snapshot, Timestamp};
+
+use super::state::Goal;
+use super::{Action, Cause, Ended, Rollout, Stage};
+use crate::rollout::{Landing, landing};
+
+/// Whose split it is.
+enum Known {
+    /// The one before our write, if there was one.
+    Confirmed,
+    /// The one we wrote.
+    Attempted,
+    /// The one we wrote before we turned back.
+    Overtaken,
+    /// Nobody's we know.
+    Foreign,
+}
+
+impl Rollout {
+    pub(super) fn observed(&mut self, seen: Snapshot, now: Timestamp) -> Action {
+        self.budget.reads = 0;
+        let Some(confirmed) = &self.confirmed else {
+            return self.first_look(seen, now);
+        };
+        match self.recognise(confirmed, &seen) {
+            Known::Confirmed => self.confirmed = Some(seen),
+            Known::Attempted => {
+                if let Some(attempt) = self.attempted.take() {
+                    self.landed(attempt.stage, seen);
+                }
+            }
+            Known::Overtaken => {
+                if let Some(attempt) = &mut self.overtaken {
+                    attempt.in_doubt = false;
+                    attempt.accepted = false;
+                    self.stage = attempt.stage;
+                }
+                self.confirmed = Some(seen);
+            }
+            Known::Foreign => return self.interfered(seen, now),
+        }
+        match self.goal {
+            Goal::Back(_) => self.go_back(now),
+            Goal::Forward => self.go_on(now),
+        }
+    }
+
+    fn recognise(&self, confirmed: &Snapshot, seen: &Snapshot) -> Known {
+        for (attempt, known) in [(&self.attempted, Known::Attempted), (&self.overtaken, Known::Overtaken)] {
+            if let Some(attempt) = attempt
+                && landing(confirmed, &attempt.to, attempt.carried.as_ref(), seen) == Landing::Landed
+            {
+                return known;
+            }
+        }
+        if seen.split != confirmed.split || seen.marker != confirmed.marker {
+            return Known::Foreign;
+        }
+        // The split is as before. With another guard that is proof of nothing: our write may have landed, and a
+        // human may have put back what it changed.
+        let touched = seen.guard.token != confirmed.guard.token;
+        let theirs = self.attempted.as_ref().is_some_and(|attempt| match self.goal {
+            Goal::Forward => attempt.accepted || attempt.in_doubt,
+            // A rollback that may not have been made goes first; one that was made has been undone by somebody.
+            Goal::Back(_) => attempt.accepted,
+        });
+        if touched && theirs { Known::Foreign } else { Known::Confirmed }
+    }
+
+    /// What was asked for is there.
+    fn landed(&mut self, stage: Stage, seen: Snapshot) {
+        self.confirmed = Some(seen);
+        self.stage = stage;
+        self.budget = super::trouble::Budget::default();
+        self.overtaken = None;
+        self.unsettled = None;
+        self.tally = None;
+        self.passed = None;
+    }
+
+    /// Somebody else's split is left alone.
+    fn interfered(&mut self, seen: Snapshot, now: Timestamp) -> Action {
+        let back = self.plan.split(Stage::Start);
+        let at_stable = seen.split.as_ref() == Some(&back);
+        let by_another_run = at_stable
+            && seen.marker.as_ref().is_some_and(|marker| {
+                matches!(marker.state, MarkerState::RolledBack { .. })
+                    && marker.id.as_ref() == Some(&self.plan.terms().id)
+            });
+        if by_another_run {
+            return self.end(Ended::RolledBack, Cause::RolledBackElsewhere);
+        }
+        if at_stable && self.is_rolling_back() {
+            self.landed(Stage::Start, seen);
+            self.attempted = None;
+            return self.go_back(now);
+        }
+        let expected = match (self.confirmed(), self.attempted()) {
+            (Some(confirmed), Some(attempted)) => format!("{confirmed} or {attempted}"),
+            (Some(split), None) | (None, Some(split)) => split.to_string(),
+            (None, None) => "no traffic to anybody".to_owned(),
+        };
+        self.end(Ended::Halted, Cause::Interference { expected, found: seen.to_string() })
+    }
+
+    /// Whether the plan can start from here: stable alone, or a canary of the same two that its first step does not
+    /// lower.
+    fn first_look(&mut self, seen: Snapshot, now: Timestamp) -> Action {
+        let terms = self.plan.terms();
+        let found = seen.to_string();
+        let first = self.plan.split(Stage::Step(0));
+        let Some(split) = &seen.split else {
+            return self.end(Ended::Halted, Cause::Unsuitable { found });
+        };
+        let share = split.weight_of(&terms.candidate);
+        let ours = split.weight_of(&terms.stable) == share.complement();
+        let canary = split.len() == 2
+            && seen.marker.as_ref().is_some_and(|marker| {
+                marker.stable == terms.stable
+                    && marker.state == MarkerState::Canary { candidate: terms.candidate.clone() }
+            });
+        let lowered = share > first.weight_of(&terms.candidate) && terms.kind == super::Kind::Rollout;
+        if !ours || !(split.is_full(&terms.stable) || (canary && !lowered)) {
+            return self.end(Ended::Halted, Cause::Unsuitable { found });
+        }
+        if canary && *split == first {
+            // The share that is asked for is there: it is watched on.
+            self.stage = Stage::Step(0);
+        }
+        self.confirmed = Some(seen);
+        match self.goal {
+            Goal::Back(_) => self.go_back(now),
+            Goal::Forward => self.go_on(now),
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! What a rollout is between two steps.
+
+use std::time::Duration;
+
+use mlroll_backend::{Marker, Snapshot, Timestamp, TrafficSplit};
+use serde::{Deserialize, Serialize};
+
+use super::bake::Tally;
+use super::trouble::Budget;
+use super::{Action, Cause, Ended, Input, Pending, Plan, Windows};
+
+/// A rollout under way.
+///
+/// Two splits are acceptable at any time: `confirmed`, the target as it was last seen, and `attempted`, what may have
+/// been written since. A rollback that begins while a write is in doubt remembers that one as `overtaken`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rollout {
+    pub(super) plan: Plan,
+    pub(super) phase: Phase,
+    pub(super) goal: Goal,
+    pub(super) stage: Stage,
+    pub(super) confirmed: Option<Snapshot>,
+    pub(super) attempted: Option<Attempt>,
+    pub(super) overtaken: Option<Attempt>,
+    pub(super) tally: Option<Tally>,
+    /// Whether this stage has what it needs to be left.
+    pub(super) passed: Option<Cause>,
+    /// Whether somebody asked to hold.
+    pub(super) held: bool,
+    pub(super) budget: Budget,
+    /// How long the split has not been live, while that is waited for.
+    pub(super) unsettled: Option<Duration>,
+    pub(super) clock: Option<Timestamp>,
+}
+
+/// How far a rollout is: what the confirmed split belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Nothing is shifted yet; also where a rollback leads.
+    Start,
+    /// A step of the plan, from 0.
+    Step(usize),
+    /// The candidate has everything.
+    Watch,
+}
+
+/// Which action is outstanding.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Phase {
+    Ended { ended: Ended, why: Cause },
+    Looking,
+    Sampling(Windows),
+    Shifting,
+    Waiting(Wait),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Wait {
+    pub(super) until: Timestamp,
+    /// How long it is at most; `None` when it is for a moment that the data must reach.
+    pub(super) pause: Option<Duration>,
+    pub(super) why: Pending,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Goal {
+    Back(Cause),
+    Forward,
+}
+
+/// A write that may have been made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Attempt {
+    pub(super) stage: Stage,
+    pub(super) to: TrafficSplit,
+    pub(super) marker: Marker,
+    /// What of the marker the provider can carry.
+    pub(super) carried: Option<Marker>,
+    /// The provider said yes.
+    pub(super) accepted: bool,
+    /// Nobody knows whether it took effect, or still will.
+    pub(super) in_doubt: bool,
+}
+
+impl Rollout {
+    /// A rollout before its first step.
+    #[must_use]
+    pub fn new(plan: Plan) -> Self {
+        Self {
+            plan,
+            phase: Phase::Looking,
+            goal: Goal::Forward,
+            stage: Stage::Start,
+            confirmed: None,
+            attempted: None,
+            overtaken: None,
+            tally: None,
+            passed: None,
+            held: false,
+            budget: Budget::default(),
+            unsettled: None,
+            clock: None,
+        }
+    }
+
+    /// Takes what happened, and says what to do.
+    ///
+    /// The action is to be recorded before it is performed, and performed before the next step, unless a person
+    /// asks for something in between.
+    pub fn step(&mut self, input: Input, now: Timestamp) -> Action {
+        let elapsed = self.clock.map_or(Duration::ZERO, |last| now.since(last));
+        self.clock = Some(now);
+        self.let_pass(elapsed, now);
+        match (input, &self.phase) {
+            (Input::Abort, _) => self.abort(),
+            (Input::Hold, _) => self.hold(),
+            (Input::Resume, _) => self.resume(),
+            (_, Phase::Ended { .. }) => self.outstanding(),
+            (Input::Observed(seen), Phase::Looking) => self.observed(*seen, now),
+            (Input::Unobserved(trouble), Phase::Looking) => self.unobserved(trouble, now),
+            (Input::Accepted, Phase::Shifting) => self.accepted(),
+            (Input::Refused(trouble), Phase::Shifting) => self.refused(trouble, now),
+            (Input::Judged(looks), Phase::Sampling(windows)) => {
+                let windows = *windows;
+                self.judged(windows, &looks, elapsed)
+            }
+            (Input::Unjudged { .. }, Phase::Sampling(_)) => self.unjudged(elapsed),
+            (Input::TimeReached, Phase::Waiting(wait)) if now >= wait.until => self.time_reached(now),
+            // A new process looks first, and a write whose answer never came may have been made.
+            (Input::Started, _) | (_, Phase::Shifting) => self.look(),
+            (_, Phase::Looking | Phase::Sampling(_) | Phase::Waiting(_)) => self.outstanding(),
+        }
+    }
+
+    /// The plan it follows.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// The split as it was last seen and recognised.
+    #[must_use]
+    pub fn confirmed(&self) -> Option<&TrafficSplit> {
+        self.confirmed.as_ref().and_then(|seen| seen.split.as_ref())
+    }
+
+    /// The split that may have been written since.
+    #[must_use]
+    pub fn attempted(&self) -> Option<&TrafficSplit> {
+        self.attempted.as_ref().map(|attempt| &attempt.to)
+    }
+
+    /// Whether it is on its way back to stable.
+    #[must_use]
+    pub fn is_rolling_back(&self) -> bool {
+        matches!(self.goal, Goal::Back(_))
+    }
+
+    /// How it ended, and why; `None` while it goes on.
+    #[must_use]
+    pub fn ended(&self) -> Option<(Ended, &Cause)> {
+        match &self.phase {
+            Phase::Ended { ended, why } => Some((*ended, why)),
+            Phase::Looking | Phase::Sampling(_) | Phase::Shifting | Phase::Waiting(_) => None,
+        }
+    }
+
+    /// Whether it goes on, or would if it were resumed.
+    #[must_use]
+    pub fn is_unfinished(&self) -> bool {
+        match self.ended() {
+            None | Some((Ended::Held, _)) => true,
+            Some((Ended::Halted, why)) => why.may_pass(),
+            Some((Ended::Promoted | Ended::RolledBack | Ended::Shifted, _)) => false,
+        }
+    }
+
+    /// Whether a write may have been made that nobody has confirmed, or a rollback is not done.
+    #[must_use]
+    pub fn is_traffic_in_doubt(&self) -> bool {
+        let doubtful = |attempt: &Attempt| attempt.in_doubt || attempt.accepted;
+        let unconfirmed = self.attempted.iter().chain(&self.overtaken).any(doubtful);
+        match self.ended() {
+            Some((Ended::Halted, why)) => unconfirmed || (self.is_rolling_back() && why.may_pass()),
+            Some((Ended::Held, _)) | None => unconfirmed,
+            Some((Ended::Promoted | Ended::RolledBack | Ended::Shifted, _)) => false,
+        }
+    }
+
+    /// The action of this phase, again.
+    pub(super) fn outstanding(&mut self) -> Action {
+        match &self.phase {
+            Phase::Ended { ended, why } => Action::Done { ended: *ended, why: why.clone() },
+            Phase::Sampling(windows) => Action::Sample(*windows),
+            Phase::Waiting(wait) => Action::Wait { until: wait.until, why: wait.why.clone() },
+            Phase::Looking | Phase::Shifting => self.look(),
+        }
+    }
+
+    /// Reads the target next. A write that was not answered is in doubt from here on.
+    pub(super) fn look(&mut self) -> Action {
+        if let (Phase::Shifting, Some(attempt)) = (&self.phase, &mut self.attempted) {
+            attempt.in_doubt = true;
+        }
+        self.phase = Phase::Looking;
+        Action::Observe
+    }
+
+    pub(super) fn end(&mut self, ended: Ended, why: Cause) -> Action {
+        self.phase = Phase::Ended { ended, why };
+        self.outstanding()
+    }
+
+    /// Waits for a while, by whatever clock.
+    pub(super) fn pause(&mut self, pause: Duration, why: Pending, now: Timestamp) -> Action {
+        self.phase = Phase::Waiting(Wait { until: now.plus(pause), pause: Some(pause), why });
+        self.outstanding()
+    }
+
+    /// Time has passed; a clock that went back makes no pause longer.
+    fn let_pass(&mut self, elapsed: Duration, now: Timestamp) {
+        if let Some(unsettled) = &mut self.unsettled {
+            *unsettled = unsettled.saturating_add(elapsed);
+        }
+        if let Phase::Waiting(Wait { until, pause: Some(pause), .. }) = &mut self.phase {
+            *until = (*until).min(now.plus(*pause));
+        }
+    }
+
+    fn time_reached(&mut self, now: Timestamp) -> Action {
+        match &self.phase {
+            Phase::Waiting(Wait { why: Pending::Data { .. } | Pending::Metrics, .. }) => self.sample(now),
+            Phase::Waiting(_) | Phase::Ended { .. } | Phase::Looking | Phase::Sampling(_) | Phase::Shifting => {
+                self.look()
+            }
+        }
+    }
+
+    fn abort(&mut self) -> Action {
+        if !self.is_unfinished() {
+            return self.outstanding();
+        }
+        if let (Phase::Shifting, Some(attempt)) = (&self.phase, &mut self.attempted) {
+            attempt.in_doubt = true;
+        }
+        self.turn_back(Cause::Aborted);
+        self.budget = Budget::default();
+        self.look()
+    }
+
+    fn hold(&mut self) -> Action {
+        if self.ended().is_some() {
+            return self.outstanding();
+        }
+        if self.is_rolling_back() {
+            // Nobody wants to stop half way back; but a write is never sent twice for being asked about.
+            return self.outstanding();
+        }
+        self.held = true;
+        match self.phase {
+            Phase::Sampling(_) | Phase::Waiting(_) if self.attempted.is_none() && self.tally.is_some() => {
+                self.end(Ended::Held, Cause::Paused)
+            }
+            Phase::Ended { .. } | Phase::Looking | Phase::Sampling(_) | Phase::Shifting | Phase::Waiting(_) => {
+                self.look()
+            }
+        }
+    }
+
+    fn resume(&mut self) -> Action {
+        if !self.is_unfinished() {
+            return self.outstanding();
+        }
+        if let Phase::Ended { why: Cause::Inconclusive | Cause::NoData, .. } = &self.phase {
+            // The next bake is a new one: it takes a person to have another.
+            if let Some(tally) = &mut self.tally {
+                tally.renew();
+            }
+        }
+        self.held = false;
+        self.passed = None;
+        self.unsettled = None;
+        self.budget = Budget::default();
+        self.look()
+    }
+}

@@ -1,0 +1,73 @@
+//! The eight invariants over random plans, verdicts, faults, people and clocks. The watchdog holds 1 to 6 and 8 at every
+//! step of every scenario.
+
+use proptest::prelude::*;
+
+use super::scenario::{Event, Scenario, aborts, accidents, anything, play, scenarios, strangers};
+use crate::rollout::engine::{Action, Cause, Ended, Input, Rollout};
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+    #[test]
+    fn all_of_them_whatever_happens(scenario in scenarios(anything())) {
+        play(&scenario);
+    }
+
+    #[test]
+    fn without_a_stranger_nothing_is_called_interference(scenario in scenarios(accidents())) {
+        let (rollout, _) = play(&scenario);
+        let interfered = matches!(rollout.ended().unwrap().1, Cause::Interference { .. } | Cause::RolledBackElsewhere);
+        prop_assert!(!interfered);
+    }
+
+    #[test]
+    fn a_stranger_is_left_alone(scenario in scenarios(strangers())) {
+        play(&scenario);
+    }
+
+    #[test]
+    fn an_abort_at_any_step_goes_back(scenario in scenarios(aborts())) {
+        let (rollout, world) = play(&scenario);
+        let working = world.writes == [super::world::WriteFault::None] && world.settles <= 60;
+        let unharmed = !scenario.events.iter().any(|(_, e)| matches!(e, Event::Failed(_)));
+        if rollout.is_rolling_back() && working && unharmed && scenario.world.split.sole().is_some() {
+            prop_assert_eq!(rollout.ended().unwrap().0, Ended::RolledBack, "{:?}", rollout.ended());
+        }
+    }
+
+    #[test]
+    fn storing_it_between_any_two_steps_changes_no_action(scenario in scenarios(anything()), at in 0_usize..60) {
+        stored(&scenario, at);
+    }
+}
+
+/// Plays a scenario whose events are only inputs, and takes the rollout out of a store before step `at` and after it.
+fn stored(scenario: &Scenario, at: usize) {
+    let mut world = scenario.world.clone();
+    let mut rollout = Rollout::new(scenario.plan.clone());
+    let mut twin = rollout.clone();
+    let mut events = scenario.events.iter();
+    let mut input = Input::Started;
+    for n in 0..at + 20 {
+        if n == at {
+            let text = serde_json::to_string(&rollout).unwrap();
+            twin = serde_json::from_str(&text).unwrap();
+            assert_eq!(twin, rollout);
+        }
+        let now = world.time();
+        let action = rollout.step(input.clone(), now);
+        assert_eq!(twin.step(input, now), action);
+        let asked = (n % 7 == 3).then(|| events.next()).flatten();
+        input = match asked {
+            Some((_, Event::Asked { input, .. })) => input.clone(),
+            Some((_, Event::Clock(by))) => {
+                world.now += by * 1000;
+                Input::Started
+            }
+            _ if matches!(action, Action::Done { .. }) => Input::Resume,
+            _ => world.perform(&action).unwrap(),
+        };
+    }
+    assert_eq!(twin, rollout);
+}

@@ -1,0 +1,143 @@
+//! The invariants of `docs/design/0003-the-engine.md`, checked at every step.
+
+use mlroll_backend::{Readiness, Snapshot, Timestamp, TrafficSplit, Weight};
+
+use super::world::World;
+use crate::rollout::engine::{Action, Cause, Ended, Input, Rollout, Verdict};
+
+/// Sees every input and action, and knows what really happened.
+#[derive(Debug, Default)]
+pub(super) struct Watchdog {
+    steps: usize,
+    /// The candidate's shares that were asked for.
+    shares: Vec<Weight>,
+    last_write: Option<TrafficSplit>,
+    /// Verdicts delivered since the last write.
+    looks: Vec<Verdict>,
+    consumed: Option<Timestamp>,
+    live_since: Option<Timestamp>,
+    pub(super) aborted: bool,
+    /// Somebody else wrote.
+    pub(super) foreign: bool,
+    /// How many of our writes had taken effect when somebody else made a split that we do not know.
+    pub(super) theirs: Option<usize>,
+    last_seen: Option<Snapshot>,
+}
+
+impl Watchdog {
+    pub(super) fn sees(&mut self, rollout: &Rollout, input: &Input, now: Timestamp, action: &Action) {
+        self.steps += 1;
+        assert!(self.steps < 6000, "1: it goes on and on");
+        self.note(rollout, input, now);
+        match action {
+            Action::Shift { to, seen, marker } => {
+                let share = to.weight_of(&rollout.plan().terms().candidate);
+                self.check_exposure(rollout, share);
+                self.check_passes(rollout, to, share);
+                assert!(!self.aborted || share == Weight::ZERO, "4: an aborted rollout exposes the candidate");
+                if matches!(seen.readiness, Readiness::Settling(_)) {
+                    let overtakes = rollout.plan().terms().overtakes;
+                    assert!(share == Weight::ZERO && overtakes, "8: a write while settling");
+                }
+                assert_eq!(self.last_seen.as_ref(), Some(&**seen), "a write is about what was last seen");
+                assert!(marker.fits(to));
+                if self.last_write.as_ref() != Some(to) {
+                    self.looks.clear();
+                    self.live_since = None;
+                    self.last_write = Some(to.clone());
+                }
+            }
+            Action::Sample(windows) => {
+                let terms = rollout.plan().terms();
+                let seconds = windows.length.as_secs();
+                assert_eq!(windows.from.unix_milliseconds() % i64::try_from(seconds * 1000).unwrap(), 0, "on the grid");
+                assert!(self.consumed.is_none_or(|end| windows.from >= end), "a window is consumed twice");
+                let last = windows.from.plus(windows.length * windows.count).plus(terms.settle_delay);
+                assert!(last <= now, "a window is read before it is settled");
+                let live = self.live_since.unwrap();
+                assert!(windows.from.since(live) >= terms.warm_up || windows.from < live, "warm-up is judged");
+            }
+            Action::Done { ended, why } => self.check_end(rollout, *ended, why),
+            Action::Wait { until, .. } => assert!(*until > now, "a wait that is over"),
+            Action::Observe => {}
+        }
+    }
+
+    fn note(&mut self, rollout: &Rollout, input: &Input, now: Timestamp) {
+        match input {
+            Input::Observed(seen) => {
+                self.last_seen = Some((**seen).clone());
+                let ours = seen.split.as_ref() == rollout.confirmed();
+                if ours && self.live_since.is_none() && seen.is_settled() {
+                    self.live_since = Some(now);
+                }
+            }
+            Input::Judged(looks) => {
+                self.looks.extend(looks.iter().map(|look| look.verdict));
+                self.consumed = looks.last().map(|look| look.ends).or(self.consumed);
+            }
+            Input::Abort
+            | Input::Accepted
+            | Input::Hold
+            | Input::Refused(_)
+            | Input::Resume
+            | Input::Started
+            | Input::TimeReached
+            | Input::Unjudged { .. }
+            | Input::Unobserved(_) => {}
+        }
+    }
+
+    fn check_exposure(&mut self, rollout: &Rollout, share: Weight) {
+        let known = share == Weight::ZERO || rollout.plan().terms().steps.contains(&share);
+        assert!(known, "2: {share} is no step of the plan");
+        let before = self.shares.last().copied().unwrap_or(Weight::ZERO);
+        let gone = self.shares.contains(&Weight::ZERO);
+        assert!(share == Weight::ZERO || (share >= before && !gone), "2: {:?} then {share}", self.shares);
+        self.shares.push(share);
+    }
+
+    /// The first step and the way back need none, and a write that is repeated has them.
+    fn check_passes(&self, rollout: &Rollout, to: &TrafficSplit, share: Weight) {
+        let Some(last) = &self.last_write else { return };
+        if last == to || share == Weight::ZERO {
+            return;
+        }
+        let data = |v: &&Verdict| matches!(v, Verdict::Pass | Verdict::Inconclusive);
+        let judged = self.looks.iter().filter(data).count();
+        assert!(judged >= usize::try_from(rollout.plan().min_looks()).unwrap(), "3: left after {judged} looks");
+        assert_eq!(self.looks.last(), Some(&Verdict::Pass), "3: left without a pass");
+        let time = rollout.plan().terms().look * u32::try_from(judged).unwrap() + rollout.plan().terms().warm_up;
+        assert!(time >= rollout.plan().terms().min_bake, "3: left before min_bake");
+    }
+
+    fn check_end(&self, rollout: &Rollout, ended: Ended, why: &Cause) {
+        let terms = rollout.plan().terms();
+        let split = self.last_seen.as_ref().and_then(|seen| seen.split.as_ref());
+        match ended {
+            Ended::Promoted => assert!(split.unwrap().is_full(&terms.candidate), "5: promoted, and not seen"),
+            Ended::RolledBack => assert!(split.unwrap().is_full(&terms.stable), "5: rolled back, and not seen"),
+            Ended::Halted | Ended::Held | Ended::Shifted => {}
+        }
+        if matches!(why, Cause::Interference { .. } | Cause::RolledBackElsewhere) {
+            assert!(self.foreign, "6: nobody interfered: {why}");
+        }
+    }
+
+    /// When nothing more will happen.
+    pub(super) fn at_the_end(&self, rollout: &Rollout, world: &mut World) {
+        let (ended, why) = rollout.ended().expect("1: it ends");
+        if self.aborted {
+            assert!(matches!(ended, Ended::RolledBack | Ended::Halted), "4: aborted, and {ended:?}: {why}");
+        }
+        world.drain();
+        if world.atomic
+            && let Some(ours) = self.theirs
+        {
+            assert_eq!(world.applied.len(), ours, "6: somebody else's split is written over");
+        }
+        if world.atomic && ended == Ended::RolledBack && !self.foreign {
+            assert_eq!(world.split, TrafficSplit::full(rollout.plan().terms().stable.clone()), "4: exposed afterwards");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! A provider, a metric store and a clock.
+
+
+
+use mlroll_backend::{
+    ErrorKind, GuardToken, Marker, MarkerState, Readiness, Roles, Snapshot, Timestamp, TrafficSplit, embed,
+};
+
+use super::{NOW, id, weight};
+use crate::rollout::engine::{Action, Input, Look, Trouble, Verdict, Windows};
+
+/// What becomes of a write.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum WriteFault {
+    /// It is done, and so it is answered.
+    None,
+    /// It is done, and nobody hears of it.
+    LostReply,
+    /// It is done, and the transport's own retry of it meets a new guard.
+    LostThenConflict,
+    /// It arrives after some more actions.
+    Late(u8),
+    /// It is refused by name.
+    Refused(ErrorKind),
+    /// Nothing came of several attempts.
+    Exhausted(ErrorKind),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct World {
+    pub(super) now: i64,
+    pub(super) split: TrafficSplit,
+    pub(super) marker: Option<Marker>,
+    pub(super) own: String,
+    pub(super) guard: u64,
+    pub(super) live_at: i64,
+    pub(super) failed: bool,
+    pub(super) atomic: bool,
+    pub(super) overtakes: bool,
+    /// How long a write takes to go live, in seconds.
+    pub(super) settles: i64,
+    /// By number of the read; the last for all further ones.
+    pub(super) reads: Vec<Option<ErrorKind>>,
+    pub(super) writes: Vec<WriteFault>,
+    pub(super) verdicts: Vec<Verdict>,
+    /// Whether the metric store answers, by number of the query.
+    pub(super) store: Vec<bool>,
+    pub(super) read_count: usize,
+    pub(super) write_count: usize,
+    pub(super) query_count: usize,
+    pub(super) late: Vec<(u8, TrafficSplit, Marker, u64)>,
+    /// Writes of ours that took effect: the splits.
+    pub(super) applied: Vec<TrafficSplit>,
+}
+
+impl World {
+    /// Stable has everything, and everything works.
+    pub(super) fn calm() -> Self {
+        Self {
+            now: NOW * 1000,
+            split: TrafficSplit::full(id("41")),
+            marker: None,
+            own: "owned by ml".to_owned(),
+            guard: 1,
+            live_at: 0,
+            failed: false,
+            atomic: true,
+            overtakes: true,
+            settles: 0,
+            reads: vec![None],
+            writes: vec![WriteFault::None],
+            verdicts: vec![Verdict::Pass],
+            store: vec![true],
+            read_count: 0,
+            write_count: 0,
+            query_count: 0,
+            late: Vec::new(),
+            applied: Vec::new(),
+        }
+    }
+
+    pub(super) fn time(&self) -> Timestamp {
+        Timestamp::from_unix_milliseconds(self.now).unwrap()
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let marker = self.marker.clone().filter(|marker| marker.fits(&self.split));
+        let readiness = match (self.now < self.live_at, self.failed) {
+            (_, true) => Readiness::Failed("a test".to_owned()),
+            (true, false) => Readiness::Settling("a test".to_owned()),
+            (false, false) => Readiness::Live,
+        };
+        Snapshot {
+            roles: Roles::of(&self.split, marker.as_ref(), Some(&id("41"))),
+            split: Some(self.split.clone()),
+            marker,
+            guard: GuardToken {
+                token: if self.atomic { self.guard.to_string() } else { String::new() },
+                own_text: self.own.clone(),
+            },
+            readiness,
+            modified: None,
+        }
+    }
+
+    /// Does what is asked for, and tells what came of it.
+    pub(super) fn perform(&mut self, action: &Action) -> Option<Input> {
+        self.now += 37;
+        for write in std::mem::take(&mut self.late) {
+            match write {
+                (0, to, marker, guard) if guard == self.guard => self.apply(&to, &marker),
+                (0, ..) => {}
+                (left, to, marker, guard) => self.late.push((left - 1, to, marker, guard)),
+            }
+        }
+        Some(match action {
+            Action::Done { .. } => return None,
+            Action::Observe => {
+                let fault = nth(&self.reads, self.read_count);
+                self.read_count += 1;
+                match fault {
+                    Some(kind) => Input::Unobserved(trouble(kind, 1)),
+                    None => Input::Observed(Box::new(self.snapshot())),
+                }
+            }
+            Action::Sample(windows) => {
+                self.query_count += 1;
+                if nth(&self.store, self.query_count - 1) {
+                    Input::Judged(self.judge(windows))
+                } else {
+                    Input::Unjudged { why: "a test".to_owned() }
+                }
+            }
+            Action::Shift { to, marker, seen } => self.write(to, marker, seen),
+            Action::Wait { until, .. } => {
+                self.now = self.now.max(until.unix_milliseconds());
+                Input::TimeReached
+            }
+        })
+    }
+
+    /// Lets every write arrive that is still under way.
+    pub(super) fn drain(&mut self) {
+        for _ in 0..=u8::MAX {
+            if !self.late.is_empty() {
+                self.perform(&Action::Wait { until: self.time(), why: crate::rollout::engine::Pending::Provider });
+            }
+        }
+    }
+
+    fn judge(&self, windows: &Windows) -> Vec<Look> {
+        let mut ends = windows.from;
+        let looks = (0..windows.count).map(|_| {
+            ends = ends.plus(windows.length);
+            let nth_window = ends.unix_seconds() / i64::try_from(windows.length.as_secs()).unwrap();
+            let verdict = self.verdicts[usize::try_from(nth_window).unwrap() % self.verdicts.len()];
+            Look { ends, verdict }
+        });
+        looks.collect()
+    }
+
+    fn write(&mut self, to: &TrafficSplit, marker: &Marker, seen: &Snapshot) -> Input {
+        let fault = nth(&self.writes, self.write_count);
+        self.write_count += 1;
+        if self.atomic && seen.guard.token != self.guard.to_string() {
+            return Input::Refused(trouble(ErrorKind::Conflict, 1));
+        }
+        if self.now < self.live_at && !self.overtakes {
+            return Input::Refused(trouble(ErrorKind::Conflict, 1));
+        }
+        match fault {
+            WriteFault::None => {
+                self.apply(to, marker);
+                Input::Accepted
+            }
+            WriteFault::LostReply => {
+                self.apply(to, marker);
+                Input::Refused(trouble(ErrorKind::Unavailable, 1))
+            }
+            WriteFault::LostThenConflict => {
+                self.apply(to, marker);
+                Input::Refused(trouble(ErrorKind::Conflict, 2))
+            }
+            WriteFault::Late(after) if self.atomic => {
+                self.late.push((after, to.clone(), marker.clone(), self.guard));
+                Input::Refused(trouble(ErrorKind::Unavailable, 1))
+            }
+            WriteFault::Late(_) => Input::Refused(trouble(ErrorKind::Unavailable, 1)),
+            WriteFault::Refused(kind) => Input::Refused(trouble(kind, 1)),
+            WriteFault::Exhausted(kind) => Input::Refused(trouble(kind, 5)),
+        }
+    }
+
+    fn apply(&mut self, to: &TrafficSplit, marker: &Marker) {
+        self.applied.push(to.clone());
+        self.split = to.clone();
+        self.marker = embed(&self.own, marker, 256).marker;
+        self.guard += 1;
+        self.live_at = self.now + self.settles * 1000;
+    }
+
+    /// Somebody else gives `share` to `revision`, with or without minding the note that lies there.
+    pub(super) fn foreign(&mut self, revision: &str, share: u16, erase: bool) {
+        self.split = TrafficSplit::between(id("41"), id(revision), weight(share));
+        if erase {
+            self.marker = None;
+        }
+        self.guard += 1;
+    }
+
+    /// `mlroll rollback` in a second terminal.
+    pub(super) fn rolled_back_by_hand(&mut self, rollout: &str) {
+        self.foreign("42", 0, true);
+        self.marker = Some(Marker {
+            state: MarkerState::RolledBack { bad: Some(id("42")) },
+            stable: id("41"),
+            previous: None,
+            at: Timestamp::from_unix_seconds(self.now / 1000),
+            id: Some(rollout.to_owned()),
+        });
+    }
+
+    /// Somebody changes what is no traffic.
+    pub(super) fn touch(&mut self) {
+        self.own.push('!');
+        self.guard += 1;
+    }
+
+}
+
+pub(super) fn trouble(kind: ErrorKind, sent: u32) -> Trouble {
+    Trouble { kind, message: "a test".to_owned(), sent }
+}
+
+fn nth<T: Copy>(all: &[T], n: usize) -> T {
+    *all.get(n).unwrap_or_else(|| all.last().unwrap())
+}
