@@ -1,12 +1,15 @@
 //! The contract between `mlroll` and the clouds.
 //!
-//! What moves traffic implements [`Backend`]; everything else here is the vocabulary both sides share:
+//! What moves traffic implements [`Backend`], what measures it [`MetricSource`]; everything else here is the vocabulary
+//! both sides share:
 //!
 //! - [`Target`]: the thing that routes (a Lambda alias, a Cloud Run service, an endpoint), in both written forms
 //! - [`RevisionId`], [`Weight`], [`TrafficSplit`]: who gets what, exactly, in basis points
 //! - [`Marker`]: the note that travels with the traffic, so that a rollback needs nothing but the target
 //! - [`Roles`]: who is stable, candidate and previous, from the marker and the split
 //! - [`Snapshot`]: what a backend saw
+//! - [`Query`], [`Subject`], [`Window`]: what a metric source is asked
+//! - [`Sample`], [`Histogram`], [`Finite`]: what it measured, or [`Why`] there is nothing
 //! - [`Wiretap`]: what every adapter reports before a request leaves, and where a dry run stops it
 //! - [`Error`]: kind, operation, message, context, source
 //!
@@ -14,21 +17,28 @@
 
 mod backend;
 mod error;
+mod histogram;
 mod marker;
+mod metrics;
 mod revision;
 mod roles;
+mod sample;
 mod snapshot;
 mod split;
 mod target;
 mod timestamp;
 mod weight;
+mod window;
 mod wiretap;
 
 pub use backend::{Backend, Capabilities, GuardKind, Obstacle};
 pub use error::{Error, ErrorKind, Result};
+pub use histogram::{Histogram, InvalidHistogram};
 pub use marker::{CarriedMarker, InvalidMarker, Marker, MarkerState, embed, extract};
+pub use metrics::{MetricSource, Query, Subject};
 pub use revision::{InvalidRevisionId, Revision, RevisionId};
 pub use roles::Roles;
+pub use sample::{Finite, Sample, Why};
 pub use snapshot::{GuardToken, Readiness, Snapshot};
 pub use split::{InvalidSplit, TrafficSplit};
 pub use target::{
@@ -36,4 +46,5 @@ pub use target::{
 };
 pub use timestamp::Timestamp;
 pub use weight::{InvalidWeight, Weight};
+pub use window::{InvalidWindow, Window};
 pub use wiretap::{Call, Effect, Permit, Wiretap};
