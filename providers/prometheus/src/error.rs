@@ -10,13 +10,12 @@ pub(crate) const OPERATION: &str = "query";
 /// on `errorType` (VictoriaMetrics says "422" for everything).
 #[derive(Default, Deserialize)]
 struct Refusal {
-    #[serde(default)]
-    error: String,
+    error: Option<String>,
 }
 
 /// Classifies an answer whose status is not 200.
 pub(crate) fn classify(status: u16, body: &[u8]) -> Error {
-    let said = serde_json::from_slice::<Refusal>(body).unwrap_or_default().error;
+    let said = serde_json::from_slice::<Refusal>(body).unwrap_or_default().error.unwrap_or_default();
     let (kind, otherwise) = match status {
         300..=399 => (
             ErrorKind::Unexpected,

@@ -85,12 +85,13 @@ impl Question {
             unexpected(message).caused_by(e)
         })?;
         let Some(data) = data.filter(|_| status == "success") else {
-            let message = format!("the store reports an error with status 200: {}", printable(&error, 600));
+            let message =
+                format!("the store reports an error with status 200: {}", printable(&error.unwrap_or_default(), 600));
             return Err(unexpected(message));
         };
         let series = data.series()?;
         // `infos` (Prometheus 3) are about the query, `warnings` about the data.
-        if let Some(warning) = warnings.first() {
+        if let Some(warning) = warnings.unwrap_or_default().first() {
             return Ok(Sample::NoData(Why::Partial { warning: printable(warning, 300) }));
         }
         let end = window.end().unix_seconds() as f64;
@@ -122,10 +123,8 @@ fn labelled(query: &str, part: &str) -> String {
 struct Answer {
     status: String,
     data: Option<Data>,
-    #[serde(default)]
-    error: String,
-    #[serde(default)]
-    warnings: Vec<String>,
+    error: Option<String>,
+    warnings: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
