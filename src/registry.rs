@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "prometheus")]
+use mlroll_backend::MetricSource;
 use mlroll_backend::{Backend, Provider, Wiretap};
 
 use crate::failure::Failure;
@@ -17,6 +19,18 @@ pub fn backend(provider: Provider, wiretap: Arc<dyn Wiretap>) -> Result<Box<dyn 
         #[cfg(not(feature = "aws"))]
         Provider::Lambda => Err(absent(provider, wiretap)),
         Provider::AzureMl | Provider::CloudRun | Provider::SageMaker => Err(absent(provider, wiretap)),
+    }
+}
+
+/// The store of metrics that `settings` describe.
+///
+/// # Errors
+/// The settings make no sense.
+#[cfg(feature = "prometheus")]
+pub fn metric_source(settings: &mlroll_prometheus::Settings) -> Result<Box<dyn MetricSource>, Failure> {
+    match mlroll_prometheus::Prometheus::new(settings) {
+        Ok(source) => Ok(Box::new(source)),
+        Err(error) => Err(Failure::usage(error.message())),
     }
 }
 

@@ -228,6 +228,8 @@ mod tests {
         assert_eq!(apportion(&[5.0, 0.0]), [10_000, 0]);
         assert_eq!(apportion(&[f64::MAX, f64::MAX]), [5000, 5000]);
         assert_eq!(apportion(&[f64::MIN_POSITIVE, 1.0]), [1, 9999]);
+        // Too small to be seen beside the largest, and live all the same.
+        assert_eq!(apportion(&[f64::MIN_POSITIVE / 4.0, f64::MAX, f64::MIN_POSITIVE / 4.0]), [1, 9998, 1]);
     }
 
     #[test]
@@ -270,7 +272,7 @@ mod tests {
                     let largest = shares.iter().copied().fold(0.0, f64::max);
                     let total: f64 = shares.iter().map(|s| s / largest).sum();
                     let quotas: Vec<f64> = shares.iter().map(|s| 10_000.0 * (s / largest) / total).collect();
-                    if quotas.iter().all(|q| *q == 0.0 || *q >= 1.0) {
+                    if quotas.iter().zip(&shares).all(|(quota, share)| *share == 0.0 || *quota >= 1.0) {
                         for (n, quota) in quotas.iter().enumerate() {
                             let seats = f64::from(split.weight_of(&id(n)).basis_points());
                             prop_assert!((seats - quota).abs() < 1.0 + 1e-6, "{seats} of {quota}");

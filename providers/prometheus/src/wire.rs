@@ -1,0 +1,338 @@
+//! Queries as they are sent, and what an answer says.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mlroll_backend::{Error, ErrorKind, Finite, Histogram, Query, Result, RevisionId, Sample, Why, Window};
+use serde::Deserialize;
+
+use crate::LatencyUnit;
+use crate::error::{OPERATION, printable, unexpected};
+use crate::settings::Selectors;
+use crate::template::{Template, range};
+
+/// The label that tells the parts of a query's answer apart.
+const PART: &str = "mlroll";
+
+/// A query, ready to be sent for any subject and window, and how its answer is read.
+#[derive(Clone, Debug)]
+pub(crate) enum Question {
+    ErrorRate { requests: Vec<Template>, errors: Vec<Template> },
+    Latency { buckets: Template, unit: LatencyUnit },
+    Requests(Vec<Template>),
+    Value(Template),
+}
+
+impl Question {
+    pub(crate) fn new(query: &Query, selectors: &Selectors) -> Result<Self> {
+        let missing = |key: &str| {
+            let message =
+                format!("the metric `{query}` needs a selector: set {key} (or a preset that has it) under metrics");
+            Error::new(ErrorKind::Invalid, "settings", message)
+        };
+        let requests = || Some(selectors.requests.clone()).filter(|s| !s.is_empty()).ok_or_else(|| missing("requests"));
+        match query {
+            Query::Custom(text) => Template::query(text)
+                .map(Self::Value)
+                .map_err(|why| Error::new(ErrorKind::Invalid, "settings", format!("query: {why}"))),
+            Query::ErrorRate if selectors.errors.is_empty() => Err(missing("errors")),
+            Query::ErrorRate => Ok(Self::ErrorRate { requests: requests()?, errors: selectors.errors.clone() }),
+            Query::Latency => match &selectors.latency {
+                Some((buckets, unit)) => Ok(Self::Latency { buckets: buckets.clone(), unit: *unit }),
+                None => Err(missing("latency")),
+            },
+            Query::Requests => requests().map(Self::Requests),
+        }
+    }
+
+    /// The query's text.
+    pub(crate) fn text(&self, revision: &RevisionId, window: Duration) -> String {
+        let sums = |part: &str, selectors: &[Template]| -> Vec<String> {
+            let sum = |(n, selector): (usize, &Template)| {
+                let selector = selector.render(revision, window);
+                labelled(&format!("sum(increase({selector}[{}]))", range(window)), &format!("{part}{n}"))
+            };
+            selectors.iter().enumerate().map(sum).collect()
+        };
+        let newest = |selectors: &[Template]| -> Vec<String> {
+            let newest = |(n, selector): (usize, &Template)| {
+                labelled(&format!("max(timestamp({}))", selector.render(revision, window)), &format!("newest{n}"))
+            };
+            selectors.iter().enumerate().map(newest).collect()
+        };
+        let parts = match self {
+            Self::ErrorRate { requests, errors } => {
+                [sums("requests", requests), newest(requests), sums("errors", errors)].concat()
+            }
+            Self::Latency { buckets, .. } => {
+                let selector = buckets.render(revision, window);
+                let sum = format!("sum by (le) (increase({selector}[{}]))", range(window));
+                [vec![labelled(&sum, "buckets")], newest(std::slice::from_ref(buckets))].concat()
+            }
+            Self::Requests(requests) => [sums("requests", requests), newest(requests)].concat(),
+            Self::Value(query) => vec![query.render(revision, window)],
+        };
+        parts.join(" or ")
+    }
+
+    /// What the answer of status 200 says.
+    ///
+    /// # Errors
+    /// It is none that this query can have.
+    pub(crate) fn read(&self, body: &[u8], window: Window) -> Result<Sample> {
+        let Answer { status, data, error, warnings } = serde_json::from_slice(body).map_err(|e| {
+            let message = "the answer is not Prometheus': is there a login page, a proxy or another service at `url`?";
+            unexpected(message).caused_by(e)
+        })?;
+        let Some(data) = data.filter(|_| status == "success") else {
+            let message =
+                format!("the store reports an error with status 200: {}", printable(&error.unwrap_or_default(), 600));
+            return Err(unexpected(message));
+        };
+        let series = data.series()?;
+        // `infos` (Prometheus 3) are about the query, `warnings` about the data.
+        if let Some(warning) = warnings.unwrap_or_default().first() {
+            return Ok(Sample::NoData(Why::Partial { warning: printable(warning, 300) }));
+        }
+        let end = window.end().unix_seconds() as f64;
+        for one in &series {
+            if let Some(why) = one.of_another_moment(end)? {
+                return Ok(Sample::NoData(why));
+            }
+        }
+        let sample = match self {
+            Self::ErrorRate { .. } => Parts::of(series).and_then(|parts| parts.error_rate(window)),
+            Self::Latency { unit, .. } => Parts::of(series).and_then(|parts| parts.latency(*unit, window)),
+            Self::Requests(_) => Parts::of(series).and_then(|parts| Ok(Sample::value(parts.requests(window)?))),
+            Self::Value(_) => match series.as_slice() {
+                [] => Err(Why::Empty),
+                [one] => Ok(Sample::value(one.value)),
+                several => Err(Why::SeveralSeries { count: several.len() }),
+            },
+        };
+        Ok(sample.unwrap_or_else(Sample::NoData))
+    }
+}
+
+/// The result of `query` with a label that names it.
+fn labelled(query: &str, part: &str) -> String {
+    format!(r#"label_replace({query}, "{PART}", "{part}", "", "")"#)
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    status: String,
+    data: Option<Data>,
+    error: Option<String>,
+    warnings: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Data {
+    result_type: String,
+    result: serde_json::Value,
+}
+
+/// One series of an instant vector, as it is sent.
+#[derive(Deserialize)]
+struct Entry {
+    metric: BTreeMap<String, String>,
+    value: Option<(f64, String)>,
+    histogram: Option<serde::de::IgnoredAny>,
+}
+
+/// One series of an instant vector.
+struct Series {
+    labels: BTreeMap<String, String>,
+    at: f64,
+    value: f64,
+}
+
+impl Data {
+    fn series(self) -> Result<Vec<Series>> {
+        if self.result_type != "vector" {
+            let found = printable(&self.result_type, 40);
+            let message =
+                format!("the query answers with a {found}; an instant vector is needed, such as that of sum(...)");
+            return Err(Error::new(ErrorKind::Invalid, OPERATION, message));
+        }
+        let no_series =
+            |e: serde_json::Error| unexpected("the answer is not an instant vector, though it says so").caused_by(e);
+        let entries: Vec<Entry> = serde_json::from_value(self.result).map_err(no_series)?;
+        entries.into_iter().map(Series::of).collect()
+    }
+}
+
+impl Series {
+    fn of(entry: Entry) -> Result<Self> {
+        let Some((at, text)) = entry.value else {
+            let message = "the query answers with a native histogram; classic buckets or a number are needed";
+            return Err(if entry.histogram.is_some() {
+                Error::new(ErrorKind::Invalid, OPERATION, message)
+            } else {
+                unexpected("the answer has a series without a value")
+            });
+        };
+        let value = text.parse().map_err(|_| unexpected(format!("`{}` is not a number", printable(&text, 40))))?;
+        Ok(Self { labels: entry.metric, at, value })
+    }
+
+    /// Caches and stores that hide their newest data answer for an earlier moment than was asked.
+    fn of_another_moment(&self, asked: f64) -> Result<Option<Why>> {
+        let age = asked - self.at;
+        if age > 1.0 {
+            return Ok(Some(Why::Stale { age_seconds: Some(age as u64) }));
+        }
+        if age.is_nan() || age < -1.0 {
+            return Err(unexpected("the answer is for a later moment than was asked"));
+        }
+        Ok(None)
+    }
+}
+
+/// The parts of a built-in metric's answer.
+#[derive(Default)]
+struct Parts {
+    requests: BTreeMap<String, f64>,
+    newest: BTreeMap<String, f64>,
+    errors: BTreeMap<String, f64>,
+    buckets: Vec<(Option<String>, f64)>,
+}
+
+impl Parts {
+    fn of(series: Vec<Series>) -> Result<Self, Why> {
+        let mut parts = Self::default();
+        let count = series.len();
+        for Series { mut labels, value, .. } in series {
+            let part = labels.remove(PART).unwrap_or_default();
+            if part == "buckets" {
+                parts.buckets.push((labels.remove("le"), value));
+                continue;
+            }
+            let group = match part.trim_end_matches(|c: char| c.is_ascii_digit()) {
+                "requests" => &mut parts.requests,
+                "newest" => &mut parts.newest,
+                "errors" => &mut parts.errors,
+                _ => {
+                    return Err(Why::Inconsistent {
+                        found: "the answer has a series that was not asked for".to_owned(),
+                    });
+                }
+            };
+            if group.insert(part, value).is_some() {
+                return Err(Why::SeveralSeries { count });
+            }
+        }
+        Ok(parts)
+    }
+
+    fn requests(&self, window: Window) -> Result<f64, Why> {
+        let requests = sum(&self.requests)?.ok_or(Why::Empty)?;
+        self.fresh(window)?;
+        Ok(requests)
+    }
+
+    fn error_rate(&self, window: Window) -> Result<Sample, Why> {
+        let requests = self.requests(window)?;
+        match sum(&self.errors)? {
+            Some(errors) => Ok(Sample::counts(requests, errors)),
+            // The series of an error is made by the first one: with traffic its absence means that there was none.
+            None if requests > 0.0 => Ok(Sample::counts(requests, 0.0)),
+            None => Err(Why::Empty),
+        }
+    }
+
+    fn latency(self, unit: LatencyUnit, window: Window) -> Result<Sample, Why> {
+        if self.buckets.is_empty() {
+            return Err(Why::Empty);
+        }
+        self.fresh(window)?;
+        let mut buckets = Vec::with_capacity(self.buckets.len());
+        for (le, count) in self.buckets {
+            let no_bound =
+                || Why::Inconsistent { found: "what `latency` selects is not the buckets of a histogram".to_owned() };
+            let bound: f64 = le.ok_or_else(no_bound)?.parse().map_err(|_| no_bound())?;
+            buckets.push((unit.seconds(bound), finite(count)?));
+        }
+        Histogram::new(buckets).map(Sample::Histogram).map_err(|e| Why::Inconsistent { found: e.to_string() })
+    }
+
+    /// Fails when the window's last half has no sample. Windows are at least four scrapes long, so this takes two that were
+    /// missed; and what was missed would be made up by extrapolation.
+    fn fresh(&self, window: Window) -> Result<(), Why> {
+        let newest = self.newest.values().copied().fold(f64::NEG_INFINITY, f64::max);
+        if newest == f64::NEG_INFINITY {
+            return Err(Why::Stale { age_seconds: None });
+        }
+        let age = window.end().unix_seconds() as f64 - newest;
+        if age > window.length().as_secs_f64() / 2.0 {
+            Err(Why::Stale { age_seconds: Some(age as u64) })
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// All of them added up; none when there are none.
+fn sum(group: &BTreeMap<String, f64>) -> Result<Option<f64>, Why> {
+    let mut total = None;
+    for value in group.values() {
+        total = Some(total.unwrap_or(0.0) + finite(*value)?);
+    }
+    Ok(total)
+}
+
+fn finite(value: f64) -> Result<f64, Why> {
+    match Finite::new(value) {
+        Some(value) => Ok(value.get()),
+        None if value.is_nan() => Err(Why::NotANumber),
+        None => Err(Why::Infinite),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Settings;
+
+    #[test]
+    fn the_parts_of_a_metric_travel_in_one_query() {
+        let settings = Settings {
+            requests: Some(r#"r_total{v="{{revision}}"}"#.to_owned()),
+            errors: Some(r#"r_total{v=~"{{revision}}",code=~"5.."}"#.to_owned()),
+            latency: Some(r#"d_bucket{v="{{revision}}"}"#.to_owned()),
+            ..Settings::default()
+        };
+        let selectors = Selectors::of(&settings).unwrap();
+        let text = |query: &Query| {
+            Question::new(query, &selectors).unwrap().text(&"v1.2".parse().unwrap(), Duration::from_secs(60))
+        };
+        let requests = concat!(
+            r#"label_replace(sum(increase(r_total{v="v1.2"}[60s])), "mlroll", "requests0", "", "") or "#,
+            r#"label_replace(max(timestamp(r_total{v="v1.2"})), "mlroll", "newest0", "", "")"#
+        );
+        let errors = concat!(
+            r#" or label_replace(sum(increase(r_total{v=~"v1\\.2",code=~"5.."}[60s])), "#,
+            r#""mlroll", "errors0", "", "")"#
+        );
+        let latency = concat!(
+            r#"label_replace(sum by (le) (increase(d_bucket{v="v1.2"}[60s])), "mlroll", "buckets", "", "") or "#,
+            r#"label_replace(max(timestamp(d_bucket{v="v1.2"})), "mlroll", "newest0", "", "")"#
+        );
+        assert_eq!(text(&Query::Requests), requests);
+        assert_eq!(text(&Query::ErrorRate), format!("{requests}{errors}"));
+        assert_eq!(text(&Query::Latency), latency);
+        let custom = r#"rate(x{v="{{revision}}"}[{{window}}])"#;
+        assert_eq!(text(&Query::Custom(custom.to_owned())), r#"rate(x{v="v1.2"}[60s])"#);
+    }
+
+    #[test]
+    fn a_metric_without_a_selector_is_refused() {
+        let custom = Query::Custom("x{{{revision}}}".to_owned());
+        for query in [Query::ErrorRate, Query::Latency, Query::Requests, custom] {
+            let error = Question::new(&query, &Selectors::default()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{query}");
+        }
+    }
+}

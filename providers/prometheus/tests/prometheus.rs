@@ -1,0 +1,344 @@
+//! The source on a real Prometheus, with known samples.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a failed step fails the test"
+)]
+
+use std::fmt::Write as _;
+use std::io::{Read, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use mlroll_backend::{ErrorKind, Finite, MetricSource, Query, Sample, Subject, Timestamp, Why, Window};
+use mlroll_prometheus::{Auth, LatencyUnit, Prometheus, Secret, Settings};
+
+/// The end of the window that is asked for; samples are every 15 s, on it and before it.
+const END: i64 = 1_700_000_040;
+
+/// From the web configuration's own documentation: the password `test`.
+const USERS: &str = "basic_auth_users:\n  admin: $2b$12$hNf2lSsxfm0.i4a.1kVpSOVyBCfIB51VRjgBUyv6kdnyTlgWj81Ay\n";
+
+struct Store {
+    process: Child,
+    port: u16,
+    _folder: tempfile::TempDir,
+}
+
+impl Store {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let samples = file("samples.txt", &samples());
+        let data = folder.path().join("data");
+        let made = Command::new(tool("promtool"))
+            .args(["tsdb", "create-blocks-from", "openmetrics"])
+            .args([&samples, &data])
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let process = Command::new(tool("prometheus"))
+            .arg(format!("--config.file={}", file("prometheus.yml", "global: {}\n").display()))
+            .arg(format!("--web.config.file={}", file("web.yml", USERS).display()))
+            .arg(format!("--storage.tsdb.path={}", data.display()))
+            .arg("--storage.tsdb.retention.time=100y")
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let store = Self { process, port, _folder: folder };
+        let started = Instant::now();
+        while !store.is_ready() {
+            assert!(started.elapsed() < Duration::from_secs(60), "prometheus does not start");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        store
+    }
+
+    fn is_ready(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else {
+            return false;
+        };
+        let request = "GET /-/ready HTTP/1.0\r\nAuthorization: Basic YWRtaW46dGVzdA==\r\n\r\n";
+        let mut answer = String::new();
+        stream.write_all(request.as_bytes()).is_ok()
+            && stream.read_to_string(&mut answer).is_ok()
+            && answer.split(' ').nth(1) == Some("200")
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
+            url: format!("http://127.0.0.1:{}", self.port),
+            auth: Auth::Basic { user: "admin".to_owned(), password: Secret::new("test") },
+            requests: Some(r#"r_total{version="{{revision}}"}"#.to_owned()),
+            errors: Some(r#"r_total{version="{{revision}}",code=~"5.."}"#.to_owned()),
+            latency: Some(r#"d_bucket{version="{{revision}}"}"#.to_owned()),
+            ..Settings::default()
+        }
+    }
+
+    fn source(&self) -> Prometheus {
+        Prometheus::new(&self.settings()).unwrap()
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn tool(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-env/prometheus/usr/bin").join(name);
+    assert!(path.exists(), "{name} is missing: tests/run installs it into target/test-env");
+    path
+}
+
+/// Counters as scraped every 15 s.
+fn samples() -> String {
+    let mut text = String::new();
+    // Ten minutes up to four scrapes after the end, so that later samples are there to be left out.
+    let steady = |labels: &str, per_scrape: f64, text: &mut String| {
+        for n in -40..=4 {
+            let value = 1000.0 + per_scrape * f64::from(n + 40);
+            writeln!(text, "{labels} {value} {}", END + i64::from(n) * 15).unwrap();
+        }
+    };
+    for (labels, per_scrape) in [
+        (r#"r_total{version="41",pod="a",code="200"}"#, 100.0),
+        (r#"r_total{version="41",pod="b",code="200"}"#, 48.5),
+        (r#"r_total{version="41",pod="a",code="500"}"#, 1.0),
+        (r#"r_total{version="41",pod="b",code="503"}"#, 0.5),
+        (r#"r_total{version="42",pod="c",code="200"}"#, 60.0),
+        (r#"r_total{version="idle",code="200"}"#, 0.0),
+        (r#"r_total{version="quiet",code="200"}"#, 0.0),
+        (r#"r_total{version="quiet",code="500"}"#, 0.0),
+        (r#"r_total{version="v1.2",code="200"}"#, 10.0),
+        (r#"r_total{version="v1x2",code="200"}"#, 1000.0),
+        (r#"r_total{version="$LATEST",code="200"}"#, 20.0),
+        (r#"r_total{version="LATEST",code="200"}"#, 1000.0),
+        (r#"r_total{version="a-b_c",code="200"}"#, 30.0),
+        (r#"d_bucket{version="41",pod="a",le="0.1"}"#, 60.0),
+        (r#"d_bucket{version="41",pod="b",le="0.1"}"#, 40.0),
+        (r#"d_bucket{version="41",pod="a",le="0.5"}"#, 80.0),
+        (r#"d_bucket{version="41",pod="b",le="0.5"}"#, 60.0),
+        // The same bound, written by two client libraries.
+        (r#"d_bucket{version="41",pod="a",le="1"}"#, 85.0),
+        (r#"d_bucket{version="41",pod="b",le="1.0"}"#, 62.5),
+        (r#"d_bucket{version="41",pod="a",le="+Inf"}"#, 86.0),
+        (r#"d_bucket{version="41",pod="b",le="+Inf"}"#, 64.0),
+        (r#"ms_bucket{version="41",le="100"}"#, 1.0),
+        (r#"ms_bucket{version="41",le="+Inf"}"#, 2.0),
+    ] {
+        steady(labels, per_scrape, &mut text);
+    }
+    for (labels, values) in [
+        // A pod that starts anew in mid-window: 10 + 5 + 10 + 10.
+        (r#"r_total{version="reset",code="200"}"#, &[(-60, 100), (-45, 110), (-30, 5), (-15, 15), (0, 25)][..]),
+        // Scrapes that do not fall on the window's ends: 30 in 45 s are 40 in 60 s.
+        (r#"r_total{version="shifted",code="200"}"#, &[(-70, 90), (-55, 100), (-40, 110), (-25, 120), (-10, 130)]),
+        (r#"r_total{version="gone",code="200"}"#, &[(-90, 80), (-75, 90), (-60, 100), (-45, 110)]),
+        (r#"r_total{version="new",code="200"}"#, &[(0, 5), (15, 10)]),
+    ] {
+        for (seconds, value) in values {
+            writeln!(text, "{labels} {value} {}", END + seconds).unwrap();
+        }
+    }
+    text + "# EOF\n"
+}
+
+fn window() -> Window {
+    let at = |seconds| Timestamp::from_unix_seconds(seconds).unwrap();
+    Window::new(at(END - 60), at(END)).unwrap()
+}
+
+fn subject(revision: &str) -> Subject {
+    Subject { target: "lambda:eu-west-1/fraud@prod".parse().unwrap(), revision: revision.parse().unwrap() }
+}
+
+fn custom(text: &str) -> Query {
+    Query::Custom(text.to_owned())
+}
+
+async fn sample(source: &Prometheus, query: &Query, revision: &str) -> Sample {
+    let found = source.sample(std::slice::from_ref(query), &[subject(revision)], &[window()]).await;
+    found.unwrap().remove(0)
+}
+
+/// Aligned scrapes are not extrapolated; what is left is the rounding of sums.
+fn assert_close(found: f64, expected: f64, what: &str) {
+    assert!((found - expected).abs() <= 1e-9 * expected.abs().max(1.0), "{what}: {found}, not {expected}");
+}
+
+#[tokio::test]
+async fn counts_are_those_of_the_window() {
+    let store = Store::start();
+    let source = store.source();
+    for (revision, requests, events) in [
+        ("41", 600.0, 6.0),
+        // No series of errors, but traffic.
+        ("42", 240.0, 0.0),
+        ("reset", 35.0, 0.0),
+        ("shifted", 40.0, 0.0),
+        ("quiet", 0.0, 0.0),
+    ] {
+        match sample(&source, &Query::ErrorRate, revision).await {
+            Sample::Counts { requests: found, events: failed } => {
+                assert_close(found.get(), requests, revision);
+                assert_close(failed.get(), events, revision);
+            }
+            other => panic!("{revision}: {other:?}"),
+        }
+        match sample(&source, &Query::Requests, revision).await {
+            Sample::Value(found) => assert_close(found.get(), requests, revision),
+            other => panic!("{revision}: {other:?}"),
+        }
+    }
+    for (revision, why) in [
+        ("nosuch", Why::Empty),
+        // Neither traffic nor errors.
+        ("idle", Why::Empty),
+        // A single scrape has no increase.
+        ("new", Why::Empty),
+        ("gone", Why::Stale { age_seconds: Some(45) }),
+    ] {
+        assert_eq!(sample(&source, &Query::ErrorRate, revision).await, Sample::NoData(why), "{revision}");
+    }
+    assert_eq!(sample(&source, &Query::Requests, "idle").await, Sample::value(0.0));
+}
+
+#[tokio::test]
+async fn windows_that_follow_each_other_add_up() {
+    let store = Store::start();
+    let at = |seconds| Timestamp::from_unix_seconds(seconds).unwrap();
+    let windows: Vec<Window> = Window::within(at(END - 300), at(END), Duration::from_secs(60)).unwrap().collect();
+    let found = store.source().sample(&[Query::Requests], &[subject("41"), subject("42")], &windows).await.unwrap();
+    for (n, sample) in found.into_iter().enumerate() {
+        let Sample::Value(value) = sample else { panic!("{n}: {sample:?}") };
+        assert_close(value.get(), if n < windows.len() { 600.0 } else { 240.0 }, "a window");
+    }
+}
+
+#[tokio::test]
+async fn no_revision_is_taken_for_another() {
+    let store = Store::start();
+    let exact = store.source();
+    let pattern = r#"r_total{code!="",version=~"{{revision}}"}"#;
+    let raw = "r_total{version=~`{{revision}}`}";
+    let several = r#"r_total{version=~'{{revision}}|nosuch'}"#;
+    let mut sources = vec![exact];
+    for requests in [pattern, raw, several] {
+        sources.push(Prometheus::new(&Settings { requests: Some(requests.to_owned()), ..store.settings() }).unwrap());
+    }
+    for source in &sources {
+        for (revision, expected) in [("v1.2", 40.0), ("v1x2", 4000.0), ("$LATEST", 80.0), ("a-b_c", 120.0)] {
+            match sample(source, &Query::Requests, revision).await {
+                Sample::Value(found) => assert_close(found.get(), expected, revision),
+                other => panic!("{revision}: {other:?}"),
+            }
+        }
+        for revision in ["v1.", "LATES.", ".-b_c", "$"] {
+            assert_eq!(sample(source, &Query::Requests, revision).await, Sample::NoData(Why::Empty), "{revision}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn histograms_are_cumulative_and_in_seconds() {
+    let store = Store::start();
+    let Sample::Histogram(found) = sample(&store.source(), &Query::Latency, "41").await else { panic!() };
+    let expected = [(0.1, 400.0), (0.5, 560.0), (1.0, 590.0), (f64::INFINITY, 600.0)];
+    assert_eq!(found.buckets().len(), expected.len());
+    for ((bound, count), (expected_bound, expected_count)) in found.buckets().iter().zip(expected) {
+        assert_eq!(*bound, expected_bound);
+        assert_close(*count, expected_count, "a bucket");
+    }
+    let latency = Some(r#"ms_bucket{version="{{revision}}"}"#.to_owned());
+    let settings = Settings { latency, latency_unit: LatencyUnit::Milliseconds, ..store.settings() };
+    let Sample::Histogram(found) = sample(&Prometheus::new(&settings).unwrap(), &Query::Latency, "41").await else {
+        panic!()
+    };
+    assert_eq!(found.buckets(), [(0.1, 4.0), (f64::INFINITY, 8.0)]);
+
+    assert_eq!(sample(&store.source(), &Query::Latency, "42").await, Sample::NoData(Why::Empty));
+    let latency = Some(r#"r_total{version="{{revision}}"}"#.to_owned());
+    let source = Prometheus::new(&Settings { latency, ..store.settings() }).unwrap();
+    let found = sample(&source, &Query::Latency, "41").await;
+    assert!(matches!(found, Sample::NoData(Why::Inconsistent { .. })), "{found:?}");
+}
+
+#[tokio::test]
+async fn any_query_is_one_number_or_none() {
+    let store = Store::start();
+    let source = store.source();
+    let ratio = concat!(
+        r#"sum(increase(r_total{version="{{revision}}",code=~"5.."}[{{window}}])) / "#,
+        r#"sum(increase(r_total{version="{{revision}}"}[{{window}}]))"#
+    );
+    match sample(&source, &custom(ratio), "41").await {
+        Sample::Value(found) => assert_close(found.get(), 0.01, "ratio"),
+        other => panic!("{other:?}"),
+    }
+    let quantile = r#"histogram_quantile(0.95, sum by (le) (rate(d_bucket{version="{{revision}}"}[{{window}}])))"#;
+    for (text, revision, why) in [
+        (ratio, "42", Why::Empty),
+        (ratio, "quiet", Why::NotANumber),
+        (r#"sum(r_total{version="{{revision}}"}) / 0"#, "42", Why::Infinite),
+        (r#"-sum(r_total{version="{{revision}}"}) / 0"#, "42", Why::Infinite),
+        (r#"r_total{version="{{revision}}"}"#, "41", Why::SeveralSeries { count: 4 }),
+        (quantile, "42", Why::Empty),
+    ] {
+        assert_eq!(sample(&source, &custom(text), revision).await, Sample::NoData(why), "{text}");
+    }
+    let finite = Finite::new(2.0).unwrap();
+    assert_eq!(sample(&source, &custom("vector(2)"), "42").await, Sample::Value(finite));
+}
+
+#[tokio::test]
+async fn the_check_finds_what_cannot_work() {
+    let store = Store::start();
+    let source = store.source();
+    let subjects = [subject("41"), subject("nosuch")];
+    let queries = [Query::ErrorRate, Query::Latency, Query::Requests, custom("vector(2)")];
+    let found = source.check(&queries, &subjects, window()).await.unwrap();
+    assert_eq!(found.len(), 8);
+    assert_eq!(found[1], Sample::NoData(Why::Empty));
+
+    for (text, status) in [
+        ("sum(", Some("status 400")),
+        ("rate(r_total)", Some("status 400")),
+        ("r_total * on(code) r_total", Some("status 422")),
+        (r#"rate({__name__=~"r_total|d_bucket",version="41",pod="a"}[5m]) + on() r_total"#, Some("status 422")),
+        ("1 + 1", None),
+        (r#"scalar(r_total{version="{{revision}}"})"#, None),
+        ("'text'", None),
+        ("r_total[{{window}}]", None),
+    ] {
+        let error = source.check(&[Query::Requests, custom(text)], &subjects, window()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{text}: {error}");
+        assert!(status.is_none_or(|status| error.to_string().contains(status)), "{text}: {error}");
+        let sampled = sample(&source, &custom(text), "41").await;
+        assert!(matches!(sampled, Sample::NoData(Why::Failed { kind: ErrorKind::Invalid, .. })), "{text}: {sampled:?}");
+    }
+
+    for (settings, kind) in [
+        (Settings { auth: Auth::None, ..store.settings() }, ErrorKind::Auth),
+        (Settings { auth: Auth::Bearer(Secret::new("test")), ..store.settings() }, ErrorKind::Auth),
+        (Settings { url: format!("{}/prefix", store.settings().url), ..store.settings() }, ErrorKind::NotFound),
+    ] {
+        let source = Prometheus::new(&settings).unwrap();
+        assert_eq!(source.check(&queries, &subjects, window()).await.unwrap_err().kind(), kind);
+    }
+}
