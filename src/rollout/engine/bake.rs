@@ -56,7 +56,8 @@ impl Rollout {
             Stage::Watch if terms.watch_after.is_zero() => return self.end(Ended::Promoted, Cause::Passed),
             Stage::Start | Stage::Step(_) | Stage::Watch => {}
         }
-        let warm = on_grid(now.plus(terms.warm_up), terms.look);
+        // Where the clock went back, windows that it names again may lie before this stage.
+        let warm = on_grid(self.latest.unwrap_or(now).plus(terms.warm_up), terms.look);
         let tally = self.tally.get_or_insert(Tally {
             next: warm,
             judged: 0,
@@ -96,15 +97,22 @@ impl Rollout {
     pub(super) fn judged(&mut self, asked: Windows, looks: &[Look], elapsed: Duration) -> Action {
         let mut ends = asked.from;
         let mut consumed = 0;
+        let mut pass = None;
         for look in looks.iter().take(usize::try_from(asked.count).unwrap_or(usize::MAX)) {
             ends = ends.plus(asked.length);
             if look.ends != ends {
                 break;
             }
             consumed += 1;
-            if let Some(decision) = self.book(*look) {
-                return self.decide(decision);
+            match self.book(*look) {
+                // Newer windows are known already: the last of them must pass too.
+                Some(decision @ Decision::Pass(_)) => pass = Some(decision),
+                Some(decision) => return self.decide(decision),
+                None => pass = None,
             }
+        }
+        if let Some(decision) = pass {
+            return self.decide(decision);
         }
         if consumed == 0 { self.unjudged(elapsed) } else { self.look() }
     }

@@ -82,17 +82,10 @@ impl Rollout {
 
     /// Somebody else's split is left alone.
     fn interfered(&mut self, seen: Snapshot, now: Timestamp) -> Action {
-        let back = self.plan.split(Stage::Start);
-        let at_stable = seen.split.as_ref() == Some(&back);
-        let by_another_run = at_stable
-            && seen.marker.as_ref().is_some_and(|marker| {
-                matches!(marker.state, MarkerState::RolledBack { .. })
-                    && marker.id.as_ref() == Some(&self.plan.terms().id)
-            });
-        if by_another_run {
+        if self.is_rolled_back(&seen) {
             return self.end(Ended::RolledBack, Cause::RolledBackElsewhere);
         }
-        if at_stable && self.is_rolling_back() {
+        if self.is_at_stable(&seen) && self.is_rolling_back() {
             self.landed(Stage::Start, seen);
             self.attempted = None;
             return self.go_back(now);
@@ -105,9 +98,24 @@ impl Rollout {
         self.end(Ended::Halted, Cause::Interference { expected, found: seen.to_string() })
     }
 
+    fn is_at_stable(&self, seen: &Snapshot) -> bool {
+        seen.split.as_ref() == Some(&self.plan.split(Stage::Start))
+    }
+
+    /// Whether another run rolled this rollout back: then it is over.
+    fn is_rolled_back(&self, seen: &Snapshot) -> bool {
+        let by_id = seen.marker.as_ref().is_some_and(|marker| {
+            matches!(marker.state, MarkerState::RolledBack { .. }) && marker.id.as_ref() == Some(&self.plan.terms().id)
+        });
+        by_id && self.is_at_stable(seen)
+    }
+
     /// Whether the plan can start from here: stable alone, or a canary of the same two that its first step does not
     /// lower.
     fn first_look(&mut self, seen: Snapshot, now: Timestamp) -> Action {
+        if self.is_rolled_back(&seen) {
+            return self.end(Ended::RolledBack, Cause::RolledBackElsewhere);
+        }
         let terms = self.plan.terms();
         let found = seen.to_string();
         let first = self.plan.split(Stage::Step(0));

@@ -31,7 +31,10 @@ pub struct Rollout {
     pub(super) budget: Budget,
     /// How long the split has not been live, while that is waited for.
     pub(super) unsettled: Option<Duration>,
+    /// What the clock said the last time.
     pub(super) clock: Option<Timestamp>,
+    /// What it would say if it had never gone back.
+    pub(super) latest: Option<Timestamp>,
 }
 
 /// How far a rollout is: what the confirmed split belongs to.
@@ -86,6 +89,9 @@ pub(super) struct Attempt {
     pub(super) in_doubt: bool,
 }
 
+/// The most that one step may have taken as far as waiting goes: the longest pause there is.
+const LONGEST_STEP: Duration = Duration::from_secs(30);
+
 impl Rollout {
     /// A rollout before its first step.
     #[must_use]
@@ -104,6 +110,7 @@ impl Rollout {
             budget: Budget::default(),
             unsettled: None,
             clock: None,
+            latest: None,
         }
     }
 
@@ -114,6 +121,7 @@ impl Rollout {
     pub fn step(&mut self, input: Input, now: Timestamp) -> Action {
         let elapsed = self.clock.map_or(Duration::ZERO, |last| now.since(last));
         self.clock = Some(now);
+        self.latest = Some(self.latest.map_or(now, |latest| latest.plus(elapsed)));
         self.let_pass(elapsed, now);
         match (input, &self.phase) {
             (Input::Abort, _) => self.abort(),
@@ -230,7 +238,8 @@ impl Rollout {
     /// Time has passed; a clock that went back makes no pause longer.
     fn let_pass(&mut self, elapsed: Duration, now: Timestamp) {
         if let Some(unsettled) = &mut self.unsettled {
-            *unsettled = unsettled.saturating_add(elapsed);
+            // A clock that jumps forward is no waiting: a deadline takes as many looks as it is long.
+            *unsettled = unsettled.saturating_add(elapsed.min(LONGEST_STEP));
         }
         if let Phase::Waiting(Wait { until, pause: Some(pause), .. }) = &mut self.phase {
             *until = (*until).min(now.plus(*pause));

@@ -84,19 +84,20 @@ fn happens(event: &Event, action: &Action, world: &mut World, rollout: &Rollout,
             return Input::Started;
         }
         Event::Early => return Input::TimeReached,
-        Event::Clock(by) => world.now += by * 1000,
+        Event::Clock(by) => world.skew += by * 1000,
         Event::Failed(failed) => world.failed = *failed,
         Event::Foreign { revision, share, erase } => {
             world.foreign(revision, *share, *erase);
             dog.foreign = true;
             let known = [rollout.confirmed(), rollout.attempted()].contains(&Some(&world.split));
             let overtaken = rollout.is_rolling_back();
-            dog.theirs = (!known && !overtaken).then_some(world.applied.len());
+            let started = rollout.confirmed().is_some();
+            dog.theirs = (started && !known && !overtaken).then_some(world.applied.len());
         }
         Event::RolledBack => {
             world.rolled_back_by_hand(&rollout.plan().terms().id);
             dog.foreign = true;
-            dog.theirs = Some(world.applied.len());
+            dog.theirs = rollout.confirmed().is_some().then_some(world.applied.len());
         }
         Event::Touch => {
             world.touch();
@@ -187,7 +188,7 @@ fn worlds() -> impl Strategy<Value = World> {
     let good = prop::collection::vec(prop_oneof![9 => Just(Verdict::Pass), 1 => Just(Verdict::Inconclusive)], 1..4);
     let verdicts = prop_oneof![good, prop::collection::vec(verdict, 1..40)];
     let store = (prop::collection::vec(prop::bool::weighted(0.8), 0..20), prop::bool::weighted(0.9));
-    let settles = prop_oneof![3 => Just(0), 2 => 1_i64..60, 1 => 60_i64..400];
+    let settles = prop_oneof![3 => Just(0), 2 => 1_i64..60, 1 => 60_i64..200];
     let faults = ((reads, last_read), (writes, last_write), prop::bool::weighted(0.4));
     (faults, verdicts, store, settles, prop::bool::weighted(0.8)).prop_map(
         |(((mut reads, last_read), (mut writes, last_write), faulty), verdicts, (mut store, last), settles, atomic)| {

@@ -1,7 +1,5 @@
 //! A provider, a metric store and a clock.
 
-
-
 use mlroll_backend::{
     ErrorKind, GuardToken, Marker, MarkerState, Readiness, Roles, Snapshot, Timestamp, TrafficSplit, embed,
 };
@@ -28,7 +26,10 @@ pub(super) enum WriteFault {
 
 #[derive(Clone, Debug)]
 pub(super) struct World {
+    /// What time it is.
     pub(super) now: i64,
+    /// How far the clock is from that.
+    pub(super) skew: i64,
     pub(super) split: TrafficSplit,
     pub(super) marker: Option<Marker>,
     pub(super) own: String,
@@ -58,6 +59,7 @@ impl World {
     pub(super) fn calm() -> Self {
         Self {
             now: NOW * 1000,
+            skew: 0,
             split: TrafficSplit::full(id("41")),
             marker: None,
             own: "owned by ml".to_owned(),
@@ -80,7 +82,7 @@ impl World {
     }
 
     pub(super) fn time(&self) -> Timestamp {
-        Timestamp::from_unix_milliseconds(self.now).unwrap()
+        Timestamp::from_unix_milliseconds(self.now + self.skew).unwrap()
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
@@ -133,7 +135,7 @@ impl World {
             }
             Action::Shift { to, marker, seen } => self.write(to, marker, seen),
             Action::Wait { until, .. } => {
-                self.now = self.now.max(until.unix_milliseconds());
+                self.now = self.now.max(until.unix_milliseconds() - self.skew);
                 Input::TimeReached
             }
         })
@@ -154,7 +156,8 @@ impl World {
             ends = ends.plus(windows.length);
             let nth_window = ends.unix_seconds() / i64::try_from(windows.length.as_secs()).unwrap();
             let verdict = self.verdicts[usize::try_from(nth_window).unwrap() % self.verdicts.len()];
-            Look { ends, verdict }
+            let known = ends.unix_milliseconds() <= self.now;
+            Look { ends, verdict: if known { verdict } else { Verdict::NoData } }
         });
         looks.collect()
     }
@@ -225,7 +228,6 @@ impl World {
         self.own.push('!');
         self.guard += 1;
     }
-
 }
 
 pub(super) fn trouble(kind: ErrorKind, sent: u32) -> Trouble {
