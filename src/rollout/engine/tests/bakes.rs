@@ -1,1 +1,178 @@
-//! x
+//! What looks lead to.
+
+use mlroll_backend::TrafficSplit;
+use proptest::prelude::*;
+
+use super::scenario::{Event, play, with};
+use super::world::World;
+use super::{id, secs, terms, weight};
+use crate::rollout::engine::{Cause, Ended, Input, Kind, Reaction, Rollout, Stage, Terms, Verdict};
+
+fn ends(terms: Terms, world: World) -> (Ended, Cause, World) {
+    let (rollout, world) = play(&with(terms, world, Vec::new()));
+    let (ended, why) = rollout.ended().unwrap();
+    (ended, why.clone(), world)
+}
+
+fn judged(verdict: Verdict) -> World {
+    World { verdicts: vec![verdict], ..World::calm() }
+}
+
+fn minutes(world: &World) -> i64 {
+    (world.now - World::calm().now) / 60_000
+}
+
+#[test]
+fn a_pass_is_early_once_min_bake_is_over() {
+    let (ended, why, world) = ends(terms(), judged(Verdict::Pass));
+    assert_eq!((ended, why), (Ended::Promoted, Cause::Passed));
+    let shares: Vec<_> = world.applied.iter().map(|split| split.weight_of(&id("42")).basis_points()).collect();
+    assert_eq!(shares, [500, 5000, 10_000]);
+    // Twice a warm-up, up to the next minute, three looks and the delay of the store: not twice six minutes.
+    assert!((8..=11).contains(&minutes(&world)), "{} min", minutes(&world));
+}
+
+#[test]
+fn every_bad_end_is_a_rollback_or_a_hold_as_the_plan_says() {
+    let silent = World { store: vec![false], ..World::calm() };
+    let cases = [
+        (judged(Verdict::Fail), Cause::Failed),
+        (judged(Verdict::Starved), Cause::Starved),
+        (judged(Verdict::Inconclusive), Cause::Inconclusive),
+        (judged(Verdict::NoData), Cause::NoData),
+        (silent, Cause::NoData),
+    ];
+    for (world, cause) in cases {
+        for reaction in [Reaction::Hold, Reaction::Rollback] {
+            let terms = Terms { on_fail: reaction, on_starved: reaction, on_inconclusive: reaction, ..terms() };
+            let (ended, why, world) = ends(terms, world.clone());
+            assert_eq!(why, cause);
+            match reaction {
+                Reaction::Hold => assert_eq!((ended, world.applied.len()), (Ended::Held, 1)),
+                Reaction::Rollback => {
+                    assert_eq!((ended, &world.split), (Ended::RolledBack, &TrafficSplit::full(id("41"))));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_silent_store_is_waited_for_until_the_budget_ends() {
+    let back_after = |queries: usize| {
+        let store = [vec![false; queries], vec![true]].concat();
+        ends(Terms { no_data_budget: secs(600), ..terms() }, World { store, ..World::calm() })
+    };
+    assert_eq!(back_after(20).0, Ended::Promoted);
+    let (ended, why, world) = back_after(1000);
+    assert_eq!((ended, why), (Ended::RolledBack, Cause::NoData));
+    assert!((9..=13).contains(&minutes(&world)), "{} min", minutes(&world));
+}
+
+/// A window without data is no look: the bake is as much longer.
+#[test]
+fn gaps_make_a_bake_longer_and_do_not_pass_it() {
+    let verdicts = vec![Verdict::NoData, Verdict::Pass];
+    let gaps = World { verdicts, ..World::calm() };
+    let patient = Terms { no_data_budget: secs(1800), ..terms() };
+    let (ended, _, world) = ends(patient, gaps);
+    assert_eq!(ended, Ended::Promoted);
+    assert!(minutes(&world) >= 12, "{} min", minutes(&world));
+}
+
+/// However far the clock jumps, each step has its looks.
+#[test]
+fn a_clock_that_jumps_skips_no_bake() {
+    for gap in 0..30 {
+        for by in [300, 3600, 86_400] {
+            let silence = World { verdicts: vec![Verdict::NoData], ..World::calm() };
+            let (rollout, _) = play(&with(terms(), silence, vec![(gap, Event::Clock(by))]));
+            assert_eq!(rollout.ended().unwrap().0, Ended::RolledBack, "{gap} {by}");
+            let (_, world) = play(&with(terms(), World::calm(), vec![(gap, Event::Clock(by))]));
+            if world.split.is_full(&id("42")) {
+                assert_eq!(world.applied.len(), 3);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_promoted_revision_is_watched_and_taken_back_when_it_fails() {
+    let watched = Terms { watch_after: secs(300), ..terms() };
+    let promoted = ends(watched.clone(), judged(Verdict::Pass));
+    assert_eq!((promoted.0, promoted.1), (Ended::Promoted, Cause::Passed));
+    assert!(minutes(&promoted.2) >= 13);
+    let mut world = judged(Verdict::Pass);
+    let mut rollout = Rollout::new(super::plan(watched));
+    let mut action = rollout.step(Input::Started, world.time());
+    while let Some(input) = world.perform(&action) {
+        if rollout.stage() == Stage::Watch {
+            world.verdicts = vec![Verdict::Fail];
+        }
+        action = rollout.step(input, world.time());
+    }
+    assert_eq!(rollout.ended(), Some((Ended::RolledBack, &Cause::Failed)));
+    assert_eq!(world.split, TrafficSplit::full(id("41")));
+    assert_eq!(world.marker.unwrap().previous, None, "what was before stable is not said to be good");
+}
+
+#[test]
+fn a_canary_keeps_its_share_judged_or_not() {
+    let canary = Terms { kind: Kind::Canary, steps: vec![weight(1000)], ..terms() };
+    let (ended, why, world) = ends(canary.clone(), judged(Verdict::Pass));
+    assert_eq!((ended, why, world.applied.len()), (Ended::Shifted, Cause::Passed, 1));
+    let bare = Terms { bake: secs(0), warm_up: secs(0), min_bake: secs(0), ..canary };
+    let (ended, why, world) = ends(bare, World { settles: 20, ..judged(Verdict::Fail) });
+    assert_eq!((ended, why, world.applied.len()), (Ended::Shifted, Cause::NotJudged, 1));
+    assert!(world.now >= world.live_at);
+}
+
+#[test]
+fn hold_keeps_the_split_and_resume_goes_on() {
+    for gap in 0..40 {
+        let hold = |performed| (gap, Event::Asked { input: Input::Hold, performed });
+        let resume = (0, Event::Asked { input: Input::Resume, performed: false });
+        for performed in [true, false] {
+            let (rollout, world) = play(&with(terms(), World::calm(), vec![hold(performed)]));
+            let ended = rollout.ended().unwrap().0;
+            assert!(matches!(ended, Ended::Held | Ended::Promoted), "{ended:?}");
+            let count = world.applied.len();
+            let (rollout, world) = play(&with(terms(), World::calm(), vec![hold(performed), (250, resume.1.clone())]));
+            assert_eq!(rollout.ended().unwrap().0, Ended::Promoted, "{gap} {performed}");
+            assert!(world.applied.len() >= count && world.applied.len() == 3);
+        }
+    }
+}
+
+#[test]
+fn a_person_may_give_an_inconclusive_canary_another_bake() {
+    let terms = Terms { on_inconclusive: Reaction::Hold, ..terms() };
+    let mut world = judged(Verdict::Inconclusive);
+    let mut rollout = Rollout::new(super::plan(terms));
+    let mut action = rollout.step(Input::Started, world.time());
+    while let Some(input) = world.perform(&action) {
+        action = rollout.step(input, world.time());
+    }
+    assert_eq!(rollout.ended(), Some((Ended::Held, &Cause::Inconclusive)));
+    world.verdicts = vec![Verdict::Pass];
+    world.now += 3 * 86_400_000;
+    action = rollout.step(Input::Resume, world.time());
+    while let Some(input) = world.perform(&action) {
+        action = rollout.step(input, world.time());
+    }
+    assert_eq!(rollout.ended(), Some((Ended::Promoted, &Cause::Passed)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    /// Only as many looks in a row as the plan asks for, all of them passing at the end, let a step be left.
+    #[test]
+    fn nothing_but_passes_promotes(verdicts in prop::collection::vec(
+        prop::sample::select(vec![Verdict::Fail, Verdict::Inconclusive, Verdict::NoData, Verdict::Starved]), 1..20,
+    )) {
+        let (ended, _, world) = ends(terms(), World { verdicts, ..World::calm() });
+        prop_assert_eq!(ended, Ended::RolledBack);
+        prop_assert_eq!(world.applied.len(), 2);
+    }
+}

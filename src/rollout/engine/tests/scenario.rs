@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::watchdog::Watchdog;
 use super::world::{World, WriteFault};
 use super::{id, plan, secs, terms, weight};
-use crate::rollout::engine::{Action, Input, Kind, Plan, Reaction, Rollout, Terms, Verdict};
+use crate::rollout::engine::{Action, Input, Kind, Plan, Reaction, Rollout, Stage, Terms, Verdict};
 
 #[derive(Clone, Debug)]
 pub(super) struct Scenario {
@@ -235,11 +235,7 @@ pub(super) fn scenarios(event: impl Strategy<Value = Event>) -> impl Strategy<Va
         world.overtakes = plan.terms().overtakes;
         if start == 0 {
             world.split = TrafficSplit::between(id("41"), id("42"), weight(100));
-            world.marker = Some(plan.marker(
-                crate::rollout::engine::Stage::Step(0),
-                crate::rollout::engine::Stage::Start,
-                world.time(),
-            ));
+            world.marker = Some(plan.marker(Stage::Step(0), Stage::Start, world.time()));
         }
         Scenario { plan, world, events }
     })

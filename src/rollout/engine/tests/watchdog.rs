@@ -55,7 +55,10 @@ impl Watchdog {
                 let last = windows.from.plus(windows.length * windows.count).plus(terms.settle_delay);
                 assert!(last <= now, "a window is read before it is settled");
                 let live = self.live_since.unwrap();
-                assert!(windows.from.since(live) >= terms.warm_up || windows.from < live, "warm-up is judged: {live} {windows:?}");
+                assert!(
+                    windows.from.since(live) >= terms.warm_up || windows.from < live,
+                    "warm-up is judged: {live} {windows:?}"
+                );
             }
             Action::Done { ended, why } => self.check_end(rollout, *ended, why),
             Action::Wait { until, .. } => assert!(*until > now || *input == Input::Hold, "a wait that is over"),

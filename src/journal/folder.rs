@@ -1,0 +1,144 @@
+//! Journals as files of a folder: `NAME.jsonl`.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::{JournalError, Store};
+
+/// Journals as files of a folder, which is made by the first write.
+#[derive(Clone, Debug)]
+pub struct Folder(PathBuf);
+
+const ENDING: &str = "jsonl";
+
+impl Folder {
+    /// Journals in `path`.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    fn path(&self, name: &str) -> Result<PathBuf, JournalError> {
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(fits) {
+            return Err(JournalError::Missing { file: name.escape_debug().to_string() });
+        }
+        Ok(self.0.join(name).with_extension(ENDING))
+    }
+}
+
+impl Store for Folder {
+    fn append(&self, name: &str, after: u64, bytes: &[u8]) -> Result<(), JournalError> {
+        let path = self.path(name)?;
+        let unwritable = |e: io::Error| JournalError::Unwritable { file: self.place(name), message: e.to_string() };
+        let mut file = match open(&path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                make_folder(&self.0).and_then(|()| create(&path)).map_err(unwritable)?
+            }
+            opened => opened.map_err(unwritable)?,
+        };
+        match rest_is_ours(&mut file, after, bytes) {
+            Ok(true) => {}
+            Ok(false) => return Err(JournalError::Taken { file: self.place(name) }),
+            Err(e) => return Err(unwritable(e)),
+        }
+        let written = write(&mut file, after, bytes);
+        if written.is_err() {
+            // Best effort: what stays behind is cut off by the next append, or read as a torn line.
+            let _ = file.set_len(after);
+        }
+        written.map_err(unwritable)
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, JournalError> {
+        match fs::read(self.path(name)?) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(JournalError::Unreadable { file: self.place(name), message: e.to_string() }),
+        }
+    }
+
+    fn list(&self) -> Result<Vec<String>, JournalError> {
+        let unreadable =
+            |e: io::Error| JournalError::Unreadable { file: self.0.display().to_string(), message: e.to_string() };
+        let entries = match fs::read_dir(&self.0) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(unreadable(e)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(unreadable)?.path();
+            let name = path.file_stem().and_then(|name| name.to_str());
+            if let Some(name) = name.filter(|name| self.path(name).is_ok_and(|known| known == path)) {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn place(&self, name: &str) -> String {
+        self.0.join(format!("{name}.{ENDING}")).display().to_string()
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open(path)
+}
+
+/// Makes the file, and makes its name survive a power cut.
+fn create(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+    path.parent().map_or(Ok(()), sync_folder)?;
+    Ok(file)
+}
+
+/// Makes the folder and those around it, and makes their names survive.
+fn make_folder(path: &Path) -> io::Result<()> {
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    let around = path.parent().filter(|around| !around.as_os_str().is_empty());
+    around.map_or(Ok(()), make_folder)?;
+    match fs::create_dir(path) {
+        Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(e),
+        Ok(()) | Err(_) => {}
+    }
+    sync_folder(around.unwrap_or(Path::new(".")))
+}
+
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    File::open(path)?.sync_all()
+}
+
+/// A folder cannot be opened as a file here, and its names are stored with it.
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Whether what lies behind the first `after` bytes is left of an append that failed: a torn line, or a beginning of what
+/// is appended now.
+fn rest_is_ours(file: &mut File, after: u64, bytes: &[u8]) -> io::Result<bool> {
+    let length = file.seek(SeekFrom::End(0))?;
+    if length <= after {
+        return Ok(length == after);
+    }
+    file.seek(SeekFrom::Start(after))?;
+    let mut rest = Vec::new();
+    file.read_to_end(&mut rest)?;
+    Ok(bytes.starts_with(&rest) || !rest.contains(&b'\n'))
+}
+
+fn write(file: &mut File, after: u64, bytes: &[u8]) -> io::Result<()> {
+    if file.seek(SeekFrom::End(0))? != after {
+        file.set_len(after)?;
+    }
+    file.seek(SeekFrom::Start(after))?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
