@@ -1,11 +1,15 @@
 //! From a provider's name to its backend: the only place that knows which ones this build has.
 
+use std::path::Path;
 use std::sync::Arc;
 
-#[cfg(feature = "prometheus")]
-use mlroll_backend::MetricSource;
-use mlroll_backend::{Backend, Provider, Wiretap};
+use mlroll_backend::{Backend, MetricSource, Provider, Wiretap};
 
+#[cfg(feature = "prometheus")]
+use crate::config::env::Env;
+#[cfg(feature = "prometheus")]
+use crate::config::{Preset, parse_duration};
+use crate::config::{Metrics, Source};
 use crate::failure::Failure;
 
 /// The backend for targets of `provider`, whose requests all go past `wiretap`.
@@ -22,16 +26,87 @@ pub fn backend(provider: Provider, wiretap: Arc<dyn Wiretap>) -> Result<Box<dyn 
     }
 }
 
-/// The store of metrics that `settings` describe.
+/// The store of metrics that the file describes; `folder` is the file's own, from which paths in it are meant.
 ///
 /// # Errors
-/// The settings make no sense.
-#[cfg(feature = "prometheus")]
-pub fn metric_source(settings: &mlroll_prometheus::Settings) -> Result<Box<dyn MetricSource>, Failure> {
-    match mlroll_prometheus::Prometheus::new(settings) {
-        Ok(source) => Ok(Box::new(source)),
-        Err(error) => Err(Failure::usage(error.message())),
+/// The settings make no sense, a file or a variable they name is missing, or this build has no such source.
+pub fn metric_source(metrics: &Metrics, folder: &Path) -> Result<Box<dyn MetricSource>, Failure> {
+    match metrics.source {
+        #[cfg(feature = "prometheus")]
+        Source::Prometheus => prometheus(metrics, folder),
+        #[cfg(not(feature = "prometheus"))]
+        Source::Prometheus => Err(no_source(metrics.source, folder)),
+        Source::AzureMonitor | Source::CloudMonitoring | Source::Cloudwatch => Err(no_source(metrics.source, folder)),
     }
+}
+
+#[cfg(feature = "prometheus")]
+fn prometheus(metrics: &Metrics, folder: &Path) -> Result<Box<dyn MetricSource>, Failure> {
+    use mlroll_prometheus::{Auth, Prometheus, Secret, Settings};
+
+    let secret = |key: &str, name: &String| {
+        let missing = || Failure::usage(format!("metrics.{key}: the variable `{name}` is not set"));
+        Env::named_by_file(name).map(Secret::new).ok_or_else(missing)
+    };
+    let auth = match (&metrics.bearer_env, &metrics.basic_user_env, &metrics.basic_password_env) {
+        (None, None, None) => Auth::None,
+        (Some(bearer), None, None) => Auth::Bearer(secret("bearer_env", bearer)?),
+        (None, Some(user), Some(password)) => {
+            let missing = || Failure::usage(format!("metrics.basic_user_env: the variable `{user}` is not set"));
+            let user = Env::named_by_file(user).ok_or_else(missing)?;
+            Auth::Basic { user, password: secret("basic_password_env", password)? }
+        }
+        _ => return Err(Failure::usage("metrics: give `bearer_env`, or both `basic_user_env` and `basic_password_env`")),
+    };
+    let ca = match &metrics.ca {
+        Some(path) => {
+            let path = folder.join(path);
+            Some(std::fs::read(&path).map_err(|e| Failure::usage(format!("metrics.ca: {}: {e}", path.display())))?)
+        }
+        None => None,
+    };
+    let settle_delay = match metrics.settle_delay.as_deref() {
+        None | Some("auto") => None,
+        Some(text) => Some(parse_duration(text).map_err(|e| Failure::usage(format!("metrics.settle_delay: {e}")))?),
+    };
+    let missing = || Failure::usage("metrics: `url` is missing").hint("such as url = \"http://127.0.0.1:9090\"");
+    let settings = Settings {
+        url: metrics.url.clone().ok_or_else(missing)?,
+        auth,
+        headers: metrics.headers.iter().map(|(name, value)| (name.clone(), Secret::new(value))).collect(),
+        ca,
+        allow_plain_http: metrics.allow_plain_http,
+        settle_delay,
+        preset: metrics.preset.map(preset),
+        requests: metrics.requests.clone(),
+        errors: metrics.errors.clone(),
+        latency: metrics.latency.clone(),
+        ..Settings::default()
+    };
+    match Prometheus::new(&settings) {
+        Ok(source) => Ok(Box::new(source)),
+        Err(error) => Err(Failure::usage(format!("metrics: {}", error.message()))),
+    }
+}
+
+#[cfg(feature = "prometheus")]
+const fn preset(preset: Preset) -> mlroll_prometheus::Preset {
+    use mlroll_prometheus::Preset as Known;
+    match preset {
+        Preset::Fastapi => Known::FastApi,
+        Preset::Istio => Known::Istio,
+        Preset::Knative => Known::Knative,
+        Preset::Kserve => Known::KServe,
+        Preset::Seldon => Known::Seldon,
+        Preset::Torchserve => Known::TorchServe,
+        Preset::Triton => Known::Triton,
+        Preset::Vllm => Known::Vllm,
+    }
+}
+
+fn no_source(source: Source, _: &Path) -> Failure {
+    let built = if cfg!(feature = "prometheus") { "prometheus" } else { "none" };
+    Failure::usage(format!("this build of mlroll cannot read metrics from {source:?} yet; it has: {built}"))
 }
 
 fn absent(provider: Provider, _: Arc<dyn Wiretap>) -> Failure {

@@ -25,6 +25,13 @@ impl Env {
         Self::from_lookup(|name| std::env::var_os(name).and_then(|value| value.into_string().ok()))
     }
 
+    /// A variable that the file names, such as one that holds a token; `None` when it is unset or empty.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn named_by_file(name: &str) -> Option<String> {
+        std::env::var(name).ok().filter(|value| !value.is_empty())
+    }
+
     /// Reads an environment given as a function. An empty variable is an unset one.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| lookup(name).filter(|value| !value.is_empty());

@@ -5,10 +5,12 @@ mod file;
 mod recover;
 mod select;
 mod values;
+mod watching;
 
-pub use file::{Config, ConfigError, Metrics, Service, load, load_if_present};
+pub use file::{Config, ConfigError, Metrics, Preset, Service, Source, load, load_if_present};
 pub use recover::{Fault, Recovered, recover_targets};
 pub use select::{ForRollback, Selected, Unreadable, select, select_for_rollback};
+pub use watching::Watching;
 pub use values::{OnFail, OnInconclusive, Share, Span, parse_duration};
 
 /// The file looked for when none is named.

@@ -2,9 +2,11 @@
 //!
 //! `job` is one intent on one target; here many of them run at once.
 
+mod bench;
 mod interrupt;
 mod job;
 mod report;
+mod watch;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +16,9 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use mlroll_backend::{Backend, Provider, Snapshot};
 
+pub use self::bench::{Bench, query_of, settle_delay};
 pub use self::report::{Doubt, Report};
+pub use self::watch::{OnInterrupt, Watch};
 
 use self::interrupt::Interrupts;
 use self::job::Job;

@@ -5,6 +5,7 @@ use mlroll_backend::{Snapshot, Target, TrafficSplit};
 use crate::config::Selected;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
+use crate::judge::panel::Finding;
 use crate::rollout::Outcome;
 use crate::wire::Calls;
 
@@ -31,6 +32,8 @@ pub struct Report {
     pub calls: Calls,
     /// What a person should know.
     pub notes: Vec<String>,
+    /// What the gates say.
+    pub findings: Vec<Finding>,
     /// What went wrong.
     pub failure: Option<Failure>,
     /// Whether its job came to an end.
@@ -62,6 +65,7 @@ impl Report {
             doubt: None,
             calls: Calls::default(),
             notes: Vec::new(),
+            findings: Vec::new(),
             failure: None,
             finished: false,
         }

@@ -27,7 +27,7 @@ pub fn outcome(done: &Done<'_>) -> Value {
         "settled": done.settled(),
         "reason": done.reason,
         "targets": targets(done),
-        "findings": [],
+        "findings": done.reports.iter().flat_map(|r| &r.findings).collect::<Vec<_>>(),
         "error": done.failure().map(failure_object),
         "exit_code": done.exit().code(),
     })

@@ -34,6 +34,14 @@ impl Progress {
         }
     }
 
+    /// Something that is not as it should be.
+    pub fn warn(&self, text: &str) {
+        match self.bar.get() {
+            Some(bar) => bar.suspend(|| self.printer.warn(text)),
+            None => self.printer.warn(text),
+        }
+    }
+
     /// A write is about to be sent.
     pub fn shifting(&self, target: &Target, before: &Snapshot, to: &TrafficSplit) {
         if self.printer.is_interactive() {

@@ -21,6 +21,10 @@ pub use landing::{Landing, landing};
 pub enum Outcome {
     /// It could not be done.
     Failed,
+    /// Given up without touching traffic: a person is needed.
+    Halted,
+    /// Stopped, and the split is kept: a person decides.
+    Held,
     /// The candidate has everything and is stable.
     Promoted,
     /// Stable, or what was stable before, has everything.
@@ -37,6 +41,8 @@ impl Outcome {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Failed => "failed",
+            Self::Halted => "halted",
+            Self::Held => "held",
             Self::Promoted => "promoted",
             Self::RolledBack => "rolled_back",
             Self::Shifted => "shifted",
@@ -49,7 +55,7 @@ impl Outcome {
     pub const fn words(self) -> &'static str {
         match self {
             Self::RolledBack => "rolled back",
-            Self::Failed | Self::Promoted | Self::Shifted | Self::Unchanged => self.name(),
+            Self::Failed | Self::Halted | Self::Held | Self::Promoted | Self::Shifted | Self::Unchanged => self.name(),
         }
     }
 }

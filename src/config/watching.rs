@@ -1,0 +1,93 @@
+//! From a service of the file and what was typed to the terms of a watched run.
+
+use std::time::Duration;
+
+use mlroll_backend::Weight;
+
+use super::file::Service;
+use super::values::{OnFail, OnInconclusive};
+use crate::rollout::engine::{Kind, Reaction};
+
+/// How a candidate is watched: what the file says, with every default filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Watching {
+    /// How it ends when all goes well.
+    pub kind: Kind,
+    /// The candidate's shares.
+    pub steps: Vec<Weight>,
+    /// How long each must hold.
+    pub bake: Duration,
+    /// The part of it that is not judged.
+    pub warm_up: Duration,
+    /// The shortest bake that may pass.
+    pub min_bake: Duration,
+    /// The length of a look.
+    pub look: Duration,
+    /// How long the promoted revision is watched.
+    pub watch_after: Duration,
+    /// The chance of a false rollback.
+    pub alpha: f64,
+    /// The chance of a false promotion by one gate.
+    pub beta: f64,
+    /// What a failed gate does.
+    pub on_fail: Reaction,
+    /// What the end without a verdict does.
+    pub on_inconclusive: Reaction,
+    /// What a starved candidate does.
+    pub on_starved: Reaction,
+    /// How long to wait for metrics.
+    pub no_data_budget: Duration,
+    /// How long a shift may take until it is live.
+    pub settle_timeout: Duration,
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+impl Watching {
+    /// A canary at `share`.
+    #[must_use]
+    pub fn canary(service: &Service, share: Weight, bake: Option<Duration>) -> Self {
+        Self::of(service, Kind::Canary, vec![share], bake)
+    }
+
+    /// A rollout by the steps of the service; `None` when it has none.
+    #[must_use]
+    pub fn rollout(service: &Service) -> Option<Self> {
+        let steps = service.steps.as_ref()?.0.clone();
+        Some(Self::of(service, Kind::Rollout, steps, None))
+    }
+
+    fn of(service: &Service, kind: Kind, steps: Vec<Weight>, bake: Option<Duration>) -> Self {
+        let bake = bake.or(service.bake.map(|s| s.0)).unwrap_or(MINUTE * 10);
+        // Defaults for a short bake are parts of it, so that they fit.
+        let part = |of: u32, most: Duration| Duration::from_secs((bake / of).as_secs()).min(most);
+        let or = |given: Option<super::Span>, default: Duration| given.map_or(default, |span| span.0);
+        let reaction = |given: Option<OnFail>| match given.unwrap_or_default() {
+            OnFail::Hold => Reaction::Hold,
+            OnFail::Rollback => Reaction::Rollback,
+        };
+        let on_inconclusive = match (service.on_inconclusive, kind) {
+            (Some(OnInconclusive::Hold), _) | (None, Kind::Canary) => Reaction::Hold,
+            (Some(OnInconclusive::Rollback), _) | (None, Kind::Rollout) => Reaction::Rollback,
+        };
+        Self {
+            kind,
+            steps,
+            bake,
+            warm_up: or(service.warm_up, part(10, MINUTE)),
+            min_bake: or(service.min_bake, part(2, MINUTE * 5)),
+            look: or(service.look, MINUTE),
+            watch_after: match kind {
+                Kind::Canary => Duration::ZERO,
+                Kind::Rollout => or(service.watch_after, Duration::ZERO),
+            },
+            alpha: service.alpha.map_or(0.01, |share| share.0),
+            beta: service.beta.map_or(0.05, |share| share.0),
+            on_fail: reaction(service.on_fail),
+            on_inconclusive,
+            on_starved: reaction(service.on_starved),
+            no_data_budget: or(service.no_data_budget, MINUTE * 10),
+            settle_timeout: or(service.settle_timeout, MINUTE * 30),
+        }
+    }
+}

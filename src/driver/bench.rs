@@ -1,0 +1,179 @@
+//! The bench: gates, the store they read, and the evidence they have.
+
+use std::time::Duration;
+
+use mlroll_backend::{MetricSource, Query, RevisionId, Sample, Subject, Target, Timestamp, Why, Window};
+use serde_json::Value;
+
+use crate::failure::Failure;
+use crate::judge::counts::Counts;
+use crate::judge::design_effect::DesignEffect;
+use crate::judge::gate::Gate;
+use crate::judge::panel::{Evidence, Finding, Panel, Risk, Ruling};
+use crate::rollout::engine::{Input, Look, Plan, Stage, Verdict, Windows};
+
+/// Windows of the stable revision that its burstiness is measured on (docs/judge.md section 3.7).
+const HISTORY: u32 = 40;
+
+/// Gates, the store they read, and the evidence they have.
+#[derive(Debug)]
+pub struct Bench {
+    source: Box<dyn MetricSource>,
+    queries: Vec<Query>,
+    candidate: Subject,
+    stable: Subject,
+    panel: Panel,
+    stage: Option<Stage>,
+}
+
+/// What a gate asks the store for.
+///
+/// # Errors
+/// It names a metric that is not built in.
+pub fn query_of(gate: &Gate) -> Result<Query, Failure> {
+    match (gate.query(), gate.metric()) {
+        (Some(text), _) => Ok(Query::Custom(text.to_owned())),
+        (None, Some("error_rate")) => Ok(Query::ErrorRate),
+        (None, Some("latency")) => Ok(Query::Latency),
+        (None, Some("requests")) => Ok(Query::Requests),
+        (None, other) => Err(Failure::usage(format!(
+            "gate `{}`: there is no built-in metric `{}`; allowed are error_rate, latency, requests, or a `query`",
+            gate.name(),
+            other.unwrap_or_default()
+        ))),
+    }
+}
+
+/// How late the store is for the slowest of `queries`.
+#[must_use]
+pub fn settle_delay(source: &dyn MetricSource, queries: &[Query], subject: &Subject) -> Duration {
+    queries.iter().map(|query| source.settle_delay(query, subject)).max().unwrap_or_default()
+}
+
+impl Bench {
+    /// Asks every query once, before traffic moves, and measures how bursty the stable revision is.
+    ///
+    /// # Errors
+    /// A query cannot work, the store cannot be reached, or the gates cannot judge together.
+    pub async fn prepare(source: Box<dyn MetricSource>, gates: &[Gate], plan: &Plan, target: &Target, now: Timestamp) -> Result<Self, Failure> {
+        let terms = plan.terms();
+        let subject = |revision: &RevisionId| Subject { target: target.clone(), revision: revision.clone() };
+        let (candidate, stable) = (subject(&terms.candidate), subject(&terms.stable));
+        let queries = gates.iter().map(query_of).collect::<Result<Vec<_>, _>>()?;
+        let settled = Timestamp::from_unix_seconds(now.unix_seconds() - seconds(terms.settle_delay)).unwrap_or(now);
+        let length = seconds(terms.look).max(1);
+        let last = settled.unix_seconds().div_euclid(length) * length;
+        let window = |n: i64| {
+            let end = Timestamp::from_unix_seconds(last - n * length);
+            let start = Timestamp::from_unix_seconds(last - (n + 1) * length);
+            start.zip(end).and_then(|(start, end)| Window::new(start, end).ok())
+        };
+        let about = |e: &mlroll_backend::Error| {
+            let failure = Failure::of(e, target);
+            Failure { message: format!("the metric store: {}", failure.message), hints: Vec::new(), ..failure }
+        };
+        let Some(latest) = window(0) else {
+            return Err(Failure::usage(format!("`look`: {} s is no length of a window", length)));
+        };
+        source.check(&queries, &[candidate.clone(), stable.clone()], latest).await.map_err(|e| about(&e))?;
+        let windows: Vec<Window> = (0..i64::from(HISTORY)).rev().filter_map(window).collect();
+        let history = source.sample(&queries, &[stable.clone()], &windows).await.map_err(|e| about(&e))?;
+        let effects = history.chunks(windows.len().max(1)).map(|samples| {
+            let counts: Vec<Counts> = samples.iter().filter_map(counts_of).collect();
+            DesignEffect::measure(&counts)
+        });
+        let risk = Risk { alpha: terms.alpha, beta: terms.beta, horizon: u64::from(plan.horizon()) };
+        let panel = Panel::new(gates.iter().cloned().zip(effects).collect(), risk).map_err(Failure::usage)?;
+        Ok(Self { source, queries, candidate, stable, panel, stage: None })
+    }
+
+    /// Goes on with evidence that was stored.
+    ///
+    /// # Errors
+    /// It is none, or about other gates.
+    pub fn restore(&mut self, evidence: &Value) -> Result<(), Failure> {
+        let stored: (Option<Stage>, Panel) =
+            serde_json::from_value(evidence.clone()).map_err(|e| Failure::usage(format!("the journal's evidence cannot be read: {e}")))?;
+        if !stored.1.gates().eq(self.panel.gates()) {
+            let failure = Failure::usage("the gates have changed since the rollout began; they were frozen then");
+            return Err(failure.hint("put them back, or end it: `mlroll rollback`"));
+        }
+        (self.stage, self.panel) = stored;
+        Ok(())
+    }
+
+    /// What must be stored to go on from here.
+    #[must_use]
+    pub fn evidence(&self) -> Option<Value> {
+        serde_json::to_value((self.stage, &self.panel)).ok()
+    }
+
+    /// What each gate says.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        self.panel.findings()
+    }
+
+    /// Reads and judges the windows that the engine asks for, each once.
+    pub async fn judge(&mut self, windows: Windows, plan: &Plan) -> Input {
+        if self.stage != Some(windows.stage) {
+            let share = match windows.stage {
+                Stage::Start => 0.0,
+                Stage::Step(at) => plan.terms().steps.get(at).map_or(0.0, |weight| weight.fraction()),
+                Stage::Watch => 1.0,
+            };
+            self.panel.begin(share);
+            self.stage = Some(windows.stage);
+        }
+        let length = seconds(windows.length);
+        let first = windows.from.unix_seconds();
+        let asked: Vec<Window> = (0..i64::from(windows.count))
+            .filter_map(|n| {
+                let start = Timestamp::from_unix_seconds(first + n * length)?;
+                Window::new(start, Timestamp::from_unix_seconds(first + (n + 1) * length)?).ok()
+            })
+            .collect();
+        let subjects = [self.candidate.clone(), self.stable.clone()];
+        let samples = match self.source.sample(&self.queries, &subjects, &asked).await {
+            Ok(samples) => samples,
+            Err(e) => return Input::Unjudged { why: e.to_string() },
+        };
+        let failed = |sample: &Sample| match sample {
+            Sample::NoData(Why::Failed { message, .. }) => Some(message.clone()),
+            Sample::NoData(_) | Sample::Counts { .. } | Sample::Histogram(_) | Sample::Value(_) => None,
+        };
+        let failures: Option<Vec<String>> = samples.iter().map(failed).collect();
+        if let Some(why) = failures.and_then(|f| f.into_iter().next()) {
+            return Input::Unjudged { why };
+        }
+        let at = |query: usize, subject: usize, window: usize| {
+            let sample = samples.get((query * subjects.len() + subject) * asked.len() + window);
+            sample.cloned().unwrap_or(Sample::NoData(Why::Empty))
+        };
+        let mut looks = Vec::new();
+        for (n, window) in asked.iter().enumerate() {
+            let evidence = |query| Evidence { candidate: at(query, 0, n), stable: at(query, 1, n) };
+            let evidence: Vec<Evidence> = (0..self.queries.len()).map(evidence).collect();
+            let verdict = match self.panel.look(&evidence) {
+                Ruling::Fail => Verdict::Fail,
+                Ruling::Inconclusive => Verdict::Inconclusive,
+                Ruling::NoData => Verdict::NoData,
+                Ruling::Pass => Verdict::Pass,
+                Ruling::Starved => Verdict::Starved,
+            };
+            looks.push(Look { ends: window.end(), verdict });
+        }
+        Input::Judged(looks)
+    }
+}
+
+fn counts_of(sample: &Sample) -> Option<Counts> {
+    match sample {
+        Sample::Counts { requests, events } => Counts::new(requests.get(), events.get()).ok(),
+        Sample::Histogram(_) | Sample::NoData(_) | Sample::Value(_) => None,
+    }
+}
+
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,269 @@
+//! A watched run: performs the engine's actions, feeds it what happened, and writes both down before it acts.
+
+use std::time::Duration;
+
+use mlroll_backend::{Backend, Error, ErrorKind};
+
+use super::interrupt::{Interrupts, Told};
+use super::{Bench, Driver, Report, job};
+use crate::config::Selected;
+use crate::exit::ExitStatus;
+use crate::failure::Failure;
+use crate::journal::{Journal, Record};
+use crate::rollout::Outcome;
+use crate::rollout::engine::{Action, Cause, Ended, Input, Rollout, Trouble};
+
+/// The longest one call to the provider may take, waits and retries included.
+const CALL: Duration = Duration::from_secs(60);
+
+/// What an interrupt does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum OnInterrupt {
+    /// Keep the split and stop.
+    Hold,
+    /// Give stable everything at once.
+    #[default]
+    Rollback,
+}
+
+/// A run under way.
+#[derive(Debug)]
+pub struct Watch<'a> {
+    /// What it is driven by.
+    pub driver: &'a Driver<'a>,
+    /// The provider.
+    pub backend: &'a dyn Backend,
+    /// The target, and the service that lists it.
+    pub selected: Selected,
+    /// The engine.
+    pub rollout: Rollout,
+    /// The gates; none for a canary that is not judged.
+    pub bench: Bench,
+    /// Where each step is written before it is taken.
+    pub journal: Journal<'a>,
+    /// What an interrupt does.
+    pub on_interrupt: OnInterrupt,
+}
+
+impl Watch<'_> {
+    /// Runs to the end.
+    pub async fn run(&mut self, first: Input) -> Report {
+        let clock = self.driver.clock;
+        let mut report = Report::blank(&self.selected);
+        let mut interrupts = Interrupts::new();
+        let mut told: Option<Told> = None;
+        let mut warned = false;
+        let mut input = first;
+        loop {
+            let now = clock.now();
+            let evidence = if matches!(input, Input::Judged(_)) { self.bench.evidence() } else { None };
+            let action = self.rollout.step(input.clone(), now);
+            let record = Record { at: now, input, action: action.clone(), evidence };
+            if let Err(e) = self.journal.append(&record) {
+                if !warned {
+                    self.driver.progress.warn(&format!("{e}; a rollback goes on without it"));
+                    warned = true;
+                }
+                // What cannot be written down must not go further; the way back is never blocked by that.
+                if matches!(action, Action::Shift { .. }) && !self.rollout.is_rolling_back() {
+                    input = Input::Abort;
+                    continue;
+                }
+            }
+            if let Action::Done { .. } = action {
+                break;
+            }
+            if let Some(by) = told.take() {
+                input = self.stop(by);
+                continue;
+            }
+            let next = self.perform(&action, &mut report, &mut interrupts, &mut told).await;
+            input = match (next, told) {
+                (Some(input), _) => input,
+                (None, Some(by)) if !matches!(action, Action::Shift { .. } | Action::Observe) => {
+                    told = None;
+                    self.stop(by)
+                }
+                // Somebody wants out at once.
+                (None, _) => {
+                    report.fail(Failure::interrupted(&self.selected.target));
+                    break;
+                }
+            };
+        }
+        self.conclude(report)
+    }
+
+    fn stop(&self, _: Told) -> Input {
+        match self.on_interrupt {
+            OnInterrupt::Hold => Input::Hold,
+            OnInterrupt::Rollback => {
+                self.driver.progress.say("interrupted: giving stable everything back");
+                Input::Abort
+            }
+        }
+    }
+
+    /// Performs one action. `None` when it was left because of an interrupt: a wait or a look is, a call to the provider
+    /// only when somebody insists.
+    async fn perform(
+        &mut self,
+        action: &Action,
+        report: &mut Report,
+        interrupts: &mut Interrupts,
+        told: &mut Option<Told>,
+    ) -> Option<Input> {
+        let Driver { clock, progress, wire, .. } = self.driver;
+        let target = &self.selected.target;
+        match action {
+            Action::Done { .. } => None,
+            Action::Observe => {
+                let look = clock.by(clock.deadline(CALL), self.backend.observe(target));
+                let seen = finishing(interrupts, told, look).await?;
+                Some(match seen.unwrap_or_else(|_| Err(job::time_is_up())) {
+                    Ok(seen) => {
+                        report.saw(&seen);
+                        Input::Observed(Box::new(seen))
+                    }
+                    Err(e) => Input::Unobserved(trouble(&e, 1)),
+                })
+            }
+            Action::Shift { to, marker, seen } => {
+                progress.shifting(target, seen, to);
+                let shift = clock.by(clock.deadline(CALL), self.backend.shift(target, to, seen, marker));
+                let shifted = finishing(interrupts, told, shift).await?;
+                Some(match shifted.unwrap_or_else(|_| Err(job::time_is_up())) {
+                    Ok(_) => Input::Accepted,
+                    Err(e) => Input::Refused(trouble(&e, wire.writes_since_read(target))),
+                })
+            }
+            Action::Sample(windows) => {
+                let plan = self.rollout.plan().clone();
+                tokio::select! {
+                    by = interrupts.next() => {
+                        *told = Some(by);
+                        None
+                    }
+                    input = self.bench.judge(*windows, &plan) => {
+                        if let Input::Unjudged { why } = &input {
+                            progress.waiting(target, why);
+                        }
+                        Some(input)
+                    }
+                }
+            }
+            Action::Wait { until, why } => {
+                progress.waiting(target, &format!("{why}{}", evidence_so_far(&self.bench)));
+                tokio::select! {
+                    by = interrupts.next() => {
+                        *told = Some(by);
+                        None
+                    }
+                    () = clock.sleep(until.since(clock.now())) => Some(Input::TimeReached),
+                }
+            }
+        }
+    }
+
+    /// What the end means.
+    fn conclude(&self, mut report: Report) -> Report {
+        report.calls = self.driver.wire.count(&self.selected.target);
+        report.findings = self.bench.findings();
+        if report.failure.is_some() {
+            return report;
+        }
+        let Some((ended, why)) = self.rollout.ended() else {
+            report.fail(Failure::interrupted(&self.selected.target));
+            return report;
+        };
+        report.outcome = match ended {
+            Ended::Halted => Outcome::Halted,
+            Ended::Held => Outcome::Held,
+            Ended::Promoted => Outcome::Promoted,
+            Ended::RolledBack => Outcome::RolledBack,
+            Ended::Shifted => Outcome::Shifted,
+        };
+        report.exit = exit_of(ended, why, self.rollout.is_traffic_in_doubt());
+        if self.rollout.is_traffic_in_doubt() {
+            report.doubt = Some(super::Doubt::MayStillLand);
+            report.settled = false;
+        }
+        report.note(format!("rollout {}: {why}", self.rollout.plan().terms().id));
+        if report.exit != ExitStatus::Success {
+            report.failure = Some(self.failure(report.exit, ended, why));
+        }
+        report
+    }
+
+    fn failure(&self, exit: ExitStatus, ended: Ended, why: &Cause) -> Failure {
+        let target = &self.selected.target;
+        let mut message = why.to_string();
+        for finding in self.bench.findings() {
+            let guilty = finding.verdict != crate::judge::verdict::Verdict::Pass && !finding.advisory;
+            if guilty && matches!(why, Cause::Failed | Cause::Inconclusive | Cause::NoData) {
+                message.push_str(&format!("; gate `{}`: {}", finding.gate, finding.reason));
+            }
+        }
+        let kind = match exit {
+            ExitStatus::Conflict => "conflict",
+            ExitStatus::Interrupted => "interrupted",
+            ExitStatus::Auth => "auth",
+            ExitStatus::NotFound => "not_found",
+            ExitStatus::Usage => "invalid",
+            ExitStatus::GateFailed => "gate_failed",
+            ExitStatus::Held => "held",
+            ExitStatus::Unreachable | ExitStatus::Unsafe => "unavailable",
+            ExitStatus::Bug | ExitStatus::Success => "unexpected",
+        };
+        let failure = Failure { exit, kind, ..Failure::usage(message) }.about(target);
+        match ended {
+            Ended::Held => failure
+                .hint(format!("take it back: `mlroll rollback --target {target}`"))
+                .hint(format!("or go on: `mlroll promote --force --target {target}`")),
+            Ended::Halted => failure.hint(format!("see what it is now: `mlroll status --target {target}`")),
+            Ended::Promoted | Ended::RolledBack | Ended::Shifted => failure,
+        }
+    }
+}
+
+fn exit_of(ended: Ended, why: &Cause, in_doubt: bool) -> ExitStatus {
+    match (ended, why) {
+        _ if in_doubt => ExitStatus::Unsafe,
+        (Ended::Promoted | Ended::Shifted, _) => ExitStatus::Success,
+        (Ended::Held, _) => ExitStatus::Held,
+        (_, Cause::RolledBackElsewhere | Cause::Interference { .. } | Cause::Unsuitable { .. }) => ExitStatus::Conflict,
+        (Ended::RolledBack, Cause::Aborted) => ExitStatus::Interrupted,
+        (Ended::RolledBack, _) => ExitStatus::GateFailed,
+        (Ended::Halted, Cause::Refused(trouble) | Cause::Unreachable(trouble)) => trouble.kind.into(),
+        (Ended::Halted, _) => ExitStatus::Unsafe,
+    }
+}
+
+/// Waits for `work` to end, noting interrupts. `None` when somebody insists.
+async fn finishing<T>(interrupts: &mut Interrupts, told: &mut Option<Told>, work: impl Future<Output = T>) -> Option<T> {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return Some(done),
+            by = interrupts.next() => {
+                if told.replace(by).is_some() && by.is_insistent() {
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+fn trouble(error: &Error, sent: usize) -> Trouble {
+    let kind = if error.kind() == ErrorKind::Withheld { ErrorKind::Unexpected } else { error.kind() };
+    Trouble { kind, message: error.to_string(), sent: u32::try_from(sent).unwrap_or(u32::MAX) }
+}
+
+/// How far each gate is, for whoever waits.
+fn evidence_so_far(bench: &Bench) -> String {
+    let gates = bench.findings().into_iter().map(|finding| {
+        let percent = |part: f64| format!("{:.0} %", part * 100.0);
+        format!(", {} {} towards pass, {} towards fail", finding.gate, percent(finding.needed.pass), percent(finding.needed.fail))
+    });
+    gates.collect()
+}
