@@ -81,4 +81,9 @@ fn sdk_types_stop_at_the_wire() {
         let named = std::fs::read_to_string(&path).unwrap().contains("aws_sdk");
         assert!(!named || path.ends_with("wire.rs"), "{}", path.display());
     }
+    for path in sources(&root.join("providers/prometheus/src")) {
+        let named = std::fs::read_to_string(&path).unwrap().contains("reqwest");
+        let allowed = path.ends_with("transport.rs") || path.ends_with("error.rs");
+        assert!(!named || allowed, "{}", path.display());
+    }
 }

@@ -172,7 +172,7 @@ async fn failures_are_no_data_and_found_by_the_check() {
         ("504", Reply::status(504, ""), Unavailable, 3),
         ("timeout", Reply::Silence, Unavailable, 3),
         ("truncated", Reply::Truncated(vector(END, &[("", "1")])), Unavailable, 3),
-        ("too long", Reply::json("x".repeat(20_001)), Unexpected, 1),
+        ("too long", Reply::json(vector(END, &[("", "1")]) + &" ".repeat(20_000)), Unexpected, 1),
         ("login page", Reply::json("<html>Sign in</html>"), Unexpected, 1),
         ("nothing", Reply::json(""), Unexpected, 1),
         ("half", Reply::json(r#"{"status":"success","data":{"resultType":"vector","resul"#), Unexpected, 1),
