@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use mlroll_backend::{RevisionId, Target, Weight};
 
-use crate::commands::{canary, completions, gate, promote, rollback, status};
+use crate::commands::{canary, completions, gate, promote, resume, rollback, rollout, status};
 use crate::config::parse_duration;
 use crate::output::{ColorChoice, Format};
 
@@ -65,7 +65,9 @@ pub enum Command {
     Completions(completions::CompletionsArgs),
     Gate(gate::GateArgs),
     Promote(promote::PromoteArgs),
+    Resume(resume::ResumeArgs),
     Rollback(rollback::RollbackArgs),
+    Rollout(rollout::RolloutArgs),
     Status(status::StatusArgs),
 }
 

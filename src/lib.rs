@@ -65,6 +65,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Completions(args) => commands::completions::run(args, &context),
         Command::Gate(args) => commands::gate::run(args, &context),
         Command::Promote(args) => commands::promote::run(args, &context),
+        Command::Resume(args) => commands::resume::run(args, &context),
+        Command::Rollout(args) => commands::rollout::run(args, &context),
         Command::Rollback(args) => commands::rollback::run(args, &context),
         Command::Status(args) => commands::status::run(args, &context),
     };

@@ -7,9 +7,9 @@ use mlroll_backend::{Backend, MetricSource, Provider, Wiretap};
 
 #[cfg(feature = "prometheus")]
 use crate::config::env::Env;
+use crate::config::{Metrics, Source};
 #[cfg(feature = "prometheus")]
 use crate::config::{Preset, parse_duration};
-use crate::config::{Metrics, Source};
 use crate::failure::Failure;
 
 /// The backend for targets of `provider`, whose requests all go past `wiretap`.
@@ -56,7 +56,11 @@ fn prometheus(metrics: &Metrics, folder: &Path) -> Result<Box<dyn MetricSource>,
             let user = Env::named_by_file(user).ok_or_else(missing)?;
             Auth::Basic { user, password: secret("basic_password_env", password)? }
         }
-        _ => return Err(Failure::usage("metrics: give `bearer_env`, or both `basic_user_env` and `basic_password_env`")),
+        _ => {
+            return Err(Failure::usage(
+                "metrics: give `bearer_env`, or both `basic_user_env` and `basic_password_env`",
+            ));
+        }
     };
     let ca = match &metrics.ca {
         Some(path) => {

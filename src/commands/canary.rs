@@ -5,9 +5,11 @@ use std::time::Duration;
 use clap::Args;
 use mlroll_backend::{RevisionId, Weight};
 
+use super::watched::{Begin, Watched, only, state_of, watch};
 use super::{Act, Context, Ended, act};
 use crate::cli::{duration, percent, revision};
-use crate::config::{Config, Selected, select};
+use crate::config::{Config, Selected, Watching, select};
+use crate::driver::OnInterrupt;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::rollout::Intent;
@@ -15,7 +17,8 @@ use crate::rollout::Intent;
 /// Shift a share of the traffic to a candidate
 ///
 /// The candidate is the canary in flight, else the newest revision above stable, else the one named. A lower share is
-/// allowed. Without gates the candidate is not judged: the shift is made, and the split stays.
+/// allowed. With gates the candidate is watched: when they pass the split stays, when one fails stable gets everything back.
+/// Without gates the shift is made, and not judged.
 #[derive(Args, Debug)]
 pub struct CanaryArgs {
     /// Services of mlroll.toml; may be left out when there is only one
@@ -36,7 +39,10 @@ pub struct CanaryArgs {
     /// Do not judge, whatever gates are configured
     #[arg(long)]
     pub no_gates: bool,
-    /// Return when the shift is accepted, not when it is live
+    /// What an interrupt does while the candidate is watched
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    pub on_interrupt: OnInterrupt,
+    /// Return when the shift is accepted: nothing is watched or judged
     #[arg(long)]
     pub no_wait: bool,
 }
@@ -57,8 +63,18 @@ pub fn run(args: &CanaryArgs, context: &Context) -> Result<ExitStatus, Ended> {
         return Err(failure.hint("to give the candidate everything: `mlroll promote`").into());
     }
     let (selected, config) = select(global.config.as_deref(), &global.target, &args.services, false)?;
-    if !args.no_gates {
-        refuse_gates(config.as_ref(), &selected, "--no-gates")?;
+    let gated = selected.iter().any(|s| has_gates(config.as_ref(), s));
+    if gated && !args.no_gates && !args.no_wait {
+        let (selected, service) = only(&selected, config.as_ref())?;
+        if global.dry_run {
+            let failure = Failure::usage("what a watched canary does depends on what it sees: a dry run cannot tell");
+            return Err(failure.hint("the shift alone: `--dry-run --no-gates`").into());
+        }
+        let watching = Watching::canary(service, args.pct, args.bake);
+        let (state, folder) = state_of(config.as_ref(), global.config.as_deref())?;
+        let begin = Begin::New { watching, candidate: args.candidate.clone(), again: args.again, go_on: false };
+        let on_interrupt = args.on_interrupt;
+        return watch(context, Watched { verb: "canary", selected, service, state, folder, begin, on_interrupt });
     }
     if args.bake.is_some() {
         let failure = Failure::usage("`--bake` says how long gates watch, and there are none");
@@ -78,18 +94,10 @@ pub fn run(args: &CanaryArgs, context: &Context) -> Result<ExitStatus, Ended> {
     act(context, &canary)
 }
 
-/// Gates that are configured but cannot be judged must not be passed over in silence.
-pub(super) fn refuse_gates(config: Option<&Config>, selected: &[Selected], flag: &str) -> Result<(), Failure> {
-    let gated =
-        |service: &str| config.and_then(|c| c.services.get(service)).is_some_and(|s| !s.get_ref().gates.is_empty());
-    let services = selected.iter().filter_map(|s| s.service.as_deref());
-    match services.into_iter().find(|service| gated(service)) {
-        Some(service) => Err(Failure::usage(format!(
-            "service `{service}` has gates, and this version of mlroll cannot judge them yet"
-        ))
-        .hint(format!("to go on without being judged: `{flag}`"))),
-        None => Ok(()),
-    }
+/// Whether the service that lists the target has gates.
+pub(super) fn has_gates(config: Option<&Config>, selected: &Selected) -> bool {
+    let service = selected.service.as_deref().and_then(|name| config?.services.get(name));
+    service.is_some_and(|service| !service.get_ref().gates.is_empty())
 }
 
 /// The longest settle time that the file grants to any of the services.

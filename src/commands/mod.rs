@@ -5,8 +5,11 @@ pub mod canary;
 pub mod completions;
 pub mod gate;
 pub mod promote;
+pub mod resume;
 pub mod rollback;
+pub mod rollout;
 pub mod status;
+mod watched;
 
 use std::io;
 use std::sync::Arc;
@@ -112,7 +115,7 @@ pub(crate) fn act(context: &Context, act: &Act<'_>) -> Result<ExitStatus, Ended>
 }
 
 /// Says on stderr what failed, where traffic is, and what to type next.
-fn explain(printer: Printer, done: &Done<'_>) {
+pub(super) fn explain(printer: Printer, done: &Done<'_>) {
     for report in done.reports {
         if let Some(failure) = &report.failure {
             print_failure(printer, failure, Some(report.traffic()));
@@ -141,7 +144,7 @@ pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
     Ok(runtime.context("cannot start")?.block_on(work))
 }
 
-fn new_id(clock: Clock) -> String {
+pub(super) fn new_id(clock: Clock) -> String {
     let mut random = [0; 16];
     // Without randomness the time alone still tells one rollout from another.
     let _ = getrandom::fill(&mut random);

@@ -3,7 +3,7 @@
 use clap::Args;
 use mlroll_backend::RevisionId;
 
-use super::canary::{refuse_gates, settle_timeout};
+use super::canary::{has_gates, settle_timeout};
 use super::{Act, Context, Ended, act};
 use crate::cli::revision;
 use crate::config::select;
@@ -13,7 +13,7 @@ use crate::rollout::Intent;
 
 /// Give the candidate all traffic and make it stable
 ///
-/// Without `--force` the evidence gathered since the last shift must pass the gates.
+/// Not judged, so it needs `--force`; a rollout promotes by itself what has passed its gates.
 #[derive(Args, Debug)]
 pub struct PromoteArgs {
     /// Services of mlroll.toml; may be left out when there is only one
@@ -38,8 +38,11 @@ pub fn run(args: &PromoteArgs, context: &Context) -> Result<ExitStatus, Ended> {
     let global = &context.global;
     let (selected, config) = select(global.config.as_deref(), &global.target, &args.services, false)?;
     if !args.force {
-        refuse_gates(config.as_ref(), &selected, "--force")?;
-        let failure = Failure::usage("there are no gates, so nothing says that the candidate is good");
+        let failure = if selected.iter().any(|s| has_gates(config.as_ref(), s)) {
+            Failure::usage("promote cannot judge by gates yet").hint("judged from the first step on: `mlroll rollout`")
+        } else {
+            Failure::usage("there are no gates, so nothing says that the candidate is good")
+        };
         return Err(failure.hint("to promote it all the same: `--force`").into());
     }
     let settle = settle_timeout(config.as_ref(), &selected);

@@ -142,9 +142,13 @@ pub struct Metrics {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
+    /// Azure Monitor.
     AzureMonitor,
+    /// Google Cloud Monitoring.
     CloudMonitoring,
+    /// Amazon CloudWatch.
     Cloudwatch,
+    /// Anything that speaks Prometheus' query API.
     Prometheus,
 }
 
@@ -152,13 +156,21 @@ pub enum Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
+    /// FastAPI.
     Fastapi,
+    /// Istio.
     Istio,
+    /// Knative.
     Knative,
+    /// KServe.
     Kserve,
+    /// Seldon Core.
     Seldon,
+    /// TorchServe.
     Torchserve,
+    /// NVIDIA Triton.
     Triton,
+    /// vLLM.
     Vllm,
 }
 

@@ -10,8 +10,8 @@ mod watching;
 pub use file::{Config, ConfigError, Metrics, Preset, Service, Source, load, load_if_present};
 pub use recover::{Fault, Recovered, recover_targets};
 pub use select::{ForRollback, Selected, Unreadable, select, select_for_rollback};
-pub use watching::Watching;
 pub use values::{OnFail, OnInconclusive, Share, Span, parse_duration};
+pub use watching::Watching;
 
 /// The file looked for when none is named.
 pub const DEFAULT_FILE: &str = "mlroll.toml";

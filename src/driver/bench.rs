@@ -55,7 +55,13 @@ impl Bench {
     ///
     /// # Errors
     /// A query cannot work, the store cannot be reached, or the gates cannot judge together.
-    pub async fn prepare(source: Box<dyn MetricSource>, gates: &[Gate], plan: &Plan, target: &Target, now: Timestamp) -> Result<Self, Failure> {
+    pub async fn prepare(
+        source: Box<dyn MetricSource>,
+        gates: &[Gate],
+        plan: &Plan,
+        target: &Target,
+        now: Timestamp,
+    ) -> Result<Self, Failure> {
         let terms = plan.terms();
         let subject = |revision: &RevisionId| Subject { target: target.clone(), revision: revision.clone() };
         let (candidate, stable) = (subject(&terms.candidate), subject(&terms.stable));
@@ -92,8 +98,8 @@ impl Bench {
     /// # Errors
     /// It is none, or about other gates.
     pub fn restore(&mut self, evidence: &Value) -> Result<(), Failure> {
-        let stored: (Option<Stage>, Panel) =
-            serde_json::from_value(evidence.clone()).map_err(|e| Failure::usage(format!("the journal's evidence cannot be read: {e}")))?;
+        let stored: (Option<Stage>, Panel) = serde_json::from_value(evidence.clone())
+            .map_err(|e| Failure::usage(format!("the journal's evidence cannot be read: {e}")))?;
         if !stored.1.gates().eq(self.panel.gates()) {
             let failure = Failure::usage("the gates have changed since the rollout began; they were frozen then");
             return Err(failure.hint("put them back, or end it: `mlroll rollback`"));

@@ -139,6 +139,13 @@ impl Job<'_> {
         }
     }
 
+    /// What it would begin with.
+    pub(super) async fn first_step(&self, report: &mut Report) -> Result<(Option<Step>, Snapshot), Failure> {
+        let seen = self.observe(self.shared.deadline).await.map_err(|e| Failure::of(&e, &self.target))?;
+        let step = self.plan(&seen, &mut Candidate::default(), report).await?;
+        Ok((step, seen))
+    }
+
     const fn driver(&self) -> &Driver<'_> {
         self.shared.driver
     }

@@ -27,7 +27,7 @@ use crate::config::Selected;
 use crate::failure::Failure;
 use crate::output::Progress;
 use crate::registry;
-use crate::rollout::Intent;
+use crate::rollout::{Intent, Step};
 use crate::wire::Wire;
 
 /// How many targets are worked on at once: enough to keep a control plane's rate busy, and few enough that no call
@@ -118,6 +118,27 @@ impl Driver<'_> {
             }
         });
         futures_util::stream::iter(looks).buffered(AT_ONCE).collect().await
+    }
+
+    /// Looks at a target, and finds the write that `intent` begins with, checked; `None` when there is nothing to write.
+    ///
+    /// # Errors
+    /// The target cannot be read, or the intent is refused.
+    pub async fn first_step(
+        &self,
+        backend: &dyn Backend,
+        selected: &Selected,
+        intent: &Intent,
+    ) -> Result<(Option<Step>, Snapshot), Failure> {
+        let backends = Backends::new();
+        let deadline = self.clock.deadline(self.limits.accept);
+        let shared = Shared { driver: self, backends: &backends, intent, deadline, interrupted: Cell::new(false) };
+        let mut report = Report::blank(selected);
+        let found = Job { shared: &shared, backend, target: selected.target.clone() }.first_step(&mut report).await;
+        for note in &report.notes {
+            self.progress.say(note);
+        }
+        found
     }
 
     /// The backends in use; one that this build does not have fails its own targets only.

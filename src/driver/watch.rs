@@ -240,7 +240,11 @@ fn exit_of(ended: Ended, why: &Cause, in_doubt: bool) -> ExitStatus {
 }
 
 /// Waits for `work` to end, noting interrupts. `None` when somebody insists.
-async fn finishing<T>(interrupts: &mut Interrupts, told: &mut Option<Told>, work: impl Future<Output = T>) -> Option<T> {
+async fn finishing<T>(
+    interrupts: &mut Interrupts,
+    told: &mut Option<Told>,
+    work: impl Future<Output = T>,
+) -> Option<T> {
     tokio::pin!(work);
     loop {
         tokio::select! {
@@ -263,7 +267,12 @@ fn trouble(error: &Error, sent: usize) -> Trouble {
 fn evidence_so_far(bench: &Bench) -> String {
     let gates = bench.findings().into_iter().map(|finding| {
         let percent = |part: f64| format!("{:.0} %", part * 100.0);
-        format!(", {} {} towards pass, {} towards fail", finding.gate, percent(finding.needed.pass), percent(finding.needed.fail))
+        format!(
+            ", {} {} towards pass, {} towards fail",
+            finding.gate,
+            percent(finding.needed.pass),
+            percent(finding.needed.fail)
+        )
     });
     gates.collect()
 }

@@ -18,4 +18,5 @@ mod github;
 mod moto;
 mod rollback;
 mod shape;
+mod watched;
 mod world;
