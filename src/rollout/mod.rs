@@ -1,7 +1,7 @@
 //! What to do, purely: an observation in, a decision out. No clock, no I/O, no async.
 //!
 //! - [`decide`]: what a verb does to a target in a given state
-//! - [`landing`]: whether a write that seemed to fail took effect
+//! - [`landing()`]: whether a write that seemed to fail took effect
 //! - [`engine`]: whole rollouts, step by step
 //! - [`candidate`]: which revision a canary is about when none is named
 
