@@ -3,7 +3,7 @@
 //! - [`decide`]: what a verb does to a target in a given state
 //! - [`landing()`]: whether a write that seemed to fail took effect
 //! - [`engine`]: whole rollouts, step by step
-//! - [`candidate`]: which revision a canary is about when none is named
+//! - [`choose`]: which revision a canary is about when none is named
 
 mod candidate;
 mod decision;
