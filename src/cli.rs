@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use mlroll_backend::{RevisionId, Target, Weight};
 
-use crate::commands::{canary, completions, gate, promote, resume, rollback, rollout, status};
+use crate::commands::{canary, completions, gate, history, promote, resume, rollback, rollout, status};
 use crate::config::parse_duration;
 use crate::output::{ColorChoice, Format};
 
@@ -64,6 +64,7 @@ pub enum Command {
     Canary(canary::CanaryArgs),
     Completions(completions::CompletionsArgs),
     Gate(gate::GateArgs),
+    History(history::HistoryArgs),
     Promote(promote::PromoteArgs),
     Resume(resume::ResumeArgs),
     Rollback(rollback::RollbackArgs),

@@ -4,6 +4,7 @@
 pub mod canary;
 pub mod completions;
 pub mod gate;
+pub mod history;
 pub mod promote;
 pub mod resume;
 pub mod rollback;

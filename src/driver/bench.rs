@@ -83,7 +83,7 @@ impl Bench {
         };
         source.check(&queries, &[candidate.clone(), stable.clone()], latest).await.map_err(|e| about(&e))?;
         let windows: Vec<Window> = (0..i64::from(HISTORY)).rev().filter_map(window).collect();
-        let history = source.sample(&queries, &[stable.clone()], &windows).await.map_err(|e| about(&e))?;
+        let history = source.sample(&queries, std::slice::from_ref(&stable), &windows).await.map_err(|e| about(&e))?;
         let effects = history.chunks(windows.len().max(1)).map(|samples| {
             let counts: Vec<Counts> = samples.iter().filter_map(counts_of).collect();
             DesignEffect::measure(&counts)

@@ -3,7 +3,7 @@
 //! - `record`: a line, versioned and checksummed
 //! - [`Store`]: where lines are kept; [`Folder`] keeps them in files. Shared stores come behind the same trait
 //! - [`Journal`]: writes a rollout's lines, each before its action is performed
-//! - [`replay`]: reads them back, and takes every step again
+//! - [`replay()`]: reads them back, and takes every step again
 //!
 //! A line that cannot be written is an error value, never the end of a rollout: it is kept and written with the next.
 

@@ -138,16 +138,22 @@ struct Filling {
     left: AtomicUsize,
 }
 
-impl Store for Filling {
-    fn append(&self, name: &str, after: u64, bytes: &[u8]) -> Result<(), JournalError> {
-        if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok() {
-            return self.folder.append(name, after, bytes);
-        }
+impl Filling {
+    fn fill(&self, name: &str, after: u64, bytes: &[u8]) {
         let path = self.folder.place(name);
         let mut kept = std::fs::read(&path).unwrap();
         kept.truncate(usize::try_from(after).unwrap());
         kept.extend(&bytes[..bytes.len() * 2 / 3]);
         std::fs::write(path, kept).unwrap();
+    }
+}
+
+impl Store for Filling {
+    fn append(&self, name: &str, after: u64, bytes: &[u8]) -> Result<(), JournalError> {
+        if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok() {
+            return self.folder.append(name, after, bytes);
+        }
+        self.fill(name, after, bytes);
         Err(JournalError::Unwritable { file: name.to_owned(), message: "full".to_owned() })
     }
 
@@ -293,9 +299,9 @@ fn names_stay_in_the_folder() {
 fn damage_is_refused_with_its_place() {
     let whole = text();
     let lines: Vec<&[u8]> = whole.split_inclusive(|b| *b == b'\n').collect();
-    let place = |bytes: Vec<u8>| match read(bytes).unwrap_err() {
-        JournalError::Damaged { place, .. } => (place.line, place.byte),
-        other => panic!("{other}"),
+    let place = |bytes: Vec<u8>| {
+        let Err(JournalError::Damaged { place, .. }) = read(bytes) else { panic!("it was accepted") };
+        (place.line, place.byte)
     };
     let length = |n: usize| u64::try_from(lines[..n].concat().len()).unwrap();
     let missing = [&lines[..2], &lines[3..]].concat().concat();

@@ -5,6 +5,8 @@ use mlroll_backend::{Call, Effect, MarkerState, Readiness, Snapshot};
 
 use super::Done;
 use crate::driver::{Look, Report};
+use crate::journal::Replay;
+use crate::rollout::engine::Ended;
 use crate::wire::Calls;
 
 /// What a verb did, a row a target.
@@ -91,6 +93,40 @@ fn status_row(seen: &Snapshot) -> [String; 4] {
     };
     let previous = roles.previous.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
     [with_share(&roles.stable), with_share(&roles.candidate), previous, state]
+}
+
+/// Runs that were watched, a row each.
+#[must_use]
+pub fn history(runs: &[Replay]) -> String {
+    let mut table = table(&["BEGUN", "TARGET", "STABLE", "CANDIDATE", "OUTCOME", "WHY"]);
+    for read in runs {
+        let terms = read.header.plan.terms();
+        let (outcome, why) = match read.rollout.ended() {
+            Some((end, why)) => (ended(end), why.to_string()),
+            None => ("unfinished", "go on with `mlroll resume`".to_owned()),
+        };
+        table.add_row([
+            read.header.at.to_string(),
+            read.header.target.clone(),
+            terms.stable.to_string(),
+            terms.candidate.to_string(),
+            outcome.to_owned(),
+            why,
+        ]);
+    }
+    trimmed(&table)
+}
+
+/// The end of a run as JSON calls it.
+#[must_use]
+pub const fn ended(ended: Ended) -> &'static str {
+    match ended {
+        Ended::Halted => "halted",
+        Ended::Held => "held",
+        Ended::Promoted => "promoted",
+        Ended::RolledBack => "rolled_back",
+        Ended::Shifted => "shifted",
+    }
 }
 
 /// The calls that a run would make.

@@ -95,26 +95,28 @@ impl Rollout {
 
     /// Consumes verdicts in the order of their windows; what does not follow on is not consumed.
     pub(super) fn judged(&mut self, asked: Windows, looks: &[Look], elapsed: Duration) -> Action {
-        let mut ends = asked.from;
-        let mut consumed = 0;
+        let ends = (1..=asked.count).map(|n| asked.from.plus(asked.length.saturating_mul(n)));
+        let new = looks.iter().zip(ends).take_while(|(look, ends)| look.ends == *ends).count();
+        let looks = looks.get(..new).unwrap_or_default();
+        let (Some(last), Some(tally)) = (looks.last(), &mut self.tally) else {
+            return self.unjudged(elapsed);
+        };
+        // All of them are in the judge's books by now, whichever decides.
+        tally.next = last.ends;
+        tally.silent = false;
         let mut pass = None;
-        for look in looks.iter().take(usize::try_from(asked.count).unwrap_or(usize::MAX)) {
-            ends = ends.plus(asked.length);
-            if look.ends != ends {
-                break;
-            }
-            consumed += 1;
-            match self.book(*look) {
+        for look in looks {
+            match self.book(look.verdict) {
                 // Newer windows are known already: the last of them must pass too.
                 Some(decision @ Decision::Pass(_)) => pass = Some(decision),
                 Some(decision) => return self.decide(decision),
                 None => pass = None,
             }
         }
-        if let Some(decision) = pass {
-            return self.decide(decision);
+        match pass {
+            Some(decision) => self.decide(decision),
+            None => self.look(),
         }
-        if consumed == 0 { self.unjudged(elapsed) } else { self.look() }
     }
 
     /// The metric store did not answer: no window is consumed, and the time counts as time without data.
@@ -132,16 +134,14 @@ impl Rollout {
         }
     }
 
-    fn book(&mut self, look: Look) -> Option<Decision> {
+    fn book(&mut self, verdict: Verdict) -> Option<Decision> {
         let (most, least) = (self.looks_of_stage(), self.plan.min_looks());
         let terms = self.plan.terms();
         let (on_fail, on_starved, on_inconclusive) = (terms.on_fail, terms.on_starved, terms.on_inconclusive);
         let length = terms.look;
         let watching = self.stage == Stage::Watch;
         let tally = self.tally.as_mut()?;
-        tally.next = look.ends;
-        tally.silent = false;
-        match look.verdict {
+        match verdict {
             Verdict::Fail => return Some(Decision::React(on_fail, Cause::Failed)),
             Verdict::Starved if !watching => return Some(Decision::React(on_starved, Cause::Starved)),
             Verdict::NoData if !watching => {
@@ -155,7 +155,7 @@ impl Rollout {
             // It is promoted already: only a fail changes anything.
             return (tally.judged >= most).then_some(Decision::Pass(Cause::Passed));
         }
-        if look.verdict == Verdict::Pass && tally.judged >= least {
+        if verdict == Verdict::Pass && tally.judged >= least {
             return Some(Decision::Pass(Cause::Passed));
         }
         (tally.judged >= most).then_some(Decision::React(on_inconclusive, Cause::Inconclusive))

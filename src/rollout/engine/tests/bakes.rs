@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::scenario::{Event, play, with};
 use super::world::World;
 use super::{id, secs, terms, weight};
-use crate::rollout::engine::{Cause, Ended, Input, Kind, Reaction, Rollout, Stage, Terms, Verdict};
+use crate::rollout::engine::{Action, Cause, Ended, Input, Kind, Reaction, Rollout, Stage, Terms, Verdict, Windows};
 
 fn ends(terms: Terms, world: World) -> (Ended, Cause, World) {
     let (rollout, world) = play(&with(terms, world, Vec::new()));
@@ -142,6 +142,27 @@ fn hold_keeps_the_split_and_resume_goes_on() {
             assert!(world.applied.len() >= count && world.applied.len() == 3);
         }
     }
+}
+
+/// Found: windows that were read together with one that held the rollout were read again after it was resumed.
+#[test]
+fn windows_read_with_the_one_that_decides_are_consumed_too() {
+    let starts = |windows: &[Windows]| windows.iter().map(|w| w.from).collect::<std::collections::BTreeSet<_>>().len();
+    let mut world = judged(Verdict::Starved);
+    let mut rollout = Rollout::new(super::plan(Terms { on_starved: Reaction::Hold, ..terms() }));
+    let mut sampled = Vec::new();
+    let mut input = Input::Started;
+    for _ in 0..60 {
+        let action = rollout.step(input, world.time());
+        if let Action::Sample(windows) = &action {
+            let each = (0..windows.count).map(|n| Windows { from: windows.from.plus(windows.length * n), ..*windows });
+            sampled.extend(each);
+            world.now += 240_000;
+        }
+        input = world.perform(&action).unwrap_or(Input::Resume);
+    }
+    assert!(sampled.len() > 10);
+    assert_eq!(starts(&sampled), sampled.len());
 }
 
 #[test]

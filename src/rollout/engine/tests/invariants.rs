@@ -58,6 +58,11 @@ fn stored(scenario: &Scenario, at: usize) {
         }
         let now = world.time();
         let action = rollout.step(input.clone(), now);
+        if n == at {
+            // The journal keeps both.
+            assert_eq!(serde_json::from_str::<Input>(&serde_json::to_string(&input).unwrap()).unwrap(), input);
+            assert_eq!(serde_json::from_str::<Action>(&serde_json::to_string(&action).unwrap()).unwrap(), action);
+        }
         assert_eq!(twin.step(input, now), action);
         let asked = (n % 7 == 3).then(|| events.next()).flatten();
         input = match asked {

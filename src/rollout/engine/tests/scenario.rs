@@ -87,7 +87,14 @@ fn happens(event: &Event, action: &Action, world: &mut World, rollout: &Rollout,
         Event::Clock(by) => world.skew += by * 1000,
         Event::Failed(failed) => world.failed = *failed,
         Event::Foreign { revision, share, erase } => {
+            let landed = !dog.foreign
+                && rollout.attempted() == Some(&world.split)
+                && world.applied.last() == Some(&world.split)
+                && rollout.confirmed() != Some(&world.split);
             world.foreign(revision, *share, *erase);
+            if landed && rollout.confirmed() == Some(&world.split) {
+                dog.put_back = Some(world.applied.len());
+            }
             dog.foreign = true;
             let known = [rollout.confirmed(), rollout.attempted()].contains(&Some(&world.split));
             let overtaken = rollout.is_rolling_back();

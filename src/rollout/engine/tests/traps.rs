@@ -5,7 +5,7 @@ use mlroll_backend::{ErrorKind, TrafficSplit};
 use super::scenario::{Event, Scenario, play, with};
 use super::world::{World, WriteFault, trouble};
 use super::{id, plan, secs, terms, weight};
-use crate::rollout::engine::{Action, Cause, Ended, Input, Rollout, Stage, Terms, Verdict};
+use crate::rollout::engine::{Action, Cause, Ended, Input, Pending, Rollout, Stage, Terms, Verdict};
 
 /// A rollout, and the provider it talks to, one step at a time.
 struct Talk {
@@ -209,14 +209,28 @@ fn windows_from_before_a_stage_are_not_read_when_the_clock_goes_back() {
 fn a_pass_that_newer_windows_take_back_is_none() {
     let mut talk = Talk::new(terms(), calm());
     talk.until(|action| matches!(action, Action::Sample(_)));
-    // A night passes with the lid closed.
-    talk.world.now += 3_600_000;
+    // The lid is closed for three minutes.
+    talk.world.now += 180_000;
     talk.tell(Input::Started).until(|action| matches!(action, Action::Sample(_)));
     let Action::Sample(windows) = talk.action.clone() else { panic!("{:?}", talk.action) };
-    assert_eq!(windows.count, 5, "as many as the bake has, however late it is");
+    assert_eq!(windows.count, 4);
     let Some(Input::Judged(mut looks)) = talk.world.perform(&talk.action) else { panic!("not judged") };
-    looks[4].verdict = Verdict::Inconclusive;
-    talk.tell(Input::Judged(looks));
+    looks[3].verdict = Verdict::Inconclusive;
+    talk.tell(Input::Judged(looks)).until(|action| matches!(action, Action::Wait { .. } | Action::Shift { .. }));
+    let Action::Wait { why, .. } = &talk.action else { panic!("{:?}", talk.action) };
+    assert_eq!(*why, Pending::Data { stage: Stage::Step(0), judged: 4, of: 5 });
+    assert_eq!(talk.until_done().0, Ended::Promoted);
+}
+
+/// However long nobody looked, no more windows are read than the bake has.
+#[test]
+fn a_night_with_the_lid_closed_is_no_longer_bake() {
+    let mut talk = Talk::new(terms(), World { verdicts: vec![Verdict::Inconclusive], ..calm() });
+    talk.until(|action| matches!(action, Action::Sample(_)));
+    talk.world.now += 36_000_000;
+    talk.tell(Input::Started).until(|action| matches!(action, Action::Sample(_)));
+    let Action::Sample(windows) = talk.action.clone() else { panic!("{:?}", talk.action) };
+    assert_eq!(windows.count, 5);
     assert_eq!(talk.until_done(), (Ended::RolledBack, Cause::Inconclusive));
 }
 

@@ -21,6 +21,8 @@ pub(super) struct Watchdog {
     pub(super) foreign: bool,
     /// How many of our writes had taken effect when somebody else made a split that we do not know.
     pub(super) theirs: Option<usize>,
+    /// How many had when somebody put back what a write of ours in doubt had changed.
+    pub(super) put_back: Option<usize>,
     last_seen: Option<Snapshot>,
 }
 
@@ -138,6 +140,12 @@ impl Watchdog {
             && let Some(ours) = self.theirs
         {
             assert_eq!(world.applied.len(), ours, "6: somebody else's split is written over");
+        }
+        if world.atomic
+            && !rollout.is_rolling_back()
+            && let Some(ours) = self.put_back
+        {
+            assert_eq!(world.applied.len(), ours, "6: what a human put back is written over");
         }
         if world.atomic && ended == Ended::RolledBack && !self.foreign {
             assert_eq!(world.split, TrafficSplit::full(rollout.plan().terms().stable.clone()), "4: exposed afterwards");

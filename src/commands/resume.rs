@@ -1,0 +1,44 @@
+//! `mlroll resume`
+
+use clap::Args;
+
+use super::watched::{Begin, Watched, only, state_of, unfinished, watch};
+use super::{Context, Ended};
+use crate::config::select;
+use crate::driver::OnInterrupt;
+use crate::exit::ExitStatus;
+use crate::failure::Failure;
+
+/// Go on with a run that was held, interrupted or cut off
+///
+/// Its plan and its evidence are those of its journal; the first thing it does is to look at the target.
+#[derive(Args, Debug)]
+pub struct ResumeArgs {
+    /// The service of mlroll.toml; may be left out when there is only one
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// What an interrupt does
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    pub on_interrupt: OnInterrupt,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// The arguments or the file are wrong, there is nothing to go on with, or output cannot be written.
+pub fn run(args: &ResumeArgs, context: &Context) -> Result<ExitStatus, Ended> {
+    let global = &context.global;
+    if global.dry_run {
+        return Err(Failure::usage("what a run does depends on what it sees: a dry run cannot tell").into());
+    }
+    let (selected, config) = select(global.config.as_deref(), &global.target, &args.services, false)?;
+    let (selected, service) = only(&selected, config.as_ref())?;
+    let (state, folder) = state_of(config.as_ref(), global.config.as_deref())?;
+    let Some(read) = unfinished(context, &state, selected)?.into_iter().next() else {
+        let none = Failure::usage("no run of this target is unfinished");
+        let failure = Failure { exit: ExitStatus::NotFound, kind: "not_found", ..none }.about(&selected.target);
+        return Err(failure.hint("begin one: `mlroll rollout`").into());
+    };
+    let begin = Begin::Resume(Box::new(read));
+    watch(context, Watched { verb: "resume", selected, service, state, folder, begin, on_interrupt: args.on_interrupt })
+}

@@ -1,0 +1,213 @@
+//! What `canary` with gates, `rollout` and `resume` share: from arguments to a watched run.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mlroll_backend::{Backend, Marker, MarkerState, RevisionId, Subject};
+
+use super::{Context, Ended, block_on, explain, new_id};
+use crate::config::{Config, DEFAULT_FILE, Metrics, Selected, Service, Watching};
+use crate::driver::{Bench, Driver, Limits, OnInterrupt, Report, Watch, query_of, settle_delay};
+use crate::exit::ExitStatus;
+use crate::failure::Failure;
+use crate::journal::{Folder, Header, Journal, Replay, Store, replay};
+use crate::output::{Done, Format, Progress, announce, json, text};
+use crate::registry;
+use crate::rollout::engine::{Input, Plan, Rollout, Terms};
+use crate::rollout::{Intent, Step};
+use crate::wire::Wire;
+
+/// A watched run as it was asked for.
+#[derive(Debug)]
+pub(crate) struct Watched<'a> {
+    pub(crate) verb: &'static str,
+    pub(crate) selected: &'a Selected,
+    pub(crate) service: &'a Service,
+    pub(crate) state: Folder,
+    /// From which paths in the file are meant.
+    pub(crate) folder: PathBuf,
+    pub(crate) begin: Begin,
+    pub(crate) on_interrupt: OnInterrupt,
+}
+
+/// What to watch.
+#[derive(Debug)]
+pub(crate) enum Begin {
+    /// A candidate, by these terms; an unfinished run of the target is gone on with, where that is asked for.
+    New { watching: Watching, candidate: Option<RevisionId>, again: bool, go_on: bool },
+    /// A run that was begun before.
+    Resume(Box<Replay>),
+}
+
+/// The one service that is meant, with its one target: runs are watched one at a time.
+pub(crate) fn only<'a>(
+    selected: &'a [Selected],
+    config: Option<&'a Config>,
+) -> Result<(&'a Selected, &'a Service), Failure> {
+    let [selected] = selected else {
+        let failure = Failure::usage(format!("{} targets are meant; a run that is watched has one", selected.len()));
+        return Err(failure.hint("name one, and run the others beside it"));
+    };
+    let service = selected.service.as_deref().and_then(|name| config?.services.get(name));
+    let none = || {
+        Failure::usage(format!("no service of {DEFAULT_FILE} lists {}: nothing says how to watch it", selected.target))
+    };
+    Ok((selected, service.ok_or_else(none)?.get_ref()))
+}
+
+/// Where journals of a file are kept, and the folder that its paths are meant from.
+pub(crate) fn state_of(config: Option<&Config>, path: Option<&Path>) -> Result<(Folder, PathBuf), Failure> {
+    let file = path.unwrap_or(Path::new(DEFAULT_FILE));
+    let folder = file.parent().map_or_else(PathBuf::new, Path::to_owned);
+    match config.and_then(|c| c.state.as_deref()) {
+        None => Ok((Folder::new(folder.join(".mlroll")), folder)),
+        Some(state) if state.contains("://") => {
+            Err(Failure::usage(format!("state = \"{state}\": journals can be kept in a folder only, as yet")))
+        }
+        Some(state) => Ok((Folder::new(folder.join(state)), folder)),
+    }
+}
+
+/// Journals of the target that were not brought to an end, the newest first. A journal that cannot be read is told of.
+pub(crate) fn unfinished(context: &Context, state: &Folder, selected: &Selected) -> Result<Vec<Replay>, Failure> {
+    let names = state.list().map_err(|e| Failure::usage(e.to_string()))?;
+    let mut found = Vec::new();
+    for name in names.iter().rev() {
+        match replay(state, name) {
+            Ok(read) if read.rollout.is_unfinished() && read.header.target == selected.target.to_string() => {
+                found.push(read)
+            }
+            Ok(_) => {}
+            Err(e) => context.printer.warn(&e.to_string()),
+        }
+    }
+    Ok(found)
+}
+
+/// Runs to the end and reports.
+pub(crate) fn watch(context: &Context, watched: Watched<'_>) -> Result<ExitStatus, Ended> {
+    let Context { global, env, printer, clock } = context;
+    let progress = Progress::new(*printer, 1, global.dry_run);
+    let limits = Limits { accept: global.timeout.unwrap_or(super::ACCEPT), settle: None, no_wait: false };
+    let wire = Arc::new(Wire::new(global.dry_run, *printer));
+    let driver = Driver { clock: *clock, wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(*clock) };
+    let verb = watched.verb;
+    let report = block_on(run(context, &driver, watched))??;
+    progress.clear();
+    let reports = [report];
+    let done = Done { verb, reason: global.reason.as_deref(), reports: &reports, unreadable: &[] };
+    explain(*printer, &done);
+    let document = json::outcome(&done);
+    announce(env, *printer, &done, &document);
+    let text = if global.output == Format::Json { document.to_string() } else { text::outcome(&done) };
+    printer.data(&text).map_err(|e| Ended::Unsaid(done.exit(), e))?;
+    Ok(done.exit())
+}
+
+async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Result<Report, Failure> {
+    let Watched { selected, service, state, folder, begin, on_interrupt, .. } = watched;
+    let target = &selected.target;
+    let backend = registry::backend(target.provider(), Arc::clone(&driver.wire) as _).map_err(|f| f.about(target))?;
+    let missing = || Failure::usage("the service has gates, and no `metrics` that they could read");
+    let metrics: &Metrics = service.metrics.as_ref().ok_or_else(missing)?;
+    let source = registry::metric_source(metrics, &folder)?;
+    let (rollout, journal, evidence, first) = match begin {
+        Begin::Resume(read) => resumed(&state, *read),
+        Begin::New { go_on: true, .. }
+            if let Some(read) = unfinished(context, &state, selected)?.into_iter().next() =>
+        {
+            driver.progress.say(&format!("going on with rollout {}", read.header.plan.terms().id));
+            resumed(&state, read)
+        }
+        Begin::New { watching, candidate, again, .. } => {
+            let plan =
+                plan(driver, backend.as_ref(), selected, service, source.as_ref(), &watching, (candidate, again))
+                    .await?;
+            let header = Header {
+                target: target.to_string(),
+                at: driver.clock.now(),
+                reason: context.global.reason.clone(),
+                plan: plan.clone(),
+            };
+            let bench = Bench::prepare(source, &service.gates, &plan, target, driver.clock.now()).await?;
+            let (journal, begun) = Journal::begin(&state, &header);
+            begun.map_err(|e| {
+                Failure::usage(e.to_string())
+                    .hint("a run is not begun without its journal: make `state` a folder that can be written")
+            })?;
+            let rollout = Rollout::new(plan);
+            let selected = selected.clone();
+            let mut watch =
+                Watch { driver, backend: backend.as_ref(), selected, rollout, bench, journal, on_interrupt };
+            return Ok(watch.run(Input::Started).await);
+        }
+    };
+    let plan = rollout.plan().clone();
+    let mut bench = Bench::prepare(source, &service.gates, &plan, target, driver.clock.now()).await?;
+    if let Some(evidence) = evidence {
+        bench.restore(&evidence)?;
+    }
+    let mut watch =
+        Watch { driver, backend: backend.as_ref(), selected: selected.clone(), rollout, bench, journal, on_interrupt };
+    Ok(watch.run(first).await)
+}
+
+/// A run that was begun before: where it was, and what makes it go on.
+fn resumed(state: &Folder, read: Replay) -> (Rollout, Journal<'_>, Option<serde_json::Value>, Input) {
+    let journal = Journal::go_on(state, &read);
+    let evidence = read.evidence().cloned();
+    let first = if read.rollout.ended().is_some() { Input::Resume } else { Input::Started };
+    (read.rollout, journal, evidence, first)
+}
+
+/// Finds out who is stable and who the candidate is, and freezes the plan.
+async fn plan(
+    driver: &Driver<'_>,
+    backend: &dyn Backend,
+    selected: &Selected,
+    service: &Service,
+    source: &dyn mlroll_backend::MetricSource,
+    watching: &Watching,
+    (candidate, again): (Option<RevisionId>, bool),
+) -> Result<Plan, Failure> {
+    let target = &selected.target;
+    let share = watching.steps.first().copied().unwrap_or_default();
+    let intent = Intent::Canary { share, candidate, again };
+    let (step, seen) = driver.first_step(backend, selected, &intent).await?;
+    let (stable, candidate, previous) = match (step, &seen.roles) {
+        (Some(Step { marker: Marker { state: MarkerState::Canary { candidate }, stable, previous, .. }, .. }), _) => {
+            (stable, candidate, previous)
+        }
+        (_, roles) => match (&roles.stable, &roles.candidate) {
+            (Some(stable), Some(candidate)) => (stable.clone(), candidate.clone(), roles.previous.clone()),
+            _ => return Err(Failure::usage("the split does not tell who is stable").about(target)),
+        },
+    };
+    let queries = service.gates.iter().map(query_of).collect::<Result<Vec<_>, _>>()?;
+    let subject = Subject { target: target.clone(), revision: candidate.clone() };
+    let can = backend.capabilities();
+    let terms = Terms {
+        id: driver.id.clone(),
+        kind: watching.kind,
+        stable,
+        candidate,
+        previous,
+        steps: watching.steps.clone(),
+        bake: watching.bake,
+        warm_up: watching.warm_up,
+        min_bake: watching.min_bake,
+        look: watching.look,
+        settle_delay: settle_delay(source, &queries, &subject),
+        watch_after: watching.watch_after,
+        alpha: watching.alpha,
+        beta: watching.beta,
+        on_fail: watching.on_fail,
+        on_inconclusive: watching.on_inconclusive,
+        on_starved: watching.on_starved,
+        no_data_budget: watching.no_data_budget,
+        settle_timeout: watching.settle_timeout,
+        note_limit: can.note_limit,
+        overtakes: true,
+    };
+    Plan::new(terms, can.granule).map_err(|e| Failure::usage(e.to_string()).about(target))
+}

@@ -1,0 +1,407 @@
+//! The closed loop: two revisions that serve users by the alias' weights, a real Prometheus that scrapes them, and the
+//! program that judges by it.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use mlroll_faults::Operation;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::world::{FRAUD, Ran, World, signal};
+
+/// What all users together ask for in a second.
+const RATE: f64 = 1000.0;
+
+/// How a revision behaves.
+#[derive(Clone, Copy)]
+struct Behaviour {
+    /// The share of its requests that fail.
+    errors: f64,
+    /// The share of its requests that take longer than 300 ms.
+    slow: f64,
+    /// The share of what the weights send to it that arrives.
+    arrives: f64,
+}
+
+const GOOD: Behaviour = Behaviour { errors: 0.005, slow: 0.005, arrives: 1.0 };
+
+#[derive(Default)]
+struct Counters {
+    requests: f64,
+    errors: f64,
+    slow: f64,
+}
+
+/// Users, model servers with `/metrics`, and a Prometheus that scrapes them every second.
+struct Service {
+    prometheus: Child,
+    port: u16,
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+    _folder: TempDir,
+}
+
+impl Service {
+    fn start(world: &Arc<World>, stable: Behaviour, candidate: Behaviour) -> Self {
+        let folder = TempDir::new().unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let counters = Arc::new(Mutex::new([Counters::default(), Counters::default()]));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let models = listener.local_addr().unwrap().port();
+        let threads = vec![
+            std::thread::spawn({
+                let (counters, stop) = (Arc::clone(&counters), Arc::clone(&stop));
+                move || serve_metrics(&listener, &counters, &stop)
+            }),
+            std::thread::spawn({
+                let (world, stop) = (Arc::clone(world), Arc::clone(&stop));
+                move || send_requests(&world, [stable, candidate], &counters, &stop)
+            }),
+        ];
+        let config = format!(
+            "global: {{ scrape_interval: 1s, scrape_timeout: 1s }}\nscrape_configs:\n- job_name: models\n  static_configs: [{{ targets: ['127.0.0.1:{models}'] }}]\n"
+        );
+        let file = folder.path().join("prometheus.yml");
+        std::fs::write(&file, config).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let prometheus = Command::new(prometheus())
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let started = Instant::now();
+        while !is_ready(port) {
+            assert!(started.elapsed() < Duration::from_secs(60), "prometheus does not start");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        // Counters need a few scrapes before anything increases.
+        std::thread::sleep(Duration::from_secs(3));
+        world.write("mlroll.toml", &config_of(port, ""));
+        Self { prometheus, port, stop, threads, _folder: folder }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.prometheus.kill();
+        let _ = self.prometheus.wait();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn config_of(port: u16, more: &str) -> String {
+    format!(
+        r#"
+[services.fraud]
+target = "{FRAUD}"
+steps = ["10%", "50%", "100%"]
+bake = "40s"
+warm_up = "0s"
+min_bake = "5s"
+look = "5s"
+no_data_budget = "10s"
+{more}
+
+[services.fraud.metrics]
+source = "prometheus"
+url = "http://127.0.0.1:{port}"
+settle_delay = "2s"
+requests = 'http_requests_total{{version="{{{{revision}}}}"}}'
+errors = 'http_requests_total{{version="{{{{revision}}}}",code="500"}}'
+latency = 'http_request_duration_seconds_bucket{{version="{{{{revision}}}}"}}'
+
+[[services.fraud.gates]]
+metric = "error_rate"
+max_increase = {{ ratio = 2.0, abs = "2%" }}
+
+[[services.fraud.gates]]
+metric = "latency"
+quantile = 0.95
+max = "300ms"
+"#
+    )
+}
+
+fn prometheus() -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-env/prometheus/usr/bin/prometheus");
+    assert!(path.exists(), "prometheus is missing: tests/run installs it into target/test-env");
+    path
+}
+
+fn is_ready(port: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
+        return false;
+    };
+    let mut answer = String::new();
+    stream.write_all(b"GET /-/ready HTTP/1.0\r\n\r\n").is_ok()
+        && stream.read_to_string(&mut answer).is_ok()
+        && answer.split(' ').nth(1) == Some("200")
+}
+
+fn serve_metrics(listener: &TcpListener, counters: &Mutex<[Counters; 2]>, stop: &AtomicBool) {
+    listener.set_nonblocking(true).unwrap();
+    while !stop.load(Ordering::Relaxed) {
+        let Ok((mut stream, _)) = listener.accept() else {
+            std::thread::sleep(Duration::from_millis(5));
+            continue;
+        };
+        stream.set_nonblocking(false).unwrap();
+        let mut head = [0; 4096];
+        let _ = stream.read(&mut head);
+        let mut body = String::new();
+        for (version, c) in ["2", "3"].iter().zip(counters.lock().unwrap().iter()) {
+            if c.requests > 0.0 {
+                let (all, bad, slow) = (c.requests.floor(), c.errors.floor(), c.slow.floor());
+                body += &format!("http_requests_total{{version=\"{version}\",code=\"200\"}} {}\n", all - bad);
+                body += &format!("http_requests_total{{version=\"{version}\",code=\"500\"}} {bad}\n");
+                for (le, count) in [("0.1", all / 2.0), ("0.3", all - slow), ("+Inf", all)] {
+                    body +=
+                        &format!("http_request_duration_seconds_bucket{{version=\"{version}\",le=\"{le}\"}} {count}\n");
+                }
+            }
+        }
+        let length = body.len();
+        let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}").as_bytes());
+    }
+}
+
+fn send_requests(world: &World, behaviours: [Behaviour; 2], counters: &Mutex<[Counters; 2]>, stop: &AtomicBool) {
+    let mut last = Instant::now();
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(50));
+        let requests = RATE * last.elapsed().as_secs_f64();
+        last = Instant::now();
+        let alias = world.alias();
+        let additional: f64 = alias.weights.values().sum();
+        let share = |version: &str| match alias.weights.get(version) {
+            Some(weight) => *weight,
+            None if alias.version == version => 1.0 - additional,
+            None => 0.0,
+        };
+        let shares = ["2", "3"].map(share);
+        for ((counter, share), behaviour) in counters.lock().unwrap().iter_mut().zip(shares).zip(behaviours) {
+            let arrived = requests * share * behaviour.arrives;
+            counter.requests += arrived;
+            counter.errors += arrived * behaviour.errors;
+            counter.slow += arrived * behaviour.slow;
+        }
+    }
+}
+
+fn start(world: &World, arguments: &[&str]) -> Child {
+    let mut command = world.command(&[arguments, &["--output", "json"]].concat());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn end(child: Child) -> Ran {
+    let output = child.wait_with_output().unwrap();
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+        took: Duration::ZERO,
+    }
+}
+
+/// Waits until the candidate has a share.
+fn wait_for_canary(world: &World) {
+    let started = Instant::now();
+    while world.alias().weights.is_empty() {
+        assert!(started.elapsed() < Duration::from_secs(30), "no canary begins");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+const ROLLOUT: [&str; 3] = ["rollout", "--candidate", "3"];
+
+#[test]
+fn a_healthy_candidate_is_promoted() {
+    let world = Arc::new(World::new());
+    let _service = Service::start(&world, GOOD, GOOD);
+    let ran = end(start(&world, &ROLLOUT)).expect(0);
+    let document = ran.json();
+    assert_eq!((&document["outcome"], world.split().as_str()), (&Value::from("promoted"), "3"));
+    assert_eq!(world.sent(Operation::UpdateAlias).len(), 3, "10 %, 50 %, 100 %");
+    for finding in document["findings"].as_array().unwrap() {
+        assert!(finding["looks"].as_u64().unwrap() >= 2, "{finding}");
+        assert_ne!(finding["verdict"], "fail", "{finding}");
+    }
+    assert!(world.alias().description.contains("state=promoted stable=3 previous=2"));
+    let history = world.run(&["history", "--output", "json"]).expect(0).json();
+    let run = &history["runs"][0];
+    assert_eq!((&run["outcome"], &run["unfinished"]), (&Value::from("promoted"), &Value::Bool(false)));
+    let shifts: Vec<f64> = run["shifts"].as_array().unwrap().iter().map(|s| s["percent"].as_f64().unwrap()).collect();
+    assert_eq!(shifts, [10.0, 50.0, 100.0]);
+    world.run(&["history"]).expect(0).says("every critical gate passed");
+    world.run(&["rollback"]).expect(0);
+    assert_eq!(world.split(), "2");
+}
+
+#[test]
+fn a_candidate_with_errors_is_rolled_back() {
+    let world = Arc::new(World::new());
+    let _service = Service::start(&world, GOOD, Behaviour { errors: 0.2, ..GOOD });
+    let ran = end(start(&world, &ROLLOUT)).expect(1);
+    let document = ran.json();
+    assert_eq!((&document["outcome"], world.split().as_str()), (&Value::from("rolled_back"), "2"));
+    assert_eq!(document["findings"][0]["verdict"], "fail");
+    assert!(document["error"]["message"].as_str().unwrap().contains("gate `error_rate`"), "{document}");
+    assert!(world.alias().description.contains("state=rolled_back stable=2 bad=3"));
+    world.run(&ROLLOUT).expect(2).says("--candidate 3 --again");
+}
+
+#[test]
+fn a_slow_candidate_is_rolled_back() {
+    let world = Arc::new(World::new());
+    let _service = Service::start(&world, GOOD, Behaviour { slow: 0.3, ..GOOD });
+    let ran = end(start(&world, &["canary", "--pct", "10", "--candidate", "3"])).expect(1);
+    assert_eq!((&ran.json()["findings"][1]["verdict"], world.split().as_str()), (&Value::from("fail"), "2"));
+}
+
+#[test]
+fn a_canary_that_passes_keeps_its_share() {
+    let world = Arc::new(World::new());
+    let _service = Service::start(&world, GOOD, GOOD);
+    let ran = end(start(&world, &["canary", "--pct", "20", "--candidate", "3"])).expect(0);
+    assert_eq!((&ran.json()["outcome"], world.split().as_str()), (&Value::from("shifted"), "2+3:0.2"));
+}
+
+#[test]
+fn a_candidate_that_gets_nothing_is_starved_and_rolled_back() {
+    let world = Arc::new(World::new());
+    let _service = Service::start(&world, GOOD, Behaviour { arrives: 0.0, ..GOOD });
+    let ran = end(start(&world, &ROLLOUT)).expect(1);
+    ran.says("does not get its share");
+    assert_eq!(world.split(), "2");
+}
+
+#[test]
+fn without_any_traffic_nothing_is_promoted() {
+    for (key, code, split) in [("on_inconclusive = \"hold\"", 3, "2+3:0.1"), ("", 1, "2")] {
+        let world = Arc::new(World::new());
+        let nobody = Behaviour { arrives: 0.0, ..GOOD };
+        let service = Service::start(&world, nobody, nobody);
+        world.write("mlroll.toml", &config_of(service.port, key));
+        end(start(&world, &ROLLOUT)).expect(code).says("too long without data");
+        assert_eq!(world.split(), split);
+    }
+}
+
+#[test]
+fn a_store_that_is_down_from_the_start_shifts_nothing() {
+    let world = World::new();
+    world.write("mlroll.toml", &config_of(9, ""));
+    let ran = end(start(&world, &ROLLOUT)).expect(7);
+    ran.says("the metric store");
+    assert!(world.sent(Operation::UpdateAlias).is_empty());
+}
+
+#[test]
+fn a_store_that_dies_in_mid_bake_promotes_nothing() {
+    let world = Arc::new(World::new());
+    let mut service = Service::start(&world, GOOD, GOOD);
+    world.write("mlroll.toml", &config_of(service.port, "on_inconclusive = \"hold\""));
+    let child = start(&world, &ROLLOUT);
+    wait_for_canary(&world);
+    service.prometheus.kill().unwrap();
+    end(child).expect(3).says("too long without data");
+    assert_eq!(world.split(), "2+3:0.1");
+}
+
+#[test]
+fn somebody_elses_change_in_mid_bake_is_left_alone() {
+    let world = Arc::new(World::new());
+    let _service = Service::start(&world, GOOD, GOOD);
+    let child = start(&world, &ROLLOUT);
+    wait_for_canary(&world);
+    world.server.set_alias("fraud", "prod", |alias| {
+        alias.weights = [("4".to_owned(), 0.3)].into();
+    });
+    end(child).expect(4).says("someone else changed the target");
+    assert_eq!(world.split(), "2+4:0.3");
+}
+
+#[test]
+fn a_rollback_in_another_terminal_ends_the_rollout() {
+    let world = Arc::new(World::new());
+    let _service = Service::start(&world, GOOD, GOOD);
+    let child = start(&world, &ROLLOUT);
+    wait_for_canary(&world);
+    let rolled_back = world.run(&["rollback", "--target", FRAUD, "--output", "json"]).expect(0);
+    let calls = &rolled_back.json()["targets"][0]["calls"];
+    assert_eq!((calls["read"].as_u64(), calls["write"].as_u64()), (Some(1), Some(1)));
+    let writes = world.sent(Operation::UpdateAlias).len();
+    end(child).expect(4);
+    assert_eq!((world.split().as_str(), world.sent(Operation::UpdateAlias).len()), ("2", writes));
+}
+
+#[test]
+fn an_interrupt_gives_stable_everything_at_once() {
+    for (flag, code, split) in [("rollback", 130, "2"), ("hold", 3, "2+3:0.1")] {
+        let world = Arc::new(World::new());
+        let _service = Service::start(&world, GOOD, GOOD);
+        let child = start(&world, &[&ROLLOUT[..], &["--on-interrupt", flag]].concat());
+        wait_for_canary(&world);
+        let at = Instant::now();
+        signal(&child, "TERM");
+        let _ = end(child).expect(code);
+        assert!(at.elapsed() < Duration::from_secs(3), "{:?}", at.elapsed());
+        assert_eq!(world.split(), split);
+    }
+}
+
+#[test]
+fn a_rollout_that_was_killed_is_resumed_with_its_evidence() {
+    let world = Arc::new(World::new());
+    let _service = Service::start(&world, GOOD, GOOD);
+    let mut child = start(&world, &ROLLOUT);
+    wait_for_canary(&world);
+    std::thread::sleep(Duration::from_secs(9));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!world.alias().weights.is_empty(), "it was still going on");
+    world.run(&["resume", "--target", "lambda:us-east-1/other@prod"]).expect(2);
+    let ran = end(start(&world, &["resume"])).expect(0);
+    assert_eq!((&ran.json()["outcome"], world.split().as_str()), (&Value::from("promoted"), "3"));
+    assert_eq!(world.sent(Operation::UpdateAlias).len(), 3, "no step was taken twice");
+    world.run(&["resume"]).expect(6).says("no run of this target is unfinished");
+}
+
+/// A full disk or a folder that is gone at the wrong moment must not keep users on a bad candidate.
+#[test]
+fn a_journal_that_is_lost_in_mid_bake_does_not_stop_the_rollback() {
+    let world = Arc::new(World::new());
+    let _service = Service::start(&world, GOOD, Behaviour { errors: 0.2, ..GOOD });
+    let child = start(&world, &ROLLOUT);
+    wait_for_canary(&world);
+    std::fs::remove_dir_all(world.path().join(".mlroll")).unwrap();
+    std::fs::write(world.path().join(".mlroll"), "in the way").unwrap();
+    end(child).expect(1).says("a rollback goes on without it");
+    assert_eq!(world.split(), "2");
+}
+
+/// A journal that cannot be written stops a rollout before its first write, and never a rollback.
+#[test]
+fn without_a_journal_nothing_begins_and_a_rollback_works() {
+    let world = Arc::new(World::new());
+    let _service = Service::start(&world, GOOD, GOOD);
+    std::fs::write(world.path().join(".mlroll"), "in the way").unwrap();
+    world.run(&ROLLOUT).expect(2).says("journal");
+    assert_eq!(world.split(), "2");
+    world.run(&["canary", "--pct", "10", "--candidate", "3", "--no-gates"]).expect(0);
+    world.run(&["rollback"]).expect(0);
+    assert_eq!(world.split(), "2");
+}
