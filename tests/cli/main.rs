@@ -15,6 +15,7 @@ mod faults;
 mod fleet;
 mod gate;
 mod github;
+mod killed;
 mod moto;
 mod rollback;
 mod shape;

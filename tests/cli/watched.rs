@@ -21,7 +21,7 @@ const RATE: f64 = 1000.0;
 
 /// How a revision behaves.
 #[derive(Clone, Copy)]
-struct Behaviour {
+pub(crate) struct Behaviour {
     /// The share of its requests that fail.
     errors: f64,
     /// The share of its requests that take longer than 300 ms.
@@ -30,7 +30,7 @@ struct Behaviour {
     arrives: f64,
 }
 
-const GOOD: Behaviour = Behaviour { errors: 0.005, slow: 0.005, arrives: 1.0 };
+pub(crate) const GOOD: Behaviour = Behaviour { errors: 0.005, slow: 0.005, arrives: 1.0 };
 
 #[derive(Default)]
 struct Counters {
@@ -39,17 +39,17 @@ struct Counters {
     slow: f64,
 }
 
-/// Users, model servers with `/metrics`, and a Prometheus that scrapes them every second.
-struct Service {
+/// Users, model servers with `/metrics`, and a Prometheus that scrapes them twice a second.
+pub(crate) struct Service {
     prometheus: Child,
-    port: u16,
+    pub(crate) port: u16,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
     _folder: TempDir,
 }
 
 impl Service {
-    fn start(world: &Arc<World>, stable: Behaviour, candidate: Behaviour) -> Self {
+    pub(crate) fn start(world: &Arc<World>, stable: Behaviour, candidate: Behaviour) -> Self {
         let folder = TempDir::new().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let counters = Arc::new(Mutex::new([Counters::default(), Counters::default()]));
@@ -66,7 +66,7 @@ impl Service {
             }),
         ];
         let config = format!(
-            "global: {{ scrape_interval: 1s, scrape_timeout: 1s }}\nscrape_configs:\n- job_name: models\n  static_configs: [{{ targets: ['127.0.0.1:{models}'] }}]\n"
+            "global: {{ scrape_interval: 500ms, scrape_timeout: 500ms }}\nscrape_configs:\n- job_name: models\n  static_configs: [{{ targets: ['127.0.0.1:{models}'] }}]\n"
         );
         let file = folder.path().join("prometheus.yml");
         std::fs::write(&file, config).unwrap();
@@ -102,7 +102,7 @@ impl Drop for Service {
     }
 }
 
-fn config_of(port: u16, more: &str) -> String {
+pub(crate) fn config_of(port: u16, more: &str) -> String {
     format!(
         r#"
 [services.fraud]
@@ -201,7 +201,7 @@ fn send_requests(world: &World, behaviours: [Behaviour; 2], counters: &Mutex<[Co
     }
 }
 
-fn start(world: &World, arguments: &[&str]) -> Child {
+pub(crate) fn start(world: &World, arguments: &[&str]) -> Child {
     let mut command = world.command(&[arguments, &["--output", "json"]].concat());
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
