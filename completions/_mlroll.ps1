@@ -39,8 +39,12 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('canary', 'canary', [CompletionResultType]::ParameterValue, 'Shift a share of the traffic to a candidate')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print completions for a shell')
             [CompletionResult]::new('gate', 'gate', [CompletionResultType]::ParameterValue, 'Try gates without moving traffic')
+            [CompletionResult]::new('history', 'history', [CompletionResultType]::ParameterValue, 'List the runs that were watched, the newest first')
+            [CompletionResult]::new('hold', 'hold', [CompletionResultType]::ParameterValue, 'Ask a run that is going on to stop advancing and keep its split')
             [CompletionResult]::new('promote', 'promote', [CompletionResultType]::ParameterValue, 'Give the candidate all traffic and make it stable')
+            [CompletionResult]::new('resume', 'resume', [CompletionResultType]::ParameterValue, 'Go on with a run that was held, interrupted or cut off')
             [CompletionResult]::new('rollback', 'rollback', [CompletionResultType]::ParameterValue, 'Give all traffic back, now')
+            [CompletionResult]::new('rollout', 'rollout', [CompletionResultType]::ParameterValue, 'Take a candidate through all steps of its service, judged by its gates')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show who gets what, and who is stable, candidate and previous')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
@@ -49,6 +53,7 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('--pct', '--pct', [CompletionResultType]::ParameterName, 'The candidate''s share in percent, such as 10 or 0.5')
             [CompletionResult]::new('--candidate', '--candidate', [CompletionResultType]::ParameterName, 'The revision on trial')
             [CompletionResult]::new('--bake', '--bake', [CompletionResultType]::ParameterName, 'How long to watch the candidate; needs gates')
+            [CompletionResult]::new('--on-interrupt', '--on-interrupt', [CompletionResultType]::ParameterName, 'What an interrupt does while the candidate is watched')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of ./mlroll.toml')
             [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Act on this target; needs no file, and may be given several times')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write the result')
@@ -57,7 +62,7 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
             [CompletionResult]::new('--again', '--again', [CompletionResultType]::ParameterName, 'Try a revision again that was rolled back')
             [CompletionResult]::new('--no-gates', '--no-gates', [CompletionResultType]::ParameterName, 'Do not judge, whatever gates are configured')
-            [CompletionResult]::new('--no-wait', '--no-wait', [CompletionResultType]::ParameterName, 'Return when the shift is accepted, not when it is live')
+            [CompletionResult]::new('--no-wait', '--no-wait', [CompletionResultType]::ParameterName, 'Return when the shift is accepted: nothing is watched or judged')
             [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print the calls that a run would make, and change nothing')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but errors')
@@ -97,8 +102,25 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Judge the canary in flight by what its gates say of the last `bake`, and move nothing')
             [CompletionResult]::new('replay', 'replay', [CompletionResultType]::ParameterValue, 'Judge recorded looks, and print the evidence after each as JSON')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'mlroll;gate;check' {
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of ./mlroll.toml')
+            [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Act on this target; needs no file, and may be given several times')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write the result')
+            [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'Why this is done; shown wherever the result is')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Give up after this time, all told [default: 5m, and 30m more until the split is live]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print the calls that a run would make, and change nothing')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'mlroll;gate;replay' {
@@ -118,14 +140,50 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             break
         }
         'mlroll;gate;help' {
+            [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Judge the canary in flight by what its gates say of the last `bake`, and move nothing')
             [CompletionResult]::new('replay', 'replay', [CompletionResultType]::ParameterValue, 'Judge recorded looks, and print the evidence after each as JSON')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'mlroll;gate;help;check' {
             break
         }
         'mlroll;gate;help;replay' {
             break
         }
         'mlroll;gate;help;help' {
+            break
+        }
+        'mlroll;history' {
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of ./mlroll.toml')
+            [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Act on this target; needs no file, and may be given several times')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write the result')
+            [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'Why this is done; shown wherever the result is')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Give up after this time, all told [default: 5m, and 30m more until the split is live]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print the calls that a run would make, and change nothing')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'mlroll;hold' {
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of ./mlroll.toml')
+            [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Act on this target; needs no file, and may be given several times')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write the result')
+            [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'Why this is done; shown wherever the result is')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Give up after this time, all told [default: 5m, and 30m more until the split is live]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print the calls that a run would make, and change nothing')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'mlroll;promote' {
@@ -138,6 +196,23 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
             [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Skip the gates')
             [CompletionResult]::new('--no-wait', '--no-wait', [CompletionResultType]::ParameterName, 'Return when the shift is accepted, not when it is live')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print the calls that a run would make, and change nothing')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'mlroll;resume' {
+            [CompletionResult]::new('--on-interrupt', '--on-interrupt', [CompletionResultType]::ParameterName, 'What an interrupt does')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of ./mlroll.toml')
+            [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Act on this target; needs no file, and may be given several times')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write the result')
+            [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'Why this is done; shown wherever the result is')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Give up after this time, all told [default: 5m, and 30m more until the split is live]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
             [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print the calls that a run would make, and change nothing')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but errors')
@@ -167,6 +242,25 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'mlroll;rollout' {
+            [CompletionResult]::new('--candidate', '--candidate', [CompletionResultType]::ParameterName, 'The revision on trial')
+            [CompletionResult]::new('--on-interrupt', '--on-interrupt', [CompletionResultType]::ParameterName, 'What an interrupt does')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of ./mlroll.toml')
+            [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Act on this target; needs no file, and may be given several times')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write the result')
+            [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'Why this is done; shown wherever the result is')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Give up after this time, all told [default: 5m, and 30m more until the split is live]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
+            [CompletionResult]::new('--again', '--again', [CompletionResultType]::ParameterName, 'Try a revision again that was rolled back')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print the calls that a run would make, and change nothing')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'mlroll;status' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of ./mlroll.toml')
             [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Act on this target; needs no file, and may be given several times')
@@ -187,8 +281,12 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('canary', 'canary', [CompletionResultType]::ParameterValue, 'Shift a share of the traffic to a candidate')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print completions for a shell')
             [CompletionResult]::new('gate', 'gate', [CompletionResultType]::ParameterValue, 'Try gates without moving traffic')
+            [CompletionResult]::new('history', 'history', [CompletionResultType]::ParameterValue, 'List the runs that were watched, the newest first')
+            [CompletionResult]::new('hold', 'hold', [CompletionResultType]::ParameterValue, 'Ask a run that is going on to stop advancing and keep its split')
             [CompletionResult]::new('promote', 'promote', [CompletionResultType]::ParameterValue, 'Give the candidate all traffic and make it stable')
+            [CompletionResult]::new('resume', 'resume', [CompletionResultType]::ParameterValue, 'Go on with a run that was held, interrupted or cut off')
             [CompletionResult]::new('rollback', 'rollback', [CompletionResultType]::ParameterValue, 'Give all traffic back, now')
+            [CompletionResult]::new('rollout', 'rollout', [CompletionResultType]::ParameterValue, 'Take a candidate through all steps of its service, judged by its gates')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show who gets what, and who is stable, candidate and previous')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
@@ -200,16 +298,32 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             break
         }
         'mlroll;help;gate' {
+            [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Judge the canary in flight by what its gates say of the last `bake`, and move nothing')
             [CompletionResult]::new('replay', 'replay', [CompletionResultType]::ParameterValue, 'Judge recorded looks, and print the evidence after each as JSON')
+            break
+        }
+        'mlroll;help;gate;check' {
             break
         }
         'mlroll;help;gate;replay' {
             break
         }
+        'mlroll;help;history' {
+            break
+        }
+        'mlroll;help;hold' {
+            break
+        }
         'mlroll;help;promote' {
             break
         }
+        'mlroll;help;resume' {
+            break
+        }
         'mlroll;help;rollback' {
+            break
+        }
+        'mlroll;help;rollout' {
             break
         }
         'mlroll;help;status' {

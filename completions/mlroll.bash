@@ -28,20 +28,38 @@ _mlroll() {
             mlroll,help)
                 cmd="mlroll__subcmd__help"
                 ;;
+            mlroll,history)
+                cmd="mlroll__subcmd__history"
+                ;;
+            mlroll,hold)
+                cmd="mlroll__subcmd__hold"
+                ;;
             mlroll,promote)
                 cmd="mlroll__subcmd__promote"
+                ;;
+            mlroll,resume)
+                cmd="mlroll__subcmd__resume"
                 ;;
             mlroll,rollback)
                 cmd="mlroll__subcmd__rollback"
                 ;;
+            mlroll,rollout)
+                cmd="mlroll__subcmd__rollout"
+                ;;
             mlroll,status)
                 cmd="mlroll__subcmd__status"
+                ;;
+            mlroll__subcmd__gate,check)
+                cmd="mlroll__subcmd__gate__subcmd__check"
                 ;;
             mlroll__subcmd__gate,help)
                 cmd="mlroll__subcmd__gate__subcmd__help"
                 ;;
             mlroll__subcmd__gate,replay)
                 cmd="mlroll__subcmd__gate__subcmd__replay"
+                ;;
+            mlroll__subcmd__gate__subcmd__help,check)
+                cmd="mlroll__subcmd__gate__subcmd__help__subcmd__check"
                 ;;
             mlroll__subcmd__gate__subcmd__help,help)
                 cmd="mlroll__subcmd__gate__subcmd__help__subcmd__help"
@@ -61,14 +79,29 @@ _mlroll() {
             mlroll__subcmd__help,help)
                 cmd="mlroll__subcmd__help__subcmd__help"
                 ;;
+            mlroll__subcmd__help,history)
+                cmd="mlroll__subcmd__help__subcmd__history"
+                ;;
+            mlroll__subcmd__help,hold)
+                cmd="mlroll__subcmd__help__subcmd__hold"
+                ;;
             mlroll__subcmd__help,promote)
                 cmd="mlroll__subcmd__help__subcmd__promote"
+                ;;
+            mlroll__subcmd__help,resume)
+                cmd="mlroll__subcmd__help__subcmd__resume"
                 ;;
             mlroll__subcmd__help,rollback)
                 cmd="mlroll__subcmd__help__subcmd__rollback"
                 ;;
+            mlroll__subcmd__help,rollout)
+                cmd="mlroll__subcmd__help__subcmd__rollout"
+                ;;
             mlroll__subcmd__help,status)
                 cmd="mlroll__subcmd__help__subcmd__status"
+                ;;
+            mlroll__subcmd__help__subcmd__gate,check)
+                cmd="mlroll__subcmd__help__subcmd__gate__subcmd__check"
                 ;;
             mlroll__subcmd__help__subcmd__gate,replay)
                 cmd="mlroll__subcmd__help__subcmd__gate__subcmd__replay"
@@ -80,7 +113,7 @@ _mlroll() {
 
     case "${cmd}" in
         mlroll)
-            opts="-q -v -h -V --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help --version canary completions gate promote rollback status help"
+            opts="-q -v -h -V --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help --version canary completions gate history hold promote resume rollback rollout status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -118,7 +151,7 @@ _mlroll() {
             return 0
             ;;
         mlroll__subcmd__canary)
-            opts="-q -v -h --pct --candidate --again --bake --no-gates --no-wait --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help"
+            opts="-q -v -h --pct --candidate --again --bake --no-gates --on-interrupt --no-wait --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -134,6 +167,10 @@ _mlroll() {
                     ;;
                 --bake)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-interrupt)
+                    COMPREPLY=($(compgen -W "hold rollback" -- "${cur}"))
                     return 0
                     ;;
                 --config)
@@ -206,7 +243,7 @@ _mlroll() {
             return 0
             ;;
         mlroll__subcmd__gate)
-            opts="-q -v -h --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help replay help"
+            opts="-q -v -h --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help check replay help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -243,9 +280,61 @@ _mlroll() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        mlroll__subcmd__gate__subcmd__help)
-            opts="replay help"
+        mlroll__subcmd__gate__subcmd__check)
+            opts="-q -v -h --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --target)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
+                    return 0
+                    ;;
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "always auto never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mlroll__subcmd__gate__subcmd__help)
+            opts="check replay help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mlroll__subcmd__gate__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -324,7 +413,7 @@ _mlroll() {
             return 0
             ;;
         mlroll__subcmd__help)
-            opts="canary completions gate promote rollback status help"
+            opts="canary completions gate history hold promote resume rollback rollout status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -366,8 +455,22 @@ _mlroll() {
             return 0
             ;;
         mlroll__subcmd__help__subcmd__gate)
-            opts="replay"
+            opts="check replay"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mlroll__subcmd__help__subcmd__gate__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -407,7 +510,49 @@ _mlroll() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mlroll__subcmd__help__subcmd__history)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mlroll__subcmd__help__subcmd__hold)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mlroll__subcmd__help__subcmd__promote)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mlroll__subcmd__help__subcmd__resume)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -435,6 +580,20 @@ _mlroll() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mlroll__subcmd__help__subcmd__rollout)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mlroll__subcmd__help__subcmd__status)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -442,6 +601,82 @@ _mlroll() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mlroll__subcmd__history)
+            opts="-q -v -h --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --target)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
+                    return 0
+                    ;;
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "always auto never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mlroll__subcmd__hold)
+            opts="-q -v -h --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --target)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
+                    return 0
+                    ;;
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "always auto never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -491,6 +726,48 @@ _mlroll() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mlroll__subcmd__resume)
+            opts="-q -v -h --on-interrupt --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --on-interrupt)
+                    COMPREPLY=($(compgen -W "hold rollback" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --target)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
+                    return 0
+                    ;;
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "always auto never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mlroll__subcmd__rollback)
             opts="-q -v -h --to --all --since --no-wait --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -504,6 +781,52 @@ _mlroll() {
                     ;;
                 --since)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --target)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
+                    return 0
+                    ;;
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "always auto never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mlroll__subcmd__rollout)
+            opts="-q -v -h --candidate --again --on-interrupt --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --candidate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-interrupt)
+                    COMPREPLY=($(compgen -W "hold rollback" -- "${cur}"))
                     return 0
                     ;;
                 --config)

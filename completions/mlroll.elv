@@ -36,8 +36,12 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand canary 'Shift a share of the traffic to a candidate'
             cand completions 'Print completions for a shell'
             cand gate 'Try gates without moving traffic'
+            cand history 'List the runs that were watched, the newest first'
+            cand hold 'Ask a run that is going on to stop advancing and keep its split'
             cand promote 'Give the candidate all traffic and make it stable'
+            cand resume 'Go on with a run that was held, interrupted or cut off'
             cand rollback 'Give all traffic back, now'
+            cand rollout 'Take a candidate through all steps of its service, judged by its gates'
             cand status 'Show who gets what, and who is stable, candidate and previous'
             cand help 'Print this message or the help of the given subcommand(s)'
         }
@@ -45,6 +49,7 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand --pct 'The candidate''s share in percent, such as 10 or 0.5'
             cand --candidate 'The revision on trial'
             cand --bake 'How long to watch the candidate; needs gates'
+            cand --on-interrupt 'What an interrupt does while the candidate is watched'
             cand --config 'Read this file instead of ./mlroll.toml'
             cand --target 'Act on this target; needs no file, and may be given several times'
             cand --output 'How to write the result'
@@ -53,7 +58,7 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand --color 'When to colour'
             cand --again 'Try a revision again that was rolled back'
             cand --no-gates 'Do not judge, whatever gates are configured'
-            cand --no-wait 'Return when the shift is accepted, not when it is live'
+            cand --no-wait 'Return when the shift is accepted: nothing is watched or judged'
             cand --dry-run 'Print the calls that a run would make, and change nothing'
             cand -q 'Say nothing but errors'
             cand --quiet 'Say nothing but errors'
@@ -91,8 +96,24 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand --verbose 'Name each request as it is sent'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
+            cand check 'Judge the canary in flight by what its gates say of the last `bake`, and move nothing'
             cand replay 'Judge recorded looks, and print the evidence after each as JSON'
             cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'mlroll;gate;check'= {
+            cand --config 'Read this file instead of ./mlroll.toml'
+            cand --target 'Act on this target; needs no file, and may be given several times'
+            cand --output 'How to write the result'
+            cand --reason 'Why this is done; shown wherever the result is'
+            cand --timeout 'Give up after this time, all told [default: 5m, and 30m more until the split is live]'
+            cand --color 'When to colour'
+            cand --dry-run 'Print the calls that a run would make, and change nothing'
+            cand -q 'Say nothing but errors'
+            cand --quiet 'Say nothing but errors'
+            cand -v 'Name each request as it is sent'
+            cand --verbose 'Name each request as it is sent'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
         }
         &'mlroll;gate;replay'= {
             cand --config 'Read this file instead of ./mlroll.toml'
@@ -110,12 +131,45 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'mlroll;gate;help'= {
+            cand check 'Judge the canary in flight by what its gates say of the last `bake`, and move nothing'
             cand replay 'Judge recorded looks, and print the evidence after each as JSON'
             cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'mlroll;gate;help;check'= {
         }
         &'mlroll;gate;help;replay'= {
         }
         &'mlroll;gate;help;help'= {
+        }
+        &'mlroll;history'= {
+            cand --config 'Read this file instead of ./mlroll.toml'
+            cand --target 'Act on this target; needs no file, and may be given several times'
+            cand --output 'How to write the result'
+            cand --reason 'Why this is done; shown wherever the result is'
+            cand --timeout 'Give up after this time, all told [default: 5m, and 30m more until the split is live]'
+            cand --color 'When to colour'
+            cand --dry-run 'Print the calls that a run would make, and change nothing'
+            cand -q 'Say nothing but errors'
+            cand --quiet 'Say nothing but errors'
+            cand -v 'Name each request as it is sent'
+            cand --verbose 'Name each request as it is sent'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'mlroll;hold'= {
+            cand --config 'Read this file instead of ./mlroll.toml'
+            cand --target 'Act on this target; needs no file, and may be given several times'
+            cand --output 'How to write the result'
+            cand --reason 'Why this is done; shown wherever the result is'
+            cand --timeout 'Give up after this time, all told [default: 5m, and 30m more until the split is live]'
+            cand --color 'When to colour'
+            cand --dry-run 'Print the calls that a run would make, and change nothing'
+            cand -q 'Say nothing but errors'
+            cand --quiet 'Say nothing but errors'
+            cand -v 'Name each request as it is sent'
+            cand --verbose 'Name each request as it is sent'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
         }
         &'mlroll;promote'= {
             cand --candidate 'The candidate, where it was not mlroll that put it in flight'
@@ -127,6 +181,22 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand --color 'When to colour'
             cand --force 'Skip the gates'
             cand --no-wait 'Return when the shift is accepted, not when it is live'
+            cand --dry-run 'Print the calls that a run would make, and change nothing'
+            cand -q 'Say nothing but errors'
+            cand --quiet 'Say nothing but errors'
+            cand -v 'Name each request as it is sent'
+            cand --verbose 'Name each request as it is sent'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'mlroll;resume'= {
+            cand --on-interrupt 'What an interrupt does'
+            cand --config 'Read this file instead of ./mlroll.toml'
+            cand --target 'Act on this target; needs no file, and may be given several times'
+            cand --output 'How to write the result'
+            cand --reason 'Why this is done; shown wherever the result is'
+            cand --timeout 'Give up after this time, all told [default: 5m, and 30m more until the split is live]'
+            cand --color 'When to colour'
             cand --dry-run 'Print the calls that a run would make, and change nothing'
             cand -q 'Say nothing but errors'
             cand --quiet 'Say nothing but errors'
@@ -154,6 +224,24 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
+        &'mlroll;rollout'= {
+            cand --candidate 'The revision on trial'
+            cand --on-interrupt 'What an interrupt does'
+            cand --config 'Read this file instead of ./mlroll.toml'
+            cand --target 'Act on this target; needs no file, and may be given several times'
+            cand --output 'How to write the result'
+            cand --reason 'Why this is done; shown wherever the result is'
+            cand --timeout 'Give up after this time, all told [default: 5m, and 30m more until the split is live]'
+            cand --color 'When to colour'
+            cand --again 'Try a revision again that was rolled back'
+            cand --dry-run 'Print the calls that a run would make, and change nothing'
+            cand -q 'Say nothing but errors'
+            cand --quiet 'Say nothing but errors'
+            cand -v 'Name each request as it is sent'
+            cand --verbose 'Name each request as it is sent'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
         &'mlroll;status'= {
             cand --config 'Read this file instead of ./mlroll.toml'
             cand --target 'Act on this target; needs no file, and may be given several times'
@@ -173,8 +261,12 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand canary 'Shift a share of the traffic to a candidate'
             cand completions 'Print completions for a shell'
             cand gate 'Try gates without moving traffic'
+            cand history 'List the runs that were watched, the newest first'
+            cand hold 'Ask a run that is going on to stop advancing and keep its split'
             cand promote 'Give the candidate all traffic and make it stable'
+            cand resume 'Go on with a run that was held, interrupted or cut off'
             cand rollback 'Give all traffic back, now'
+            cand rollout 'Take a candidate through all steps of its service, judged by its gates'
             cand status 'Show who gets what, and who is stable, candidate and previous'
             cand help 'Print this message or the help of the given subcommand(s)'
         }
@@ -183,13 +275,24 @@ set edit:completion:arg-completer[mlroll] = {|@words|
         &'mlroll;help;completions'= {
         }
         &'mlroll;help;gate'= {
+            cand check 'Judge the canary in flight by what its gates say of the last `bake`, and move nothing'
             cand replay 'Judge recorded looks, and print the evidence after each as JSON'
+        }
+        &'mlroll;help;gate;check'= {
         }
         &'mlroll;help;gate;replay'= {
         }
+        &'mlroll;help;history'= {
+        }
+        &'mlroll;help;hold'= {
+        }
         &'mlroll;help;promote'= {
         }
+        &'mlroll;help;resume'= {
+        }
         &'mlroll;help;rollback'= {
+        }
+        &'mlroll;help;rollout'= {
         }
         &'mlroll;help;status'= {
         }

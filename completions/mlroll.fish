@@ -41,13 +41,19 @@ complete -c mlroll -n "__fish_mlroll_needs_command" -s V -l version -d 'Print ve
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "canary" -d 'Shift a share of the traffic to a candidate'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "completions" -d 'Print completions for a shell'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "gate" -d 'Try gates without moving traffic'
+complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "history" -d 'List the runs that were watched, the newest first'
+complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "hold" -d 'Ask a run that is going on to stop advancing and keep its split'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "promote" -d 'Give the candidate all traffic and make it stable'
+complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "resume" -d 'Go on with a run that was held, interrupted or cut off'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "rollback" -d 'Give all traffic back, now'
+complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "rollout" -d 'Take a candidate through all steps of its service, judged by its gates'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "status" -d 'Show who gets what, and who is stable, candidate and previous'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -l pct -d 'The candidate\'s share in percent, such as 10 or 0.5' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -l candidate -d 'The revision on trial' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -l bake -d 'How long to watch the candidate; needs gates' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -l on-interrupt -d 'What an interrupt does while the candidate is watched' -r -f -a "hold\t'Keep the split and stop'
+rollback\t'Give stable everything at once'"
 complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
 complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -l target -d 'Act on this target; needs no file, and may be given several times' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
@@ -59,7 +65,7 @@ auto\t'On a terminal, unless `NO_COLOR` is set'
 never\t'Never'"
 complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -l again -d 'Try a revision again that was rolled back'
 complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -l no-gates -d 'Do not judge, whatever gates are configured'
-complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -l no-wait -d 'Return when the shift is accepted, not when it is live'
+complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -l no-wait -d 'Return when the shift is accepted: nothing is watched or judged'
 complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -l dry-run -d 'Print the calls that a run would make, and change nothing'
 complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -s q -l quiet -d 'Say nothing but errors'
 complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -s v -l verbose -d 'Name each request as it is sent'
@@ -77,21 +83,35 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand completions" -l dry-run -d
 complete -c mlroll -n "__fish_mlroll_using_subcommand completions" -s q -l quiet -d 'Say nothing but errors'
 complete -c mlroll -n "__fish_mlroll_using_subcommand completions" -s v -l verbose -d 'Name each request as it is sent'
 complete -c mlroll -n "__fish_mlroll_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -l target -d 'Act on this target; needs no file, and may be given several times' -r
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -l target -d 'Act on this target; needs no file, and may be given several times' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
 text\t'Tables, for people'"
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -l reason -d 'Why this is done; shown wherever the result is' -r
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -l timeout -d 'Give up after this time, all told [default: 5m, and 30m more until the split is live]' -r
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -l color -d 'When to colour' -r -f -a "always\t'Always'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -l reason -d 'Why this is done; shown wherever the result is' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -l timeout -d 'Give up after this time, all told [default: 5m, and 30m more until the split is live]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -l color -d 'When to colour' -r -f -a "always\t'Always'
 auto\t'On a terminal, unless `NO_COLOR` is set'
 never\t'Never'"
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -l dry-run -d 'Print the calls that a run would make, and change nothing'
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -s q -l quiet -d 'Say nothing but errors'
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -s v -l verbose -d 'Name each request as it is sent'
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -f -a "replay" -d 'Judge recorded looks, and print the evidence after each as JSON'
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from replay help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -l dry-run -d 'Print the calls that a run would make, and change nothing'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -s q -l quiet -d 'Say nothing but errors'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -s v -l verbose -d 'Name each request as it is sent'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -f -a "check" -d 'Judge the canary in flight by what its gates say of the last `bake`, and move nothing'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -f -a "replay" -d 'Judge recorded looks, and print the evidence after each as JSON'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from check" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from check" -l target -d 'Act on this target; needs no file, and may be given several times' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from check" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
+text\t'Tables, for people'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from check" -l reason -d 'Why this is done; shown wherever the result is' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from check" -l timeout -d 'Give up after this time, all told [default: 5m, and 30m more until the split is live]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from check" -l color -d 'When to colour' -r -f -a "always\t'Always'
+auto\t'On a terminal, unless `NO_COLOR` is set'
+never\t'Never'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from check" -l dry-run -d 'Print the calls that a run would make, and change nothing'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Say nothing but errors'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Name each request as it is sent'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -l target -d 'Act on this target; needs no file, and may be given several times' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
@@ -105,8 +125,35 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subc
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -s q -l quiet -d 'Say nothing but errors'
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -s v -l verbose -d 'Name each request as it is sent'
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from help" -f -a "check" -d 'Judge the canary in flight by what its gates say of the last `bake`, and move nothing'
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from help" -f -a "replay" -d 'Judge recorded looks, and print the evidence after each as JSON'
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mlroll -n "__fish_mlroll_using_subcommand history" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
+complete -c mlroll -n "__fish_mlroll_using_subcommand history" -l target -d 'Act on this target; needs no file, and may be given several times' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand history" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
+text\t'Tables, for people'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand history" -l reason -d 'Why this is done; shown wherever the result is' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand history" -l timeout -d 'Give up after this time, all told [default: 5m, and 30m more until the split is live]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand history" -l color -d 'When to colour' -r -f -a "always\t'Always'
+auto\t'On a terminal, unless `NO_COLOR` is set'
+never\t'Never'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand history" -l dry-run -d 'Print the calls that a run would make, and change nothing'
+complete -c mlroll -n "__fish_mlroll_using_subcommand history" -s q -l quiet -d 'Say nothing but errors'
+complete -c mlroll -n "__fish_mlroll_using_subcommand history" -s v -l verbose -d 'Name each request as it is sent'
+complete -c mlroll -n "__fish_mlroll_using_subcommand history" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mlroll -n "__fish_mlroll_using_subcommand hold" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
+complete -c mlroll -n "__fish_mlroll_using_subcommand hold" -l target -d 'Act on this target; needs no file, and may be given several times' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand hold" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
+text\t'Tables, for people'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand hold" -l reason -d 'Why this is done; shown wherever the result is' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand hold" -l timeout -d 'Give up after this time, all told [default: 5m, and 30m more until the split is live]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand hold" -l color -d 'When to colour' -r -f -a "always\t'Always'
+auto\t'On a terminal, unless `NO_COLOR` is set'
+never\t'Never'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand hold" -l dry-run -d 'Print the calls that a run would make, and change nothing'
+complete -c mlroll -n "__fish_mlroll_using_subcommand hold" -s q -l quiet -d 'Say nothing but errors'
+complete -c mlroll -n "__fish_mlroll_using_subcommand hold" -s v -l verbose -d 'Name each request as it is sent'
+complete -c mlroll -n "__fish_mlroll_using_subcommand hold" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l candidate -d 'The candidate, where it was not mlroll that put it in flight' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
 complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l target -d 'Act on this target; needs no file, and may be given several times' -r
@@ -123,6 +170,21 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l dry-run -d 'Pr
 complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -s q -l quiet -d 'Say nothing but errors'
 complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -s v -l verbose -d 'Name each request as it is sent'
 complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mlroll -n "__fish_mlroll_using_subcommand resume" -l on-interrupt -d 'What an interrupt does' -r -f -a "hold\t'Keep the split and stop'
+rollback\t'Give stable everything at once'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand resume" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
+complete -c mlroll -n "__fish_mlroll_using_subcommand resume" -l target -d 'Act on this target; needs no file, and may be given several times' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand resume" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
+text\t'Tables, for people'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand resume" -l reason -d 'Why this is done; shown wherever the result is' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand resume" -l timeout -d 'Give up after this time, all told [default: 5m, and 30m more until the split is live]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand resume" -l color -d 'When to colour' -r -f -a "always\t'Always'
+auto\t'On a terminal, unless `NO_COLOR` is set'
+never\t'Never'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand resume" -l dry-run -d 'Print the calls that a run would make, and change nothing'
+complete -c mlroll -n "__fish_mlroll_using_subcommand resume" -s q -l quiet -d 'Say nothing but errors'
+complete -c mlroll -n "__fish_mlroll_using_subcommand resume" -s v -l verbose -d 'Name each request as it is sent'
+complete -c mlroll -n "__fish_mlroll_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollback" -l to -d 'Go to this revision' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollback" -l since -d 'With --all: how long ago a promote may have been [default: 24h]' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollback" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
@@ -140,6 +202,23 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand rollback" -l dry-run -d 'P
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollback" -s q -l quiet -d 'Say nothing but errors'
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollback" -s v -l verbose -d 'Name each request as it is sent'
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollback" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l candidate -d 'The revision on trial' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l on-interrupt -d 'What an interrupt does' -r -f -a "hold\t'Keep the split and stop'
+rollback\t'Give stable everything at once'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
+complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l target -d 'Act on this target; needs no file, and may be given several times' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
+text\t'Tables, for people'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l reason -d 'Why this is done; shown wherever the result is' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l timeout -d 'Give up after this time, all told [default: 5m, and 30m more until the split is live]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l color -d 'When to colour' -r -f -a "always\t'Always'
+auto\t'On a terminal, unless `NO_COLOR` is set'
+never\t'Never'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l again -d 'Try a revision again that was rolled back'
+complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l dry-run -d 'Print the calls that a run would make, and change nothing'
+complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -s q -l quiet -d 'Say nothing but errors'
+complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -s v -l verbose -d 'Name each request as it is sent'
+complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -l target -d 'Act on this target; needs no file, and may be given several times' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
@@ -153,11 +232,16 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand status" -l dry-run -d 'Pri
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -s q -l quiet -d 'Say nothing but errors'
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -s v -l verbose -d 'Name each request as it is sent'
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate promote rollback status help" -f -a "canary" -d 'Shift a share of the traffic to a candidate'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate promote rollback status help" -f -a "completions" -d 'Print completions for a shell'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate promote rollback status help" -f -a "gate" -d 'Try gates without moving traffic'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate promote rollback status help" -f -a "promote" -d 'Give the candidate all traffic and make it stable'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate promote rollback status help" -f -a "rollback" -d 'Give all traffic back, now'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate promote rollback status help" -f -a "status" -d 'Show who gets what, and who is stable, candidate and previous'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate promote rollback status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate history hold promote resume rollback rollout status help" -f -a "canary" -d 'Shift a share of the traffic to a candidate'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate history hold promote resume rollback rollout status help" -f -a "completions" -d 'Print completions for a shell'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate history hold promote resume rollback rollout status help" -f -a "gate" -d 'Try gates without moving traffic'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate history hold promote resume rollback rollout status help" -f -a "history" -d 'List the runs that were watched, the newest first'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate history hold promote resume rollback rollout status help" -f -a "hold" -d 'Ask a run that is going on to stop advancing and keep its split'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate history hold promote resume rollback rollout status help" -f -a "promote" -d 'Give the candidate all traffic and make it stable'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate history hold promote resume rollback rollout status help" -f -a "resume" -d 'Go on with a run that was held, interrupted or cut off'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate history hold promote resume rollback rollout status help" -f -a "rollback" -d 'Give all traffic back, now'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate history hold promote resume rollback rollout status help" -f -a "rollout" -d 'Take a candidate through all steps of its service, judged by its gates'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate history hold promote resume rollback rollout status help" -f -a "status" -d 'Show who gets what, and who is stable, candidate and previous'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate history hold promote resume rollback rollout status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and __fish_seen_subcommand_from gate" -f -a "check" -d 'Judge the canary in flight by what its gates say of the last `bake`, and move nothing'
 complete -c mlroll -n "__fish_mlroll_using_subcommand help; and __fish_seen_subcommand_from gate" -f -a "replay" -d 'Judge recorded looks, and print the evidence after each as JSON'

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use mlroll_backend::{RevisionId, Target, Weight};
 
-use crate::commands::{canary, completions, gate, history, promote, resume, rollback, rollout, status};
+use crate::commands::{canary, completions, gate, history, hold, promote, resume, rollback, rollout, status};
 use crate::config::parse_duration;
 use crate::output::{ColorChoice, Format};
 
@@ -65,6 +65,7 @@ pub enum Command {
     Completions(completions::CompletionsArgs),
     Gate(gate::GateArgs),
     History(history::HistoryArgs),
+    Hold(hold::HoldArgs),
     Promote(promote::PromoteArgs),
     Resume(resume::ResumeArgs),
     Rollback(rollback::RollbackArgs),

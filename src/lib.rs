@@ -65,6 +65,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Completions(args) => commands::completions::run(args, &context),
         Command::Gate(args) => commands::gate::run(args, &context),
         Command::History(args) => commands::history::run(args, &context),
+        Command::Hold(args) => commands::hold::run(args, &context),
         Command::Promote(args) => commands::promote::run(args, &context),
         Command::Resume(args) => commands::resume::run(args, &context),
         Command::Rollout(args) => commands::rollout::run(args, &context),

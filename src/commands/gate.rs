@@ -3,11 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 
+use super::watched::{check_now, only, state_of};
 use super::{Context, Ended};
+use crate::config::select;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::judge::replay::replay;
+use crate::judge::verdict::Verdict;
+use crate::output::{Format, text};
 
 /// Try gates without moving traffic
 #[derive(Args, Debug)]
@@ -18,7 +23,18 @@ pub struct GateArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    Check(CheckArgs),
     Replay(ReplayArgs),
+}
+
+/// Judge the canary in flight by what its gates say of the last `bake`, and move nothing
+///
+/// Exit code 1 when they fail, 3 when they are inconclusive.
+#[derive(Args, Debug)]
+struct CheckArgs {
+    /// The service of mlroll.toml; may be left out when there is only one
+    #[arg(value_name = "SERVICE")]
+    services: Vec<String>,
 }
 
 /// Judge recorded looks, and print the evidence after each as JSON
@@ -36,7 +52,13 @@ struct ReplayArgs {
 /// # Errors
 /// The file cannot be read or makes no sense, or output cannot be written.
 pub fn run(args: &GateArgs, context: &Context) -> Result<ExitStatus, Ended> {
-    let What::Replay(ReplayArgs { file }) = &args.what;
+    match &args.what {
+        What::Check(CheckArgs { services }) => check(services, context),
+        What::Replay(ReplayArgs { file }) => replay_file(file, context),
+    }
+}
+
+fn replay_file(file: &Path, context: &Context) -> Result<ExitStatus, Ended> {
     let shown = file.display();
     let read =
         if file == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
@@ -45,4 +67,30 @@ pub fn run(args: &GateArgs, context: &Context) -> Result<ExitStatus, Ended> {
         replay(&text).map_err(|e| Failure::usage(format!("{shown}: {e}")).hint("its form is in docs/json.md"))?;
     context.printer.data(&report.to_string()).map_err(|e| Ended::Unsaid(ExitStatus::Success, e))?;
     Ok(ExitStatus::Success)
+}
+
+fn check(services: &[String], context: &Context) -> Result<ExitStatus, Ended> {
+    let global = &context.global;
+    let (selected, config) = select(global.config.as_deref(), &global.target, services, false)?;
+    let (selected, service) = only(&selected, config.as_ref())?;
+    if service.gates.is_empty() {
+        return Err(Failure::usage("the service has no gates").hint("add [[services.NAME.gates]]").into());
+    }
+    let (_, folder) = state_of(config.as_ref(), global.config.as_deref())?;
+    let (verdict, findings) = check_now(context, selected, service, &folder)?;
+    let exit = match verdict {
+        Verdict::Fail => ExitStatus::GateFailed,
+        Verdict::Inconclusive => ExitStatus::Held,
+        Verdict::Pass => ExitStatus::Success,
+    };
+    let text = match global.output {
+        Format::Json => json!({
+            "schema": "mlroll/check/1", "target": selected.target, "verdict": verdict, "findings": findings,
+            "exit_code": exit.code(),
+        })
+        .to_string(),
+        Format::Text => text::findings(&findings),
+    };
+    context.printer.data(&text).map_err(|e| Ended::Unsaid(exit, e))?;
+    Ok(exit)
 }

@@ -5,6 +5,7 @@ pub mod canary;
 pub mod completions;
 pub mod gate;
 pub mod history;
+pub mod hold;
 pub mod promote;
 pub mod resume;
 pub mod rollback;

@@ -11,9 +11,11 @@ use crate::driver::{Bench, Driver, Limits, OnInterrupt, Report, Watch, query_of,
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::journal::{Folder, Header, Journal, Replay, Store, replay};
+use crate::judge::panel::Finding;
+use crate::judge::verdict::Verdict;
 use crate::output::{Done, Format, Progress, announce, json, text};
 use crate::registry;
-use crate::rollout::engine::{Input, Plan, Rollout, Terms};
+use crate::rollout::engine::{Input, Plan, Rollout, Terms, Verdict as Ruling};
 use crate::rollout::{Intent, Step};
 use crate::wire::Wire;
 
@@ -137,8 +139,16 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
             })?;
             let rollout = Rollout::new(plan);
             let selected = selected.clone();
-            let mut watch =
-                Watch { driver, backend: backend.as_ref(), selected, rollout, bench, journal, on_interrupt };
+            let mut watch = Watch {
+                driver,
+                backend: backend.as_ref(),
+                selected,
+                rollout,
+                bench,
+                journal,
+                state: &state,
+                on_interrupt,
+            };
             return Ok(watch.run(Input::Started).await);
         }
     };
@@ -147,9 +157,76 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
     if let Some(evidence) = evidence {
         bench.restore(&evidence)?;
     }
-    let mut watch =
-        Watch { driver, backend: backend.as_ref(), selected: selected.clone(), rollout, bench, journal, on_interrupt };
+    let mut watch = Watch {
+        driver,
+        backend: backend.as_ref(),
+        selected: selected.clone(),
+        rollout,
+        bench,
+        journal,
+        state: &state,
+        on_interrupt,
+    };
     Ok(watch.run(first).await)
+}
+
+/// What the gates say of the canary in flight, over the last bake.
+pub(crate) fn check_now(
+    context: &Context,
+    selected: &Selected,
+    service: &Service,
+    folder: &Path,
+) -> Result<(Verdict, Vec<Finding>), Ended> {
+    let Context { global, printer, clock, .. } = context;
+    let progress = Progress::new(*printer, 1, false);
+    let accept = global.timeout.unwrap_or(super::ACCEPT);
+    let limits = Limits { accept, settle: None, no_wait: true };
+    let wire = Arc::new(Wire::new(false, *printer));
+    let driver = Driver { clock: *clock, wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(*clock) };
+    let target = &selected.target;
+    let judged = async {
+        let backend = registry::backend(target.provider(), Arc::clone(&wire) as _).map_err(|f| f.about(target))?;
+        let missing = || Failure::usage("the service has gates, and no `metrics` that they could read");
+        let source = registry::metric_source(service.metrics.as_ref().ok_or_else(missing)?, folder)?;
+        let seen = backend.observe(target).await.map_err(|e| Failure::of(&e, target))?;
+        let share = match (&seen.split, &seen.roles.candidate) {
+            (Some(split), Some(candidate)) => split.weight_of(candidate),
+            _ => {
+                let none = Failure::usage(format!("no canary is in flight: {seen}"));
+                return Err(Failure { exit: ExitStatus::NotFound, kind: "not_found", ..none }.about(target));
+            }
+        };
+        let watching = Watching::canary(service, share, None);
+        let roles = (seen.roles.candidate.clone(), true);
+        let plan = plan(&driver, backend.as_ref(), selected, service, source.as_ref(), &watching, roles).await?;
+        let mut bench = Bench::prepare(source, &service.gates, &plan, target, clock.now()).await?;
+        match bench.judge_past(&plan, clock.now()).await {
+            Input::Unjudged { why } => {
+                let down = Failure::usage(format!("the metric store: {why}"));
+                Err(Failure { exit: ExitStatus::Unreachable, kind: "unavailable", ..down }.about(target))
+            }
+            Input::Judged(looks) => {
+                let failed = looks.iter().any(|look| matches!(look.verdict, Ruling::Fail | Ruling::Starved));
+                let passed = looks.last().is_some_and(|look| look.verdict == Ruling::Pass);
+                let verdict = match (failed, passed) {
+                    (true, _) => Verdict::Fail,
+                    (false, true) => Verdict::Pass,
+                    (false, false) => Verdict::Inconclusive,
+                };
+                Ok((verdict, bench.findings()))
+            }
+            Input::Abort
+            | Input::Accepted
+            | Input::Hold
+            | Input::Observed(_)
+            | Input::Refused(_)
+            | Input::Resume
+            | Input::Started
+            | Input::TimeReached
+            | Input::Unobserved(_) => Err(Failure::usage("nothing was judged").about(target)),
+        }
+    };
+    Ok(block_on(judged)??)
 }
 
 /// A run that was begun before: where it was, and what makes it go on.

@@ -108,6 +108,17 @@ impl Bench {
         Ok(())
     }
 
+    /// Judges the last `bake` of windows at once, as if they were the bake of a step.
+    pub async fn judge_past(&mut self, plan: &Plan, now: Timestamp) -> Input {
+        let terms = plan.terms();
+        let length = seconds(terms.look).max(1);
+        let settled = now.unix_seconds() - seconds(terms.settle_delay);
+        let count = plan.bake_looks();
+        let first = (settled.div_euclid(length) - i64::from(count)) * length;
+        let from = Timestamp::from_unix_seconds(first).unwrap_or(now);
+        self.judge(Windows { stage: Stage::Step(0), from, length: terms.look, count }, plan).await
+    }
+
     /// What must be stored to go on from here.
     #[must_use]
     pub fn evidence(&self) -> Option<Value> {

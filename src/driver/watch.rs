@@ -9,7 +9,7 @@ use super::{Bench, Driver, Report, job};
 use crate::config::Selected;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
-use crate::journal::{Journal, Record};
+use crate::journal::{Folder, Journal, Record};
 use crate::rollout::Outcome;
 use crate::rollout::engine::{Action, Cause, Ended, Input, Rollout, Trouble};
 
@@ -41,6 +41,8 @@ pub struct Watch<'a> {
     pub bench: Bench,
     /// Where each step is written before it is taken.
     pub journal: Journal<'a>,
+    /// Where a person leaves the wish that it holds.
+    pub state: &'a Folder,
     /// What an interrupt does.
     pub on_interrupt: OnInterrupt,
 }
@@ -75,6 +77,10 @@ impl Watch<'_> {
             }
             if let Some(by) = told.take() {
                 input = self.stop(by);
+                continue;
+            }
+            if self.state.take_hold(&self.rollout.plan().terms().id) {
+                input = Input::Hold;
                 continue;
             }
             let next = self.perform(&action, &mut report, &mut interrupts, &mut told).await;

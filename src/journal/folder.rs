@@ -11,6 +11,7 @@ use super::{JournalError, Store};
 pub struct Folder(PathBuf);
 
 const ENDING: &str = "jsonl";
+const HOLD: &str = "hold";
 
 impl Folder {
     /// Journals in `path`.
@@ -25,6 +26,24 @@ impl Folder {
             return Err(JournalError::Missing { file: name.escape_debug().to_string() });
         }
         Ok(self.0.join(name).with_extension(ENDING))
+    }
+}
+
+impl Folder {
+    /// Asks the run of that name to hold, before its next write.
+    ///
+    /// # Errors
+    /// The request cannot be left.
+    pub fn request_hold(&self, name: &str) -> Result<(), JournalError> {
+        let path = self.path(name)?.with_extension(HOLD);
+        fs::write(&path, b"")
+            .map_err(|e| JournalError::Unwritable { file: path.display().to_string(), message: e.to_string() })
+    }
+
+    /// Whether the run of that name was asked to hold; the request is taken.
+    #[must_use]
+    pub fn take_hold(&self, name: &str) -> bool {
+        self.path(name).is_ok_and(|path| fs::remove_file(path.with_extension(HOLD)).is_ok())
     }
 }
 

@@ -6,6 +6,7 @@ use mlroll_backend::{Call, Effect, MarkerState, Readiness, Snapshot};
 use super::Done;
 use crate::driver::{Look, Report};
 use crate::journal::Replay;
+use crate::judge::panel::Finding;
 use crate::rollout::engine::Ended;
 use crate::wire::Calls;
 
@@ -93,6 +94,25 @@ fn status_row(seen: &Snapshot) -> [String; 4] {
     };
     let previous = roles.previous.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
     [with_share(&roles.stable), with_share(&roles.candidate), previous, state]
+}
+
+/// What gates say, a row each.
+#[must_use]
+pub fn findings(findings: &[Finding]) -> String {
+    let mut table = table(&["GATE", "VERDICT", "PASS", "FAIL", "LOOKS", "REASON"]);
+    for finding in findings {
+        let way = |part: f64| format!("{:.0} %", part * 100.0);
+        let advisory = if finding.advisory { " (advisory)" } else { "" };
+        table.add_row([
+            format!("{}{advisory}", finding.gate),
+            finding.verdict.name().to_owned(),
+            way(finding.needed.pass),
+            way(finding.needed.fail),
+            finding.looks.to_string(),
+            finding.reason.clone(),
+        ]);
+    }
+    trimmed(&table)
 }
 
 /// Runs that were watched, a row each.

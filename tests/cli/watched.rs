@@ -380,6 +380,36 @@ fn a_rollout_that_was_killed_is_resumed_with_its_evidence() {
     world.run(&["resume"]).expect(6).says("no run of this target is unfinished");
 }
 
+#[test]
+fn a_hold_typed_in_another_terminal_keeps_the_split_and_resume_goes_on() {
+    let world = Arc::new(World::new());
+    let _service = Service::start(&world, GOOD, GOOD);
+    world.run(&["hold"]).expect(6).says("no run of this target is going on");
+    let child = start(&world, &ROLLOUT);
+    wait_for_canary(&world);
+    world.run(&["hold"]).expect(0);
+    let held = end(child).expect(3).json();
+    assert_eq!((&held["outcome"], world.alias().weights.is_empty()), (&Value::from("held"), false));
+    let checked = world.run(&["gate", "check", "--output", "json"]);
+    assert!([0, 3].contains(&checked.code), "{checked:?}");
+    assert_eq!(checked.json()["findings"].as_array().unwrap().len(), 2);
+    end(start(&world, &["resume"])).expect(0);
+    assert_eq!(world.split(), "3");
+}
+
+#[test]
+fn gate_check_judges_and_moves_nothing() {
+    let world = Arc::new(World::new());
+    let _service = Service::start(&world, GOOD, Behaviour { errors: 0.2, ..GOOD });
+    world.run(&["gate", "check"]).expect(6).says("no canary is in flight");
+    world.run(&["canary", "--pct", "10", "--candidate", "3", "--no-gates"]).expect(0);
+    std::thread::sleep(Duration::from_secs(14));
+    let checked = world.run(&["gate", "check", "--output", "json"]).expect(1).json();
+    assert_eq!((&checked["schema"], &checked["verdict"]), (&Value::from("mlroll/check/1"), &Value::from("fail")));
+    world.run(&["gate", "check"]).expect(1).says("error_rate");
+    assert_eq!((world.split().as_str(), world.sent(Operation::UpdateAlias).len()), ("2+3:0.1", 1));
+}
+
 /// A full disk or a folder that is gone at the wrong moment must not keep users on a bad candidate.
 #[test]
 fn a_journal_that_is_lost_in_mid_bake_does_not_stop_the_rollback() {
