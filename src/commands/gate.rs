@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::watched::{check_now, only, state_of};
+use super::watched::{Past, check_now, only, state_of};
 use super::{Context, Ended};
 use crate::config::select;
 use crate::exit::ExitStatus;
@@ -77,7 +77,7 @@ fn check(services: &[String], context: &Context) -> Result<ExitStatus, Ended> {
         return Err(Failure::usage("the service has no gates").hint("add [[services.NAME.gates]]").into());
     }
     let (_, folder) = state_of(config.as_ref(), global.config.as_deref())?;
-    let (verdict, findings) = check_now(context, selected, service, &folder)?;
+    let (verdict, findings) = check_now(context, selected, service, &folder, Past::Bake)?;
     let exit = match verdict {
         Verdict::Fail => ExitStatus::GateFailed,
         Verdict::Inconclusive => ExitStatus::Held,

@@ -4,16 +4,19 @@ use clap::Args;
 use mlroll_backend::RevisionId;
 
 use super::canary::{has_gates, settle_timeout};
+use super::watched::{Past, check_now, only, state_of};
 use super::{Act, Context, Ended, act};
 use crate::cli::revision;
-use crate::config::select;
+use crate::config::{Selected, select};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
+use crate::judge::panel::Finding;
+use crate::judge::verdict::Verdict;
 use crate::rollout::Intent;
 
 /// Give the candidate all traffic and make it stable
 ///
-/// Not judged, so it needs `--force`; a rollout promotes by itself what has passed its gates.
+/// Without `--force` the evidence gathered since the last shift must pass the gates.
 #[derive(Args, Debug)]
 pub struct PromoteArgs {
     /// Services of mlroll.toml; may be left out when there is only one
@@ -38,12 +41,16 @@ pub fn run(args: &PromoteArgs, context: &Context) -> Result<ExitStatus, Ended> {
     let global = &context.global;
     let (selected, config) = select(global.config.as_deref(), &global.target, &args.services, false)?;
     if !args.force {
-        let failure = if selected.iter().any(|s| has_gates(config.as_ref(), s)) {
-            Failure::usage("promote cannot judge by gates yet").hint("judged from the first step on: `mlroll rollout`")
-        } else {
-            Failure::usage("there are no gates, so nothing says that the candidate is good")
-        };
-        return Err(failure.hint("to promote it all the same: `--force`").into());
+        if !selected.iter().any(|s| has_gates(config.as_ref(), s)) {
+            let failure = Failure::usage("there are no gates, so nothing says that the candidate is good");
+            return Err(failure.hint("to promote it all the same: `--force`").into());
+        }
+        let (selected, service) = only(&selected, config.as_ref())?;
+        let (_, folder) = state_of(config.as_ref(), global.config.as_deref())?;
+        let (verdict, findings) = check_now(context, selected, service, &folder, Past::SinceShift)?;
+        if verdict != Verdict::Pass {
+            return Err(not_good_enough(verdict, &findings, selected).into());
+        }
     }
     let settle = settle_timeout(config.as_ref(), &selected);
     let promote = Act {
@@ -53,7 +60,22 @@ pub fn run(args: &PromoteArgs, context: &Context) -> Result<ExitStatus, Ended> {
         unreadable: &[],
         settle,
         no_wait: args.no_wait,
-        note: Some("not judged: --force"),
+        note: Some(if args.force { "not judged: --force" } else { "every critical gate passed" }),
     };
     act(context, &promote)
+}
+
+/// Evidence that does not show the candidate to be good promotes nobody.
+fn not_good_enough(verdict: Verdict, findings: &[Finding], selected: &Selected) -> Failure {
+    let open = findings.iter().filter(|f| !f.advisory && f.verdict != Verdict::Pass);
+    let open: Vec<String> = open
+        .map(|f| format!("gate `{}` is {:.0} % on its way to pass: {}", f.gate, f.needed.pass * 100.0, f.reason))
+        .collect();
+    let what = if verdict == Verdict::Fail { "a gate fails" } else { "the evidence is not enough" };
+    let held = Failure::usage(format!("{what}; {}", open.join("; ")));
+    let failure = Failure { exit: ExitStatus::Held, kind: "held", ..held }.about(&selected.target);
+    match verdict {
+        Verdict::Fail => failure.hint("take it back: `mlroll rollback`"),
+        Verdict::Inconclusive | Verdict::Pass => failure.hint("try again when more has been seen"),
+    }
 }

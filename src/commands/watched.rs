@@ -170,12 +170,22 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
     Ok(watch.run(first).await)
 }
 
-/// What the gates say of the canary in flight, over the last bake.
+/// Which of the past is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Past {
+    /// The last bake.
+    Bake,
+    /// All since the last shift and its warm-up.
+    SinceShift,
+}
+
+/// What the gates say of the canary in flight.
 pub(crate) fn check_now(
     context: &Context,
     selected: &Selected,
     service: &Service,
     folder: &Path,
+    past: Past,
 ) -> Result<(Verdict, Vec<Finding>), Ended> {
     let Context { global, printer, clock, .. } = context;
     let progress = Progress::new(*printer, 1, false);
@@ -200,7 +210,16 @@ pub(crate) fn check_now(
         let roles = (seen.roles.candidate.clone(), true);
         let plan = plan(&driver, backend.as_ref(), selected, service, source.as_ref(), &watching, roles).await?;
         let mut bench = Bench::prepare(source, &service.gates, &plan, target, clock.now()).await?;
-        match bench.judge_past(&plan, clock.now()).await {
+        let since = match (past, &seen.marker) {
+            (Past::Bake, _) => None,
+            (Past::SinceShift, Some(Marker { at: Some(at), .. })) => Some(at.plus(watching.warm_up)),
+            (Past::SinceShift, _) => {
+                let none = Failure::usage("no note says since when the candidate has its share: nothing can be judged");
+                let failure = Failure { exit: ExitStatus::Held, kind: "held", ..none }.about(target);
+                return Err(failure.hint("judge it from here: `mlroll canary --pct P` with the share it has"));
+            }
+        };
+        match bench.judge_past(&plan, since, clock.now()).await {
             Input::Unjudged { why } => {
                 let down = Failure::usage(format!("the metric store: {why}"));
                 Err(Failure { exit: ExitStatus::Unreachable, kind: "unavailable", ..down }.about(target))

@@ -108,14 +108,20 @@ impl Bench {
         Ok(())
     }
 
-    /// Judges the last `bake` of windows at once, as if they were the bake of a step.
-    pub async fn judge_past(&mut self, plan: &Plan, now: Timestamp) -> Input {
+    /// Judges all settled windows `since` a moment at once, as if they were the bake of a step; without one, those of the
+    /// last `bake`.
+    pub async fn judge_past(&mut self, plan: &Plan, since: Option<Timestamp>, now: Timestamp) -> Input {
         let terms = plan.terms();
         let length = seconds(terms.look).max(1);
-        let settled = now.unix_seconds() - seconds(terms.settle_delay);
-        let count = plan.bake_looks();
-        let first = (settled.div_euclid(length) - i64::from(count)) * length;
-        let from = Timestamp::from_unix_seconds(first).unwrap_or(now);
+        let end = (now.unix_seconds() - seconds(terms.settle_delay)).div_euclid(length);
+        let first = match since {
+            Some(since) => since.unix_seconds().saturating_add(length - 1).div_euclid(length),
+            None => end - i64::from(plan.bake_looks()),
+        };
+        let count = u32::try_from(end - first).unwrap_or(0);
+        let (Some(from), 1..) = (Timestamp::from_unix_seconds(first.saturating_mul(length)), count) else {
+            return Input::Judged(Vec::new());
+        };
         self.judge(Windows { stage: Stage::Step(0), from, length: terms.look, count }, plan).await
     }
 

@@ -143,7 +143,7 @@ fn a_rollback_of_a_target_opens_no_file() {
 }
 
 #[test]
-fn gates_that_cannot_be_judged_are_not_passed_over() {
+fn gates_without_metrics_are_not_passed_over() {
     let world = World::new();
     world.write(
         "mlroll.toml",

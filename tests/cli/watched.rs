@@ -410,6 +410,29 @@ fn gate_check_judges_and_moves_nothing() {
     assert_eq!((world.split().as_str(), world.sent(Operation::UpdateAlias).len()), ("2+3:0.1", 1));
 }
 
+#[test]
+fn promote_needs_evidence_of_its_own() {
+    let world = Arc::new(World::new());
+    let _service = Service::start(&world, GOOD, GOOD);
+    world.run(&["promote"]).expect(6).says("no canary is in flight");
+    world.run(&["canary", "--pct", "10", "--candidate", "3", "--no-gates"]).expect(0);
+    world.run(&["promote"]).expect(3).says("the evidence is not enough");
+    assert_eq!(world.split(), "2+3:0.1");
+    std::thread::sleep(Duration::from_secs(20));
+    world.run(&["promote"]).expect(0).says("every critical gate passed");
+    assert_eq!(world.split(), "3");
+}
+
+#[test]
+fn a_bad_candidate_is_not_promoted() {
+    let world = Arc::new(World::new());
+    let _service = Service::start(&world, GOOD, Behaviour { errors: 0.2, ..GOOD });
+    world.run(&["canary", "--pct", "10", "--candidate", "3", "--no-gates"]).expect(0);
+    std::thread::sleep(Duration::from_secs(14));
+    world.run(&["promote"]).expect(3).says("a gate fails");
+    assert_eq!(world.split(), "2+3:0.1");
+}
+
 /// A full disk or a folder that is gone at the wrong moment must not keep users on a bad candidate.
 #[test]
 fn a_journal_that_is_lost_in_mid_bake_does_not_stop_the_rollback() {
