@@ -1,6 +1,8 @@
 //! On moto, an AWS that others wrote: traffic really moves, and each call is counted in moto's own log.
 
+use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -8,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::watched::{Behaviour, GOOD, ROLLOUT, Service};
 use crate::world::World;
 
 struct Moto {
@@ -46,6 +49,36 @@ impl Moto {
             log.lines().filter(|l| l.contains(&format!("{method} /2015-03-31/functions/fraud/"))).count()
         };
         (count("GET"), count("PUT"))
+    }
+}
+
+/// The split as any client reads it from moto.
+fn split_of(url: &str) -> (String, BTreeMap<String, f64>) {
+    let address = url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let key = "Credential=test/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0";
+    let path = "/2015-03-31/functions/fraud/aliases/prod";
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\nAuthorization: AWS4-HMAC-SHA256 {key}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let alias: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    let weights = alias["RoutingConfig"]["AdditionalVersionWeights"].as_object().cloned().unwrap_or_default();
+    let weights = weights.into_iter().map(|(version, weight)| (version, weight.as_f64().unwrap())).collect();
+    (alias["FunctionVersion"].as_str().unwrap().to_owned(), weights)
+}
+
+/// The loop closed over other people's parts: moto's alias, Prometheus' numbers.
+#[test]
+fn a_rollout_on_moto_is_promoted_or_rolled_back_by_its_gates() {
+    for (errors, code, outcome, version) in [(0.005, 0, "promoted", "3"), (0.2, 1, "rolled_back", "2")] {
+        let world = World::new().unset("AWS_ENDPOINT_URL_LAMBDA");
+        let moto = Moto::start(world.path());
+        let world = world.set("AWS_ENDPOINT_URL", &moto.url);
+        let url = moto.url.clone();
+        let _service = Service::of(&world, move || split_of(&url), [GOOD, Behaviour { errors, ..GOOD }]);
+        let ran = world.run(&[&ROLLOUT[..], &["--output", "json"]].concat()).expect(code);
+        assert_eq!(ran.json()["outcome"], outcome);
+        assert_eq!(split_of(&moto.url), (version.to_owned(), BTreeMap::new()));
     }
 }
 

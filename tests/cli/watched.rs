@@ -1,6 +1,7 @@
 //! The closed loop: two revisions that serve users by the alias' weights, a real Prometheus that scrapes them, and the
 //! program that judges by it.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -23,11 +24,11 @@ const RATE: f64 = 1000.0;
 #[derive(Clone, Copy)]
 pub(crate) struct Behaviour {
     /// The share of its requests that fail.
-    errors: f64,
+    pub(crate) errors: f64,
     /// The share of its requests that take longer than 300 ms.
-    slow: f64,
+    pub(crate) slow: f64,
     /// The share of what the weights send to it that arrives.
-    arrives: f64,
+    pub(crate) arrives: f64,
 }
 
 pub(crate) const GOOD: Behaviour = Behaviour { errors: 0.005, slow: 0.005, arrives: 1.0 };
@@ -35,8 +36,8 @@ pub(crate) const GOOD: Behaviour = Behaviour { errors: 0.005, slow: 0.005, arriv
 #[derive(Default)]
 struct Counters {
     requests: f64,
-    errors: f64,
-    slow: f64,
+    pub(crate) errors: f64,
+    pub(crate) slow: f64,
 }
 
 /// Users, model servers with `/metrics`, and a Prometheus that scrapes them twice a second.
@@ -50,6 +51,16 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn start(world: &Arc<World>, stable: Behaviour, candidate: Behaviour) -> Self {
+        let alias = Arc::clone(world);
+        let split = move || {
+            let alias = alias.alias();
+            (alias.version, alias.weights)
+        };
+        Self::of(world, split, [stable, candidate])
+    }
+
+    /// Users who are sent where `split`, a version and further ones with their weights, says at that moment.
+    pub(crate) fn of(world: &World, split: impl Fn() -> Split + Send + 'static, behaviours: [Behaviour; 2]) -> Self {
         let folder = TempDir::new().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let counters = Arc::new(Mutex::new([Counters::default(), Counters::default()]));
@@ -61,8 +72,8 @@ impl Service {
                 move || serve_metrics(&listener, &counters, &stop)
             }),
             std::thread::spawn({
-                let (world, stop) = (Arc::clone(world), Arc::clone(&stop));
-                move || send_requests(&world, [stable, candidate], &counters, &stop)
+                let stop = Arc::clone(&stop);
+                move || send_requests(split, behaviours, &counters, &stop)
             }),
         ];
         let config = format!(
@@ -178,17 +189,24 @@ fn serve_metrics(listener: &TcpListener, counters: &Mutex<[Counters; 2]>, stop: 
     }
 }
 
-fn send_requests(world: &World, behaviours: [Behaviour; 2], counters: &Mutex<[Counters; 2]>, stop: &AtomicBool) {
+type Split = (String, BTreeMap<String, f64>);
+
+fn send_requests(
+    split: impl Fn() -> Split,
+    behaviours: [Behaviour; 2],
+    counters: &Mutex<[Counters; 2]>,
+    stop: &AtomicBool,
+) {
     let mut last = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         std::thread::sleep(Duration::from_millis(50));
         let requests = RATE * last.elapsed().as_secs_f64();
         last = Instant::now();
-        let alias = world.alias();
-        let additional: f64 = alias.weights.values().sum();
-        let share = |version: &str| match alias.weights.get(version) {
+        let (primary, weights) = split();
+        let additional: f64 = weights.values().sum();
+        let share = |version: &str| match weights.get(version) {
             Some(weight) => *weight,
-            None if alias.version == version => 1.0 - additional,
+            None if primary == version => 1.0 - additional,
             None => 0.0,
         };
         let shares = ["2", "3"].map(share);
@@ -225,7 +243,7 @@ fn wait_for_canary(world: &World) {
     }
 }
 
-const ROLLOUT: [&str; 3] = ["rollout", "--candidate", "3"];
+pub(crate) const ROLLOUT: [&str; 3] = ["rollout", "--candidate", "3"];
 
 #[test]
 fn a_healthy_candidate_is_promoted() {
