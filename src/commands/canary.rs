@@ -71,6 +71,10 @@ pub fn run(args: &CanaryArgs, context: &Context) -> Result<ExitStatus, Ended> {
             return Err(failure.hint("the shift alone: `--dry-run --no-gates`").into());
         }
         let watching = Watching::canary(service, args.pct, args.bake);
+        if watching.bake.is_zero() {
+            let failure = Failure::usage("a bake of no time at all judges nothing");
+            return Err(failure.hint("to shift without being judged: `--no-gates`").into());
+        }
         let (state, folder) = state_of(config.as_ref(), global.config.as_deref())?;
         let begin = Begin::New { watching, candidate: args.candidate.clone(), again: args.again, go_on: false };
         let on_interrupt = args.on_interrupt;

@@ -3,19 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mlroll_backend::{Backend, Marker, MarkerState, RevisionId, Subject};
+use mlroll_backend::{Backend, Marker, MarkerState, RevisionId, Subject, Target};
 
 use super::{Context, Ended, block_on, explain, new_id};
-use crate::config::{Config, DEFAULT_FILE, Metrics, Selected, Service, Watching};
+use crate::config::{Config, DEFAULT_FILE, Selected, Service, Watching};
 use crate::driver::{Bench, Driver, Limits, OnInterrupt, Report, Watch, query_of, settle_delay};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
-use crate::journal::{Folder, Header, Journal, Replay, Store, replay};
+use crate::journal::{Folder, Header, Journal, JournalError, Replay, Store, replay};
 use crate::judge::panel::Finding;
 use crate::judge::verdict::Verdict;
 use crate::output::{Done, Format, Progress, announce, json, text};
 use crate::registry;
-use crate::rollout::engine::{Input, Plan, Rollout, Terms, Verdict as Ruling};
+use crate::rollout::engine::{Input, Plan, Rollout, Stage, Terms, Verdict as Ruling};
 use crate::rollout::{Intent, Step};
 use crate::wire::Wire;
 
@@ -75,11 +75,14 @@ pub(crate) fn unfinished(context: &Context, state: &Folder, selected: &Selected)
     let names = state.list().map_err(|e| Failure::usage(e.to_string()))?;
     let mut found = Vec::new();
     for name in names.iter().rev() {
+        let same = |text: &str| text.parse().is_ok_and(|target: Target| target.may_be(&selected.target));
         match replay(state, name) {
-            Ok(read) if read.rollout.is_unfinished() && read.header.target == selected.target.to_string() => {
-                found.push(read)
-            }
+            Ok(read) if read.rollout.is_unfinished() && same(&read.header.target) => found.push(read),
             Ok(_) => {}
+            Err(e @ JournalError::Damaged { .. }) => {
+                let failure = Failure::usage(e.to_string());
+                return Err(failure.hint("nobody can tell whose run it is: look at it, and move it away"));
+            }
             Err(e) => context.printer.warn(&e.to_string()),
         }
     }
@@ -110,64 +113,100 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
     let Watched { selected, service, state, folder, begin, on_interrupt, .. } = watched;
     let target = &selected.target;
     let backend = registry::backend(target.provider(), Arc::clone(&driver.wire) as _).map_err(|f| f.about(target))?;
-    let missing = || Failure::usage("the service has gates, and no `metrics` that they could read");
-    let metrics: &Metrics = service.metrics.as_ref().ok_or_else(missing)?;
-    let source = registry::metric_source(metrics, &folder)?;
-    let (rollout, journal, evidence, first) = match begin {
-        Begin::Resume(read) => resumed(&state, *read),
-        Begin::New { go_on: true, .. }
-            if let Some(read) = unfinished(context, &state, selected)?.into_iter().next() =>
-        {
-            driver.progress.say(&format!("going on with rollout {}", read.header.plan.terms().id));
-            resumed(&state, read)
-        }
-        Begin::New { watching, candidate, again, .. } => {
-            let plan =
-                plan(driver, backend.as_ref(), selected, service, source.as_ref(), &watching, (candidate, again))
-                    .await?;
-            let header = Header {
-                target: target.to_string(),
-                at: driver.clock.now(),
-                reason: context.global.reason.clone(),
-                plan: plan.clone(),
-            };
-            let bench = Bench::prepare(source, &service.gates, &plan, target, driver.clock.now()).await?;
-            let (journal, begun) = Journal::begin(&state, &header);
-            begun.map_err(|e| {
-                Failure::usage(e.to_string())
-                    .hint("a run is not begun without its journal: make `state` a folder that can be written")
-            })?;
-            let rollout = Rollout::new(plan);
-            let selected = selected.clone();
-            let mut watch = Watch {
-                driver,
-                backend: backend.as_ref(),
-                selected,
-                rollout,
-                bench,
-                journal,
-                state: &state,
-                on_interrupt,
-            };
-            return Ok(watch.run(Input::Started).await);
-        }
+    let source = || {
+        let missing = || Failure::usage("the service has gates, and no `metrics` that they could read");
+        registry::metric_source(service.metrics.as_ref().ok_or_else(missing)?, &folder)
     };
-    let plan = rollout.plan().clone();
-    let mut bench = Bench::prepare(source, &service.gates, &plan, target, driver.clock.now()).await?;
-    if let Some(evidence) = evidence {
-        bench.restore(&evidence)?;
-    }
+    let now = driver.clock.now();
+    let (rollout, bench, journal, first) =
+        match begin.earlier(context, driver, backend.as_ref(), &state, selected).await? {
+            Earlier::Run(read) => {
+                driver.progress.say(&format!("going on with run {}", read.header.plan.terms().id));
+                let plan = &read.header.plan;
+                // The way back needs no gates, no metrics and no file that has not changed.
+                let bench = match read.evidence() {
+                    _ if read.rollout.is_rolling_back() => Bench::on_the_way_back(plan, target),
+                    Some(evidence) => Bench::restore(source()?, &service.gates, plan, target, evidence)?,
+                    None => Bench::prepare(source()?, &service.gates, plan, target, now).await?,
+                };
+                let first = if read.rollout.ended().is_some() { Input::Resume } else { Input::Started };
+                let journal = Journal::go_on(&state, &read);
+                (read.rollout, bench, journal, first)
+            }
+            Earlier::None(watching, candidate) => {
+                let source = source()?;
+                let plan =
+                    plan(driver, backend.as_ref(), selected, service, source.as_ref(), &watching, candidate).await?;
+                let bench = Bench::prepare(source, &service.gates, &plan, target, now).await?;
+                let reason = context.global.reason.clone();
+                let header = Header { target: target.to_string(), at: now, reason, plan: plan.clone() };
+                let (journal, begun) = Journal::begin(&state, &header);
+                begun.map_err(|e| {
+                    Failure::usage(e.to_string())
+                        .hint("a run is not begun without its journal: make `state` a folder that can be written")
+                })?;
+                (Rollout::new(plan), bench, journal, Input::Started)
+            }
+        };
+    let selected = selected.clone();
+    let backend = backend.as_ref();
+    let (interrupted, unrecorded) = (false, None);
     let mut watch = Watch {
         driver,
-        backend: backend.as_ref(),
-        selected: selected.clone(),
+        backend,
+        selected,
         rollout,
         bench,
         journal,
         state: &state,
         on_interrupt,
+        interrupted,
+        unrecorded,
     };
     Ok(watch.run(first).await)
+}
+
+/// Whether there is a run to go on with.
+enum Earlier {
+    None(Watching, (Option<RevisionId>, bool)),
+    Run(Box<Replay>),
+}
+
+impl Begin {
+    /// An unfinished run is gone on with only when it is what is asked for, and the target still is in its hands.
+    async fn earlier(
+        self,
+        context: &Context,
+        driver: &Driver<'_>,
+        backend: &dyn Backend,
+        state: &Folder,
+        selected: &Selected,
+    ) -> Result<Earlier, Failure> {
+        let (watching, candidate, again, go_on) = match self {
+            Self::Resume(read) => return Ok(Earlier::Run(read)),
+            Self::New { watching, candidate, again, go_on } => (watching, candidate, again, go_on),
+        };
+        let mut open = if go_on { unfinished(context, state, selected)? } else { Vec::new() };
+        open.retain(|read| {
+            let terms = read.header.plan.terms();
+            terms.kind == watching.kind && candidate.as_ref().is_none_or(|candidate| *candidate == terms.candidate)
+        });
+        if !open.is_empty() {
+            let deadline = driver.clock.deadline(driver.limits.accept);
+            let seen = driver.clock.by(deadline, backend.observe(&selected.target)).await;
+            if let Ok(Ok(seen)) = seen {
+                let id = seen.marker.as_ref().and_then(|marker| marker.id.as_deref());
+                open.retain(|read| {
+                    let nothing_yet = read.rollout.stage() == Stage::Start && seen.roles.candidate.is_none();
+                    id == Some(read.header.plan.terms().id.as_str()) || nothing_yet
+                });
+            }
+        }
+        Ok(match open.into_iter().next() {
+            Some(read) => Earlier::Run(Box::new(read)),
+            None => Earlier::None(watching, (candidate, again)),
+        })
+    }
 }
 
 /// Which of the past is judged.
@@ -246,14 +285,6 @@ pub(crate) fn check_now(
         }
     };
     Ok(block_on(judged)??)
-}
-
-/// A run that was begun before: where it was, and what makes it go on.
-fn resumed(state: &Folder, read: Replay) -> (Rollout, Journal<'_>, Option<serde_json::Value>, Input) {
-    let journal = Journal::go_on(state, &read);
-    let evidence = read.evidence().cloned();
-    let first = if read.rollout.ended().is_some() { Input::Resume } else { Input::Started };
-    (read.rollout, journal, evidence, first)
 }
 
 /// Finds out who is stable and who the candidate is, and freezes the plan.

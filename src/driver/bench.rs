@@ -6,10 +6,8 @@ use mlroll_backend::{MetricSource, Query, RevisionId, Sample, Subject, Target, T
 use serde_json::Value;
 
 use crate::failure::Failure;
-use crate::judge::counts::Counts;
-use crate::judge::design_effect::DesignEffect;
 use crate::judge::gate::Gate;
-use crate::judge::panel::{Evidence, Finding, Panel, Risk, Ruling};
+use crate::judge::panel::{Evidence, Finding, Panel, Risk, Ruling, design_effect};
 use crate::rollout::engine::{Input, Look, Plan, Stage, Verdict, Windows};
 
 /// Windows of the stable revision that its burstiness is measured on (docs/judge.md section 3.7).
@@ -18,11 +16,12 @@ const HISTORY: u32 = 40;
 /// Gates, the store they read, and the evidence they have.
 #[derive(Debug)]
 pub struct Bench {
-    source: Box<dyn MetricSource>,
+    /// None for a run that is on its way back: what is decided is not judged again.
+    judged_by: Option<Box<dyn MetricSource>>,
     queries: Vec<Query>,
     candidate: Subject,
     stable: Subject,
-    panel: Panel,
+    panel: Option<Panel>,
     stage: Option<Stage>,
 }
 
@@ -84,28 +83,54 @@ impl Bench {
         source.check(&queries, &[candidate.clone(), stable.clone()], latest).await.map_err(|e| about(&e))?;
         let windows: Vec<Window> = (0..i64::from(HISTORY)).rev().filter_map(window).collect();
         let history = source.sample(&queries, std::slice::from_ref(&stable), &windows).await.map_err(|e| about(&e))?;
-        let effects = history.chunks(windows.len().max(1)).map(|samples| {
-            let counts: Vec<Counts> = samples.iter().filter_map(counts_of).collect();
-            DesignEffect::measure(&counts)
-        });
+        let histories = history.chunks(windows.len().max(1));
+        let effects = gates.iter().zip(histories).map(|(gate, history)| design_effect(gate, history));
         let risk = Risk { alpha: terms.alpha, beta: terms.beta, horizon: u64::from(plan.horizon()) };
         let panel = Panel::new(gates.iter().cloned().zip(effects).collect(), risk).map_err(Failure::usage)?;
-        Ok(Self { source, queries, candidate, stable, panel, stage: None })
+        Ok(Self { judged_by: Some(source), queries, candidate, stable, panel: Some(panel), stage: None })
     }
 
-    /// Goes on with evidence that was stored.
+    /// Goes on with evidence that was stored. Asks the store nothing: a store that is down must not keep a run from going
+    /// on, or back.
     ///
     /// # Errors
-    /// It is none, or about other gates.
-    pub fn restore(&mut self, evidence: &Value) -> Result<(), Failure> {
-        let stored: (Option<Stage>, Panel) = serde_json::from_value(evidence.clone())
-            .map_err(|e| Failure::usage(format!("the journal's evidence cannot be read: {e}")))?;
-        if !stored.1.gates().eq(self.panel.gates()) {
-            let failure = Failure::usage("the gates have changed since the rollout began; they were frozen then");
+    /// It is no evidence, or about other gates.
+    pub fn restore(
+        source: Box<dyn MetricSource>,
+        gates: &[Gate],
+        plan: &Plan,
+        target: &Target,
+        evidence: &Value,
+    ) -> Result<Self, Failure> {
+        let unreadable = |e| Failure::usage(format!("the journal's evidence cannot be read: {e}"));
+        let (stage, panel): (Option<Stage>, Panel) = serde_json::from_value(evidence.clone()).map_err(unreadable)?;
+        if !panel.gates().eq(gates) {
+            let failure = Failure::usage("the gates have changed since the run began; they were frozen then");
             return Err(failure.hint("put them back, or end it: `mlroll rollback`"));
         }
-        (self.stage, self.panel) = stored;
-        Ok(())
+        let queries = gates.iter().map(query_of).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { judged_by: Some(source), queries, panel: Some(panel), stage, ..Self::on_the_way_back(plan, target) })
+    }
+
+    /// Judges nothing: for a run whose way back is decided.
+    #[must_use]
+    pub fn on_the_way_back(plan: &Plan, target: &Target) -> Self {
+        let subject = |revision: &RevisionId| Subject { target: target.clone(), revision: revision.clone() };
+        let terms = plan.terms();
+        let (candidate, stable) = (subject(&terms.candidate), subject(&terms.stable));
+        Self { judged_by: None, queries: Vec::new(), candidate, stable, panel: None, stage: None }
+    }
+
+    /// What must be stored to go on from here.
+    #[must_use]
+    pub fn evidence(&self) -> Option<Value> {
+        serde_json::to_value((self.stage, self.panel.as_ref()?)).ok()
+    }
+
+    /// What each gate says.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        self.panel.as_ref().map(Panel::findings).unwrap_or_default()
     }
 
     /// Judges all settled windows `since` a moment at once, as if they were the bake of a step; without one, those of the
@@ -125,29 +150,11 @@ impl Bench {
         self.judge(Windows { stage: Stage::Step(0), from, length: terms.look, count }, plan).await
     }
 
-    /// What must be stored to go on from here.
-    #[must_use]
-    pub fn evidence(&self) -> Option<Value> {
-        serde_json::to_value((self.stage, &self.panel)).ok()
-    }
-
-    /// What each gate says.
-    #[must_use]
-    pub fn findings(&self) -> Vec<Finding> {
-        self.panel.findings()
-    }
-
     /// Reads and judges the windows that the engine asks for, each once.
     pub async fn judge(&mut self, windows: Windows, plan: &Plan) -> Input {
-        if self.stage != Some(windows.stage) {
-            let share = match windows.stage {
-                Stage::Start => 0.0,
-                Stage::Step(at) => plan.terms().steps.get(at).map_or(0.0, |weight| weight.fraction()),
-                Stage::Watch => 1.0,
-            };
-            self.panel.begin(share);
-            self.stage = Some(windows.stage);
-        }
+        let (Some(source), Some(panel)) = (&self.judged_by, &mut self.panel) else {
+            return Input::Unjudged { why: "the way back is decided: nothing is judged".to_owned() };
+        };
         let length = seconds(windows.length);
         let first = windows.from.unix_seconds();
         let asked: Vec<Window> = (0..i64::from(windows.count))
@@ -157,27 +164,44 @@ impl Bench {
             })
             .collect();
         let subjects = [self.candidate.clone(), self.stable.clone()];
-        let samples = match self.source.sample(&self.queries, &subjects, &asked).await {
+        let samples = match source.sample(&self.queries, &subjects, &asked).await {
             Ok(samples) => samples,
             Err(e) => return Input::Unjudged { why: e.to_string() },
         };
-        let failed = |sample: &Sample| match sample {
-            Sample::NoData(Why::Failed { message, .. }) => Some(message.clone()),
-            Sample::NoData(_) | Sample::Counts { .. } | Sample::Histogram(_) | Sample::Value(_) => None,
-        };
-        let failures: Option<Vec<String>> = samples.iter().map(failed).collect();
-        if let Some(why) = failures.and_then(|f| f.into_iter().next()) {
-            return Input::Unjudged { why };
-        }
         let at = |query: usize, subject: usize, window: usize| {
             let sample = samples.get((query * subjects.len() + subject) * asked.len() + window);
             sample.cloned().unwrap_or(Sample::NoData(Why::Empty))
         };
+        // A window is read once: one that a critical gate could not read, because the store failed, is asked for again.
+        let critical: Vec<bool> = panel.gates().map(|gate| !gate.is_advisory()).collect();
+        let failure_in = |window: usize| {
+            let critical = critical.iter().enumerate().filter(|(_, critical)| **critical);
+            let mut samples = critical.flat_map(|(query, _)| [at(query, 0, window), at(query, 1, window)]);
+            samples.find_map(|sample| match sample {
+                Sample::NoData(Why::Failed { message, .. }) => Some(message),
+                Sample::NoData(_) | Sample::Counts { .. } | Sample::Histogram(_) | Sample::Value(_) => None,
+            })
+        };
+        if let Some(why) = failure_in(0) {
+            return Input::Unjudged { why };
+        }
+        if self.stage != Some(windows.stage) {
+            let share = match windows.stage {
+                Stage::Start => 0.0,
+                Stage::Step(at) => plan.terms().steps.get(at).map_or(0.0, |weight| weight.fraction()),
+                Stage::Watch => 1.0,
+            };
+            panel.begin(share);
+            self.stage = Some(windows.stage);
+        }
         let mut looks = Vec::new();
         for (n, window) in asked.iter().enumerate() {
+            if failure_in(n).is_some() {
+                break;
+            }
             let evidence = |query| Evidence { candidate: at(query, 0, n), stable: at(query, 1, n) };
-            let evidence: Vec<Evidence> = (0..self.queries.len()).map(evidence).collect();
-            let verdict = match self.panel.look(&evidence) {
+            let evidence: Vec<Evidence> = (0..critical.len()).map(evidence).collect();
+            let verdict = match panel.look(&evidence) {
                 Ruling::Fail => Verdict::Fail,
                 Ruling::Inconclusive => Verdict::Inconclusive,
                 Ruling::NoData => Verdict::NoData,
@@ -187,13 +211,6 @@ impl Bench {
             looks.push(Look { ends: window.end(), verdict });
         }
         Input::Judged(looks)
-    }
-}
-
-fn counts_of(sample: &Sample) -> Option<Counts> {
-    match sample {
-        Sample::Counts { requests, events } => Counts::new(requests.get(), events.get()).ok(),
-        Sample::Histogram(_) | Sample::NoData(_) | Sample::Value(_) => None,
     }
 }
 

@@ -9,12 +9,16 @@ use super::{Bench, Driver, Report, job};
 use crate::config::Selected;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
-use crate::journal::{Folder, Journal, Record};
+use crate::journal::{Folder, Journal, JournalError, Record};
+use crate::judge::verdict::Verdict;
 use crate::rollout::Outcome;
-use crate::rollout::engine::{Action, Cause, Ended, Input, Rollout, Trouble};
+use crate::rollout::engine::{Action, Cause, Ended, Input, Rollout, Stage, Trouble};
 
 /// The longest one call to the provider may take, waits and retries included.
 const CALL: Duration = Duration::from_secs(60);
+
+/// The longest one reading of the metric store may take: silence is counted, not waited out.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// What an interrupt does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -45,6 +49,10 @@ pub struct Watch<'a> {
     pub state: &'a Folder,
     /// What an interrupt does.
     pub on_interrupt: OnInterrupt,
+    /// Whether there was one.
+    pub interrupted: bool,
+    /// Why the journal could not be written.
+    pub unrecorded: Option<String>,
 }
 
 impl Watch<'_> {
@@ -54,30 +62,45 @@ impl Watch<'_> {
         let mut report = Report::blank(&self.selected);
         let mut interrupts = Interrupts::new();
         let mut told: Option<Told> = None;
-        let mut warned = false;
         let mut input = first;
         loop {
+            // An interrupt goes before any answer, but for that to a write: what became of it must be known.
+            if let Some(by) = told.take() {
+                if matches!(input, Input::Accepted | Input::Refused(_)) {
+                    told = Some(by);
+                } else {
+                    input = self.stop(by);
+                }
+            }
             let now = clock.now();
-            let evidence = if matches!(input, Input::Judged(_)) { self.bench.evidence() } else { None };
+            let evidence = matches!(input, Input::Judged(_) | Input::Started).then(|| self.bench.evidence()).flatten();
             let action = self.rollout.step(input.clone(), now);
             let record = Record { at: now, input, action: action.clone(), evidence };
             if let Err(e) = self.journal.append(&record) {
-                if !warned {
-                    self.driver.progress.warn(&format!("{e}; a rollback goes on without it"));
-                    warned = true;
+                if let (JournalError::Taken { .. }, false) = (&e, self.rollout.is_rolling_back()) {
+                    let failure =
+                        Failure { exit: ExitStatus::Conflict, kind: "conflict", ..Failure::usage(e.to_string()) };
+                    report
+                        .fail(failure.about(&self.selected.target).hint("another run is in charge: leave it to that"));
+                    break;
                 }
+                if self.unrecorded.is_none() {
+                    self.driver.progress.warn(&format!("{e}; a rollback goes on without it"));
+                }
+                self.unrecorded = Some(e.to_string());
                 // What cannot be written down must not go further; the way back is never blocked by that.
                 if matches!(action, Action::Shift { .. }) && !self.rollout.is_rolling_back() {
+                    let unsent = Trouble { kind: ErrorKind::Invalid, message: e.to_string(), sent: 0 };
+                    self.rollout.step(Input::Refused(unsent), now);
+                    if self.rollout.stage() == Stage::Start {
+                        break;
+                    }
                     input = Input::Abort;
                     continue;
                 }
             }
             if let Action::Done { .. } = action {
                 break;
-            }
-            if let Some(by) = told.take() {
-                input = self.stop(by);
-                continue;
             }
             if self.state.take_hold(&self.rollout.plan().terms().id) {
                 input = Input::Hold;
@@ -86,10 +109,7 @@ impl Watch<'_> {
             let next = self.perform(&action, &mut report, &mut interrupts, &mut told).await;
             input = match (next, told) {
                 (Some(input), _) => input,
-                (None, Some(by)) if !matches!(action, Action::Shift { .. } | Action::Observe) => {
-                    told = None;
-                    self.stop(by)
-                }
+                (None, Some(_)) if !matches!(action, Action::Shift { .. } | Action::Observe) => Input::TimeReached,
                 // Somebody wants out at once.
                 (None, _) => {
                     report.fail(Failure::interrupted(&self.selected.target));
@@ -100,7 +120,8 @@ impl Watch<'_> {
         self.conclude(report)
     }
 
-    fn stop(&self, _: Told) -> Input {
+    fn stop(&mut self, _: Told) -> Input {
+        self.interrupted = true;
         match self.on_interrupt {
             OnInterrupt::Hold => Input::Hold,
             OnInterrupt::Rollback => {
@@ -150,7 +171,8 @@ impl Watch<'_> {
                         *told = Some(by);
                         None
                     }
-                    input = self.bench.judge(*windows, &plan) => {
+                    input = clock.by(clock.deadline(LOOK), self.bench.judge(*windows, &plan)) => {
+                        let input = input.unwrap_or_else(|_| Input::Unjudged { why: "the metric store does not answer".to_owned() });
                         if let Input::Unjudged { why } = &input {
                             progress.waiting(target, why);
                         }
@@ -189,7 +211,15 @@ impl Watch<'_> {
             Ended::RolledBack => Outcome::RolledBack,
             Ended::Shifted => Outcome::Shifted,
         };
-        report.exit = exit_of(ended, why, self.rollout.is_traffic_in_doubt());
+        let exit = exit_of(ended, why, self.rollout.is_traffic_in_doubt(), report.calls.write > 0);
+        report.exit = if exit == ExitStatus::Held && self.interrupted {
+            ExitStatus::Interrupted
+        } else if exit == ExitStatus::Interrupted && !self.interrupted {
+            // It was the journal that ended it, and nobody.
+            ExitStatus::Unreachable
+        } else {
+            exit
+        };
         if self.rollout.is_traffic_in_doubt() {
             report.doubt = Some(super::Doubt::MayStillLand);
             report.settled = false;
@@ -203,14 +233,30 @@ impl Watch<'_> {
 
     fn failure(&self, exit: ExitStatus, ended: Ended, why: &Cause) -> Failure {
         let target = &self.selected.target;
-        let mut message = why.to_string();
-        for finding in self.bench.findings() {
-            let guilty = finding.verdict != crate::judge::verdict::Verdict::Pass && !finding.advisory;
-            if guilty && matches!(why, Cause::Failed | Cause::Inconclusive | Cause::NoData) {
-                message.push_str(&format!("; gate `{}`: {}", finding.gate, finding.reason));
+        let mut message = match &self.unrecorded {
+            Some(unrecorded) if *why == Cause::Aborted => {
+                format!("{unrecorded}; what cannot be written down does not go on")
             }
+            Some(_) | None => why.to_string(),
+        };
+        let mut guilty: Vec<_> =
+            self.bench.findings().into_iter().filter(|f| !f.advisory && f.verdict != Verdict::Pass).collect();
+        guilty.sort_by(|a, b| b.ln_e_fail.total_cmp(&a.ln_e_fail));
+        let named = if *why == Cause::Failed {
+            1
+        } else if matches!(why, Cause::Inconclusive | Cause::NoData) {
+            guilty.len()
+        } else {
+            0
+        };
+        for finding in guilty.into_iter().take(named) {
+            message.push_str(&format!("; gate `{}`: {}", finding.gate, finding.reason));
         }
         let kind = match exit {
+            _ if *why == Cause::Starved => "starved",
+            _ if *why == Cause::NoData => "no_data",
+            _ if *why == Cause::Inconclusive => "inconclusive",
+            _ if matches!(why, Cause::TargetFailed { .. }) => "target_failed",
             ExitStatus::Conflict => "conflict",
             ExitStatus::Interrupted => "interrupted",
             ExitStatus::Auth => "auth",
@@ -224,6 +270,7 @@ impl Watch<'_> {
         let failure = Failure { exit, kind, ..Failure::usage(message) }.about(target);
         match ended {
             Ended::Held => failure
+                .hint(format!("go on watching: `mlroll resume --target {target}`"))
                 .hint(format!("take it back: `mlroll rollback --target {target}`"))
                 .hint(format!("or go on: `mlroll promote --force --target {target}`")),
             Ended::Halted => failure.hint(format!("see what it is now: `mlroll status --target {target}`")),
@@ -232,7 +279,7 @@ impl Watch<'_> {
     }
 }
 
-fn exit_of(ended: Ended, why: &Cause, in_doubt: bool) -> ExitStatus {
+fn exit_of(ended: Ended, why: &Cause, in_doubt: bool, wrote: bool) -> ExitStatus {
     match (ended, why) {
         _ if in_doubt => ExitStatus::Unsafe,
         (Ended::Promoted | Ended::Shifted, _) => ExitStatus::Success,
@@ -241,6 +288,8 @@ fn exit_of(ended: Ended, why: &Cause, in_doubt: bool) -> ExitStatus {
         (Ended::RolledBack, Cause::Aborted) => ExitStatus::Interrupted,
         (Ended::RolledBack, _) => ExitStatus::GateFailed,
         (Ended::Halted, Cause::Refused(trouble) | Cause::Unreachable(trouble)) => trouble.kind.into(),
+        // Moving or failed by somebody else's doing, and not touched.
+        (Ended::Halted, _) if !wrote => ExitStatus::Conflict,
         (Ended::Halted, _) => ExitStatus::Unsafe,
     }
 }

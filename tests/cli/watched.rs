@@ -368,7 +368,7 @@ fn a_rollback_in_another_terminal_ends_the_rollout() {
 
 #[test]
 fn an_interrupt_gives_stable_everything_at_once() {
-    for (flag, code, split) in [("rollback", 130, "2"), ("hold", 3, "2+3:0.1")] {
+    for (flag, code, split) in [("rollback", 130, "2"), ("hold", 130, "2+3:0.1")] {
         let world = Arc::new(World::new());
         let _service = Service::start(&world, GOOD, GOOD);
         let child = start(&world, &[&ROLLOUT[..], &["--on-interrupt", flag]].concat());
@@ -449,6 +449,86 @@ fn a_bad_candidate_is_not_promoted() {
     std::thread::sleep(Duration::from_secs(14));
     world.run(&["promote"]).expect(3).says("a gate fails");
     assert_eq!(world.split(), "2+3:0.1");
+}
+
+/// What was begun for one candidate is never finished for another.
+#[test]
+fn a_run_of_another_candidate_or_kind_is_not_gone_on_with() {
+    let world = Arc::new(World::new());
+    let _service = Service::start(&world, GOOD, GOOD);
+    let mut child = start(&world, &ROLLOUT);
+    wait_for_canary(&world);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    world.run(&["rollout", "--candidate", "4"]).expect(4).says("another candidate is in flight");
+    assert_eq!(world.split(), "2+3:0.1");
+    end(start(&world, &ROLLOUT)).expect(0);
+    assert_eq!(world.split(), "3");
+}
+
+/// A rollback that was cut off is finished without gates, metrics or the file it began with.
+#[test]
+fn a_rollback_that_was_cut_off_needs_no_metrics_to_go_on() {
+    let world = Arc::new(World::new());
+    let mut service = Service::start(&world, GOOD, Behaviour { errors: 0.3, ..GOOD });
+    // The first write goes through; the way back is refused for as long as this run lives.
+    let throttled = mlroll_faults::Kind::throttled(None);
+    world.server.fault(mlroll_faults::Fault::on(Operation::UpdateAlias).skip(1).forever().kind(throttled));
+    let mut child = start(&world, &ROLLOUT);
+    wait_for_canary(&world);
+    let started = Instant::now();
+    while world.sent(Operation::UpdateAlias).len() < 3 {
+        assert!(started.elapsed() < Duration::from_secs(60), "no rollback begins");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    service.prometheus.kill().unwrap();
+    world.server.clear_faults();
+    let gateless = config_of(service.port, "");
+    world.write("mlroll.toml", gateless.split("[[services.fraud.gates]]").next().unwrap());
+    end(start(&world, &["resume"])).expect(1);
+    assert_eq!(world.split(), "2");
+}
+
+#[test]
+fn gates_are_frozen_from_the_first_step_on() {
+    let world = Arc::new(World::new());
+    let service = Service::start(&world, GOOD, Behaviour { errors: 0.2, ..GOOD });
+    let mut child = start(&world, &ROLLOUT);
+    wait_for_canary(&world);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    world.write("mlroll.toml", &config_of(service.port, "").replace("abs = \"2%\"", "abs = \"50%\""));
+    world.run(&["resume"]).expect(2).says("the gates have changed");
+    world.write("mlroll.toml", &config_of(service.port, ""));
+    end(start(&world, &["resume"])).expect(1);
+    assert_eq!(world.split(), "2");
+}
+
+#[test]
+fn a_second_run_of_the_same_journal_leaves_it_to_the_first() {
+    let world = Arc::new(World::new());
+    let _service = Service::start(&world, GOOD, GOOD);
+    let first = start(&world, &ROLLOUT);
+    wait_for_canary(&world);
+    let second = start(&world, &["resume"]);
+    let codes = [end(first), end(second)].map(|ran| ran.code);
+    assert!(codes.contains(&0) && codes.contains(&4), "{codes:?}");
+    assert_eq!(world.split(), "3");
+}
+
+#[test]
+fn gates_that_can_never_have_data_are_refused_before_traffic_moves() {
+    let world = Arc::new(World::new());
+    let service = Service::start(&world, GOOD, GOOD);
+    let config =
+        config_of(service.port, "").replace("max_increase = { ratio = 2.0, abs = \"2%\" }", "judge = \"sign\"");
+    world.write("mlroll.toml", &config);
+    world.run(&ROLLOUT).expect(2).says("not a number per window");
+    world.write("mlroll.toml", &config_of(service.port, ""));
+    world.run(&["canary", "--pct", "10", "--candidate", "3", "--bake", "0s"]).expect(2).says("judges nothing");
+    assert_eq!(world.split(), "2");
 }
 
 /// A full disk or a folder that is gone at the wrong moment must not keep users on a bad candidate.

@@ -42,6 +42,13 @@ pub struct Panel {
     starvation: Option<Starvation>,
 }
 
+/// The design effect of a gate, from samples of the stable revision before the bake; `None` when it cannot be measured.
+#[must_use]
+pub fn design_effect(gate: &Gate, history: &[Sample]) -> Option<DesignEffect> {
+    let counts: Vec<_> = history.iter().filter_map(|sample| seat::counted(gate, sample)).collect();
+    DesignEffect::measure(&counts)
+}
+
 /// What one window says to one gate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {

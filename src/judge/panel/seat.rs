@@ -65,6 +65,12 @@ impl Seat {
                     "gate `{name}`: rollouts cannot judge by mann_whitney or kayenta yet; allowed are sign and t"
                 ));
             }
+            Rule::Series(_) if gate.query().is_none() && gate.metric() != Some("requests") => {
+                return Err(format!(
+                    "gate `{name}`: {} is counted, not a number per window: leave `judge` out, or give a `query`",
+                    gate.metric().unwrap_or_default()
+                ));
+            }
             Rule::Series(rule) => Tests::Series(SeriesEvidence::new(rule)),
         };
         Ok(Self { gate, effect, tests, looks: 0, sums: None, latest: None })
@@ -94,8 +100,11 @@ impl Seat {
                 };
                 match (candidate, stable) {
                     (Some(candidate), Some(stable)) => {
-                        let effect = self.effect.unwrap_or(DesignEffect::UNKNOWN);
-                        tests.look(&CountLook::exact(candidate, stable), effect);
+                        // Nobody came: what was staked on this look is kept for one that tells something.
+                        if candidate.requests() + stable.requests() > 0.0 {
+                            let effect = self.effect.unwrap_or(DesignEffect::UNKNOWN);
+                            tests.look(&CountLook::exact(candidate, stable), effect);
+                        }
                         Some((candidate, stable))
                     }
                     _ => None,
@@ -103,7 +112,9 @@ impl Seat {
             }
             (Tests::Counts(tests), Rule::Latency(rule)) => match latency_look(rule, evidence) {
                 Some(look) => {
-                    tests.look(&look, self.effect.unwrap_or(DesignEffect::UNKNOWN));
+                    if look.fail.candidate.requests() + look.fail.stable.requests() > 0.0 {
+                        tests.look(&look, self.effect.unwrap_or(DesignEffect::UNKNOWN));
+                    }
                     Some((look.fail.candidate, look.fail.stable))
                 }
                 None => None,
@@ -130,7 +141,7 @@ impl Seat {
                 Booked::Nothing { candidate: Some(0.0), stable: Some(0.0) }
             }
             Some((candidate, stable)) => {
-                self.looks = self.looks.saturating_add(1);
+                self.looks = self.looks.saturating_add(u64::from(candidate.requests() > 0.0));
                 let sums = self.sums.get_or_insert_default();
                 sums.candidate.0 += candidate.requests();
                 sums.candidate.1 += candidate.events();
@@ -203,6 +214,17 @@ impl Seat {
 
     fn is_two_sided(&self) -> bool {
         matches!(self.gate.rule(), Rule::Series(rule) if rule.statistic == SeriesStatistic::T)
+    }
+}
+
+/// What a gate counts in a sample; `None` when it does not count, or there is nothing to count.
+pub(super) fn counted(gate: &Gate, sample: &Sample) -> Option<Counts> {
+    match (gate.rule(), sample) {
+        (Rule::Count(_), Sample::Counts { .. }) => counts(sample),
+        (Rule::Latency(LatencyRule { threshold: Some(threshold), .. }), Sample::Histogram(buckets)) => {
+            slow(buckets, *threshold).map(|(at_least, _)| at_least)
+        }
+        _ => None,
     }
 }
 

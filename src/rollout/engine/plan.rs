@@ -127,11 +127,12 @@ impl Plan {
         if self.0.watch_after.is_zero() { 0 } else { self.looks(self.0.watch_after) }
     }
 
-    /// Looks of all steps together: the horizon over which alpha is spent.
+    /// Looks of all steps together, and those at the promoted revision: the horizon over which alpha is spent.
     #[must_use]
     pub fn horizon(&self) -> u32 {
         let baked = self.0.steps.iter().filter(|step| **step != Weight::FULL).count();
-        self.bake_looks().saturating_mul(u32::try_from(baked).unwrap_or(u32::MAX))
+        let looks = self.bake_looks().saturating_mul(u32::try_from(baked).unwrap_or(u32::MAX));
+        looks.saturating_add(self.watch_looks())
     }
 
     /// The stage that a pass at `stage` leads to; `None` when there is none.

@@ -138,8 +138,13 @@ impl Rollout {
             }
             (Input::Unjudged { .. }, Phase::Sampling(_)) => self.unjudged(elapsed),
             (Input::TimeReached, Phase::Waiting(wait)) if now >= wait.until => self.time_reached(now),
-            // A new process looks first, and a write whose answer never came may have been made.
-            (Input::Started, _) | (_, Phase::Shifting) => self.look(),
+            // A new process looks first. A pass is as old as the one before it: what came since must be seen too.
+            (Input::Started, _) => {
+                self.passed = None;
+                self.look()
+            }
+            // A write whose answer never came may have been made.
+            (_, Phase::Shifting) => self.look(),
             (_, Phase::Looking | Phase::Sampling(_) | Phase::Waiting(_)) => self.outstanding(),
         }
     }

@@ -36,7 +36,7 @@ fn a_plan_without_sense_is_refused() {
 #[test]
 fn looks_are_counted_from_the_plan() {
     let plan = plan(Terms { watch_after: secs(90), ..terms() });
-    assert_eq!((plan.bake_looks(), plan.min_looks(), plan.watch_looks(), plan.horizon()), (5, 3, 2, 10));
+    assert_eq!((plan.bake_looks(), plan.min_looks(), plan.watch_looks(), plan.horizon()), (5, 3, 2, 12));
     let text = serde_json::to_string(&plan).unwrap();
     assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
     assert!(serde_json::from_str::<Plan>(&text.replace("[500,5000,10000]", "[500,400,10000]")).is_err());
