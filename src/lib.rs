@@ -6,7 +6,7 @@
 //! - [`config`] reads `mlroll.toml` and the environment, each once
 //! - [`rollout`] decides, purely: an observation in, a decision out. No clock, no I/O
 //! - [`judge`] judges, purely: counts and values in, a verdict out
-//! - [`journal`] keeps what a rollout did, and takes its steps again; no verb writes one yet
+//! - [`journal`] keeps what a rollout did, and takes its steps again
 //! - [`driver`] looks, asks [`rollout`], acts and makes sure; [`clock`] is its only source of time
 //! - [`registry`] knows which backends this build has; they implement the contract of `mlroll_backend`
 //! - [`wire`] sees every request before it leaves: it counts, shows, and in a dry run stops
