@@ -122,6 +122,8 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
         match begin.earlier(context, driver, backend.as_ref(), &state, selected).await? {
             Earlier::Run(read) => {
                 driver.progress.say(&format!("going on with run {}", read.header.plan.terms().id));
+                // Whoever goes on no longer wants it held.
+                let _ = state.take_hold(&read.header.plan.terms().id);
                 let plan = &read.header.plan;
                 // The way back needs no gates, no metrics and no file that has not changed.
                 let bench = match read.evidence() {
