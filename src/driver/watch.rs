@@ -64,11 +64,12 @@ impl Watch<'_> {
         let mut told: Option<Told> = None;
         let mut input = first;
         loop {
-            // An interrupt goes before any answer, but for that to a write: what became of it must be known.
-            if let Some(by) = told.take() {
-                if matches!(input, Input::Accepted | Input::Refused(_)) {
-                    told = Some(by);
-                } else {
+            // Whoever wants it stopped goes before any answer, but for that to a write: what became of it must be known.
+            if !matches!(input, Input::Accepted | Input::Refused(_)) {
+                if self.state.take_hold(&self.rollout.plan().terms().id) {
+                    input = Input::Hold;
+                }
+                if let Some(by) = told.take() {
                     input = self.stop(by);
                 }
             }
@@ -93,6 +94,8 @@ impl Watch<'_> {
                     let unsent = Trouble { kind: ErrorKind::Invalid, message: e.to_string(), sent: 0 };
                     self.rollout.step(Input::Refused(unsent), now);
                     if self.rollout.stage() == Stage::Start {
+                        let failure = Failure::usage(format!("{e}; nothing was shifted")).about(&self.selected.target);
+                        report.fail(failure.hint("make `state` a folder that can be written"));
                         break;
                     }
                     input = Input::Abort;
@@ -101,10 +104,6 @@ impl Watch<'_> {
             }
             if let Action::Done { .. } = action {
                 break;
-            }
-            if self.state.take_hold(&self.rollout.plan().terms().id) {
-                input = Input::Hold;
-                continue;
             }
             let next = self.perform(&action, &mut report, &mut interrupts, &mut told).await;
             input = match (next, told) {
