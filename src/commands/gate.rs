@@ -77,7 +77,7 @@ fn check(services: &[String], context: &Context) -> Result<ExitStatus, Ended> {
         return Err(Failure::usage("the service has no gates").hint("add [[services.NAME.gates]]").into());
     }
     let (_, folder) = state_of(config.as_ref(), global.config.as_deref())?;
-    let (verdict, findings) = check_now(context, selected, service, &folder, Past::Bake)?;
+    let (verdict, findings, _) = check_now(context, selected, service, &folder, Past::Bake)?;
     let exit = match verdict {
         Verdict::Fail => ExitStatus::GateFailed,
         Verdict::Inconclusive => ExitStatus::Held,

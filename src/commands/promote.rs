@@ -40,6 +40,7 @@ pub struct PromoteArgs {
 pub fn run(args: &PromoteArgs, context: &Context) -> Result<ExitStatus, Ended> {
     let global = &context.global;
     let (selected, config) = select(global.config.as_deref(), &global.target, &args.services, false)?;
+    let mut candidate = args.candidate.clone();
     if !args.force {
         if !selected.iter().any(|s| has_gates(config.as_ref(), s)) {
             let failure = Failure::usage("there are no gates, so nothing says that the candidate is good");
@@ -47,15 +48,23 @@ pub fn run(args: &PromoteArgs, context: &Context) -> Result<ExitStatus, Ended> {
         }
         let (selected, service) = only(&selected, config.as_ref())?;
         let (_, folder) = state_of(config.as_ref(), global.config.as_deref())?;
-        let (verdict, findings) = check_now(context, selected, service, &folder, Past::SinceShift)?;
+        let (verdict, findings, judged) = check_now(context, selected, service, &folder, Past::SinceShift)?;
         if verdict != Verdict::Pass {
             return Err(not_good_enough(verdict, &findings, selected).into());
         }
+        if let Some(named) = candidate.filter(|named| *named != judged) {
+            let other = Failure::usage(format!("another candidate is in flight: {judged}, asked for is {named}"));
+            return Err(Failure { exit: ExitStatus::Conflict, kind: "conflict", ..other }
+                .about(&selected.target)
+                .into());
+        }
+        // Whoever is in flight by now: only who was judged is promoted.
+        candidate = Some(judged);
     }
     let settle = settle_timeout(config.as_ref(), &selected);
     let promote = Act {
         verb: "promote",
-        intent: Intent::Promote { candidate: args.candidate.clone() },
+        intent: Intent::Promote { candidate },
         selected: &selected,
         unreadable: &[],
         settle,

@@ -220,14 +220,14 @@ pub(crate) enum Past {
     SinceShift,
 }
 
-/// What the gates say of the canary in flight.
+/// What the gates say of the canary in flight, and who it is.
 pub(crate) fn check_now(
     context: &Context,
     selected: &Selected,
     service: &Service,
     folder: &Path,
     past: Past,
-) -> Result<(Verdict, Vec<Finding>), Ended> {
+) -> Result<(Verdict, Vec<Finding>, RevisionId), Ended> {
     let Context { global, printer, clock, .. } = context;
     let progress = Progress::new(*printer, 1, false);
     let accept = global.timeout.unwrap_or(super::ACCEPT);
@@ -273,7 +273,7 @@ pub(crate) fn check_now(
                     (false, true) => Verdict::Pass,
                     (false, false) => Verdict::Inconclusive,
                 };
-                Ok((verdict, bench.findings()))
+                Ok((verdict, bench.findings(), plan.terms().candidate.clone()))
             }
             Input::Abort
             | Input::Accepted

@@ -147,7 +147,13 @@ impl Bench {
         let (Some(from), 1..) = (Timestamp::from_unix_seconds(first.saturating_mul(length)), count) else {
             return Input::Judged(Vec::new());
         };
-        self.judge(Windows { stage: Stage::Step(0), from, length: terms.look, count }, plan).await
+        let judged = self.judge(Windows { stage: Stage::Step(0), from, length: terms.look, count }, plan).await;
+        // What was read before the store failed is not all there is: the newest windows may say otherwise.
+        let partly = matches!(&judged, Input::Judged(looks) if u32::try_from(looks.len()) != Ok(count));
+        if partly {
+            return Input::Unjudged { why: "the metric store answered for a part of the time only".to_owned() };
+        }
+        judged
     }
 
     /// Reads and judges the windows that the engine asks for, each once.

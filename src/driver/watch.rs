@@ -111,6 +111,9 @@ impl Watch<'_> {
                 (None, Some(_)) if !matches!(action, Action::Shift { .. } | Action::Observe) => Input::TimeReached,
                 // Somebody wants out at once.
                 (None, _) => {
+                    if matches!(action, Action::Shift { .. }) {
+                        report.lost_sight(super::Doubt::Unconfirmed);
+                    }
                     report.fail(Failure::interrupted(&self.selected.target));
                     break;
                 }

@@ -437,6 +437,20 @@ fn promote_needs_evidence_of_its_own() {
     world.run(&["promote"]).expect(3).says("the evidence is not enough");
     assert_eq!(world.split(), "2+3:0.1");
     std::thread::sleep(Duration::from_secs(20));
+    world.run(&["promote", "--candidate", "4"]).expect(4).says("another candidate is in flight");
+    // Between the judging and the write, another run puts another candidate in flight: nobody judged that one.
+    let before = world.alias();
+    let swap = mlroll_faults::Kind::foreign_write(|alias| {
+        alias.weights = [("4".to_owned(), 0.1)].into();
+        alias.description = "[mlroll v1 state=canary stable=2 candidate=4]".into();
+    });
+    world.server.fault(mlroll_faults::Fault::on(Operation::GetAlias).skip(2).kind(swap));
+    world.run(&["promote"]).expect(4).says("another candidate is in flight");
+    assert_eq!(world.split(), "2+4:0.1");
+    world.server.set_alias("fraud", "prod", |alias| {
+        alias.weights.clone_from(&before.weights);
+        alias.description.clone_from(&before.description);
+    });
     world.run(&["promote"]).expect(0).says("every critical gate passed");
     assert_eq!(world.split(), "3");
 }
