@@ -30,7 +30,8 @@ pub fn run(args: &StatusArgs, context: &Context) -> Result<ExitStatus, Ended> {
     let accept = global.timeout.unwrap_or(super::ACCEPT);
     let limits = Limits { accept, settle: None, no_wait: true };
     let wire = Arc::new(Wire::new(global.dry_run, *printer));
-    let driver = Driver { clock: *clock, wire: Arc::clone(&wire), limits, progress: &progress, id: String::new() };
+    let driver =
+        Driver { clock: clock.clone(), wire: Arc::clone(&wire), limits, progress: &progress, id: String::new() };
     let seen = block_on(driver.look(&selected))?;
     if let [Look { seen: Err(failure), .. }] = seen.as_slice() {
         return Err(failure.clone().into());
