@@ -80,10 +80,11 @@ pub(crate) fn too_far(whose: &str) -> Failure {
 
 /// Whether `url` names this machine beyond doubt.
 pub(crate) fn is_loopback(url: &str) -> bool {
-    let Some((scheme, rest)) = url.split_once("://") else {
+    // Programs disagree about what a backslash ends.
+    let Some((scheme, rest)) = url.split_once("://").filter(|_| !url.contains('\\')) else {
         return false;
     };
-    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     // Programs disagree about who is meant by more than one of these.
     let host = match authority.rsplit_once('@') {
         Some((user, _)) if user.contains('@') => return false,

@@ -98,9 +98,10 @@ pub(crate) fn watch(context: &Context, watched: Watched<'_>) -> Result<ExitStatu
     let driver =
         Driver { clock: clock.clone(), wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(clock) };
     let verb = watched.verb;
-    let report = block_on(run(context, &driver, watched))??;
+    let report = block_on(run(context, &driver, watched))?;
     progress.clear();
     wire.breach()?;
+    let report = report?;
     let reports = [report];
     let done = Done { verb, reason: global.reason.as_deref(), reports: &reports, unreadable: &[] };
     explain(*printer, &done);
@@ -291,7 +292,9 @@ pub(crate) fn check_now(
             | Input::Unobserved(_) => Err(Failure::usage("nothing was judged").about(target)),
         }
     };
-    Ok(block_on(judged)??)
+    let judged = block_on(judged)?;
+    wire.breach()?;
+    Ok(judged?)
 }
 
 /// Finds out who is stable and who the candidate is, and freezes the plan.
