@@ -4,8 +4,7 @@ use std::process::Child;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mlroll_faults::Operation;
-
+use crate::look;
 use crate::scaled::{FastClock, GATES, Reply, Store, config, healthy, share};
 use crate::watched::{ROLLOUT, end, start};
 use crate::world::{FRAUD, World};
@@ -146,4 +145,17 @@ fn scaled_time_never_leaves_this_machine() {
     // Where all is on loopback it is obeyed.
     world.run(&["canary", "--pct", "10", "--candidate", "3", "--no-gates"]).expect(0);
     assert_eq!(world.split(), "2+3:0.1");
+}
+
+#[test]
+fn a_look_costs_little_besides_the_query() {
+    let costs = look::costs(360);
+    assert_eq!(costs.len(), 360);
+    let (median, most) = look::summary(&costs);
+    println!("a look: {median:?} of processor time, 95 % at most {most:?}");
+    // Unoptimized code is about ten times as slow; `cargo bench --bench look` prints the figure of a release.
+    let limit = Duration::from_millis(if cfg!(debug_assertions) { 10 } else { 1 });
+    assert!(median < limit, "{median:?}");
+    let (first, last) = (look::summary(&costs[..60]).0, look::summary(&costs[300..]).0);
+    assert!(last < first * 3, "looks become dearer: {first:?}, then {last:?}");
 }

@@ -11,12 +11,14 @@
 mod arguments;
 mod completions;
 mod dry_run;
+mod evidence;
 mod faults;
 mod fleet;
 mod gate;
 mod github;
 mod hours;
 mod killed;
+mod look;
 mod moto;
 mod rollback;
 mod scaled;
