@@ -10,6 +10,7 @@
 
 mod arguments;
 mod completions;
+mod disk;
 mod dry_run;
 mod evidence;
 mod faults;
