@@ -109,12 +109,12 @@ impl Bench {
             return Err(failure.hint("put them back, or end it: `mlroll rollback`"));
         }
         let queries = gates.iter().map(query_of).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { judged_by: Some(source), queries, panel: Some(panel), stage, ..Self::on_the_way_back(plan, target) })
+        Ok(Self { judged_by: Some(source), queries, panel: Some(panel), stage, ..Self::without_gates(plan, target) })
     }
 
-    /// Judges nothing: for a run whose way back is decided.
+    /// Judges nothing: for a run that no gate judges, and for one whose way back is decided.
     #[must_use]
-    pub fn on_the_way_back(plan: &Plan, target: &Target) -> Self {
+    pub fn without_gates(plan: &Plan, target: &Target) -> Self {
         let subject = |revision: &RevisionId| Subject { target: target.clone(), revision: revision.clone() };
         let terms = plan.terms();
         let (candidate, stable) = (subject(&terms.candidate), subject(&terms.stable));
@@ -158,6 +158,10 @@ impl Bench {
 
     /// Reads and judges the windows that the engine asks for, each once.
     pub async fn judge(&mut self, windows: Windows, plan: &Plan) -> Input {
+        if !plan.terms().judged {
+            let ends = (1..=windows.count).map(|n| windows.from.plus(windows.length.saturating_mul(n)));
+            return Input::Judged(ends.map(|ends| Look { ends, verdict: Verdict::Inconclusive }).collect());
+        }
         let (Some(source), Some(panel)) = (&self.judged_by, &mut self.panel) else {
             return Input::Unjudged { why: "the way back is decided: nothing is judged".to_owned() };
         };

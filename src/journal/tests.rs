@@ -23,6 +23,7 @@ fn header() -> Header {
         previous: None,
         steps: vec![weight(1000), Weight::FULL],
         bake: second * 180,
+        judged: true,
         warm_up: second * 30,
         min_bake: second * 120,
         look: second * 60,

@@ -17,6 +17,7 @@ mod gate;
 mod github;
 mod killed;
 mod moto;
+mod no_gates;
 mod rollback;
 mod shape;
 mod watched;
