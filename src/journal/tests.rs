@@ -366,13 +366,3 @@ proptest! {
         prop_assert!(read(text).is_err(), "byte {}", at);
     }
 }
-#[test]
-fn dump_tmp() {
-    std::fs::write("/tmp/dump.jsonl", text()).unwrap();
-    println!("x");
-}
-#[test]
-fn dump_tmp() {
-    std::fs::write("/tmp/dump.jsonl", text()).unwrap();
-    println!("x");
-}
