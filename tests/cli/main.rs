@@ -11,6 +11,7 @@
 mod arguments;
 mod completions;
 mod dry_run;
+mod explain;
 mod faults;
 mod fleet;
 mod gate;
