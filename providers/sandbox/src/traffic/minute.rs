@@ -1,6 +1,7 @@
 //! The requests to one revision in one minute.
 
 use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mlroll_backend::RevisionId;
@@ -20,6 +21,8 @@ pub(super) struct Cause<'a> {
     pub(super) timeline: &'a Timeline,
     pub(super) revision: &'a RevisionId,
     pub(super) behaviour: &'a Behaviour,
+    /// Its scores, once they were made, where they do not drift.
+    pub(super) scores: &'a OnceLock<Arc<Scores>>,
     pub(super) key: Key,
 }
 
@@ -34,6 +37,14 @@ pub(super) struct Minute {
     pub(super) latency: Histogram,
     /// The most that were under way at once in one of its seconds.
     pub(super) in_flight: u64,
+}
+
+impl Cause<'_> {
+    fn scores(&self, age: Duration) -> Option<Arc<Scores>> {
+        let score = self.behaviour.score?;
+        let make = || Arc::new(Scores::at(&score, age));
+        Some(if score.drift_per_hour == 0.0 { Arc::clone(self.scores.get_or_init(make)) } else { make() })
+    }
 }
 
 impl Minute {
@@ -63,12 +74,12 @@ impl Minute {
                 let mut draws = cause.key.with(second as u64).draws();
                 let requests = distribution.sample(&mut draws) as u64;
                 if requests > 0 && scores.is_none() {
-                    scores = cause.behaviour.score.map(|score| Scores::at(&score, age(begin)));
+                    scores = cause.scores(age(begin));
                 }
                 let answers = Answers::at(cause.behaviour, age(second));
                 let kept = within.contains(&within_minute);
                 let bins = kept.then_some(bins.as_mut_slice());
-                let counters = answers.answer(requests, &mut chain, scores.as_ref(), &mut draws, bins);
+                let counters = answers.answer(requests, &mut chain, scores.as_deref(), &mut draws, bins);
                 if kept {
                     // Little's law.
                     sum_kept.add(&counters);

@@ -16,10 +16,12 @@ mod minute;
 mod revision;
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use mlroll_backend::{RevisionId, Target, Timestamp, TrafficSplit, Window};
 
 use self::arrivals::{Arrivals, Timeline};
+use self::behaviour::Scores;
 pub use self::chance::Key;
 pub use self::counters::{Counters, SCORE_BOUNDS};
 pub use self::histogram::{BOUNDS, Histogram};
@@ -45,7 +47,15 @@ struct Users {
     key: Key,
     arrivals: Arrivals,
     timeline: Timeline,
-    revisions: BTreeMap<RevisionId, (Behaviour, Past)>,
+    revisions: BTreeMap<RevisionId, Known>,
+}
+
+/// A revision that there is or was.
+#[derive(Debug, Default)]
+struct Known {
+    behaviour: Behaviour,
+    scores: OnceLock<Arc<Scores>>,
+    past: Past,
 }
 
 /// What became of the requests to one revision in a stretch of time.
@@ -74,7 +84,7 @@ impl Traffic {
             let initial = TrafficSplit::full(service.stable.parse().ok()?);
             let revisions = service.revisions.iter().filter_map(|(name, behaviour)| {
                 let revision: RevisionId = name.parse().ok()?;
-                Some((revision, (behaviour.clone(), Past::default())))
+                Some((revision, Known { behaviour: behaviour.clone(), ..Known::default() }))
             });
             let arrivals = Arrivals::new(service, key);
             let timeline = Timeline::new(initial, since);
@@ -107,15 +117,16 @@ impl Traffic {
         users.timeline.shift(split.clone(), at.unix_milliseconds());
         let minute = at.unix_seconds().div_euclid(60);
         self.cache.forget(&target, minute);
-        for (_, past) in users.revisions.values_mut() {
-            past.forget(minute);
+        for known in users.revisions.values_mut() {
+            known.past.forget(minute);
         }
     }
 
     /// From now on there is a revision that answers so; one that has been there goes on as it was.
     pub fn add_revision(&mut self, target: &Target, revision: &RevisionId, behaviour: &Behaviour) {
         if let Some((_, users)) = find(&mut self.targets, target) {
-            users.revisions.entry(revision.clone()).or_insert_with(|| (behaviour.clone(), Past::default()));
+            let known = || Known { behaviour: behaviour.clone(), ..Known::default() };
+            users.revisions.entry(revision.clone()).or_insert_with(known);
         }
     }
 
@@ -167,12 +178,11 @@ impl Traffic {
 
 impl Users {
     fn cause(&mut self, revision: &RevisionId) -> Option<(Cause<'_>, &mut Past)> {
-        let (revision, (behaviour, past)) = {
-            let range = revision.clone()..=revision.clone();
-            self.revisions.range_mut(range).next()?
-        };
+        let (revision, Known { behaviour, scores, past }) =
+            self.revisions.range_mut(revision.clone()..=revision.clone()).next()?;
         let key = self.key.named(revision.as_str());
-        Some((Cause { arrivals: &self.arrivals, timeline: &self.timeline, revision, behaviour, key }, past))
+        let (arrivals, timeline) = (&self.arrivals, &self.timeline);
+        Some((Cause { arrivals, timeline, revision, behaviour, scores, key }, past))
     }
 }
 

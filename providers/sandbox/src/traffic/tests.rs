@@ -170,8 +170,8 @@ fn simulate(hours: i64) -> (f64, u64, u64) {
 fn an_hour_of_1000_requests_a_second_is_quick() {
     let (seconds, _, requests) = simulate(1);
     assert!(requests > 3_500_000, "{requests}");
-    // A 24th of the time that a day may take, and as much again for a busy machine.
-    assert!(seconds < 2.0 * 10.0 / 24.0, "{seconds} s");
+    // A 24th of the time that a day may take, four times over for a busy machine.
+    assert!(seconds < 4.0 * 10.0 / 24.0, "{seconds} s");
 }
 
 #[test]
@@ -179,6 +179,5 @@ fn an_hour_of_1000_requests_a_second_is_quick() {
 fn a_day_of_1000_requests_a_second_takes_less_than_10_seconds_and_300_megabytes() {
     let (seconds, megabytes, requests) = simulate(24);
     assert!(requests > 80_000_000, "{requests}");
-    eprintln!("{seconds} s, {megabytes} MB");
     assert!(seconds < 10.0 && megabytes < 300, "{seconds} s, {megabytes} MB");
 }
