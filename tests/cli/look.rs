@@ -126,9 +126,10 @@ pub fn costs(looks: u32) -> Vec<Duration> {
     loop {
         let evidence = matches!(input, Input::Judged(_) | Input::Started).then(|| bench.evidence()).flatten();
         let read = bench.take_read();
-        let basis = match input {
-            Input::Started => bench.asked(&plan),
-            _ => read.filter(|_| matches!(input, Input::Judged(_))),
+        let basis = if matches!(input, Input::Started) {
+            bench.asked(&plan)
+        } else {
+            read.filter(|_| matches!(input, Input::Judged(_)))
         };
         let action = rollout.step(input.clone(), now);
         let record = Record { at: now, input: input.clone(), action: action.clone(), evidence, basis };
