@@ -4,14 +4,14 @@ use std::io::IsTerminal;
 
 /// Signals that ask a run to end, one after the other.
 #[derive(Debug)]
-pub(super) struct Interrupts {
+pub(crate) struct Interrupts {
     #[cfg(unix)]
     signals: Option<[tokio::signal::unix::Signal; 3]>,
 }
 
 /// How it was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(crate) enum Told {
     /// By a key on the keyboard.
     Interrupt,
     /// By whoever runs it: a runner that cancels a job, a terminal that goes away.
@@ -27,7 +27,7 @@ impl Told {
 
 #[cfg(unix)]
 impl Interrupts {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
         let listen = || -> std::io::Result<_> {
             Ok([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?])
@@ -36,7 +36,7 @@ impl Interrupts {
     }
 
     /// The next one. Never, where signals cannot be listened to: they then end the process as they always do.
-    pub(super) async fn next(&mut self) -> Told {
+    pub(crate) async fn next(&mut self) -> Told {
         match &mut self.signals {
             Some([interrupt, terminate, hangup]) => {
                 tokio::select! {
@@ -52,11 +52,11 @@ impl Interrupts {
 
 #[cfg(not(unix))]
 impl Interrupts {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {}
     }
 
-    pub(super) async fn next(&mut self) -> Told {
+    pub(crate) async fn next(&mut self) -> Told {
         match tokio::signal::ctrl_c().await {
             Ok(()) => Told::Interrupt,
             Err(_) => std::future::pending().await,
