@@ -8,6 +8,7 @@
     reason = "a failed step fails the test, and modules share their parts"
 )]
 
+mod action;
 mod arguments;
 mod completions;
 mod dry_run;
