@@ -33,6 +33,21 @@ pub struct Cloud {
     pub forbidden: (u16, &'static str),
     /// The world; the target has its users in it.
     pub scenario: &'static str,
+    /// Where its metrics are read.
+    pub store: Store,
+}
+
+/// A metric store.
+#[derive(Clone, Copy, Debug)]
+pub struct Store {
+    /// The name of its API in faults and the request log.
+    pub api: &'static str,
+    /// The operation that queries it.
+    pub query: &'static str,
+    /// `metrics` of a service; `{url}` stands for the sandbox.
+    pub config: &'static str,
+    /// A query that it refuses.
+    pub broken: &'static str,
 }
 
 pub const LAMBDA: Cloud = Cloud {
@@ -56,8 +71,25 @@ pub const LAMBDA: Cloud = Cloud {
         stable = "2"
         [targets."lambda:us-east-1/fraud@prod".revisions]
         1 = {}
-        2 = {}
-        3 = {}
+        2 = { error_rate = 0.01, latency = { median = "80ms", p95 = "160ms" } }
+        3 = { error_rate = 0.05, latency = { median = "80ms", p95 = "160ms" } }
         4 = { state = "Failed" }
     "#,
+    store: PROMETHEUS_STORE,
 };
+
+const PROMETHEUS_STORE: Store = Store {
+    api: "prometheus",
+    query: "query",
+    config: r#"
+        source = "prometheus"
+        url = "{url}"
+        requests = 'http_requests_total{service="fraud",version="{{revision}}"}'
+        errors = 'http_requests_total{service="fraud",version="{{revision}}",code=~"5.."}'
+        latency = 'http_request_duration_seconds_bucket{service="fraud",version="{{revision}}"}'
+    "#,
+    broken: "sum(",
+};
+
+/// Lambda, measured by Prometheus.
+pub const PROMETHEUS: Cloud = LAMBDA;

@@ -54,6 +54,26 @@ macro_rules! backend_contract {
     };
 }
 
+/// All behaviours of a source of metrics.
+macro_rules! metrics_contract {
+    ($cloud:ident) => {
+        shows! { metrics on $cloud:
+            it_counts_what_users_got,
+            samples_come_by_query_then_subject_then_window,
+            the_same_settled_window_is_answered_the_same,
+            latencies_are_in_seconds,
+            nobody_asked_is_no_data_and_not_zero_errors,
+            a_store_that_fails_costs_samples_and_is_no_error,
+            a_passing_failure_is_not_noticed,
+            a_broken_query_is_found_before_traffic_moves,
+        }
+    };
+}
+
 mod lambda {
     backend_contract!(LAMBDA);
+}
+
+mod prometheus {
+    metrics_contract!(PROMETHEUS);
 }

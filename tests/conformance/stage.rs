@@ -1,13 +1,15 @@
 //! A sandbox for a behaviour, and a process whose environment leads to it.
 
+use std::path::Path;
 use std::pin::Pin;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use mlroll::config::Metrics;
 use mlroll_backend::{
-    Backend, Call, Effect, Marker, MarkerState, Permit, RevisionId, Snapshot, Target, Timestamp, TrafficSplit, Weight,
-    Wiretap,
+    Backend, Call, Effect, Marker, MarkerState, MetricSource, Permit, RevisionId, Snapshot, Target, Timestamp,
+    TrafficSplit, Weight, Wiretap,
 };
 use mlroll_sandbox::{Options, Sandbox};
 use serde_json::{Value, json};
@@ -134,6 +136,40 @@ impl Case {
         self.post("/_sandbox/clock", &json!({ "advance": by })).await;
     }
 
+    /// The moment it is in the sandbox.
+    pub async fn now(&self) -> Timestamp {
+        let clock: Value = serde_json::from_str(&self.get("/_sandbox/clock").await).unwrap();
+        serde_json::from_value(clock["now"].clone()).unwrap()
+    }
+
+    /// Where its metrics are read.
+    pub fn source(&self) -> Box<dyn MetricSource> {
+        let metrics: Metrics = toml::from_str(&self.cloud.store.config.replace("{url}", &self.url)).unwrap();
+        mlroll::registry::metric_source(&metrics, Path::new(".")).unwrap()
+    }
+
+    pub const fn broken_query(&self) -> &'static str {
+        self.cloud.store.broken
+    }
+
+    /// Has the metric store do something to queries.
+    pub async fn metric_fault(&self, fault: &Value, times: u32) {
+        let store = self.cloud.store;
+        let mut body = json!({ "api": store.api, "operation": store.query, "skip": 0, "times": times });
+        body.as_object_mut().unwrap().extend(fault.as_object().unwrap().clone());
+        self.post("/_sandbox/faults", &body).await;
+    }
+
+    /// Ends all faults.
+    pub async fn heal(&self) {
+        let sent = self.http.delete(format!("{}/_sandbox/faults", self.url)).send().await.unwrap();
+        assert!(sent.status().is_success());
+    }
+
+    async fn get(&self, path: &str) -> String {
+        self.http.get(format!("{}{path}", self.url)).send().await.unwrap().text().await.unwrap()
+    }
+
     async fn post(&self, path: &str, body: &Value) {
         let sent = self.http.post(format!("{}{path}", self.url)).body(body.to_string()).send().await.unwrap();
         let status = sent.status();
@@ -142,8 +178,7 @@ impl Case {
 
     /// The operations that arrived, with what they were answered.
     pub async fn requests(&self) -> Vec<(String, Option<u64>)> {
-        let text = self.http.get(format!("{}/_sandbox/requests", self.url)).send().await.unwrap().text().await.unwrap();
-        let log: Vec<Value> = serde_json::from_str(&text).unwrap();
+        let log: Vec<Value> = serde_json::from_str(&self.get("/_sandbox/requests").await).unwrap();
         let own = log.iter().filter(|request| request["api"] == self.cloud.api);
         own.map(|r| (r["operation"].as_str().unwrap().to_owned(), r["status"].as_u64())).collect()
     }
