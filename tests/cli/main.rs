@@ -11,6 +11,7 @@
 mod action;
 mod arguments;
 mod completions;
+mod demo;
 mod disk;
 mod dry_run;
 mod evidence;
@@ -25,6 +26,7 @@ mod look;
 mod moto;
 mod no_gates;
 mod rollback;
+mod sandbox;
 mod scaled;
 mod shape;
 mod watched;
