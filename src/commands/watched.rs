@@ -100,11 +100,14 @@ pub(crate) fn watch(context: &Context, watched: Watched<'_>) -> Result<ExitStatu
     let Context { global, env, printer, clock } = context;
     let progress = Progress::new(*printer, 1, global.dry_run);
     let limits = Limits { accept: global.timeout.unwrap_or(super::ACCEPT), settle: None, no_wait: false };
-    let wire = Arc::new(Wire::new(global.dry_run, *printer));
-    let driver = Driver { clock: *clock, wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(*clock) };
+    let wire = Arc::new(Wire::new(global.dry_run, *printer).within(clock.reach()));
+    let driver =
+        Driver { clock: clock.clone(), wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(clock) };
     let verb = watched.verb;
-    let report = block_on(run(context, &driver, watched))??;
+    let report = block_on(run(context, &driver, watched))?;
     progress.clear();
+    wire.breach()?;
+    let report = report?;
     let reports = [report];
     let done = Done { verb, reason: global.reason.as_deref(), reports: &reports, unreadable: &[] };
     explain(*printer, &done);
@@ -118,10 +121,11 @@ pub(crate) fn watch(context: &Context, watched: Watched<'_>) -> Result<ExitStatu
 async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Result<Report, Failure> {
     let Watched { selected, service, state, folder, begin, on_interrupt, .. } = watched;
     let target = &selected.target;
-    let backend = registry::backend(target.provider(), Arc::clone(&driver.wire) as _).map_err(|f| f.about(target))?;
+    let backend = registry::backend(target.provider(), Arc::clone(&driver.wire) as _, driver.clock.reach())
+        .map_err(|f| f.about(target))?;
     let source = || {
         let missing = || Failure::usage("the service has gates, and no `metrics` that they could read");
-        registry::metric_source(service.metrics.as_ref().ok_or_else(missing)?, &folder)
+        registry::metric_source(service.metrics.as_ref().ok_or_else(missing)?, &folder, driver.clock.reach())
     };
     let now = driver.clock.now();
     let (rollout, bench, journal, first) =
@@ -254,13 +258,15 @@ pub(crate) fn check_now(
     let progress = Progress::new(*printer, 1, false);
     let accept = global.timeout.unwrap_or(super::ACCEPT);
     let limits = Limits { accept, settle: None, no_wait: true };
-    let wire = Arc::new(Wire::new(false, *printer));
-    let driver = Driver { clock: *clock, wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(*clock) };
+    let wire = Arc::new(Wire::new(false, *printer).within(clock.reach()));
+    let driver =
+        Driver { clock: clock.clone(), wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(clock) };
     let target = &selected.target;
     let judged = async {
-        let backend = registry::backend(target.provider(), Arc::clone(&wire) as _).map_err(|f| f.about(target))?;
+        let backend =
+            registry::backend(target.provider(), Arc::clone(&wire) as _, clock.reach()).map_err(|f| f.about(target))?;
         let missing = || Failure::usage("the service has gates, and no `metrics` that they could read");
-        let source = registry::metric_source(service.metrics.as_ref().ok_or_else(missing)?, folder)?;
+        let source = registry::metric_source(service.metrics.as_ref().ok_or_else(missing)?, folder, clock.reach())?;
         let seen = backend.observe(target).await.map_err(|e| Failure::of(&e, target))?;
         let share = match (&seen.split, &seen.roles.candidate) {
             (Some(split), Some(candidate)) => split.weight_of(candidate),
@@ -308,7 +314,9 @@ pub(crate) fn check_now(
             | Input::Unobserved(_) => Err(Failure::usage("nothing was judged").about(target)),
         }
     };
-    Ok(block_on(judged)??)
+    let judged = block_on(judged)?;
+    wire.breach()?;
+    Ok(judged?)
 }
 
 /// Finds out who is stable and who the candidate is, and freezes the plan.

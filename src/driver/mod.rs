@@ -146,7 +146,12 @@ impl Driver<'_> {
     /// The backends in use; one that this build does not have fails its own targets only.
     fn backends(&self, selected: &[Selected]) -> Backends {
         let providers: BTreeSet<Provider> = selected.iter().map(|s| s.target.provider()).collect();
-        let backend = |provider| (provider, registry::backend(provider, Arc::clone(&self.wire) as _));
+        let reach = self.clock.reach();
+        // One that is out of reach stops all of them: it is about the whole run.
+        if let Some(failure) = providers.iter().find_map(|provider| reach.check_provider(*provider).err()) {
+            return providers.into_iter().map(|provider| (provider, Err(failure.clone()))).collect();
+        }
+        let backend = |provider| (provider, registry::backend(provider, Arc::clone(&self.wire) as _, reach));
         providers.into_iter().map(backend).collect()
     }
 }

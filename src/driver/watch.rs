@@ -58,7 +58,7 @@ pub struct Watch<'a> {
 impl Watch<'_> {
     /// Runs to the end.
     pub async fn run(&mut self, first: Input) -> Report {
-        let clock = self.driver.clock;
+        let clock = &self.driver.clock;
         let mut report = Report::blank(&self.selected);
         let mut interrupts = Interrupts::new();
         let mut told: Option<Told> = None;
