@@ -27,5 +27,6 @@ mod no_gates;
 mod rollback;
 mod scaled;
 mod shape;
+mod status;
 mod watched;
 mod world;
