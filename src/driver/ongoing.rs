@@ -150,3 +150,53 @@ impl Ongoing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{Header, Journal, Record};
+    use crate::rollout::engine::{Input, Plan, Rollout};
+
+    const FORMAT_1: &str = include_str!("../journal/tests/format-1.jsonl");
+
+    /// Its process wrote so many steps, and then nothing.
+    fn silent_after(steps: usize, seconds: i64) -> (Vec<Ongoing>, Vec<String>) {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("01JJOURNAL.jsonl"), FORMAT_1).unwrap();
+        let whole = replay(&Folder::new(home.path()), "01JJOURNAL").unwrap();
+        let folder = Folder::new(home.path().join("cut"));
+        let plan: Plan = whole.header.plan.clone();
+        let header =
+            Header { target: whole.header.target.clone(), at: whole.header.at, reason: None, plan: plan.clone() };
+        let (mut journal, begun) = Journal::begin(&folder, &header);
+        begun.unwrap();
+        let mut rollout = Rollout::new(plan);
+        let mut last = whole.header.at;
+        for Record { at, input, .. } in whole.records.iter().take(steps) {
+            let action = rollout.step(input.clone(), *at);
+            journal.append(&Record { at: *at, input: input.clone(), action, evidence: None, basis: None }).unwrap();
+            last = *at;
+        }
+        assert!(whole.records.iter().any(|record| record.input == Input::TimeReached));
+        let now = Timestamp::from_unix_milliseconds(last.unix_milliseconds() + seconds * 1000).unwrap();
+        Runs::new(folder).ongoing(now)
+    }
+
+    #[test]
+    fn a_run_that_is_silent_for_longer_than_it_waits_is_orphaned() {
+        // The fourth step is a wait of about two minutes for the first window.
+        for (steps, seconds, state, orphaned) in [
+            (2, 60, "shifting", false),
+            (2, 121, "shifting", true),
+            (4, 200, "baking", false),
+            (4, 300, "baking", true),
+        ] {
+            let (ongoing, complaints) = silent_after(steps, seconds);
+            let run = ongoing.first().unwrap();
+            assert_eq!((run.state, run.orphaned, run.is_watched()), (state, orphaned, !orphaned), "{steps} {seconds}");
+            assert_eq!((run.steps, complaints.len()), (2, 0));
+        }
+        assert_eq!(silent_after(4, 0).0[0].step, Some(1));
+        assert!(silent_after(usize::MAX, 0).0.is_empty(), "it is finished");
+    }
+}

@@ -11,5 +11,5 @@ pub mod text;
 pub use done::Done;
 pub use github::{announce, announce_failure};
 pub use printer::{ColorChoice, Format, Printer, Talk};
-pub use progress::Progress;
+pub use progress::{Bake, Progress};
 pub use redraw::Screen;
