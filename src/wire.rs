@@ -1,5 +1,6 @@
 //! What goes over the wire in this run: counted, shown, and in a dry run stopped.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mlroll_backend::{Call, Effect, Permit, Target, Wiretap};
@@ -58,6 +59,12 @@ impl Wire {
     #[must_use]
     pub const fn is_rehearsal(&self) -> bool {
         self.rehearsal
+    }
+
+    /// Forgets all calls but the first to each endpoint: for a run that looks for days.
+    pub fn forget(&self) {
+        let mut endpoints = BTreeSet::new();
+        self.log().retain(|(call, _)| endpoints.insert(endpoint_of(&call.url).to_owned()));
     }
 
     /// All calls so far.

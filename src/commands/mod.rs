@@ -8,6 +8,7 @@ pub mod explain;
 pub mod gate;
 pub mod history;
 pub mod hold;
+mod live;
 pub mod promote;
 pub mod resume;
 pub mod rollback;

@@ -28,7 +28,7 @@ pub(crate) enum Told {
 
 impl Told {
     /// Whether somebody sits there who wants out at once, when told again. A runner's second signal is only its habit.
-    pub(super) fn is_insistent(self) -> bool {
+    pub(crate) fn is_insistent(self) -> bool {
         self == Self::Interrupt && std::io::stdin().is_terminal()
     }
 }

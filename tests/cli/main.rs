@@ -29,5 +29,6 @@ mod rollback;
 mod sandbox;
 mod scaled;
 mod shape;
+mod status;
 mod watched;
 mod world;
