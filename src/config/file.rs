@@ -112,6 +112,8 @@ pub struct Metrics {
     pub source: Source,
     /// How late the store is: a duration, or `auto`.
     pub settle_delay: Option<String>,
+    /// Prometheus: how often it scrapes; measured when not given.
+    pub scrape: Option<Span>,
     /// Prometheus: its address.
     pub url: Option<String>,
     /// Prometheus: headers of every request.

@@ -204,7 +204,7 @@ fn the_same_gates_promote_when_the_store_tells() {
         // A little better than stable, so that gates which compare values have something to find.
         let store = Store::start(move |asked| {
             let mut body = healthy(asked, 6000.0 * share(&alias, &asked.revision).max(0.01));
-            if !asked.query.contains("mlroll") && asked.revision == "3" {
+            if asked.query.starts_with("own") && asked.revision == "3" {
                 body["data"]["result"][0]["value"][1] = json!((0.4 + 0.001 * (asked.time / 60 % 7) as f64).to_string());
             }
             Reply::Body(body)
@@ -213,5 +213,34 @@ fn the_same_gates_promote_when_the_store_tells() {
         world.write("mlroll.toml", &config(store.port, service, &format!("[[services.fraud.gates]]\n{gate}")));
         let ran = world.run(&["rollout", "--candidate", "3"]);
         assert_eq!((ran.code, world.split().as_str()), (0, "3"), "{name}: {ran:?}");
+    }
+}
+
+/// A window of fewer than four scrapes is made up of what `increase` extrapolates.
+#[test]
+fn looks_too_short_for_the_store_are_refused_before_traffic_moves() {
+    let clock = FastClock::start(600.0);
+    let service = |look: &str| {
+        format!("steps = [\"10%\", \"100%\"]\nbake = \"10m\"\nmin_bake = \"2m\"\nwarm_up = \"0s\"\nlook = \"{look}\"")
+    };
+    let gates = format!("[[services.fraud.gates]]\n{}", KINDS[0].1);
+    for (look, key, code) in [
+        // As measured: a sample every 15 s.
+        ("30s", "", 2),
+        ("60s", "", 0),
+        ("60s", "scrape = \"30s\"", 2),
+        ("30s", "scrape = \"7s\"", 0),
+    ] {
+        let world = Arc::new(World::new().set("MLROLL_CLOCK", &clock.url));
+        let alias = Arc::clone(&world);
+        let store =
+            Store::start(move |asked| Reply::Body(healthy(asked, 6000.0 * share(&alias, &asked.revision).max(0.01))));
+        let file = config(store.port, &service(look), &gates);
+        world.write("mlroll.toml", &file.replace("settle_delay", &format!("{key}\nsettle_delay")));
+        let ran = world.run(&["rollout", "--candidate", "3"]).expect(code);
+        if code == 2 {
+            ran.says("`look`").says("4 scrapes");
+            assert_eq!(world.sent(Operation::UpdateAlias).len(), 0);
+        }
     }
 }
