@@ -7,6 +7,7 @@
 //! - [`rollout`] decides, purely: an observation in, a decision out. No clock, no I/O
 //! - [`judge`] judges, purely: counts and values in, a verdict out
 //! - [`journal`] keeps what a rollout did, and takes its steps again
+//! - [`explain`] tells from a journal why each decision fell, and judges once more
 //! - [`driver`] looks, asks [`rollout`], acts and makes sure; [`clock`] is its only source of time
 //! - [`registry`] knows which backends this build has; they implement the contract of `mlroll_backend`
 //! - [`reach`] is how far requests may go: in scaled time not beyond this machine
@@ -22,6 +23,7 @@ pub mod commands;
 pub mod config;
 pub mod driver;
 pub mod exit;
+pub mod explain;
 pub mod failure;
 pub mod journal;
 pub mod judge;
@@ -71,6 +73,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let ended = match &command {
         Command::Canary(args) => commands::canary::run(args, &context),
         Command::Completions(args) => commands::completions::run(args, &context),
+        Command::Explain(args) => commands::explain::run(args, &context),
         Command::Gate(args) => commands::gate::run(args, &context),
         Command::History(args) => commands::history::run(args, &context),
         Command::Hold(args) => commands::hold::run(args, &context),

@@ -3,6 +3,7 @@
 
 pub mod canary;
 pub mod completions;
+pub mod explain;
 pub mod gate;
 pub mod history;
 pub mod hold;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use mlroll_backend::{Backend, Marker, MarkerState, RevisionId, Subject, Target};
 
@@ -48,8 +49,13 @@ pub(crate) fn only<'a>(
     config: Option<&'a Config>,
 ) -> Result<(&'a Selected, &'a Service), Failure> {
     let [selected] = selected else {
-        let failure = Failure::usage(format!("{} targets are meant; a run that is watched has one", selected.len()));
-        return Err(failure.hint("name one, and run the others beside it"));
+        let many = selected.len();
+        let failure = Failure::usage(format!("{many} targets are meant, and a run that is watched has one as yet"));
+        let failure =
+            failure.hint("one run each, side by side: `--target URI`; each has its own journal and its own verdict");
+        return Err(
+            failure.hint("all at once, not judged: `mlroll canary --no-gates --pct P`; `rollback` takes all of them")
+        );
     };
     let service = selected.service.as_deref().and_then(|name| config?.services.get(name));
     let none = || {
@@ -137,7 +143,7 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
                     check_metrics(&read.header, service, target)?;
                 }
                 let bench = match read.evidence() {
-                    _ if read.rollout.is_rolling_back() => Bench::on_the_way_back(plan, target),
+                    _ if read.rollout.is_rolling_back() || !plan.terms().judged => Bench::without_gates(plan, target),
                     Some(evidence) => Bench::restore(source()?, &service.gates, plan, target, evidence)?,
                     None => Bench::prepare(source()?, &service.gates, plan, target, now).await?,
                 };
@@ -145,10 +151,13 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
                 (read.rollout, bench, journal, first)
             }
             Earlier::None(watching, candidate) => {
-                let source = source()?;
+                let source = if watching.judged { Some(source()?) } else { None };
                 let plan =
-                    plan(driver, backend.as_ref(), selected, service, source.as_ref(), &watching, candidate).await?;
-                let bench = Bench::prepare(source, &service.gates, &plan, target, now).await?;
+                    plan(driver, backend.as_ref(), selected, service, source.as_deref(), &watching, candidate).await?;
+                let bench = match source {
+                    Some(source) => Bench::prepare(source, &service.gates, &plan, target, now).await?,
+                    None => Bench::without_gates(&plan, target),
+                };
                 let reason = context.global.reason.clone();
                 let metrics = service.metrics.as_ref().map(Metrics::frozen).unwrap_or_default();
                 let header = Header { target: target.to_string(), at: now, reason, plan: plan.clone(), metrics };
@@ -244,9 +253,22 @@ impl Begin {
             let seen = driver.clock.by(deadline, backend.observe(&selected.target)).await;
             if let Ok(Ok(seen)) = seen {
                 let id = seen.marker.as_ref().and_then(|marker| marker.id.as_deref());
+                let unlike = |read: &&Replay| {
+                    let terms = read.header.plan.terms();
+                    id == Some(terms.id.as_str()) && terms.judged != watching.judged
+                };
+                if let Some(read) = open.iter().find(unlike) {
+                    let judged = if watching.judged { "is not judged" } else { "is judged by its gates" };
+                    let run = &read.header.plan.terms().id;
+                    let failure = Failure::usage(format!("run {run} of this target is unfinished, and it {judged}"));
+                    let failure = Failure { exit: ExitStatus::Conflict, kind: "conflict", ..failure };
+                    let failure = failure.about(&selected.target).hint("go on with it as it is: `mlroll resume`");
+                    return Err(failure.hint("or end it first: `mlroll rollback`"));
+                }
                 open.retain(|read| {
                     let nothing_yet = read.rollout.stage() == Stage::Start && seen.roles.candidate.is_none();
-                    id == Some(read.header.plan.terms().id.as_str()) || nothing_yet
+                    let terms = read.header.plan.terms();
+                    terms.judged == watching.judged && (id == Some(terms.id.as_str()) || nothing_yet)
                 });
             }
         }
@@ -297,7 +319,7 @@ pub(crate) fn check_now(
         };
         let watching = Watching::canary(service, share, None);
         let roles = (seen.roles.candidate.clone(), true);
-        let plan = plan(&driver, backend.as_ref(), selected, service, source.as_ref(), &watching, roles).await?;
+        let plan = plan(&driver, backend.as_ref(), selected, service, Some(source.as_ref()), &watching, roles).await?;
         let mut bench = Bench::prepare(source, &service.gates, &plan, target, clock.now()).await?;
         let since = match (past, &seen.marker) {
             (Past::Bake, _) => None,
@@ -345,7 +367,7 @@ async fn plan(
     backend: &dyn Backend,
     selected: &Selected,
     service: &Service,
-    source: &dyn mlroll_backend::MetricSource,
+    source: Option<&dyn mlroll_backend::MetricSource>,
     watching: &Watching,
     (candidate, again): (Option<RevisionId>, bool),
 ) -> Result<Plan, Failure> {
@@ -373,10 +395,11 @@ async fn plan(
         previous,
         steps: watching.steps.clone(),
         bake: watching.bake,
+        judged: watching.judged,
         warm_up: watching.warm_up,
         min_bake: watching.min_bake,
         look: watching.look,
-        settle_delay: settle_delay(source, &queries, &subject),
+        settle_delay: source.map_or(Duration::ZERO, |source| settle_delay(source, &queries, &subject)),
         watch_after: watching.watch_after,
         alpha: watching.alpha,
         beta: watching.beta,

@@ -6,6 +6,7 @@ mod bench;
 mod interrupt;
 mod job;
 mod report;
+mod standing;
 mod watch;
 
 use std::cell::Cell;
@@ -18,6 +19,7 @@ use mlroll_backend::{Backend, Provider, Snapshot};
 
 pub use self::bench::{Bench, query_of, settle_delay};
 pub use self::report::{Doubt, Report};
+pub use self::standing::Standing;
 pub use self::watch::{OnInterrupt, Watch};
 
 use self::interrupt::Interrupts;

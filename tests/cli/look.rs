@@ -57,6 +57,7 @@ fn plan(looks: u32) -> Plan {
         previous: None,
         steps: vec![Weight::from_basis_points(1000).unwrap()],
         bake: minute * looks,
+        judged: true,
         warm_up: Duration::ZERO,
         min_bake: minute * looks,
         look: minute,
@@ -125,8 +126,15 @@ pub fn costs(looks: u32) -> Vec<Duration> {
     let mut watch: Option<Stopwatch> = None;
     loop {
         let evidence = matches!(input, Input::Judged(_) | Input::Started).then(|| bench.evidence()).flatten();
+        let read = bench.take_read();
+        let basis = if matches!(input, Input::Started) {
+            bench.asked(&plan)
+        } else {
+            read.filter(|_| matches!(input, Input::Judged(_)))
+        };
         let action = rollout.step(input.clone(), now);
-        journal.append(&Record { at: now, input: input.clone(), action: action.clone(), evidence }).unwrap();
+        let record = Record { at: now, input: input.clone(), action: action.clone(), evidence, basis };
+        journal.append(&record).unwrap();
         if matches!(action, Action::Done { .. } | Action::Sample(_)) {
             costs.extend(watch.take().map(|watch| watch.stop()));
         }
