@@ -25,7 +25,7 @@ pub struct Header {
     /// The plan, frozen.
     pub plan: Plan,
     /// Where the numbers come from and what is counted, by the keys of `metrics`, frozen too. Empty for a run without gates.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, String>,
 }
 
