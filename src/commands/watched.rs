@@ -159,7 +159,8 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
                     None => Bench::without_gates(&plan, target),
                 };
                 let reason = context.global.reason.clone();
-                let metrics = service.metrics.as_ref().map(Metrics::frozen).unwrap_or_default();
+                let measured = service.metrics.as_ref().filter(|_| plan.terms().judged);
+                let metrics = measured.map(Metrics::frozen).unwrap_or_default();
                 let header = Header { target: target.to_string(), at: now, reason, plan: plan.clone(), metrics };
                 let (journal, begun) = Journal::begin(&state, &header);
                 begun.map_err(|e| {

@@ -2,7 +2,7 @@
 //! can fail to tell, for every kind of gate.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -252,13 +252,18 @@ fn evidence_cut_short_by_a_failing_store_promotes_nobody() {
     let clock = FastClock::start(1.0);
     let world = Arc::new(World::new().set("MLROLL_CLOCK", &clock.url));
     let alias = Arc::clone(&world);
-    // How many queries about the candidate are answered: one while queries are tried out, then one for each window.
-    let (answers, asked_of) = (Arc::new(AtomicUsize::new(usize::MAX)), Arc::new(AtomicUsize::new(0)));
-    let (left, count) = (Arc::clone(&answers), Arc::clone(&asked_of));
+    // Since when nothing is told about the candidate; the newest window that was asked for; and whether its query is tried out.
+    let (silent_since, newest) = (Arc::new(AtomicI64::new(i64::MAX)), Arc::new(AtomicI64::new(0)));
+    let tried = Arc::new(AtomicBool::new(false));
+    let (since, latest, first) = (Arc::clone(&silent_since), Arc::clone(&newest), Arc::clone(&tried));
     let store = Store::start(move |asked| {
         let good = healthy(asked, 6000.0 * share(&alias, &asked.revision).max(0.01));
-        let nth = if asked.revision == "3" { count.fetch_add(1, Ordering::SeqCst) } else { 0 };
-        if nth < left.load(Ordering::SeqCst) { Reply::Body(good) } else { Reply::Status(400) }
+        if asked.revision != "3" {
+            return Reply::Body(good);
+        }
+        latest.fetch_max(asked.time, Ordering::SeqCst);
+        let trying = !first.swap(true, Ordering::SeqCst);
+        if trying || asked.time < since.load(Ordering::SeqCst) { Reply::Body(good) } else { Reply::Status(400) }
     });
     let service = "steps = [\"10%\", \"100%\"]\nbake = \"10m\"\nwarm_up = \"0s\"\nlook = \"60s\"";
     world.write("mlroll.toml", &config(store.port, service, &format!("[[services.fraud.gates]]\n{}", KINDS[0].1)));
@@ -267,15 +272,15 @@ fn evidence_cut_short_by_a_failing_store_promotes_nobody() {
     world.run(&["gate", "check"]).expect(0);
     // What is answered is enough for a pass, and it is not all.
     for verb in [&["promote"][..], &["gate", "check"]] {
-        for answered in [1, 5, 8] {
-            asked_of.store(0, Ordering::SeqCst);
-            answers.store(answered, Ordering::SeqCst);
+        for silent in [0, 1, 4, 60] {
+            tried.store(false, Ordering::SeqCst);
+            silent_since.store(newest.load(Ordering::SeqCst) - 60 * silent, Ordering::SeqCst);
             let ran = world.run(verb).expect(7);
-            ran.says(if answered == 1 { "refuses the query" } else { "for a part of the time only" });
+            ran.says(if silent == 60 { "refuses the query" } else { "for a part of the time only" });
         }
     }
     assert_eq!((world.split().as_str(), world.sent(Operation::UpdateAlias).len()), ("2+3:0.1", 1));
-    answers.store(usize::MAX, Ordering::SeqCst);
+    silent_since.store(i64::MAX, Ordering::SeqCst);
     world.run(&["promote"]).expect(0);
     assert_eq!(world.split(), "3");
 }

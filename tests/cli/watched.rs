@@ -391,7 +391,7 @@ fn a_rollout_that_was_killed_is_resumed_with_its_evidence() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!world.alias().weights.is_empty(), "it was still going on");
-    world.run(&["resume", "--target", "lambda:us-east-1/other@prod"]).expect(2);
+    world.run(&["resume", "--target", "lambda:us-east-1/other@prod"]).expect(6);
     let ran = end(start(&world, &["resume"])).expect(0);
     assert_eq!((&ran.json()["outcome"], world.split().as_str()), (&Value::from("promoted"), "3"));
     assert_eq!(world.sent(Operation::UpdateAlias).len(), 3, "no step was taken twice");
