@@ -113,6 +113,7 @@ fn failure_of(error: &JournalError) -> Failure {
         | JournalError::Taken { .. }
         | JournalError::Unreadable { .. }
         | JournalError::Unwritable { .. }
+        | JournalError::InUse { .. }
         | JournalError::Version { .. } => failure,
     }
 }

@@ -1,5 +1,6 @@
 //! What `canary` with gates, `rollout` and `resume` share: from arguments to a watched run.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use mlroll_backend::{Backend, Marker, MarkerState, RevisionId, Subject, Target};
 
 use super::{Context, Ended, block_on, explain, new_id};
-use crate::config::{Config, DEFAULT_FILE, Selected, Service, Watching};
+use crate::config::{Config, DEFAULT_FILE, Metrics, Selected, Service, Watching};
 use crate::driver::{Bench, Driver, Limits, OnInterrupt, Report, Watch, query_of, settle_delay};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
@@ -132,17 +133,21 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
         match begin.earlier(context, driver, backend.as_ref(), &state, selected).await? {
             Earlier::Run(read) => {
                 driver.progress.say(&format!("going on with run {}", read.header.plan.terms().id));
+                // Before anything else of it: whoever runs it has the say.
+                let journal = Journal::go_on(&state, &read).map_err(|e| in_use(&e, target))?;
                 // Whoever goes on no longer wants it held.
                 let _ = state.take_hold(&read.header.plan.terms().id);
                 let plan = &read.header.plan;
                 // The way back needs no gates, no metrics and no file that has not changed.
+                if !read.rollout.is_rolling_back() {
+                    check_metrics(&read.header, service, target)?;
+                }
                 let bench = match read.evidence() {
                     _ if read.rollout.is_rolling_back() || !plan.terms().judged => Bench::without_gates(plan, target),
                     Some(evidence) => Bench::restore(source()?, &service.gates, plan, target, evidence)?,
                     None => Bench::prepare(source()?, &service.gates, plan, target, now).await?,
                 };
                 let first = if read.rollout.ended().is_some() { Input::Resume } else { Input::Started };
-                let journal = Journal::go_on(&state, &read);
                 (read.rollout, bench, journal, first)
             }
             Earlier::None(watching, candidate) => {
@@ -154,7 +159,9 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
                     None => Bench::without_gates(&plan, target),
                 };
                 let reason = context.global.reason.clone();
-                let header = Header { target: target.to_string(), at: now, reason, plan: plan.clone() };
+                let measured = service.metrics.as_ref().filter(|_| plan.terms().judged);
+                let metrics = measured.map(Metrics::frozen).unwrap_or_default();
+                let header = Header { target: target.to_string(), at: now, reason, plan: plan.clone(), metrics };
                 let (journal, begun) = Journal::begin(&state, &header);
                 begun.map_err(|e| {
                     Failure::usage(e.to_string())
@@ -179,6 +186,42 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
         unrecorded,
     };
     Ok(watch.run(first).await)
+}
+
+/// A journal that another process is going on with, or that cannot be used.
+fn in_use(error: &JournalError, target: &Target) -> Failure {
+    let failure = Failure::usage(error.to_string()).about(target);
+    match error {
+        JournalError::InUse { .. } => Failure { exit: ExitStatus::Conflict, kind: "conflict", ..failure }
+            .hint("another run is in charge: leave it to that, or stop it: `mlroll hold`"),
+        JournalError::Damaged { .. }
+        | JournalError::Differs { .. }
+        | JournalError::Missing { .. }
+        | JournalError::Taken { .. }
+        | JournalError::Unreadable { .. }
+        | JournalError::Unwritable { .. }
+        | JournalError::Version { .. } => failure,
+    }
+}
+
+/// Evidence of some numbers is not gone on with by others.
+fn check_metrics(header: &Header, service: &Service, target: &Target) -> Result<(), Failure> {
+    let now = service.metrics.as_ref().map(Metrics::frozen).unwrap_or_default();
+    // Older journals do not say.
+    if header.metrics.is_empty() {
+        return Ok(());
+    }
+    let keys: BTreeSet<&String> = header.metrics.keys().chain(now.keys()).collect();
+    let Some(key) = keys.into_iter().find(|key| header.metrics.get(*key) != now.get(*key)) else {
+        return Ok(());
+    };
+    let shown = |found: Option<&String>| found.map_or_else(|| "nothing".to_owned(), |value| format!("`{value}`"));
+    let failure = Failure::usage(format!(
+        "metrics.{key} has changed since the run began, from {} to {}; what is measured was frozen then",
+        shown(header.metrics.get(key)),
+        shown(now.get(key))
+    ));
+    Err(failure.about(target).hint("put it back, or end it: `mlroll rollback`"))
 }
 
 /// Whether there is a run to go on with.

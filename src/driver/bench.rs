@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mlroll_backend::{MetricSource, Query, RevisionId, Sample, Subject, Target, Timestamp, Why, Window};
+use mlroll_backend::{Granularity, MetricSource, Query, RevisionId, Sample, Subject, Target, Timestamp, Why, Window};
 use serde_json::Value;
 
 use super::Standing;
@@ -52,6 +52,17 @@ pub fn settle_delay(source: &dyn MetricSource, queries: &[Query], subject: &Subj
     queries.iter().map(|query| source.settle_delay(query, subject)).max().unwrap_or_default()
 }
 
+/// The failure of looks that are too short for their store.
+fn too_short(look: Duration, granularity: &Granularity) -> Failure {
+    let seconds = granularity.shortest.as_secs_f64().ceil();
+    Failure::usage(format!(
+        "`look` of {} s is too short for this metric store: it needs at least {seconds} s, that is {}",
+        look.as_secs(),
+        granularity.because
+    ))
+    .hint(format!("look = \"{seconds}s\" or longer"))
+}
+
 impl Bench {
     /// Asks every query once, before traffic moves, and measures how bursty the stable revision is.
     ///
@@ -84,6 +95,10 @@ impl Bench {
             return Err(Failure::usage(format!("`look`: {} s is no length of a window", length)));
         };
         source.check(&queries, &[candidate.clone(), stable.clone()], latest).await.map_err(|e| about(&e))?;
+        let granularity = source.granularity(&queries, &stable, latest.end()).await.map_err(|e| about(&e))?;
+        if let Some(too_fine) = granularity.filter(|granularity| terms.look < granularity.shortest) {
+            return Err(too_short(terms.look, &too_fine).about(target));
+        }
         let windows: Vec<Window> = (0..i64::from(HISTORY)).rev().filter_map(window).collect();
         let history = source.sample(&queries, std::slice::from_ref(&stable), &windows).await.map_err(|e| about(&e))?;
         let histories = history.chunks(windows.len().max(1));

@@ -1,5 +1,6 @@
 //! Journals of runs that were really judged: retraced, told, and damaged.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mlroll_backend::{
@@ -81,8 +82,13 @@ fn read(share: f64, errors: f64, salt: f64) -> Vec<Evidence> {
 /// The journal of a run whose candidate fails so many of its requests, as a process writes it; killed and taken up once.
 fn run(errors: f64, folder: &Folder) -> Replay {
     let plan = plan();
-    let header =
-        Header { target: "lambda:eu-west-1/fraud@prod".to_owned(), at: time(0), reason: None, plan: plan.clone() };
+    let header = Header {
+        target: "lambda:eu-west-1/fraud@prod".to_owned(),
+        at: time(0),
+        reason: None,
+        plan: plan.clone(),
+        metrics: BTreeMap::new(),
+    };
     let (mut journal, begun) = Journal::begin(folder, &header);
     begun.unwrap();
     let gates = [(ERRORS, 1.3), (SLOW, 1.0)].map(|(json, factor)| {

@@ -2,6 +2,8 @@
 //!
 //! The checksum goes on from that of the line before, so a line that is missing, doubled or moved is seen too.
 
+use std::collections::BTreeMap;
+
 use mlroll_backend::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -22,6 +24,9 @@ pub struct Header {
     pub reason: Option<String>,
     /// The plan, frozen.
     pub plan: Plan,
+    /// Where the numbers come from and what is counted, by the keys of `metrics`, frozen too. Empty for a run without gates.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, String>,
 }
 
 /// A step: what happened, and what was done about it.

@@ -2,6 +2,7 @@
 //! can fail to tell, for every kind of gate.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -204,7 +205,7 @@ fn the_same_gates_promote_when_the_store_tells() {
         // A little better than stable, so that gates which compare values have something to find.
         let store = Store::start(move |asked| {
             let mut body = healthy(asked, 6000.0 * share(&alias, &asked.revision).max(0.01));
-            if !asked.query.contains("mlroll") && asked.revision == "3" {
+            if asked.query.starts_with("own") && asked.revision == "3" {
                 body["data"]["result"][0]["value"][1] = json!((0.4 + 0.001 * (asked.time / 60 % 7) as f64).to_string());
             }
             Reply::Body(body)
@@ -214,4 +215,72 @@ fn the_same_gates_promote_when_the_store_tells() {
         let ran = world.run(&["rollout", "--candidate", "3"]);
         assert_eq!((ran.code, world.split().as_str()), (0, "3"), "{name}: {ran:?}");
     }
+}
+
+/// A window of fewer than four scrapes is made up of what `increase` extrapolates.
+#[test]
+fn looks_too_short_for_the_store_are_refused_before_traffic_moves() {
+    let clock = FastClock::start(600.0);
+    let service = |look: &str| {
+        format!("steps = [\"10%\", \"100%\"]\nbake = \"10m\"\nmin_bake = \"2m\"\nwarm_up = \"0s\"\nlook = \"{look}\"")
+    };
+    let gates = format!("[[services.fraud.gates]]\n{}", KINDS[0].1);
+    for (look, key, code) in [
+        // As measured: a sample every 15 s.
+        ("30s", "", 2),
+        ("60s", "", 0),
+        ("60s", "scrape = \"30s\"", 2),
+        ("30s", "scrape = \"7s\"", 0),
+    ] {
+        let world = Arc::new(World::new().set("MLROLL_CLOCK", &clock.url));
+        let alias = Arc::clone(&world);
+        let store =
+            Store::start(move |asked| Reply::Body(healthy(asked, 6000.0 * share(&alias, &asked.revision).max(0.01))));
+        let file = config(store.port, &service(look), &gates);
+        world.write("mlroll.toml", &file.replace("settle_delay", &format!("{key}\nsettle_delay")));
+        let ran = world.run(&["rollout", "--candidate", "3"]).expect(code);
+        if code == 2 {
+            ran.says("`look`").says("4 scrapes");
+            assert_eq!(world.sent(Operation::UpdateAlias).len(), 0);
+        }
+    }
+}
+
+/// What a store answered before it failed is not all there is: the newest windows may say otherwise.
+#[test]
+fn evidence_cut_short_by_a_failing_store_promotes_nobody() {
+    let clock = FastClock::start(1.0);
+    let world = Arc::new(World::new().set("MLROLL_CLOCK", &clock.url));
+    let alias = Arc::clone(&world);
+    // Since when nothing is told about the candidate; the newest window that was asked for; and whether its query is tried out.
+    let (silent_since, newest) = (Arc::new(AtomicI64::new(i64::MAX)), Arc::new(AtomicI64::new(0)));
+    let tried = Arc::new(AtomicBool::new(false));
+    let (since, latest, first) = (Arc::clone(&silent_since), Arc::clone(&newest), Arc::clone(&tried));
+    let store = Store::start(move |asked| {
+        let good = healthy(asked, 6000.0 * share(&alias, &asked.revision).max(0.01));
+        if asked.revision != "3" {
+            return Reply::Body(good);
+        }
+        latest.fetch_max(asked.time, Ordering::SeqCst);
+        let trying = !first.swap(true, Ordering::SeqCst);
+        if trying || asked.time < since.load(Ordering::SeqCst) { Reply::Body(good) } else { Reply::Status(400) }
+    });
+    let service = "steps = [\"10%\", \"100%\"]\nbake = \"10m\"\nwarm_up = \"0s\"\nlook = \"60s\"";
+    world.write("mlroll.toml", &config(store.port, service, &format!("[[services.fraud.gates]]\n{}", KINDS[0].1)));
+    world.run(&["canary", "--pct", "10", "--candidate", "3", "--no-gates"]).expect(0);
+    clock.advance(Duration::from_secs(600));
+    world.run(&["gate", "check"]).expect(0);
+    // What is answered is enough for a pass, and it is not all.
+    for verb in [&["promote"][..], &["gate", "check"]] {
+        for silent in [0, 1, 4, 60] {
+            tried.store(false, Ordering::SeqCst);
+            silent_since.store(newest.load(Ordering::SeqCst) - 60 * silent, Ordering::SeqCst);
+            let ran = world.run(verb).expect(7);
+            ran.says(if silent == 60 { "refuses the query" } else { "for a part of the time only" });
+        }
+    }
+    assert_eq!((world.split().as_str(), world.sent(Operation::UpdateAlias).len()), ("2+3:0.1", 1));
+    silent_since.store(i64::MAX, Ordering::SeqCst);
+    world.run(&["promote"]).expect(0);
+    assert_eq!(world.split(), "3");
 }

@@ -108,7 +108,8 @@ pub fn costs(looks: u32) -> Vec<Duration> {
     let gates = gates();
     let prepared = Bench::prepare(Box::new(Known), &gates, &plan, &target, now);
     let mut bench = runtime.block_on(prepared).unwrap();
-    let header = Header { target: target.to_string(), at: now, reason: None, plan: plan.clone() };
+    let header =
+        Header { target: target.to_string(), at: now, reason: None, plan: plan.clone(), metrics: Default::default() };
     let (mut journal, begun) = Journal::begin(&store, &header);
     begun.unwrap();
     let mut rollout = Rollout::new(plan.clone());
