@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use mlroll_backend::{MetricSource, Query, RevisionId, Sample, Subject, Target, Timestamp, Why, Window};
+use mlroll_backend::{MetricSource, Query, RevisionId, Sample, Subject, Target, Timestamp, Weight, Why, Window};
 use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::judge::gate::Gate;
-use crate::judge::panel::{Evidence, Finding, Panel, Risk, Ruling, design_effect};
+use crate::judge::panel::{Evidence, Finding, Panel, Prelude, Risk, Ruling};
 use crate::rollout::engine::{Input, Look, Plan, Stage, Verdict, Windows};
 
 /// Windows of the stable revision that its burstiness is measured on (docs/judge.md section 3.7).
@@ -84,9 +84,15 @@ impl Bench {
         let windows: Vec<Window> = (0..i64::from(HISTORY)).rev().filter_map(window).collect();
         let history = source.sample(&queries, std::slice::from_ref(&stable), &windows).await.map_err(|e| about(&e))?;
         let histories = history.chunks(windows.len().max(1));
-        let effects = gates.iter().zip(histories).map(|(gate, history)| design_effect(gate, history));
-        let risk = Risk { alpha: terms.alpha, beta: terms.beta, horizon: u64::from(plan.horizon()) };
-        let panel = Panel::new(gates.iter().cloned().zip(effects).collect(), risk).map_err(Failure::usage)?;
+        let preludes = gates.iter().zip(histories).map(|(gate, history)| Prelude::of(gate, history));
+        let risk = Risk {
+            alpha: terms.alpha,
+            beta: terms.beta,
+            horizon: u64::from(plan.horizon()),
+            step_looks: u64::from(plan.bake_looks()),
+            steps: terms.steps.iter().filter(|step| **step != Weight::FULL).count().max(1) as u64,
+        };
+        let panel = Panel::new(gates.iter().cloned().zip(preludes).collect(), risk).map_err(Failure::usage)?;
         Ok(Self { judged_by: Some(source), queries, candidate, stable, panel: Some(panel), stage: None })
     }
 

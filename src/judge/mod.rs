@@ -2,7 +2,8 @@
 //!
 //! Pure: no clock, no I/O, no environment; the same input gives the same bits.
 //!
-//! - evidence: [`ledger`], [`counts`], [`limit`], [`counting`], [`sign`], [`student`], [`series`], [`mann_whitney`], [`spending`]
+//! - evidence: [`ledger`], [`counts`], [`limit`], [`counting`], [`sign`], [`student`], [`series`], [`shape`], [`mann_whitney`], [`spending`],
+//!   [`planned`]
 //! - data: [`histogram`], [`design_effect`]
 //! - decisions: [`combine`], [`starved`], [`final_look`], [`verdict`]
 //! - for people: [`interval`], [`power`]
@@ -26,9 +27,11 @@ pub mod limit;
 pub mod mann_whitney;
 pub mod math;
 pub mod panel;
+pub mod planned;
 pub mod power;
 pub mod replay;
 pub mod series;
+pub mod shape;
 pub mod sign;
 pub mod spending;
 pub mod starved;
