@@ -7,9 +7,11 @@
 //! - data: [`histogram`], [`design_effect`]
 //! - decisions: [`combine`], [`starved`], [`final_look`], [`verdict`]
 //! - for people: [`interval`], [`power`]
+//! - many rollouts at once, for simulations and backtests: [`batch`]
 //! - Kayenta: [`kayenta`], [`kayenta_score`], [`wilcoxon`]
 //! - what users write and read: [`gate`], [`evidence`], [`panel`], [`replay`]
 
+pub mod batch;
 pub mod combine;
 pub mod counting;
 pub mod counts;
