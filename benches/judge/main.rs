@@ -11,7 +11,6 @@
     clippy::indexing_slicing,
     reason = "a bench may stop at anything odd"
 )]
-#![expect(missing_docs, reason = "it is no library")]
 
 mod families;
 

@@ -7,7 +7,15 @@ use std::io::IsTerminal;
 pub(super) struct Interrupts {
     #[cfg(unix)]
     signals: Option<[tokio::signal::unix::Signal; 3]>,
+    /// Listened to and never waited for: a write beyond a limit on file sizes must fail like any other, and not end a
+    /// process that has a candidate to take back.
+    #[cfg(unix)]
+    _file_size: Option<tokio::signal::unix::Signal>,
 }
+
+/// The number of `SIGXFSZ`: the same on Linux (but for MIPS), macOS and the BSDs.
+#[cfg(unix)]
+const FILE_SIZE_EXCEEDED: std::ffi::c_int = 25;
 
 /// How it was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +40,7 @@ impl Interrupts {
         let listen = || -> std::io::Result<_> {
             Ok([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?])
         };
-        Self { signals: listen().ok() }
+        Self { signals: listen().ok(), _file_size: signal(SignalKind::from_raw(FILE_SIZE_EXCEEDED)).ok() }
     }
 
     /// The next one. Never, where signals cannot be listened to: they then end the process as they always do.

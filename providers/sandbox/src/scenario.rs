@@ -39,6 +39,16 @@ pub struct Behaviour {
 }
 
 impl Scenario {
+    /// What a sandbox shows when nothing else is asked for: `lambda:us-east-1/fraud@prod`, stable at version 2, with a
+    /// version 3 that is as good.
+    #[must_use]
+    pub fn default_world() -> Self {
+        let revisions = ["1", "2", "3"].map(|version| (version.to_owned(), Behaviour { error_rate: 0.002 }));
+        let service =
+            Service { requests_per_second: 50.0, stable: "2".to_owned(), revisions: BTreeMap::from(revisions) };
+        Self { seed: 0, targets: BTreeMap::from([("lambda:us-east-1/fraud@prod".to_owned(), service)]) }
+    }
+
     /// The targets that can be read as such.
     pub fn parsed_targets(&self) -> impl Iterator<Item = (Target, &Service)> {
         self.targets.iter().filter_map(|(uri, service)| Some((uri.parse().ok()?, service)))

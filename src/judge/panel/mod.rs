@@ -3,6 +3,7 @@
 //! Samples in, a verdict and findings out. The state serializes exactly, so that a rollout that resumes goes on with the
 //! evidence it had.
 
+mod deciding;
 mod finding;
 mod prelude;
 mod read;
@@ -14,11 +15,12 @@ mod tests;
 use mlroll_backend::Sample;
 use serde::{Deserialize, Serialize};
 
+pub use self::deciding::Deciding;
 pub use self::finding::{Finding, Needed};
 pub use self::prelude::Prelude;
 
 use self::seat::{Booked, Seat};
-use super::combine::{Critical, changed, combine};
+use super::combine::{Combined, Critical, changed, combine};
 use super::design_effect::DesignEffect;
 use super::gate::Gate;
 use super::ledger::Stake;
@@ -53,7 +55,8 @@ pub struct Panel {
 }
 
 /// What one window says to one gate.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Evidence {
     /// About the revision on trial.
     pub candidate: Sample,
@@ -104,6 +107,11 @@ impl Panel {
     /// The gates, in their order.
     pub fn gates(&self) -> impl Iterator<Item = &Gate> {
         self.seats.iter().map(Seat::gate)
+    }
+
+    /// What was measured for each gate before the bake, in their order.
+    pub fn preludes(&self) -> impl Iterator<Item = Prelude> {
+        self.seats.iter().map(Seat::prelude)
     }
 
     /// Begins a step in which the candidate has `share` of the traffic: PASS and starvation start anew, FAIL runs on.
@@ -182,20 +190,28 @@ impl Panel {
     /// `sum v_m E_m >= 1 / alpha` over the counting, shape and sign gates; a t test, whose E is two-sided, and what has no E
     /// decide alone at `alpha v_m`.
     fn fails(&self) -> bool {
-        let critical: Vec<(&Seat, f64)> =
-            self.seats.iter().zip(self.levels()).filter(|(seat, _)| !seat.gate().is_advisory()).collect();
-        let mean = critical.iter().map(|(seat, alpha)| Critical {
-            weight: seat.running(*alpha) / self.risk.alpha,
-            ln_e: seat.ln_e_fail_to_combine(),
-        });
+        let together = self.mean().is_some_and(|combined| combined.ln_e >= -self.risk.alpha.ln());
+        together || self.running().any(|(seat, alpha)| seat.fails_alone(alpha))
+    }
+
+    /// The critical gates, each with its part of alpha for the tests that run.
+    fn running(&self) -> impl Iterator<Item = (&Seat, f64)> {
+        let all = self.seats.iter().zip(self.levels());
+        all.filter(|(seat, _)| !seat.gate().is_advisory()).map(|(seat, alpha)| (seat, seat.running(alpha)))
+    }
+
+    /// `sum v_m E_m` over the critical gates.
+    fn mean(&self) -> Option<Combined> {
+        let mean = self
+            .running()
+            .map(|(seat, alpha)| Critical { weight: alpha / self.risk.alpha, ln_e: seat.ln_e_fail_to_combine() });
         let mut mean: Vec<Critical> = mean.collect();
         // What is kept for exact tests, or left by the gates' own alphas, bets on nothing.
         let unspent = 1.0 - mean.iter().map(|m| m.weight).sum::<f64>();
         if unspent > 1e-9 {
             mean.push(Critical { weight: unspent, ln_e: f64::NEG_INFINITY });
         }
-        let together = combine(&mean).is_some_and(|combined| combined.ln_e >= -self.risk.alpha.ln());
-        together || critical.iter().any(|(seat, alpha)| seat.fails_alone(seat.running(*alpha)))
+        combine(&mean)
     }
 
     /// Each gate's `alpha v_m`: its own, or an equal part of what the others leave. An advisory gate spends nobody's.

@@ -93,6 +93,10 @@ impl Seat {
         &self.gate
     }
 
+    pub(super) const fn prelude(&self) -> Prelude {
+        self.prelude
+    }
+
     /// A new step: PASS starts anew, FAIL runs on.
     pub(super) fn begin(&mut self) {
         self.stages.begin();
