@@ -35,11 +35,11 @@ pub struct Bench {
 pub fn query_of(gate: &Gate) -> Result<Query, Failure> {
     match (gate.query(), gate.metric()) {
         (Some(text), _) => Ok(Query::Custom(text.to_owned())),
-        (None, Some("error_rate")) => Ok(Query::ErrorRate),
+        (None, Some("availability" | "error_rate")) => Ok(Query::ErrorRate),
         (None, Some("latency")) => Ok(Query::Latency),
         (None, Some("requests")) => Ok(Query::Requests),
         (None, other) => Err(Failure::usage(format!(
-            "gate `{}`: there is no built-in metric `{}`; allowed are error_rate, latency, requests, or a `query`",
+            "gate `{}`: there is no built-in metric `{}`; allowed are error_rate, availability, latency, requests, or a `query`",
             gate.name(),
             other.unwrap_or_default()
         ))),

@@ -64,6 +64,8 @@ struct Table {
     by_total: Vec<Row>,
     /// The largest x and t whose powers are numbers.
     most: (f64, f64),
+    /// Looks that read it: powers are worth keeping for a split that comes back.
+    uses: u32,
 }
 
 impl Batch {
@@ -266,13 +268,14 @@ impl Table {
         let largest = |row: &Row| row.iter().flatten().fold(0.0f64, |most, value| most.max(value.abs()));
         // e^600 is a number, and so is its inverse.
         let most = ((600.0 / largest(&a)).min(4096.0), ((600.0 - largest(&c)) / largest(&b)).min(4096.0));
-        Self { split, a, b, c, by_events: Vec::new(), by_total: Vec::new(), most }
+        Self { split, a, b, c, by_events: Vec::new(), by_total: Vec::new(), most, uses: 0 }
     }
 
     /// `exp(x a)` and `exp(-t b - c)` from the tables, for whole and not too large counts.
     fn powers(&mut self, x: f64, t: f64) -> Option<(&Row, &Row)> {
         let whole = x.trunc() == x && t.trunc() == t && x <= self.most.0 && t <= self.most.1;
-        if !whole {
+        self.uses = self.uses.saturating_add(1);
+        if !whole || self.uses < 64 {
             return None;
         }
         let (at_x, at_t) = (x as usize, t as usize);

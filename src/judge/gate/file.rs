@@ -21,10 +21,6 @@ pub(super) struct GateFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) query: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) requests: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) events: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) unit: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max: Option<Quantity>,
@@ -84,17 +80,13 @@ impl GateFile {
     pub(super) fn rule(&self) -> Result<Rule, String> {
         let named = [&self.metric, &self.name].into_iter().flatten().any(|text| !text.is_empty());
         if !named {
-            return Err("a gate needs `metric` (error_rate, availability, latency, requests), or `name` and `query`, \
-                        or `name`, `events` and `requests`"
-                .to_owned());
+            return Err(
+                "a gate needs `metric` (error_rate, availability, latency, requests), or `name` and `query`".to_owned()
+            );
         }
         let metric = self.metric.as_deref();
-        self.checked_sources()?;
         self.alpha()?;
         match self.judge {
-            Some(_) if self.events.is_some() => {
-                Err("judge: `events` among `requests` are counted; leave it out".to_owned())
-            }
             Some(Judge::Shape) if metric == Some("latency") && self.query.is_none() => self.shape(),
             Some(Judge::Shape) => {
                 Err("judge: shape compares histograms, which only metric = \"latency\" has".to_owned())
@@ -184,17 +176,6 @@ impl GateFile {
             }
             Some(_) if self.advisory => Err("alpha: an advisory gate spends none".to_owned()),
             alpha => Ok(alpha),
-        }
-    }
-
-    fn checked_sources(&self) -> Result<(), String> {
-        match (&self.events, &self.requests) {
-            (Some(_), Some(_)) if self.query.is_some() || self.metric.is_some() => {
-                Err("`events` and `requests` are a gate's own queries: leave `metric` and `query` out".to_owned())
-            }
-            (Some(_), None) => Err("`events` needs `requests`, the query of how many there could be".to_owned()),
-            (None, Some(_)) => Err("`requests` needs `events`, the query of those that count".to_owned()),
-            (Some(_), Some(_)) | (None, None) => Ok(()),
         }
     }
 

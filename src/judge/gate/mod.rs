@@ -52,12 +52,6 @@ impl Gate {
         self.file.query.as_deref()
     }
 
-    /// Its own queries of events and of the requests they are among: (events, requests).
-    #[must_use]
-    pub fn counted_by(&self) -> Option<(&str, &str)> {
-        self.file.events.as_deref().zip(self.file.requests.as_deref())
-    }
-
     /// Whether half of its alpha is kept for an exact test at the end (docs/judge.md section 3.9, step 4).
     #[must_use]
     pub fn final_look(&self) -> bool {

@@ -116,7 +116,6 @@ fn reason(seat: &Seat) -> String {
 fn counted(seat: &Seat) -> String {
     match (seat.gate().rule(), seat.slow_after()) {
         (_, Some(seconds)) => format!("slower than {:.0} ms", seconds * 1000.0),
-        (Rule::Count(_), None) if seat.gate().counted_by().is_some() => "counted".to_owned(),
         (Rule::Count(_) | Rule::Latency(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_), None) => {
             "failed".to_owned()
         }
