@@ -9,7 +9,7 @@ use super::Standing;
 use crate::failure::Failure;
 use crate::journal::{Asked, Basis};
 use crate::judge::gate::Gate;
-use crate::judge::panel::{Evidence, Finding, design_effect};
+use crate::judge::panel::{Evidence, Finding, Prelude};
 use crate::rollout::engine::{Input, Look, Plan, Stage, Verdict, Windows};
 
 /// Windows of the stable revision that its burstiness is measured on (docs/judge.md section 3.7).
@@ -35,11 +35,11 @@ pub struct Bench {
 pub fn query_of(gate: &Gate) -> Result<Query, Failure> {
     match (gate.query(), gate.metric()) {
         (Some(text), _) => Ok(Query::Custom(text.to_owned())),
-        (None, Some("error_rate")) => Ok(Query::ErrorRate),
+        (None, Some("availability" | "error_rate")) => Ok(Query::ErrorRate),
         (None, Some("latency")) => Ok(Query::Latency),
         (None, Some("requests")) => Ok(Query::Requests),
         (None, other) => Err(Failure::usage(format!(
-            "gate `{}`: there is no built-in metric `{}`; allowed are error_rate, latency, requests, or a `query`",
+            "gate `{}`: there is no built-in metric `{}`; allowed are error_rate, availability, latency, requests, or a `query`",
             gate.name(),
             other.unwrap_or_default()
         ))),
@@ -102,8 +102,8 @@ impl Bench {
         let windows: Vec<Window> = (0..i64::from(HISTORY)).rev().filter_map(window).collect();
         let history = source.sample(&queries, std::slice::from_ref(&stable), &windows).await.map_err(|e| about(&e))?;
         let histories = history.chunks(windows.len().max(1));
-        let effects = gates.iter().zip(histories).map(|(gate, history)| design_effect(gate, history));
-        let standing = Standing::new(gates.iter().cloned().zip(effects).collect(), plan).map_err(Failure::usage)?;
+        let preludes = gates.iter().zip(histories).map(|(gate, history)| Prelude::of(gate, history));
+        let standing = Standing::new(gates.iter().cloned().zip(preludes).collect(), plan).map_err(Failure::usage)?;
         Ok(Self { judged_by: Some(source), queries, candidate, stable, standing: Some(standing), read: Vec::new() })
     }
 

@@ -166,8 +166,7 @@ mod tests {
         let whole = replay(&Folder::new(home.path()), "01JJOURNAL").unwrap();
         let folder = Folder::new(home.path().join("cut"));
         let plan: Plan = whole.header.plan.clone();
-        let header =
-            Header { target: whole.header.target.clone(), at: whole.header.at, reason: None, plan: plan.clone() };
+        let header = Header { reason: None, plan: plan.clone(), ..whole.header.clone() };
         let (mut journal, begun) = Journal::begin(&folder, &header);
         begun.unwrap();
         let mut rollout = Rollout::new(plan);

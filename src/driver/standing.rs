@@ -1,10 +1,10 @@
 //! The gates of a run with the evidence they have: what of the bench needs no store, so that it can be asked again.
 
+use mlroll_backend::Weight;
 use serde::{Deserialize, Serialize};
 
-use crate::judge::design_effect::DesignEffect;
 use crate::judge::gate::Gate;
-use crate::judge::panel::{Deciding, Evidence, Finding, Panel, Risk, Ruling};
+use crate::judge::panel::{Deciding, Evidence, Finding, Panel, Prelude, Risk, Ruling};
 use crate::rollout::engine::{Look, Plan, Stage, Verdict, Windows};
 
 /// Gates, their evidence, and the stage that it is about. Serializes exactly.
@@ -16,20 +16,26 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Gates before their first look, with the design effects that were measured for them.
+    /// Gates before their first look, with what was measured for them before the bake.
     ///
     /// # Errors
     /// The gates cannot judge together.
-    pub fn new(gates: Vec<(Gate, Option<DesignEffect>)>, plan: &Plan) -> Result<Self, String> {
+    pub fn new(gates: Vec<(Gate, Prelude)>, plan: &Plan) -> Result<Self, String> {
         let terms = plan.terms();
-        let risk = Risk { alpha: terms.alpha, beta: terms.beta, horizon: u64::from(plan.horizon()) };
+        let risk = Risk {
+            alpha: terms.alpha,
+            beta: terms.beta,
+            horizon: u64::from(plan.horizon()),
+            step_looks: u64::from(plan.bake_looks()),
+            steps: terms.steps.iter().filter(|step| **step != Weight::FULL).count().max(1) as u64,
+        };
         Ok(Self { stage: None, panel: Panel::new(gates, risk)? })
     }
 
     /// Whether these are the gates of `plan` before their first look.
     #[must_use]
     pub fn is_new(&self, plan: &Plan) -> bool {
-        let gates = self.panel.gates().cloned().zip(self.panel.effects()).collect();
+        let gates = self.panel.gates().cloned().zip(self.panel.preludes()).collect();
         Self::new(gates, plan).is_ok_and(|new| new == *self)
     }
 

@@ -13,7 +13,7 @@ use super::*;
 use crate::driver::Standing;
 use crate::journal::{Asked, Basis, Folder, Header, Journal, JournalError, Record, Replay, Store, replay};
 use crate::judge::design_effect::DesignEffect;
-use crate::judge::panel::Evidence;
+use crate::judge::panel::{Evidence, Prelude};
 use crate::rollout::engine::{Action, Input, Kind, Plan, Reaction, Rollout, Terms};
 
 const ERRORS: &str = r#"{"metric": "error_rate", "max_increase": {"ratio": 1.5, "abs": "0.1%"}}"#;
@@ -93,7 +93,7 @@ fn run(errors: f64, folder: &Folder) -> Replay {
     begun.unwrap();
     let gates = [(ERRORS, 1.3), (SLOW, 1.0)].map(|(json, factor)| {
         let effect: DesignEffect = serde_json::from_value(json!(factor)).unwrap_or(DesignEffect::NONE);
-        (serde_json::from_str(json).unwrap(), Some(effect))
+        (serde_json::from_str(json).unwrap(), Prelude::with_effect(effect))
     });
     let mut standing = Standing::new(gates.to_vec(), &plan).unwrap();
     let mut rollout = Rollout::new(plan.clone());

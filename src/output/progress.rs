@@ -194,6 +194,9 @@ mod tests {
             looks: u64::from(judged),
             design_effect: 1.0,
             needed: Needed { fail: 0.0, pass },
+            alpha: 0.01,
+            interval: None,
+            changed: false,
         };
         let share = Weight::from_basis_points(1000).unwrap_or_default();
         Bake { step: 1, steps: 3, share, judged, of: 360, look: Duration::from_secs(60), findings: vec![finding] }

@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use super::seat::Seat;
 use super::{Panel, Ruling};
-use crate::judge::combine::{Critical, combine};
 
 /// The rule behind a ruling.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -27,13 +26,10 @@ impl Panel {
     pub fn deciding(&self, ruling: Ruling) -> Deciding {
         let (alpha, beta) = (self.risk.alpha, self.risk.beta);
         let critical: Vec<&Seat> = self.critical().collect();
-        let share = 1.0 / critical.len().max(1) as f64;
-        let entering = |seat: &&Seat| Critical { weight: share, ln_e: seat.ln_e_fail_to_combine() };
-        let mean =
-            combine(&critical.iter().map(entering).collect::<Vec<_>>()).filter(|mean| mean.ln_e > f64::NEG_INFINITY);
+        let mean = self.mean().filter(|mean| mean.ln_e > f64::NEG_INFINITY);
         let name = |seat: &Seat| seat.gate().name().to_owned();
         let largest = mean.and_then(|mean| critical.get(mean.cause)).map(|seat| name(seat));
-        let alone = critical.iter().find(|seat| seat.fails_alone(alpha * share));
+        let alone = self.running().find(|(seat, alpha)| seat.fails_alone(*alpha));
         let together = mean.is_some_and(|mean| mean.ln_e >= -alpha.ln());
         let (words, gate) = match ruling {
             Ruling::Fail => match (alone, mean, &largest) {
@@ -45,9 +41,8 @@ impl Panel {
                     ),
                     Some(largest.clone()),
                 ),
-                (Some(seat), ..) => {
-                    let words =
-                        format!("FAIL: `{}` alone rejects at alpha/{} = {}", name(seat), critical.len(), alpha * share);
+                (Some((seat, own)), ..) => {
+                    let words = format!("FAIL: `{}` alone rejects at its part of alpha, {own}", name(seat));
                     (words, Some(name(seat)))
                 }
                 _ => ("FAIL".to_owned(), None),
