@@ -87,11 +87,11 @@ impl Data {
         Self(json!({ "resultType": "matrix", "result": series.into_iter().map(one).collect::<Vec<_>>() }))
     }
 
-    pub(super) fn texts(texts: BTreeSet<String>) -> Self {
+    pub(super) fn texts(texts: &BTreeSet<String>) -> Self {
         Self(json!(texts))
     }
 
-    pub(super) fn series(series: Vec<Labels>) -> Self {
+    pub(super) fn series(series: &[Labels]) -> Self {
         Self(json!(series))
     }
 
