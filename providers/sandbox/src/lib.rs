@@ -8,6 +8,7 @@
 
 mod api;
 mod clock;
+pub mod cloudwatch;
 pub mod prometheus;
 pub mod scenario;
 pub mod traffic;
