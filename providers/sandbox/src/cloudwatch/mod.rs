@@ -20,8 +20,8 @@ mod wire;
 use std::sync::{Mutex, PoisonError};
 
 use ciborium::Value;
-use http::Method;
 use http::header::AUTHORIZATION;
+use http::{Method, StatusCode};
 
 use self::points::{Custom, Reader};
 use self::wire::Fault;
@@ -34,8 +34,8 @@ pub struct CloudWatch {
     custom: Mutex<Custom>,
 }
 
-const OPERATIONS: [&str; 5] =
-    ["DescribeAlarms", "GetMetricData", "GetMetricStatistics", "ListMetrics", "PutMetricData"];
+const OPERATIONS: [&str; 6] =
+    ["DescribeAlarms", "GetMetricData", "GetMetricStatistics", "ListMetrics", "PutMetricData", "Unknown"];
 
 /// The region that a signature is for.
 fn region(request: &Request) -> Option<String> {
@@ -54,6 +54,21 @@ impl Api for CloudWatch {
         let (_, name) = wire::recognize(request)?;
         let known = OPERATIONS.into_iter().find(|known| *known == name);
         Some(Operation { name: known.unwrap_or("Unknown"), target: None })
+    }
+
+    fn operations(&self) -> &'static [&'static str] {
+        &OPERATIONS
+    }
+
+    /// In CBOR, whatever the client speaks: the code is also in a header, where both kinds look for it.
+    fn error(&self, status: StatusCode, code: Option<&str>) -> Answer {
+        let usual = match status.as_u16() {
+            400 | 429 => "Throttling",
+            403 => "AccessDenied",
+            503 => "ServiceUnavailable",
+            _ => "InternalServiceError",
+        };
+        wire::injected(status, code.unwrap_or(usual))
     }
 
     fn answer(&self, request: &Request, operation: &Operation, world: &mut World) -> Answer {

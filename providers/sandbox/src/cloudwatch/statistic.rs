@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     fn of(name: &str, values: &[(f64, f64)]) -> Option<f64> {
-        Statistic::parse(name).unwrap().of(&Point { values: values.to_vec(), sums: None })
+        Statistic::parse(name)?.of(&Point { values: values.to_vec(), sums: None })
     }
 
     #[test]

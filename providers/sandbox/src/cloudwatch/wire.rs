@@ -4,10 +4,10 @@
 
 use bytes::Bytes;
 use ciborium::Value;
-use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
 
-use crate::api::{Answer, Request};
+use crate::api::{Answer, INJECTED, Request};
 use crate::traffic::Key;
 
 /// The service's name in both protocols.
@@ -137,36 +137,49 @@ fn to_json(value: &Value) -> serde_json::Value {
 
 /// An answer, with a request id that depends on the moment and the request.
 pub(super) fn write(protocol: Protocol, result: &Result<Value, Fault>, id: Key) -> Answer {
-    let (status, value) = match result {
-        Ok(value) => (200, value.clone()),
+    let mut answer = match result {
+        Ok(value) => encode(protocol, StatusCode::OK, value),
         Err(fault) => {
-            let kind = format!("com.amazonaws.cloudwatch#{}", fault.shape);
-            (fault.status, map([("__type", Value::Text(kind)), ("message", Value::Text(fault.message.clone()))]))
+            let status = StatusCode::from_u16(fault.status).unwrap_or_default();
+            failed(protocol, status, fault.shape, fault.code, &fault.message)
         }
     };
+    if let Ok(id) = HeaderValue::from_str(&request_id(id)) {
+        answer.headers_mut().insert("x-amzn-requestid", id);
+    }
+    answer
+}
+
+/// The answer of a fault that is injected.
+pub(super) fn injected(status: StatusCode, code: &str) -> Answer {
+    failed(Protocol::Cbor, status, code, code, INJECTED)
+}
+
+fn failed(protocol: Protocol, status: StatusCode, shape: &str, code: &str, message: &str) -> Answer {
+    let kind = Value::from(format!("com.amazonaws.cloudwatch#{shape}"));
+    let mut answer = encode(protocol, status, &map([("__type", kind), ("message", Value::from(message))]));
+    let whose = if status.is_server_error() { "Receiver" } else { "Sender" };
+    if let Ok(code) = HeaderValue::from_str(&format!("{code};{whose}")) {
+        answer.headers_mut().insert("x-amzn-query-error", code);
+    }
+    answer
+}
+
+fn encode(protocol: Protocol, status: StatusCode, value: &Value) -> Answer {
     let (kind, body) = match protocol {
         Protocol::Cbor => {
             let mut body = Vec::new();
             // Writing to memory does not fail.
-            let _ = ciborium::into_writer(&value, &mut body);
+            let _ = ciborium::into_writer(value, &mut body);
             ("application/cbor", body)
         }
-        Protocol::Json => ("application/x-amz-json-1.0", to_json(&value).to_string().into_bytes()),
+        Protocol::Json => ("application/x-amz-json-1.0", to_json(value).to_string().into_bytes()),
     };
     let mut answer = Answer::new(Bytes::from(body));
-    *answer.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     if protocol == Protocol::Cbor {
-        headers.insert("smithy-protocol", HeaderValue::from_static("rpc-v2-cbor"));
-    }
-    if let Err(fault) = result
-        && let Ok(code) = HeaderValue::from_str(&format!("{};Sender", fault.code))
-    {
-        headers.insert("x-amzn-query-error", code);
-    }
-    if let Ok(id) = HeaderValue::from_str(&request_id(id)) {
-        headers.insert("x-amzn-requestid", id);
+        answer.headers_mut().insert("smithy-protocol", HeaderValue::from_static("rpc-v2-cbor"));
     }
     answer
 }

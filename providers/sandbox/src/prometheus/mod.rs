@@ -11,7 +11,7 @@ mod series;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use http::Method;
+use http::{Method, StatusCode};
 
 use self::answer::{Data, Problem};
 use self::eval::{Evaluation, Failure, Value};
@@ -22,6 +22,9 @@ use crate::world::World;
 
 /// The most moments that a query over a range of time may have.
 const MOST_POINTS: i64 = 11_000;
+
+const OPERATIONS: [&str; 9] =
+    ["buildinfo", "healthy", "label_values", "labels", "query", "query_range", "ready", "series", "Unknown"];
 
 /// Prometheus' query API, at the root and under `/prometheus`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -57,6 +60,15 @@ impl Api for Prometheus {
             _ => return None,
         };
         Some(Operation { name, target: None })
+    }
+
+    fn operations(&self) -> &'static [&'static str] {
+        &OPERATIONS
+    }
+
+    /// Prometheus knows no codes but its error types.
+    fn error(&self, status: StatusCode, code: Option<&str>) -> Answer {
+        answer::injected(status, code)
     }
 
     fn answer(&self, request: &Request, operation: &Operation, world: &mut World) -> Answer {

@@ -1,5 +1,5 @@
 //! APIs of the sandbox behind a server as small as can be: a request per connection.
-#![allow(dead_code, reason = "not every test uses all of it")]
+#![allow(clippy::unwrap_in_result, reason = "a failed step fails the test")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
