@@ -13,6 +13,7 @@ mod admin;
 mod api;
 mod background;
 mod clock;
+pub mod cloudwatch;
 mod connection;
 mod exchange;
 mod exports;

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::api::{Answer, Api, Request};
+use crate::cloudwatch::CloudWatch;
 use crate::connection::{self, Limits};
 use crate::exchange::{Delivery, Exchange};
 use crate::lambda::{self, LambdaApi};
@@ -48,7 +49,7 @@ impl Sandbox {
         if let Some(seed) = options.seed {
             scenario.seed = seed;
         }
-        let clock = match options.start {
+        let clock = match options.start.or(scenario.start) {
             Some(start) => Clock::starting_at(start, options.speed),
             None => Clock::starting_now(options.speed),
         };
@@ -140,5 +141,5 @@ async fn pause() {
 
 /// All APIs; the first that knows a request answers it.
 fn apis() -> Vec<Box<dyn Api>> {
-    vec![Box::new(LambdaApi), Box::new(Prometheus)]
+    vec![Box::new(LambdaApi), Box::new(CloudWatch::default()), Box::new(Prometheus)]
 }

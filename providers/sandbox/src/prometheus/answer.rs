@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde_json::{Value as Json, json};
 
 use super::eval::{Failure, Point, Stretch, Value};
 use super::series::Labels;
-use crate::api::Answer;
+use crate::api::{Answer, INJECTED};
 
 /// The `data` of an answer.
 #[derive(Clone, Debug)]
@@ -87,11 +88,11 @@ impl Data {
         Self(json!({ "resultType": "matrix", "result": series.into_iter().map(one).collect::<Vec<_>>() }))
     }
 
-    pub(super) fn texts(texts: BTreeSet<String>) -> Self {
+    pub(super) fn texts(texts: &BTreeSet<String>) -> Self {
         Self(json!(texts))
     }
 
-    pub(super) fn series(series: Vec<Labels>) -> Self {
+    pub(super) fn series(series: &[Labels]) -> Self {
         Self(json!(series))
     }
 
@@ -118,6 +119,19 @@ pub(super) fn json(data: Result<Data, Problem>) -> Answer {
     whole(status, "application/json", body.to_string())
 }
 
+/// The answer of a fault that is injected; the error type is the one that goes with the status, unless it is told.
+pub(super) fn injected(status: StatusCode, kind: Option<&str>) -> Answer {
+    let usual = match status.as_u16() {
+        400 => "bad_data",
+        404 => "not_found",
+        422 => "execution",
+        503 => "unavailable",
+        _ => "internal",
+    };
+    let body = json!({ "status": "error", "errorType": kind.unwrap_or(usual), "error": INJECTED });
+    whole(status.as_u16(), "application/json", body.to_string())
+}
+
 /// A whole answer in plain text.
 pub(super) fn text(status: u16, text: &str) -> Answer {
     whole(status, "text/plain; charset=utf-8", text.to_owned())
@@ -125,7 +139,7 @@ pub(super) fn text(status: u16, text: &str) -> Answer {
 
 fn whole(status: u16, kind: &'static str, body: String) -> Answer {
     let mut answer = Answer::new(Bytes::from(body));
-    *answer.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
+    *answer.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
     answer.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static(kind));
     answer
 }

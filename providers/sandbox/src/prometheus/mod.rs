@@ -9,7 +9,9 @@ mod eval;
 mod parameters;
 mod series;
 
-use http::Method;
+use std::collections::{BTreeMap, BTreeSet};
+
+use http::{Method, StatusCode};
 
 use self::answer::{Data, Problem};
 use self::eval::{Evaluation, Failure, Value};
@@ -20,6 +22,9 @@ use crate::world::World;
 
 /// The most moments that a query over a range of time may have.
 const MOST_POINTS: i64 = 11_000;
+
+const OPERATIONS: [&str; 9] =
+    ["buildinfo", "healthy", "label_values", "labels", "query", "query_range", "ready", "series", "Unknown"];
 
 /// Prometheus' query API, at the root and under `/prometheus`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,6 +60,15 @@ impl Api for Prometheus {
             _ => return None,
         };
         Some(Operation { name, target: None })
+    }
+
+    fn operations(&self) -> &'static [&'static str] {
+        &OPERATIONS
+    }
+
+    /// Prometheus knows no codes but its error types.
+    fn error(&self, status: StatusCode, code: Option<&str>) -> Answer {
+        answer::injected(status, code)
     }
 
     fn answer(&self, request: &Request, operation: &Operation, world: &mut World) -> Answer {
@@ -111,7 +125,7 @@ fn query_range(parameters: &Parameters, store: &mut Store<'_>) -> Result<Data, P
         let why = format!("invalid expression type \"{found}\" for range query, must be Scalar or instant Vector");
         return Err(Problem::parameter("query", &why));
     }
-    let mut series: std::collections::BTreeMap<Labels, Vec<(i64, f64)>> = std::collections::BTreeMap::new();
+    let mut series: BTreeMap<Labels, Vec<(i64, f64)>> = BTreeMap::new();
     let mut at = start;
     while at <= end {
         match (Evaluation { store, now: at, ends: (start, end) }).value(&expr)? {
@@ -145,8 +159,8 @@ fn found(parameters: &Parameters, store: &mut Store<'_>, now: i64) -> Result<Vec
 
 fn labels(parameters: &Parameters, store: &mut Store<'_>, now: i64) -> Result<Data, Problem> {
     let found = found(parameters, store, now)?;
-    let names: std::collections::BTreeSet<String> = found.into_iter().flat_map(Labels::into_keys).collect();
-    Ok(Data::texts(names))
+    let names: BTreeSet<String> = found.into_iter().flat_map(Labels::into_keys).collect();
+    Ok(Data::texts(&names))
 }
 
 fn label_values(parameters: &Parameters, path: &str, store: &mut Store<'_>, now: i64) -> Result<Data, Problem> {
@@ -158,16 +172,13 @@ fn label_values(parameters: &Parameters, path: &str, store: &mut Store<'_>, now:
         return Err(Problem::bad_data(&format!("invalid label name: {label:?}")));
     }
     let found = found(parameters, store, now)?;
-    let values = found.into_iter().filter_map(|mut labels| labels.remove(label));
-    Ok(Data::texts(values.collect::<std::collections::BTreeSet<_>>()))
+    let values: BTreeSet<String> = found.into_iter().filter_map(|mut labels| labels.remove(label)).collect();
+    Ok(Data::texts(&values))
 }
 
 fn series(parameters: &Parameters, store: &mut Store<'_>, now: i64) -> Result<Data, Problem> {
     if parameters.selectors()?.is_empty() {
         return Err(Problem::bad_data("no match[] parameter provided"));
     }
-    found(parameters, store, now).map(Data::series)
+    Ok(Data::series(&found(parameters, store, now)?))
 }
-
-#[cfg(test)]
-mod tests;

@@ -164,6 +164,23 @@ mod tests {
     }
 
     #[test]
+    fn the_documented_scenario_is_one() {
+        let page = include_str!("../../../../docs/sandbox.md");
+        let (_, example) = page.split_once("```toml\n").unwrap();
+        let scenario = Scenario::from_toml(example.split_once("```").unwrap().0).unwrap();
+        let world = Scenario::default_world();
+        let documented = |name: &str| format!("{:?}", scenario.targets["lambda:us-east-1/fraud@prod"].revisions[name]);
+        let defaults = Behaviour::default();
+        assert_eq!(documented("1"), format!("{defaults:?}"));
+        // What the page calls defaults are those.
+        let third = &scenario.targets["lambda:us-east-1/fraud@prod"].revisions["3"];
+        assert_eq!(format!("{:?}", third.latency), format!("{:?}", defaults.latency));
+        assert_eq!((third.gco2e, third.conversion_rate), (defaults.gco2e, defaults.conversion_rate));
+        assert_eq!(scenario.prometheus.scrape, world.prometheus.scrape);
+        assert_eq!(scenario.cloudwatch.delay, world.cloudwatch.delay);
+    }
+
+    #[test]
     fn names_the_key_that_is_wrong() {
         for (from, to, said) in [
             ("seed = 7", "sead = 7", "sead"),

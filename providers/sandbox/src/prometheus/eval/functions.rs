@@ -105,15 +105,13 @@ impl Evaluation<'_, '_> {
 
     /// The stretches of a range selector, and the first and last moment of its range.
     fn range(&mut self, expr: &Expr) -> Result<(Vec<Stretch>, i64, i64), Failure> {
-        match bare(expr) {
-            Expr::MatrixSelector(matrix) => {
-                let range = milliseconds(matrix.range);
-                let (stretches, end) = self.stretches(&matrix.vs, range)?;
-                Ok((stretches, end.saturating_sub(range), end))
-            }
-            Expr::Subquery(_) => Err(Failure::unsupported("a subquery")),
-            _ => Err(Failure("expected a range vector".to_owned())),
-        }
+        // Only a selector or a subquery is a range.
+        let Expr::MatrixSelector(matrix) = bare(expr) else {
+            return Err(Failure::unsupported("a subquery"));
+        };
+        let range = milliseconds(matrix.range);
+        let (stretches, end) = self.stretches(&matrix.vs, range)?;
+        Ok((stretches, end.saturating_sub(range), end))
     }
 
     fn changes(&mut self, what: Change, expr: &Expr) -> Result<Value, Failure> {
@@ -136,12 +134,11 @@ impl Evaluation<'_, '_> {
 
     /// When a selector's samples were taken; of anything else, now.
     fn timestamp(&mut self, expr: &Expr) -> Result<Value, Failure> {
-        let points: Vec<(Point, i64)> = match bare(expr) {
-            Expr::VectorSelector(selector) => self.newest(selector)?,
-            _ => {
-                let now = self.now;
-                self.value(expr)?.vector()?.into_iter().map(|point| (point, now)).collect()
-            }
+        let points: Vec<(Point, i64)> = if let Expr::VectorSelector(selector) = bare(expr) {
+            self.newest(selector)?
+        } else {
+            let now = self.now;
+            self.value(expr)?.vector()?.into_iter().map(|point| (point, now)).collect()
         };
         let one = |(point, at): (Point, i64)| Point { labels: without_name(point.labels), value: at as f64 / 1000.0 };
         distinct(points.into_iter().map(one).collect())
