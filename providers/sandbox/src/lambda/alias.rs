@@ -105,15 +105,14 @@ impl Call<'_> {
             alias.transient = None;
             return Ok(());
         }
-        let moved = alias.version != old.version;
-        let has_provisioned = self.find()?.provisioned.contains_key(name);
-        // With nothing provisioned there is nothing to wait for, but a fault may still keep a move from its end.
-        if !moved || !(has_provisioned || self.is_endless()) {
+        if alias.version == old.version {
             return Ok(());
         }
         // Where users are now: during an earlier move that is not over, still at the version before it.
         let serving = old.transient.as_ref().map_or(&old.version, |transient| &transient.old).clone();
-        if serving == alias.version {
+        // With nothing provisioned there is nothing to wait for, but a fault may still keep a move from its end.
+        let waits = self.find()?.provisioned.contains_key(name) || self.is_endless();
+        if serving == alias.version || !waits {
             alias.transient = None;
             if let Some(provisioned) = self.find_mut()?.provisioned.get_mut(name) {
                 provisioned.until = None;
