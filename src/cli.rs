@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use mlroll_backend::{RevisionId, Target, Weight};
 
-use crate::commands::{canary, completions, gate, history, hold, promote, resume, rollback, rollout, status};
+use crate::commands::{canary, completions, explain, gate, history, hold, promote, resume, rollback, rollout, status};
 use crate::config::parse_duration;
 use crate::output::{ColorChoice, Format};
 
@@ -63,6 +63,7 @@ pub struct Global {
 pub enum Command {
     Canary(canary::CanaryArgs),
     Completions(completions::CompletionsArgs),
+    Explain(explain::ExplainArgs),
     Gate(gate::GateArgs),
     History(history::HistoryArgs),
     Hold(hold::HoldArgs),

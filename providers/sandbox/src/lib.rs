@@ -21,6 +21,7 @@ mod fleet;
 pub mod lambda;
 mod log;
 mod options;
+pub mod prometheus;
 pub mod scenario;
 mod server;
 pub mod traffic;

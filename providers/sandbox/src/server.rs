@@ -15,6 +15,7 @@ use crate::api::{Answer, Api, Request};
 use crate::connection::{self, Limits};
 use crate::exchange::{Delivery, Exchange};
 use crate::lambda::{self, LambdaApi};
+use crate::prometheus::Prometheus;
 use crate::scenario::Scenario;
 use crate::{Clock, Options, SharedWorld, World, exports, fleet};
 
@@ -139,5 +140,5 @@ async fn pause() {
 
 /// All APIs; the first that knows a request answers it.
 fn apis() -> Vec<Box<dyn Api>> {
-    vec![Box::new(LambdaApi)]
+    vec![Box::new(LambdaApi), Box::new(Prometheus)]
 }
