@@ -42,7 +42,8 @@ fn what_is_nobodys_names_the_apis() {
     let sandbox = sandbox();
     let mut client = Client::new(&sandbox);
     let answer = client.get("/v2/projects");
-    assert_eq!((answer.status, &answer.json()["apis"]), (404, &json!(["lambda"])));
+    assert_eq!(answer.status, 404);
+    assert!(answer.json()["apis"].as_array().unwrap().contains(&json!("lambda")));
     let error = client.get("/_sandbox/nope");
     assert_eq!(error.status, 404);
     assert!(error.json()["error"].as_str().unwrap().contains("/_sandbox/clock"));

@@ -19,6 +19,20 @@ fn weight(sandbox: &Background) -> Value {
     alias.get("RoutingConfig").map_or(Value::Null, |routing| routing["AdditionalVersionWeights"].clone())
 }
 
+/// The versions that serve, seen from outside.
+fn executed(sandbox: &Background) -> Vec<String> {
+    let mut client = Client::new(sandbox);
+    let mut invoke = |_| client.post(&format!("{FRAUD}/invocations?Qualifier=prod"), &json!({}));
+    let versions = (0..100).map(|n| invoke(n).header("x-amz-executed-version").to_owned());
+    versions.collect::<std::collections::BTreeSet<String>>().into_iter().collect()
+}
+
+/// Begins a canary, and tells who serves.
+fn canary_users(sandbox: &Background) -> Vec<String> {
+    Client::new(sandbox).put(PROD, &weights(&json!({ "3": 0.3 }))).good();
+    executed(sandbox)
+}
+
 #[test]
 fn a_status_is_answered_in_the_apis_own_format_as_often_as_asked() {
     let sandbox = sandbox();
@@ -134,6 +148,16 @@ fn what_settles_forever_never_becomes_live() {
     promote["FunctionVersion"] = json!("2");
     client.put(PROD, &promote).good();
     assert_eq!(weight(&sandbox), Value::Null);
+
+    // So is the end of a canary kept: users get what they got, and readers see that it is not over.
+    let mut users = canary_users(&sandbox);
+    fault(&sandbox, &on("UpdateAlias", "settle_forever"));
+    client.put(PROD, &weights(&json!({}))).good();
+    assert_eq!(weight(&sandbox), json!({ "3": 1.0 }));
+    users.extend(executed(&sandbox));
+    assert_eq!(users, ["2", "3", "2", "3"]);
+    client.put(PROD, &weights(&json!({ "3": 0.0 }))).good();
+    assert_eq!(executed(&sandbox), ["2"]);
 
     fault(&sandbox, &json!({"api": "lambda", "operation": "UpdateFunctionCode", "fault": "settle_forever"}));
     client.put(&format!("{FRAUD}/code"), &json!({ "ImageUri": "x" })).good();

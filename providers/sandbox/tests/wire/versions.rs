@@ -1,8 +1,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use mlroll_sandbox::{Background, Options};
 use serde_json::{Value, json};
 
-use crate::client::{ARN, Client, FRAUD, PROD, advance, sandbox, weights};
+use crate::client::{ARN, Client, FRAUD, PROD, advance, options, sandbox, weights};
 
 fn zip(text: &str) -> Value {
     json!(STANDARD.encode(format!("PK{text}")))
@@ -125,6 +126,24 @@ fn functions_are_described_by_name_version_and_alias() {
     assert_eq!(client.get("/2015-03-31/functions/a%20b").error().1, "ValidationException");
     let unknown = client.put("/2015-03-31/functions/fraud/nonsense", &json!({})).error();
     assert_eq!((unknown.0, unknown.1.as_str()), (404, "UnknownOperationException"));
+}
+
+#[test]
+fn a_failed_version_never_serves() {
+    let scenario = r#"
+        [targets."lambda:us-east-1/fraud@prod"]
+        requests_per_second = 1
+        stable = "2"
+        revisions = { 2 = {}, 4 = { state = "Failed" } }
+    "#;
+    let options = Options { scenario: scenario.parse().unwrap(), ..options() };
+    let sandbox = Background::start(options).unwrap();
+    let mut client = Client::new(&sandbox);
+    let failed = configuration(&mut client, "4");
+    assert_eq!((&failed["State"], failed["StateReason"].is_string()), (&json!("Failed"), true));
+    assert_eq!(configuration(&mut client, "2")["State"], "Active");
+    let invoked = client.post(&format!("{FRAUD}/invocations?Qualifier=4"), &json!({})).error();
+    assert_eq!((invoked.0, invoked.1.as_str()), (409, "ResourceConflictException"));
 }
 
 #[test]
