@@ -11,6 +11,7 @@
 //! - [`driver`] looks, asks [`rollout`], acts and makes sure; [`clock`] is its only source of time
 //! - [`registry`] knows which backends this build has; they implement the contract of `mlroll_backend`
 //! - [`reach`] is how far requests may go: in scaled time not beyond this machine
+//! - `demo` shows all of it on a sandbox in this process
 //! - [`wire`] sees every request before it leaves: it counts, shows, and in a dry run stops
 //! - [`output`] writes: data to stdout, talk to stderr
 //! - [`failure`] and [`exit`] are the one door from errors to text, hints and status
@@ -21,6 +22,8 @@ pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod config;
+#[cfg(feature = "sandbox")]
+mod demo;
 pub mod driver;
 pub mod exit;
 pub mod explain;
@@ -63,8 +66,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let printer = Printer::new(talk, global.color, env.no_color, env.ci);
     let format = global.output;
-    // Completions are the same at any time, and are made where no sandbox is.
-    let scaled = env.clock.as_deref().filter(|_| !matches!(command, Command::Completions(_)));
+    // Completions are the same at any time, and a sandbox has a time of its own.
+    let timeless = matches!(command, Command::Completions(_) | Command::Demo(_) | Command::Sandbox(_));
+    let scaled = env.clock.as_deref().filter(|_| !timeless);
     let clock = match Clock::of_sandbox(scaled) {
         Ok(clock) => clock,
         Err(failure) => return failed(&env, printer, format, &failure).into(),
@@ -73,6 +77,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let ended = match &command {
         Command::Canary(args) => commands::canary::run(args, &context),
         Command::Completions(args) => commands::completions::run(args, &context),
+        Command::Demo(args) => commands::demo::run(args, &context),
         Command::Explain(args) => commands::explain::run(args, &context),
         Command::Gate(args) => commands::gate::run(args, &context),
         Command::History(args) => commands::history::run(args, &context),
@@ -81,6 +86,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Resume(args) => commands::resume::run(args, &context),
         Command::Rollout(args) => commands::rollout::run(args, &context),
         Command::Rollback(args) => commands::rollback::run(args, &context),
+        Command::Sandbox(args) => commands::sandbox::run(args, &context),
         Command::Status(args) => commands::status::run(args, &context),
     };
     match ended {

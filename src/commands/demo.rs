@@ -1,9 +1,8 @@
 //! `mlroll demo`
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
-use super::{Context, Ended, block_on};
-use crate::demo::{Stage, Show};
+use super::{Context, Ended};
 use crate::exit::ExitStatus;
 
 /// See a canary promoted and another rolled back, on clouds simulated in this process
@@ -17,11 +16,28 @@ pub struct DemoArgs {
     pub backend: Option<Stage>,
 }
 
+/// A cloud to show something on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Stage {
+    /// An AWS Lambda alias.
+    Lambda,
+}
+
 /// Runs the verb.
 ///
 /// # Errors
 /// The sandbox or a command cannot be started, or output cannot be written.
+#[cfg(feature = "sandbox")]
 pub fn run(args: &DemoArgs, context: &Context) -> Result<ExitStatus, Ended> {
-    let stages = args.backend.map_or_else(|| Stage::ALL.to_vec(), |stage| vec![stage]);
-    block_on(Show { context, stages: &stages }.run())?
+    let stages = args.backend.map_or_else(|| Stage::value_variants().to_vec(), |stage| vec![stage]);
+    super::block_on(crate::demo::Show { context, stages: &stages }.run())?
+}
+
+/// Tells that this build cannot.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "sandbox"))]
+pub fn run(_: &DemoArgs, _: &Context) -> Result<ExitStatus, Ended> {
+    Err(super::sandbox::absent().into())
 }

@@ -3,6 +3,7 @@
 
 pub mod canary;
 pub mod completions;
+pub mod demo;
 pub mod explain;
 pub mod gate;
 pub mod history;
@@ -11,6 +12,7 @@ pub mod promote;
 pub mod resume;
 pub mod rollback;
 pub mod rollout;
+pub mod sandbox;
 pub mod status;
 mod watched;
 

@@ -5,15 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use mlroll_sandbox::{Options, Sandbox, Scenario};
-use serde_json::{Value, json};
 
-use super::{Context, Ended, block_on};
+use super::{Context, Ended};
 use crate::cli::duration;
-use crate::driver::Interrupts;
 use crate::exit::ExitStatus;
-use crate::failure::Failure;
-use crate::output::Format;
 
 /// Serve the clouds on loopback: control planes and metric stores, fed by simulated users
 ///
@@ -26,18 +21,18 @@ pub struct SandboxArgs {
     /// The world to simulate, described in docs/sandbox.md
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
-    /// How many of its seconds pass in one of ours [default: the scenario's, or 1]
-    #[arg(long, value_name = "N", value_parser = speed)]
-    pub speed: Option<f64>,
+    /// How many of its seconds pass in one of ours
+    #[arg(long, default_value_t = 1.0, value_name = "N", value_parser = speed)]
+    pub speed: f64,
     /// What all chance is drawn from [default: the scenario's]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// How long each answer takes
+    /// How much later each answer is sent
     #[arg(long, default_value = "0s", value_name = "TIME", value_parser = duration)]
     pub latency: Duration,
     /// Add this many Lambda functions, fraud-0001 and so on
     #[arg(long, default_value_t = 0, value_name = "N")]
-    pub fleet: u32,
+    pub fleet: usize,
 }
 
 fn speed(text: &str) -> Result<f64, String> {
@@ -50,39 +45,64 @@ fn speed(text: &str) -> Result<f64, String> {
 ///
 /// # Errors
 /// The scenario makes no sense, the address cannot be listened on, or output cannot be written.
+#[cfg(feature = "sandbox")]
 pub fn run(args: &SandboxArgs, context: &Context) -> Result<ExitStatus, Ended> {
-    let scenario = match &args.scenario {
-        Some(path) => Some(read(path)?),
-        None => None,
-    };
-    let mut options = Options::new(scenario.unwrap_or_else(Scenario::default_world));
-    options.listen = args.listen;
-    options.speed = args.speed.or(options.speed);
-    options.seed = args.seed.or(options.seed);
-    options.latency = args.latency;
-    options.fleet = args.fleet;
-    block_on(async {
-        let sandbox = Sandbox::bind(options).await.map_err(|e| Failure::usage(e.to_string()))?;
-        let exports = sandbox.exports();
-        let text = match context.global.output {
-            Format::Json => {
-                let exports: serde_json::Map<String, Value> = exports.into_iter().map(|(k, v)| (k, json!(v))).collect();
-                json!({ "schema": "mlroll/sandbox/1", "url": sandbox.url(), "exports": exports }).to_string()
-            }
-            Format::Text => {
-                exports.iter().map(|(name, value)| format!("export {name}={value}\n")).collect()
-            }
-        };
-        context.printer.data(&text).map_err(|e| Ended::Unsaid(ExitStatus::Success, e))?;
-        context.printer.say(&format!("serving on {} until stopped", sandbox.url()));
-        let mut interrupts = Interrupts::new();
-        sandbox.serve(async { drop(interrupts.next().await) }).await;
-        Ok(ExitStatus::Success)
-    })?
+    super::block_on(serve(args, context))?
 }
 
-fn read(path: &PathBuf) -> Result<Scenario, Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| Failure::usage(format!("the scenario {} cannot be read: {e}", path.display())))?;
-    text.parse().map_err(|e| Failure::usage(format!("{}: {e}", path.display())).hint("its form is in docs/sandbox.md"))
+/// Tells that this build cannot.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "sandbox"))]
+pub fn run(_: &SandboxArgs, _: &Context) -> Result<ExitStatus, Ended> {
+    Err(absent().into())
+}
+
+/// Why there is no sandbox in this build.
+#[cfg(not(feature = "sandbox"))]
+pub(super) fn absent() -> crate::failure::Failure {
+    let failure = crate::failure::Failure::usage("this build of mlroll has no sandbox");
+    failure.hint("build it with `--features sandbox`")
+}
+
+#[cfg(feature = "sandbox")]
+async fn serve(args: &SandboxArgs, context: &Context) -> Result<ExitStatus, Ended> {
+    use mlroll_sandbox::scenario::Scenario;
+    use mlroll_sandbox::{Options, Sandbox};
+    use serde_json::{Value, json};
+
+    use crate::driver::Interrupts;
+    use crate::failure::Failure;
+    use crate::output::Format;
+
+    let read = |path: &PathBuf| {
+        let shown = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Failure::usage(format!("the scenario {shown} cannot be read: {e}")))?;
+        Scenario::from_toml(&text)
+            .map_err(|e| Failure::usage(format!("{shown}: {e}")).hint("its form is in docs/sandbox.md"))
+    };
+    let SandboxArgs { listen, speed, seed, latency, fleet, .. } = *args;
+    let scenario = args.scenario.as_ref().map(read).transpose()?;
+    let options = Options { listen, scenario, speed, seed, latency, fleet, ..Options::default() };
+    let mut interrupts = Interrupts::new();
+    let sandbox = Sandbox::bind(options)
+        .await
+        .map_err(|e| Failure::usage(format!("the sandbox cannot listen on {listen}: {e}")))?;
+    let exports = sandbox.exports();
+    let text = match context.global.output {
+        Format::Json => {
+            let exports: serde_json::Map<String, Value> = exports.into_iter().map(|(k, v)| (k, json!(v))).collect();
+            json!({ "schema": "mlroll/sandbox/1", "url": sandbox.url(), "exports": exports }).to_string()
+        }
+        Format::Text => exports.iter().map(|(name, value)| format!("export {name}={value}\n")).collect(),
+    };
+    context.printer.data(&text).map_err(|e| Ended::Unsaid(ExitStatus::Success, e))?;
+    context.printer.say(&format!("serving on {} until stopped", sandbox.url()));
+    let told = async {
+        interrupts.next().await;
+    };
+    sandbox.serve(told).await;
+    Ok(ExitStatus::Success)
 }

@@ -34,6 +34,14 @@ impl Env {
         std::env::var(name).ok().filter(|value| !value.is_empty())
     }
 
+    /// What a program that is run in this terminal needs to know of it, and of nothing else.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn of_the_terminal() -> Vec<(&'static str, std::ffi::OsString)> {
+        let names = ["PATH", "TERM", "COLUMNS", "LINES", "LANG", "LC_ALL", "NO_COLOR", "CI", "TMPDIR", "SYSTEMROOT"];
+        names.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))).collect()
+    }
+
     /// Reads an environment given as a function. An empty variable is an unset one.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| lookup(name).filter(|value| !value.is_empty());

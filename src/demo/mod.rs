@@ -7,13 +7,14 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use mlroll_sandbox::{Options, Sandbox, Scenario};
+use mlroll_sandbox::scenario::Scenario;
+use mlroll_sandbox::{Options, Sandbox};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-pub use self::stage::Stage;
 use self::stage::Act;
+use crate::commands::demo::Stage;
 use crate::commands::{Context, Ended};
 use crate::config::env::Env;
 use crate::driver::Interrupts;
@@ -29,6 +30,9 @@ pub(crate) struct Show<'a> {
     pub(crate) context: &'a Context,
     pub(crate) stages: &'a [Stage],
 }
+
+/// Five minutes of the show pass in a second.
+const SPEED: f64 = 300.0;
 
 /// How an act ended.
 struct Ran {
@@ -46,7 +50,7 @@ impl Show<'_> {
         let mut exit = ExitStatus::Success;
         for stage in self.stages {
             let (ended, acts) = self.stage(*stage, &mut interrupts).await?;
-            shown.push(json!({ "backend": stage.name(), "acts": acts }));
+            shown.push(json!({ "backend": stage.title(), "acts": acts }));
             exit = ended;
             if exit != ExitStatus::Success {
                 break;
@@ -60,8 +64,9 @@ impl Show<'_> {
     }
 
     async fn stage(&self, stage: Stage, interrupts: &mut Interrupts) -> Result<(ExitStatus, Vec<Value>), Ended> {
-        let scenario: Scenario = stage.scenario().parse().context("the scenario of this demo")?;
-        let sandbox = Sandbox::bind(Options::new(scenario)).await.context("the sandbox cannot be started")?;
+        let scenario = Scenario::from_toml(stage.scenario()).context("the scenario of this demo")?;
+        let options = Options { scenario: Some(scenario), speed: SPEED, ..Options::default() };
+        let sandbox = Sandbox::bind(options).await.context("the sandbox cannot be started")?;
         let folder = TempDir::with_prefix("mlroll-demo-").context("there is no place for temporary files")?;
         let config = stage.config().replace("{url}", &sandbox.url());
         std::fs::write(folder.path().join("mlroll.toml"), config).context("temporary files cannot be written")?;
@@ -108,7 +113,13 @@ impl Show<'_> {
     }
 
     /// Runs the program itself: what is shown is what a user gets.
-    async fn act(&self, act: &Act, interrupts: &mut Interrupts, exports: &[(String, String)], folder: &Path) -> Result<Ran, Ended> {
+    async fn act(
+        &self,
+        act: &Act,
+        interrupts: &mut Interrupts,
+        exports: &[(String, String)],
+        folder: &Path,
+    ) -> Result<Ran, Ended> {
         let json = self.context.global.output == Format::Json;
         let program = std::env::current_exe().context("the program cannot find itself")?;
         let mut command = Command::new(program);

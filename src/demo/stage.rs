@@ -1,13 +1,7 @@
 //! What is shown on each cloud.
 
+use crate::commands::demo::Stage;
 use crate::exit::ExitStatus;
-
-/// A cloud to show something on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Stage {
-    /// An AWS Lambda alias.
-    Lambda,
-}
 
 /// A command, and what is said before it.
 #[derive(Clone, Copy, Debug)]
@@ -19,11 +13,8 @@ pub(super) struct Act {
 }
 
 impl Stage {
-    /// All of them, in the order they are shown.
-    pub const ALL: [Self; 1] = [Self::Lambda];
-
-    /// What `--backend` calls it.
-    pub(super) const fn name(self) -> &'static str {
+    /// What people call it.
+    pub(super) const fn title(self) -> &'static str {
         match self {
             Self::Lambda => "AWS Lambda",
         }
@@ -72,10 +63,6 @@ const LAMBDA: [Act; 6] = [
         types: &["canary", "--pct", "50", "--candidate", "4", "--again", "--no-gates"],
         ends: ExitStatus::Success,
     },
-    Act {
-        says: "... and whoever is on call types this:",
-        types: &["rollback"],
-        ends: ExitStatus::Success,
-    },
+    Act { says: "... and whoever is on call types this:", types: &["rollback"], ends: ExitStatus::Success },
     Act { says: "What was decided, and when:", types: &["history"], ends: ExitStatus::Success },
 ];

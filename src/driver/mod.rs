@@ -22,7 +22,7 @@ pub use self::report::{Doubt, Report};
 pub use self::standing::Standing;
 pub use self::watch::{OnInterrupt, Watch};
 
-use self::interrupt::Interrupts;
+pub(crate) use self::interrupt::Interrupts;
 use self::job::Job;
 use crate::clock::{Clock, Deadline};
 use crate::config::Selected;
