@@ -10,7 +10,7 @@ use mlroll_sandbox::{Background, Options};
 
 /// Time stands nearly still in it, until a script moves it.
 fn sandbox() -> Background {
-    Background::start(Options { fleet: 60, speed: Some(0.001), rate_limits: false, ..Options::default() }).unwrap()
+    Background::start(Options { fleet: 60, speed: 0.001, rate_limits: false, ..Options::default() }).unwrap()
 }
 
 /// Where `tests/run` puts other people's programs.

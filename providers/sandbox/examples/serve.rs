@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         options.fleet = fleet.parse()?;
     }
     if let Some(speed) = arguments.next() {
-        options.speed = Some(speed.parse()?);
+        options.speed = speed.parse()?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::scenario::{Scenario, Service};
 
 /// Adds `count` functions, `fraud-0001` and so on, each with versions 1 and 2 and the alias `prod` on 1.
-pub(crate) fn add(scenario: &mut Scenario, count: u32) -> Result<(), String> {
+pub(crate) fn add(scenario: &mut Scenario, count: usize) -> Result<(), String> {
     if count > MOST {
         return Err(format!("a fleet of {count} is too large: at most {MOST}"));
     }
@@ -25,4 +25,4 @@ pub(crate) fn add(scenario: &mut Scenario, count: u32) -> Result<(), String> {
 }
 
 /// Four digits.
-const MOST: u32 = 9_999;
+const MOST: usize = 9_999;

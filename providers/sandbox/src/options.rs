@@ -12,15 +12,15 @@ use crate::scenario::Scenario;
 pub struct Options {
     /// Where to listen: a loopback address. Port 0 is any free one.
     pub listen: SocketAddr,
-    /// What there is.
-    pub scenario: Scenario,
+    /// What there is; `None` is the default world: `lambda:us-east-1/fraud@prod` with versions 1 to 3, on 2.
+    pub scenario: Option<Scenario>,
     /// How many functions `fraud-0001`, `fraud-0002`, .. there are besides, each with versions 1 and 2 and the alias
     /// `prod` on 1; at most 9,999.
-    pub fleet: u32,
+    pub fleet: usize,
     /// What all chance is drawn from; `None` leaves it to the scenario.
     pub seed: Option<u64>,
-    /// How many of the sandbox's seconds pass in one of ours; `None` is 1.
-    pub speed: Option<f64>,
+    /// How many of the sandbox's seconds pass in one of ours.
+    pub speed: f64,
     /// When the sandbox's time starts; `None` leaves it to the scenario, and there it is now unless it says otherwise.
     pub start: Option<Timestamp>,
     /// How much later each answer is sent, in real time.
@@ -39,7 +39,7 @@ impl Options {
     /// The default, but for what there is.
     #[must_use]
     pub fn new(scenario: Scenario) -> Self {
-        Self { scenario, ..Self::default() }
+        Self { scenario: Some(scenario), ..Self::default() }
     }
 }
 
@@ -47,10 +47,10 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            scenario: Scenario::default_world(),
+            scenario: None,
             fleet: 0,
             seed: None,
-            speed: None,
+            speed: 1.0,
             start: None,
             latency: Duration::ZERO,
             rate_limits: true,

@@ -16,6 +16,7 @@ use crate::connection::{self, Limits};
 use crate::exchange::{Delivery, Exchange};
 use crate::lambda::{self, LambdaApi};
 use crate::prometheus::Prometheus;
+use crate::scenario::Scenario;
 use crate::{Clock, Options, SharedWorld, World, exports, fleet};
 
 /// The clouds on one loopback port.
@@ -41,17 +42,16 @@ impl Sandbox {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
         let invalid = |message| io::Error::new(io::ErrorKind::InvalidInput, message);
-        let mut scenario = options.scenario;
+        let mut scenario = options.scenario.unwrap_or_else(Scenario::default_world);
         fleet::add(&mut scenario, options.fleet).map_err(invalid)?;
         scenario.check().map_err(|error| invalid(error.to_string()))?;
         lambda::check(&scenario).map_err(invalid)?;
         if let Some(seed) = options.seed {
             scenario.seed = seed;
         }
-        let speed = options.speed.unwrap_or(1.0);
         let clock = match options.start.or(scenario.start) {
-            Some(start) => Clock::starting_at(start, speed),
-            None => Clock::starting_now(speed),
+            Some(start) => Clock::starting_at(start, options.speed),
+            None => Clock::starting_now(options.speed),
         };
         let mut world = World::new(scenario, clock);
         if !options.rate_limits {

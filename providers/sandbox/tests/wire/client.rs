@@ -14,7 +14,7 @@ pub(crate) const ARN: &str = "arn:aws:lambda:us-east-1:123456789012:function:fra
 /// The default world without request limits, in time that moves only when told.
 pub(crate) fn options() -> Options {
     let start = Some("2026-11-21T03:00:00Z".parse().unwrap());
-    Options { start, speed: Some(0.001), rate_limits: false, patience: Duration::from_secs(5), ..Options::default() }
+    Options { start, speed: 0.001, rate_limits: false, patience: Duration::from_secs(5), ..Options::default() }
 }
 
 pub(crate) fn sandbox() -> Background {

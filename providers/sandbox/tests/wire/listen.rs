@@ -23,7 +23,7 @@ fn worlds_that_make_no_sense_are_refused() {
     assert!(refused.to_string().contains("at most 9999"), "{refused}");
     let mut scenario = mlroll_sandbox::scenario::Scenario::default_world();
     scenario.targets.get_mut("lambda:us-east-1/fraud@prod").unwrap().stable = "9".to_owned();
-    let refused = Background::start(Options { scenario, ..options() }).unwrap_err();
+    let refused = Background::start(Options { scenario: Some(scenario), ..options() }).unwrap_err();
     assert!(refused.to_string().contains("stable is \"9\""), "{refused}");
 }
 

@@ -136,7 +136,7 @@ fn a_failed_version_never_serves() {
         stable = "2"
         revisions = { 2 = {}, 4 = { state = "Failed" } }
     "#;
-    let options = Options { scenario: scenario.parse().unwrap(), ..options() };
+    let options = Options { scenario: Some(scenario.parse().unwrap()), ..options() };
     let sandbox = Background::start(options).unwrap();
     let mut client = Client::new(&sandbox);
     let failed = configuration(&mut client, "4");
