@@ -154,8 +154,7 @@ impl Sent {
 
     fn half(body: &Bytes) -> Self {
         let half = body.slice(..body.len() / 2);
-        let declared = length(body).max(1);
-        Self { declared, rest: Some(half).filter(|half| !half.is_empty()), ends: End::Soon }
+        Self { declared: length(body), rest: Some(half).filter(|half| !half.is_empty()), ends: End::Soon }
     }
 }
 

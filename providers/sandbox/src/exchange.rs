@@ -113,7 +113,12 @@ impl Exchange {
                 self.answer(api, operation, request);
                 Delivery::Reset(Duration::ZERO)
             }
-            Kind::Truncate => Delivery::Half(self.answer(api, operation, request), Duration::ZERO),
+            Kind::Truncate => {
+                let answer = self.answer(api, operation, request);
+                // Nothing has no half.
+                let cut = answer.body().is_empty();
+                if cut { Delivery::Reset(Duration::ZERO) } else { Delivery::Half(answer, Duration::ZERO) }
+            }
             Kind::Twist(twist @ (Twist::ForeignWrite | Twist::SettleForever | Twist::Stale)) => {
                 let mut world = self.world.lock();
                 let played = guarded(|| api.twisted(twist, request, operation, &mut world));

@@ -32,5 +32,6 @@ pub use crate::api::{Answer, Api, Operation, Request, Twist};
 pub use crate::background::Background;
 pub use crate::clock::Clock;
 pub use crate::options::Options;
+pub use crate::scenario::Scenario;
 pub use crate::server::Sandbox;
 pub use crate::world::{SharedWorld, World};

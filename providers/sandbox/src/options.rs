@@ -21,7 +21,7 @@ pub struct Options {
     pub seed: Option<u64>,
     /// How many of the sandbox's seconds pass in one of ours.
     pub speed: f64,
-    /// When the sandbox's time starts; `None` is now.
+    /// When the sandbox's time starts; `None` leaves it to the scenario, and there it is now unless it says otherwise.
     pub start: Option<Timestamp>,
     /// How much later each answer is sent, in real time.
     pub latency: Duration,
@@ -33,6 +33,14 @@ pub struct Options {
     pub largest_body: usize,
     /// How many requests the log keeps.
     pub log: usize,
+}
+
+impl Options {
+    /// The default, but for what there is.
+    #[must_use]
+    pub fn new(scenario: Scenario) -> Self {
+        Self { scenario: Some(scenario), ..Self::default() }
+    }
 }
 
 impl Default for Options {

@@ -6,6 +6,7 @@ mod units;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use mlroll_backend::{Target, Timestamp};
@@ -66,6 +67,8 @@ pub struct Bursts {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Behaviour {
+    /// Whether it can serve at all, as the control plane tells.
+    pub state: State,
     /// The share of requests that fail.
     #[serde(deserialize_with = "share")]
     pub error_rate: f64,
@@ -84,6 +87,16 @@ pub struct Behaviour {
     /// The share of requests that lead to a sale; failed ones never do.
     #[serde(deserialize_with = "share")]
     pub conversion_rate: f64,
+}
+
+/// Whether a revision can serve.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum State {
+    /// It can.
+    #[default]
+    Active,
+    /// It could not be made: the control plane has it, but it never serves.
+    Failed,
 }
 
 /// A lognormal distribution.
@@ -216,6 +229,7 @@ impl Scenario {
 impl Default for Behaviour {
     fn default() -> Self {
         Self {
+            state: State::Active,
             error_rate: 0.0,
             error_cluster: 1.0,
             latency: Latency { median: Duration::from_millis(80), p95: Duration::from_millis(200) },
@@ -237,6 +251,15 @@ impl Default for Prometheus {
 impl Default for CloudWatch {
     fn default() -> Self {
         Self { delay: Duration::from_secs(60), late: 0.0, internal_error: 0.0, page: None, alarms: BTreeMap::new() }
+    }
+}
+
+/// As [`Scenario::from_toml`].
+impl FromStr for Scenario {
+    type Err = InvalidScenario;
+
+    fn from_str(text: &str) -> Result<Self, InvalidScenario> {
+        Self::from_toml(text)
     }
 }
 

@@ -45,6 +45,7 @@ impl Sandbox {
         let invalid = |message| io::Error::new(io::ErrorKind::InvalidInput, message);
         let mut scenario = options.scenario.unwrap_or_else(Scenario::default_world);
         fleet::add(&mut scenario, options.fleet).map_err(invalid)?;
+        scenario.check().map_err(|error| invalid(error.to_string()))?;
         lambda::check(&scenario).map_err(invalid)?;
         if let Some(seed) = options.seed {
             scenario.seed = seed;

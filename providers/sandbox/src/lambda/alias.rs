@@ -8,7 +8,7 @@ use serde_json::json;
 use super::call::{Call, Reply};
 use super::error::Refusal;
 use super::paging::Page;
-use super::state::{Alias, MOVE, Transient};
+use super::state::{Alias, MOVE, Transient, Until};
 use super::{render, rules};
 
 impl Call<'_> {
@@ -100,30 +100,34 @@ impl Call<'_> {
 
     /// What becomes of provisioned concurrency when its alias changes: on a plain move to another version AWS keeps the
     /// users at the old one, by a weight of its own, until the new one is ready.
+    ///
+    /// With nothing provisioned there is nothing to wait for. Then a fault keeps a move from its end all the same, and the
+    /// end of a canary too: the weight is on the version that was to lose its share, and users get what they got.
     fn move_provisioned(&mut self, name: &str, old: &Alias, alias: &mut Alias) -> Result<(), Refusal> {
         if !alias.weights.is_empty() {
             alias.transient = None;
             return Ok(());
         }
         let moved = alias.version != old.version;
-        let has_provisioned = self.find()?.provisioned.contains_key(name);
-        // With nothing provisioned there is nothing to wait for, but a fault may still keep a move from its end.
-        if !moved || !(has_provisioned || self.is_endless()) {
-            return Ok(());
-        }
-        // Where users are now: during an earlier move that is not over, still at the version before it.
-        let serving = old.transient.as_ref().map_or(&old.version, |transient| &transient.old).clone();
-        if serving == alias.version {
-            alias.transient = None;
-            if let Some(provisioned) = self.find_mut()?.provisioned.get_mut(name) {
-                provisioned.until = None;
+        let (primary, weights) = old.serving();
+        let shown = if moved { Some(primary) } else { weights.keys().next().map(String::as_str) };
+        let waits = self.is_endless() || (moved && self.find()?.provisioned.contains_key(name));
+        let Some(shown) = shown.filter(|shown| waits && *shown != alias.version) else {
+            if moved {
+                alias.transient = None;
+                self.set_provisioned_until(name, None)?;
             }
             return Ok(());
-        }
+        };
+        let weights = if moved { BTreeMap::new() } else { weights.clone() };
         let until = self.after(MOVE);
-        alias.transient = Some(Transient { old: serving, until });
-        if let Some(provisioned) = self.find_mut()?.provisioned.get_mut(name) {
-            provisioned.until = Some(until);
+        alias.transient = Some(Transient { old: shown.to_owned(), serving: (primary.to_owned(), weights), until });
+        self.set_provisioned_until(name, Some(until))
+    }
+
+    fn set_provisioned_until(&mut self, alias: &str, until: Option<Until>) -> Result<(), Refusal> {
+        if let Some(provisioned) = self.find_mut()?.provisioned.get_mut(alias) {
+            provisioned.until = until;
         }
         Ok(())
     }

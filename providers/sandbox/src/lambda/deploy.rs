@@ -103,7 +103,8 @@ impl Call<'_> {
         let old = &self.find()?.latest;
         let description = description.unwrap_or(&old.description).to_owned();
         let pending = old.pending;
-        self.find_mut()?.latest = Version { settings, description, modified, revision_id, pending, updating };
+        let failed = false;
+        self.find_mut()?.latest = Version { settings, description, modified, revision_id, pending, failed, updating };
         Ok(())
     }
 
@@ -140,7 +141,7 @@ impl Call<'_> {
         let settings = function.latest.settings.clone();
         let (modified, pending) = (self.now, Some(self.after(PUBLISH)));
         let revision_id = self.lambda().mint.next();
-        let version = Version { settings, description, modified, revision_id, pending, updating: None };
+        let version = Version { settings, description, modified, revision_id, pending, failed: false, updating: None };
         let function = self.find_mut()?;
         function.versions.insert(number, version);
         function.next_version += 1;

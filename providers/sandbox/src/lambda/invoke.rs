@@ -25,11 +25,15 @@ impl Call<'_> {
         let drawn = self.lambda().draw();
         let version = self.executed(&qualifier, drawn)?;
         let function = self.find()?;
-        if function.version(&version).is_some_and(|found| found.pending.is_some()) {
+        let state = match function.version(&version) {
+            Some(found) if found.pending.is_some() => Some("Pending"),
+            Some(found) if found.failed => Some("Failed"),
+            Some(_) | None => None,
+        };
+        if let Some(state) = state {
             return Err(Refusal::conflict(format!(
                 "The operation cannot be performed at this time. The function is currently in the following state: \
-                 Pending ({}:{version})",
-                self.arn()
+                 {state}"
             )));
         }
         if function.reserved == Some(0) {
@@ -66,14 +70,15 @@ impl Call<'_> {
             let found = function.version(qualifier).map(|_| qualifier.to_owned());
             return found.ok_or_else(|| self.no_version(qualifier));
         };
+        let (primary, weights) = alias.serving();
         let mut reached = 0.0;
-        for (version, share) in alias.shown_weights() {
+        for (version, share) in weights {
             reached += share;
             if drawn < reached {
-                return Ok(version);
+                return Ok(version.clone());
             }
         }
-        Ok(alias.version.clone())
+        Ok(primary.to_owned())
     }
 
     /// The share of the version's requests that fail: by the alias' target, else by any of the function's.

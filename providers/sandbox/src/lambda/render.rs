@@ -67,6 +67,10 @@ pub(super) fn configuration(arn: &str, function: &str, number: &str, found: &Ver
         set("State", "Pending");
         set("StateReason", "The function is being created.");
         set("StateReasonCode", "Creating");
+    } else if found.failed {
+        set("State", "Failed");
+        set("StateReason", "The function could not be created.");
+        set("StateReasonCode", "InternalError");
     } else {
         set("State", "Active");
     }

@@ -52,14 +52,19 @@ pub(super) struct Version {
     pub(super) revision_id: String,
     /// `Pending` until then.
     pub(super) pending: Option<Until>,
+    /// Whether it could not be made, and never serves.
+    pub(super) failed: bool,
     /// `LastUpdateStatus` is `InProgress` until then.
     pub(super) updating: Option<Until>,
 }
 
-/// AWS' own weight on an alias whose provisioned concurrency moves: all to the old version until it is over.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// AWS' own weight on an alias whose change is not live yet.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Transient {
+    /// The version that is shown with all of the weight.
     pub(super) old: String,
+    /// The primary version and the weights that users get meanwhile.
+    pub(super) serving: (String, BTreeMap<String, f64>),
     pub(super) until: Until,
 }
 
@@ -85,11 +90,20 @@ impl Alias {
         }
     }
 
+    /// The primary version and the weights by which requests go, whatever a reader sees.
+    pub(super) fn serving(&self) -> (&str, &BTreeMap<String, f64>) {
+        match &self.transient {
+            Some(Transient { serving: (version, weights), .. }) => (version, weights),
+            None => (&self.version, &self.weights),
+        }
+    }
+
     /// Where requests go; `None` when that is no split (versions that the contract cannot name).
     pub(super) fn split(&self) -> Option<TrafficSplit> {
-        let weights = self.shown_weights();
+        let (primary, weights) = self.serving();
         let rest = (1.0 - weights.values().sum::<f64>()).max(0.0);
-        let shares = weights.iter().map(|(version, share)| (version, *share)).chain([(&self.version, rest)]);
+        let weights = weights.iter().map(|(version, share)| (version.as_str(), *share));
+        let shares = weights.chain([(primary, rest)]);
         let shares: Result<Vec<_>, _> = shares.map(|(version, share)| Ok((version.parse()?, share))).collect();
         let shares: Vec<_> = shares.map_err(|_: mlroll_backend::InvalidRevisionId| ()).ok()?;
         TrafficSplit::apportion(shares).ok()

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::limit::Bucket;
 use super::state::{Alias, Function, Routed, Settings, Slot, Until, Version, target};
-use crate::scenario::{Scenario, Service};
+use crate::scenario::{Scenario, Service, State};
 
 /// The functions of AWS Lambda.
 #[derive(Debug)]
@@ -67,7 +67,9 @@ impl Lambda {
         let latest = self.version(name, numbers.iter().max().copied().unwrap_or(0), now);
         let mut versions = BTreeMap::new();
         for number in numbers {
-            versions.insert(number, self.version(name, number, now));
+            let behaviour = service.revisions.get(&number.to_string());
+            let failed = behaviour.is_some_and(|behaviour| behaviour.state == State::Failed);
+            versions.insert(number, Version { failed, ..self.version(name, number, now) });
         }
         let alias_state = Alias {
             version: service.stable.clone(),
@@ -115,6 +117,7 @@ impl Lambda {
             modified: now,
             revision_id: self.mint.next(),
             pending: None,
+            failed: false,
             updating: None,
         }
     }
