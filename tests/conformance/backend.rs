@@ -119,8 +119,10 @@ pub async fn a_missing_target_is_told(case: Case) {
 pub async fn a_missing_revision_is_an_obstacle_and_not_shifted_to(case: Case) {
     let seen = case.live().await;
     let (stable, missing) = (id(case.cloud.stable), id(case.cloud.missing));
-    let obstacles = case.backend.check(&case.target, &stable, &missing).await.unwrap();
-    assert!(obstacles.iter().any(|o| o.what.contains(case.cloud.missing)), "{obstacles:?}");
+    match case.backend.check(&case.target, &stable, &missing).await {
+        Ok(obstacles) => assert!(obstacles.iter().any(|o| o.what.contains(case.cloud.missing)), "{obstacles:?}"),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{error}"),
+    }
     let to = TrafficSplit::between(stable.clone(), missing.clone(), Weight::from_basis_points(1_000).unwrap());
     let note = marker(stable, MarkerState::Canary { candidate: missing });
     let error = case.backend.shift(&case.target, &to, &seen, &note).await.unwrap_err();

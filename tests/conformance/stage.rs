@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mlroll::config::Metrics;
+use mlroll::reach::Reach;
 use mlroll_backend::{
     Backend, Call, Effect, Marker, MarkerState, MetricSource, Permit, RevisionId, Snapshot, Target, Timestamp,
     TrafficSplit, Weight, Wiretap,
 };
+use mlroll_sandbox::scenario::Scenario;
 use mlroll_sandbox::{Options, Sandbox};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -61,7 +63,8 @@ pub fn perform(cloud: &'static Cloud, name: &str, behaviour: Behaviour) {
     let (over, until) = tokio::sync::oneshot::channel::<()>();
     let served = std::thread::spawn(move || {
         runtime.block_on(async {
-            let options = Options::new(cloud.scenario.parse().unwrap());
+            let scenario = Some(Scenario::from_toml(cloud.scenario).unwrap());
+            let options = Options { scenario, ..Options::default() };
             let sandbox = Sandbox::bind(options).await.unwrap();
             ready.send(sandbox.exports()).unwrap();
             sandbox.serve(async { drop(until.await) }).await;
@@ -81,10 +84,9 @@ pub fn perform(cloud: &'static Cloud, name: &str, behaviour: Behaviour) {
 
 impl Case {
     fn new(cloud: &'static Cloud, url: String) -> Self {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let target: Target = cloud.target.parse().unwrap();
         let tap = Arc::new(Tap::default());
-        let backend = mlroll::registry::backend(target.provider(), Arc::clone(&tap) as _).unwrap();
+        let backend = mlroll::registry::backend(target.provider(), Arc::clone(&tap) as _, Reach::Loopback).unwrap();
         Self { cloud, target, backend, tap, url, http: reqwest::Client::new() }
     }
 
@@ -122,7 +124,8 @@ impl Case {
 
     /// Has the sandbox do something to requests.
     pub async fn fault(&self, operation: &str, fault: Value) {
-        let mut body = json!({ "api": self.cloud.api, "operation": operation, "skip": 0, "times": 1 });
+        let mut body =
+            json!({ "api": self.cloud.api, "operation": operation, "target": self.cloud.about, "skip": 0, "times": 1 });
         body.as_object_mut().unwrap().extend(fault.as_object().unwrap().clone());
         self.post("/_sandbox/faults", &body).await;
     }
@@ -145,7 +148,7 @@ impl Case {
     /// Where its metrics are read.
     pub fn source(&self) -> Box<dyn MetricSource> {
         let metrics: Metrics = toml::from_str(&self.cloud.store.config.replace("{url}", &self.url)).unwrap();
-        mlroll::registry::metric_source(&metrics, Path::new(".")).unwrap()
+        mlroll::registry::metric_source(&metrics, Path::new("."), Reach::Loopback).unwrap()
     }
 
     pub const fn broken_query(&self) -> &'static str {

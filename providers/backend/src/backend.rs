@@ -80,8 +80,8 @@ pub trait Backend: Debug + Send + Sync {
     /// or may not be paired with stable. Empty when nothing does.
     ///
     /// # Errors
-    /// As [`observe`](Self::observe); a revision that does not exist is an obstacle only for the candidate, and
-    /// `NotFound` for both.
+    /// As [`observe`](Self::observe); `NotFound` for a revision that does not exist, where that is not told as an
+    /// obstacle that names it.
     async fn check(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Result<Vec<Obstacle>>;
 
     /// Makes `to` the split, if the target still is as `seen`, and leaves `marker` with it.
