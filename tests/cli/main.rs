@@ -26,6 +26,7 @@ mod moto;
 mod no_gates;
 mod rollback;
 mod scaled;
+mod schema;
 mod shape;
 mod watched;
 mod world;
