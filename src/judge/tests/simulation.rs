@@ -62,7 +62,7 @@ fn autocorrelated_series_are_rarely_rolled_back() {
 #[test]
 fn broken_candidates_are_found_as_soon_as_the_page_says() {
     for (base, worse, traffic, medians) in [
-        (0.005, 0.01, (100.0, 0.1), [10.0, 13.0]),
+        (0.05, 0.10, (10.0, 0.5), [4.0, 6.0]),
         (0.01, 0.02, (10.0, 0.5), [17.0, 24.0]),
         (0.01, 0.02, (100.0, 0.1), [5.0, 7.0]),
         (0.05, 0.10, (100.0, 0.01), [9.0, 12.0]),
