@@ -58,7 +58,7 @@ fn autocorrelated_series_are_rarely_rolled_back() {
     }
 }
 
-/// Median looks of docs/judge.md section 6, at alpha 0.05 and 0.01, where 4,000 rollouts tell a median to 5 %.
+/// Median looks of docs/judge.md section 6, at alpha 0.05 and 0.01, to 5 % or to one look: many medians lie between two.
 #[test]
 fn broken_candidates_are_found_as_soon_as_the_page_says() {
     for (base, worse, traffic, medians) in [
@@ -72,7 +72,7 @@ fn broken_candidates_are_found_as_soon_as_the_page_says() {
         for (found, want) in detection(base, worse, traffic, 4_000, 4).iter().zip(medians) {
             assert!(found.share > 0.9, "{base} to {worse}: {found:?}");
             let median = found.median.unwrap();
-            assert!((median - want).abs() <= f64::max(0.05 * want, 0.5), "{base} to {worse}: {median}, not {want}");
+            assert!((median - want).abs() <= f64::max(0.05 * want, 1.0), "{base} to {worse}: {median}, not {want}");
         }
     }
 }
