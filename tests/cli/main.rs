@@ -28,6 +28,7 @@ mod no_gates;
 mod rollback;
 mod sandbox;
 mod scaled;
+mod schema;
 mod shape;
 mod status;
 mod watched;

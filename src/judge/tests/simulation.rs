@@ -58,21 +58,21 @@ fn autocorrelated_series_are_rarely_rolled_back() {
     }
 }
 
-/// Median looks of docs/judge.md section 6, at alpha 0.05 and 0.01.
+/// Median looks of docs/judge.md section 6, at alpha 0.05 and 0.01, to 5 % or to one look: many medians lie between two.
 #[test]
 fn broken_candidates_are_found_as_soon_as_the_page_says() {
     for (base, worse, traffic, medians) in [
-        (0.01, 0.02, (100.0, 0.01), [37.0, 52.0]),
+        (0.05, 0.10, (10.0, 0.5), [4.0, 6.0]),
         (0.01, 0.02, (10.0, 0.5), [17.0, 24.0]),
         (0.01, 0.02, (100.0, 0.1), [5.0, 7.0]),
-        (0.01, 0.05, (10.0, 0.01), [39.0, 50.0]),
+        (0.05, 0.10, (100.0, 0.01), [9.0, 12.0]),
         (0.01, 0.05, (100.0, 0.1), [1.0, 1.0]),
         (0.05, 0.10, (10.0, 0.1), [10.0, 13.0]),
     ] {
         for (found, want) in detection(base, worse, traffic, 4_000, 4).iter().zip(medians) {
             assert!(found.share > 0.9, "{base} to {worse}: {found:?}");
             let median = found.median.unwrap();
-            assert!((median - want).abs() <= f64::max(0.05 * want, 0.5), "{base} to {worse}: {median}, not {want}");
+            assert!((median - want).abs() <= f64::max(0.05 * want, 1.0), "{base} to {worse}: {median}, not {want}");
         }
     }
 }
