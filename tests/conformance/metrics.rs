@@ -159,7 +159,7 @@ pub async fn a_broken_query_is_found_before_traffic_moves(case: Case) {
     let store = Store::new(case).await;
     let window = store.windows().await[0];
     let broken = [Query::ErrorRate, Query::Custom(store.case.broken_query().to_owned())];
-    let checked = match store.source.check(&broken, &[store.stable.clone()], window).await {
+    let checked = match store.source.check(&broken, std::slice::from_ref(&store.stable), window).await {
         Err(error) => error,
         Ok(samples) => panic!("{samples:?}"),
     };
