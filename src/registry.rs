@@ -6,10 +6,14 @@ use std::sync::Arc;
 use mlroll_backend::{Backend, MetricSource, Provider, Wiretap};
 
 #[cfg(feature = "prometheus")]
-use crate::config::env::Env;
-use crate::config::{Metrics, Source};
+use crate::config::Preset;
 #[cfg(feature = "prometheus")]
-use crate::config::{Preset, parse_duration};
+use crate::config::env::Env;
+#[cfg(feature = "google")]
+use crate::config::env::Google;
+#[cfg(any(feature = "google", feature = "prometheus"))]
+use crate::config::parse_duration;
+use crate::config::{Metrics, Source};
 use crate::failure::Failure;
 
 /// The backend for targets of `provider`, whose requests all go past `wiretap`.
@@ -22,7 +26,14 @@ pub fn backend(provider: Provider, wiretap: Arc<dyn Wiretap>) -> Result<Box<dyn 
         Provider::Lambda => Ok(Box::new(mlroll_aws::lambda::Lambda::new(wiretap))),
         #[cfg(not(feature = "aws"))]
         Provider::Lambda => Err(absent(provider, wiretap)),
-        Provider::AzureMl | Provider::CloudRun | Provider::SageMaker => Err(absent(provider, wiretap)),
+        #[cfg(feature = "google")]
+        Provider::CloudRun => match mlroll_google::cloud_run::CloudRun::new(&google(), wiretap) {
+            Ok(backend) => Ok(Box::new(backend)),
+            Err(error) => Err(Failure::usage(format!("MLROLL_ENDPOINT_CLOUD_RUN: {}", error.message()))),
+        },
+        #[cfg(not(feature = "google"))]
+        Provider::CloudRun => Err(absent(provider, wiretap)),
+        Provider::AzureMl | Provider::SageMaker => Err(absent(provider, wiretap)),
     }
 }
 
@@ -108,13 +119,32 @@ const fn preset(preset: Preset) -> mlroll_prometheus::Preset {
     }
 }
 
+/// What the environment says of Google Cloud.
+#[cfg(feature = "google")]
+fn google() -> mlroll_google::Settings {
+    let Google { access_token, credentials, gcloud_folder, metadata_host, quota_project, cloud_run, monitoring } =
+        Google::from_process();
+    mlroll_google::Settings {
+        access_token: access_token.map(mlroll_google::Secret::new),
+        credentials,
+        gcloud_folder,
+        metadata_host,
+        ask_gcloud: true,
+        quota_project,
+        cloud_run,
+        monitoring,
+        ..mlroll_google::Settings::default()
+    }
+}
+
 fn no_source(source: Source, _: &Path) -> Failure {
     let built = if cfg!(feature = "prometheus") { "prometheus" } else { "none" };
     Failure::usage(format!("this build of mlroll cannot read metrics from {source:?} yet; it has: {built}"))
 }
 
 fn absent(provider: Provider, _: Arc<dyn Wiretap>) -> Failure {
-    let built: &[&str] = if cfg!(feature = "aws") { &["lambda"] } else { &[] };
+    let built = [(cfg!(feature = "google"), "cloud-run"), (cfg!(feature = "aws"), "lambda")];
+    let built: Vec<&str> = built.into_iter().filter(|(there, _)| *there).map(|(_, name)| name).collect();
     let built = if built.is_empty() { "none".to_owned() } else { built.join(", ") };
     Failure::usage(format!("this build of mlroll cannot move `{provider}` targets; it has: {built}"))
 }
