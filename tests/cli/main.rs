@@ -9,6 +9,7 @@
 )]
 
 mod arguments;
+mod cloud_run;
 mod completions;
 mod dry_run;
 mod faults;
