@@ -196,7 +196,7 @@ impl Origin {
 
     fn failed(&self, error: &(dyn std::error::Error + 'static)) -> Error {
         let causes = std::iter::successors(Some(error), |error| error.source());
-        let mut said: Vec<String> = causes.map(|cause| printable(&cause.to_string(), 300)).collect();
+        let mut said: Vec<String> = causes.map(|cause| printable(&told(&cause.to_string()), 300)).collect();
         // A cause is often quoted by what it caused.
         let whole = said.clone();
         let mut n = 0;
@@ -281,20 +281,34 @@ impl File {
 
     /// Blanks what must not be shown, should a message quote it.
     fn redact(&self, mut text: String) -> String {
-        let mut nodes = vec![&self.content];
-        while let Some(node) = nodes.pop() {
+        let mut nodes = vec![(&self.content, false)];
+        while let Some((node, all)) = nodes.pop() {
             let Value::Object(fields) = node else { continue };
             for (key, value) in fields {
+                // Headers are for whoever vouches, and hold the token of a job.
                 match value.as_str() {
-                    Some(secret) if SECRETS.contains(&key.as_str()) && !secret.is_empty() => {
+                    Some(secret) if (all || SECRETS.contains(&key.as_str())) && !secret.is_empty() => {
                         text = text.replace(secret, "***");
                     }
-                    Some(_) | None => nodes.push(value),
+                    Some(_) | None => nodes.push((value, all || key == "headers")),
                 }
             }
         }
         text
     }
+}
+
+/// What the library says, without what it always says, and with no more of an answer's body than the reason that OAuth has
+/// a place for (RFC 6749, section 5.2): the rest may be a token.
+fn told(text: &str) -> String {
+    let text =
+        text.replace(" and future attempts will not succeed", "").replace(" but future attempts may succeed", "");
+    let Some((before, rest)) = text.split_once("body=<") else { return text };
+    let (body, after) = rest.rsplit_once('>').unwrap_or((rest, ""));
+    let body: Value = serde_json::from_str(body).unwrap_or_default();
+    let named = |key: &str| body.get(key).and_then(Value::as_str).map(|reason| printable(reason, 200));
+    let reasons: Vec<String> = ["error", "error_description"].into_iter().filter_map(named).collect();
+    format!("{before}{}{after}", reasons.join(": "))
 }
 
 /// The token of whoever is logged in to gcloud; `None` when there is no gcloud, or nobody is.

@@ -12,6 +12,12 @@ struct Envelope {
     error: Option<Status>,
 }
 
+/// The form that the PromQL endpoint takes over from Prometheus.
+#[derive(Debug, Deserialize)]
+struct PromError {
+    error: String,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Status {
@@ -48,6 +54,10 @@ pub(crate) struct Failed {
 /// login page.
 pub(crate) fn classify(operation: &'static str, status: u16, body: &[u8]) -> Failed {
     let Some(said) = serde_json::from_slice::<Envelope>(body).ok().and_then(|envelope| envelope.error) else {
+        if let Ok(PromError { error }) = serde_json::from_slice(body) {
+            let error = Error::new(kind_of(status, None, None), operation, printable(&error, 600));
+            return Failed { error: error.with("status", status), retry_after: None };
+        }
         let begins = printable(&String::from_utf8_lossy(body.get(..600).unwrap_or(body)), 120);
         let begins = if begins.is_empty() { String::new() } else { format!("; it begins with `{begins}`") };
         let kind = kind_of(status, None, None);
@@ -186,6 +196,9 @@ mod tests {
         let body = br#"{"error":{"message":"Bad","status":"INVALID_ARGUMENT","details":[
             {"fieldViolations":[{"field":"traffic","description":"must sum to 100"}]}]}}"#;
         assert_eq!(classify("X", 400, body).error.message(), "Bad; traffic: must sum to 100");
+        let promql =
+            classify("X", 400, br#"{"status":"error","errorType":"bad_data","error":"parse error: up{"}"#).error;
+        assert_eq!((promql.kind(), promql.message()), (ErrorKind::Invalid, "parse error: up{"));
         let page = classify("X", 503, b"<html>\nService unavailable</html>");
         assert_eq!(page.error.kind(), ErrorKind::Unavailable);
         assert!(page.error.message().ends_with("it begins with `<html> Service unavailable</html>`"), "{}", page.error);

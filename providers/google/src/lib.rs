@@ -1,7 +1,7 @@
 //! `mlroll` on Google Cloud.
 //!
 //! - [`cloud_run`]: the traffic of Cloud Run services
-//! - `monitoring`: metrics from Cloud Monitoring
+//! - [`monitoring`]: metrics from Cloud Monitoring
 //!
 //! What the services share sits beside them: `settings` (what the process was told), `credentials` (where tokens come
 //! from), `session` (a client, a token and an endpoint), `transport` (what happens to every request on its way to the
@@ -11,6 +11,8 @@
 pub mod cloud_run;
 mod credentials;
 mod error;
+#[cfg(feature = "monitoring")]
+pub mod monitoring;
 mod session;
 mod settings;
 mod transport;

@@ -1,4 +1,5 @@
-//! A token server on loopback, in the place of Google's and of those who vouch for somebody there.
+//! A server on loopback that answers with JSON: in the place of Google's token servers, of those who vouch for somebody
+//! there, and of its other APIs.
 
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -22,6 +23,8 @@ pub struct Tokens {
 pub struct Asked {
     /// The path.
     pub path: String,
+    /// The whole query, decoded.
+    pub query: String,
     /// The whole body.
     pub body: String,
     /// The header `Authorization`.
@@ -35,7 +38,7 @@ impl Tokens {
     #[must_use]
     pub fn start(tokens: &[&str]) -> Self {
         let tokens: Vec<String> = tokens.iter().map(|&token| token.to_owned()).collect();
-        Self::listen(move |n, _| {
+        Self::answering(move |n, _| {
             let token = tokens.get(n).or(tokens.last()).cloned().unwrap_or_default();
             Some((200, given(&token)))
         })
@@ -45,13 +48,13 @@ impl Tokens {
     #[must_use]
     pub fn refusing(why: &str) -> Self {
         let why = why.to_owned();
-        Self::listen(move |_, _| Some((400, json!({"error": "invalid_grant", "error_description": why}))))
+        Self::answering(move |_, _| Some((400, json!({"error": "invalid_grant", "error_description": why}))))
     }
 
     /// Takes every connection and never answers.
     #[must_use]
     pub fn silent() -> Self {
-        Self::listen(|_, _| None)
+        Self::answering(|_, _| None)
     }
 
     /// Its base.
@@ -66,8 +69,13 @@ impl Tokens {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Answers the nth request, from 0, with a status and a body; never, for none.
+    ///
+    /// # Panics
+    /// Loopback cannot be listened on.
+    #[must_use]
     #[expect(clippy::expect_used, reason = "a test cannot go on without it")]
-    fn listen(answer: impl Fn(usize, &Asked) -> Option<(u16, Value)> + Send + Sync + 'static) -> Self {
+    pub fn answering(answer: impl Fn(usize, &Asked) -> Option<(u16, Value)> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
         let address = listener.local_addr().expect("an address");
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -115,6 +123,7 @@ fn read(message: &Message) -> Asked {
     let header = |name| message.header(name).unwrap_or_default().to_owned();
     Asked {
         path: message.path.clone(),
+        query: decode_path(&message.query.replace('+', " ")),
         body: decode_path(&String::from_utf8_lossy(&message.body)),
         authorization: header("authorization"),
         flavor: header("metadata-flavor"),

@@ -39,6 +39,8 @@ pub struct RunRequest {
     pub status: u16,
     /// The bearer token it carried.
     pub token: String,
+    /// The project that quota is counted for, by `x-goog-user-project`.
+    pub quota_project: String,
 }
 
 /// What goes wrong with one request.
@@ -237,6 +239,7 @@ impl State {
             body: serde_json::from_slice(&message.body).unwrap_or_default(),
             status,
             token: token.unwrap_or_default().to_owned(),
+            quota_project: message.header("x-goog-user-project").unwrap_or_default().to_owned(),
         });
     }
 
