@@ -18,6 +18,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::error::printable;
+use crate::session::is_in_clear;
 use crate::{Secret, Settings};
 
 /// What every token is for. Roles decide what it may do.
@@ -237,7 +238,26 @@ impl File {
             .map_err(|e| unusable(&path, format!("no JSON at line {}, column {}", e.line(), e.column())))?;
         let kind = content.get("type").and_then(Value::as_str).map(|kind| printable(kind, 60));
         let kind = kind.ok_or_else(|| unusable(&path, "it has no `type`".to_owned()))?;
-        Ok(Self { path, kind, content })
+        let file = Self { path, kind, content };
+        match file.fields().into_iter().find(|field| field.value.as_str().is_some_and(is_in_clear)) {
+            Some(field) => {
+                Err(unusable(&file.path, format!("`{}` is plain http, which is for loopback only", field.key)))
+            }
+            None => Ok(file),
+        }
+    }
+
+    /// All fields, those of objects in it too.
+    fn fields(&self) -> Vec<Field<'_>> {
+        let mut found = Vec::new();
+        let mut nodes = vec![(&self.content, false)];
+        while let Some((node, in_headers)) = nodes.pop() {
+            for (key, value) in node.as_object().into_iter().flatten() {
+                found.push(Field { key, value, in_headers });
+                nodes.push((value, in_headers || key == "headers"));
+            }
+        }
+        found
     }
 
     fn quota_project(&self) -> Option<String> {
@@ -281,21 +301,24 @@ impl File {
 
     /// Blanks what must not be shown, should a message quote it.
     fn redact(&self, mut text: String) -> String {
-        let mut nodes = vec![(&self.content, false)];
-        while let Some((node, all)) = nodes.pop() {
-            let Value::Object(fields) = node else { continue };
-            for (key, value) in fields {
-                // Headers are for whoever vouches, and hold the token of a job.
-                match value.as_str() {
-                    Some(secret) if (all || SECRETS.contains(&key.as_str())) && !secret.is_empty() => {
-                        text = text.replace(secret, "***");
-                    }
-                    Some(_) | None => nodes.push((value, all || key == "headers")),
-                }
+        for Field { key, value, in_headers } in self.fields() {
+            // Headers are for whoever vouches, and hold the token of a job.
+            if let Some(secret) = value.as_str()
+                && (in_headers || SECRETS.contains(&key))
+                && !secret.is_empty()
+            {
+                text = text.replace(secret, "***");
             }
         }
         text
     }
+}
+
+/// A field of a file of credentials.
+struct Field<'a> {
+    key: &'a str,
+    value: &'a Value,
+    in_headers: bool,
 }
 
 /// What the library says, without what it always says, and with no more of an answer's body than the reason that OAuth has

@@ -97,6 +97,15 @@ fn base(text: &str) -> Result<Url> {
     }
 }
 
+/// Whether something sent to this address could be read on its way. The link-local addresses are where machines find their
+/// own metadata.
+pub(crate) fn is_in_clear(text: &str) -> bool {
+    let Ok(url) = Url::parse(text) else { return false };
+    let host = url.host_str().unwrap_or_default();
+    let near = host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_link_local());
+    url.scheme() == "http" && !near && !is_loopback(&url)
+}
+
 fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
@@ -128,6 +137,17 @@ mod tests {
             let error = base(text).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid, "{text}");
             assert!(!error.to_string().contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn addresses_in_the_clear_are_known() {
+        for text in ["http://sts.example.com/v1/token", "http://10.0.0.1"] {
+            assert!(is_in_clear(text), "{text}");
+        }
+        for text in ["https://sts.googleapis.com", "http://127.0.0.1:1/x", "http://169.254.169.254/latest", "acme", ""]
+        {
+            assert!(!is_in_clear(text), "{text}");
         }
     }
 

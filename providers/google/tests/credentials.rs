@@ -208,6 +208,11 @@ async fn what_does_not_work_is_named_by_type_and_file_and_not_by_content() {
         ),
         ("key.json", broken_key.to_string(), "service_account credentials of "),
         ("half.json", "{\"type\": \"authorized_user\", \"client_secret\": \"hunter2".to_owned(), "no JSON at line 1"),
+        (
+            "clear.json",
+            user("http://oauth.example.com").to_string(),
+            "`token_uri` is plain http, which is for loopback only",
+        ),
         ("none.json", "{}".to_owned(), "it has no `type`"),
         (
             "incomplete.json",
