@@ -356,9 +356,9 @@ impl Job<'_> {
                 if clock.left(deadline).is_zero() {
                     return report.ended_badly(never_settled(&self.target, &why));
                 }
-                // Some are live in a moment, and others take minutes.
-                pause = pauses.next().unwrap_or(pause);
+                // Some are live at once, and others take minutes.
                 clock.sleep(pause.min(clock.left(deadline))).await;
+                pause = pauses.next().unwrap_or(pause);
                 // It was accepted: an answer that cannot be had now says nothing about it. The next one may.
                 poll = self.observe(clock.at_least(deadline, LAST_LOOK)).await;
             }

@@ -328,6 +328,7 @@ fn an_operation_that_fails_is_unsafe_and_its_words_are_shown() {
     });
     let (ran, document) = world.verb(&["canary", "--pct", "10"]);
     ran.expect(8).says("no quota for GPUs").says("users get fraud-b 100 %");
+    world.run(&["status", "--target", TARGET]).expect(0).says("users get fraud-b 100 %");
     assert_eq!(document["targets"][0]["settled"], false);
     // The way out of it.
     world.verb(&["rollback"]).0.expect(0);
@@ -421,11 +422,7 @@ fn user_file(tokens: &Tokens) -> Value {
 fn a_watched_rollout_is_promoted_though_its_token_expires_on_the_way() {
     let (world, server, _service) = watched(GOOD.errors);
     let child = start(&world, &["rollout"]);
-    let started = Instant::now();
-    while !server.service(NAME).unwrap().split().contains("3=10") {
-        assert!(started.elapsed() < Duration::from_secs(60), "no canary begins");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_for(&server, "3=10");
     server.take_tokens(&["verysecretfresh"]);
     let output = child.wait_with_output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -446,6 +443,30 @@ fn a_bad_candidate_is_taken_back() {
     let service = server.service(NAME).unwrap();
     assert_eq!(service.split(), "2=100");
     assert!(service.annotations["mlroll.dev/rollout"].contains("state=rolled_back stable=2 bad=3"));
+}
+
+#[test]
+fn without_its_note_nothing_goes_on_but_the_way_back_does() {
+    let world = World::new();
+    world.change(|service| service.refuses_annotations = true);
+    world.verb(&["canary", "--pct", "10"]).0.expect(2).says("Annotations cannot be changed");
+    assert_eq!(world.split(), "fraud-b=100");
+
+    let (world, server, _service) = watched(0.2);
+    let child = start(&world, &["rollout"]);
+    wait_for(&server, "3=10");
+    server.change(NAME, |service| service.refuses_annotations = true);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(server.service(NAME).unwrap().split(), "2=100");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+fn wait_for(server: &CloudRun, split: &str) {
+    let started = Instant::now();
+    while !server.service(NAME).unwrap().split().contains(split) {
+        assert!(started.elapsed() < Duration::from_secs(60), "no canary begins");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Cloud Monitoring with 2,700 requests a minute for b and 300 for d, of which some fail.

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use mlroll_backend::{
-    Backend, Capabilities, CloudRunService, Error, ErrorKind, GuardKind, Marker, Obstacle, Readiness, Result, Revision,
-    RevisionId, Snapshot, Target, TrafficSplit, Weight, Wiretap,
+    Backend, Capabilities, CloudRunService, Error, ErrorKind, GuardKind, Marker, MarkerState, Obstacle, Readiness,
+    Result, Revision, RevisionId, Snapshot, Target, TrafficSplit, Weight, Wiretap,
 };
 
 use super::service::{ANNOTATION, NOTE, read, said, short};
@@ -109,8 +109,8 @@ impl Backend for CloudRun {
         let before = self.recall(&calls, &seen.guard.token).await?;
         let mut change = before.change(operation, to, marker)?;
         let answer = match calls.update_service(&change).await {
-            Err(e) if refuses_annotations(&e) => {
-                // Traffic goes first: the way back is then known to the journal alone.
+            // Without its note nobody could tell later whose split it is. On the way back traffic goes first.
+            Err(e) if refuses_annotations(&e) && matches!(marker.state, MarkerState::RolledBack { .. }) => {
                 change.annotations = None;
                 calls.update_service(&change).await
             }
