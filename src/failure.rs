@@ -116,7 +116,17 @@ fn hints(error: &Error, target: &Target) -> Vec<String> {
                             .to_owned(),
                     ]
                 }
-                (_, Target::AzureMl(_) | Target::CloudRun(_) | Target::SageMaker(_)) => Vec::new(),
+                (Some("PERMISSION_DENIED"), Target::CloudRun(run)) => vec![
+                    format!("the permission is in roles/run.developer on the project {}", run.project),
+                    "see who you are: `gcloud auth list`".to_owned(),
+                ],
+                (_, Target::CloudRun(_)) => {
+                    vec![
+                        "log in (`gcloud auth application-default login`), or set GOOGLE_APPLICATION_CREDENTIALS"
+                            .to_owned(),
+                    ]
+                }
+                (_, Target::AzureMl(_) | Target::SageMaker(_)) => Vec::new(),
             }
         }
         ErrorKind::Conflict | ErrorKind::Unexpected => vec![look],
@@ -125,7 +135,11 @@ fn hints(error: &Error, target: &Target) -> Vec<String> {
                 "see what there is: `aws lambda list-aliases --region {} --function-name {}`",
                 alias.region, alias.function
             )],
-            Target::AzureMl(_) | Target::CloudRun(_) | Target::SageMaker(_) => Vec::new(),
+            Target::CloudRun(run) => vec![format!(
+                "see what there is: `gcloud run services list --project {} --region {}`",
+                run.project, run.region
+            )],
+            Target::AzureMl(_) | Target::SageMaker(_) => Vec::new(),
         },
         ErrorKind::Throttled | ErrorKind::Unavailable => {
             vec!["run the same command again: it is safe to repeat".to_owned(), look]

@@ -6,10 +6,14 @@ use std::sync::Arc;
 use mlroll_backend::{Backend, MetricSource, Provider, Wiretap};
 
 #[cfg(feature = "prometheus")]
-use crate::config::env::Env;
-use crate::config::{Metrics, Source};
+use crate::config::Preset;
 #[cfg(feature = "prometheus")]
-use crate::config::{Preset, parse_duration};
+use crate::config::env::Env;
+#[cfg(feature = "google")]
+use crate::config::env::Google;
+#[cfg(any(feature = "google", feature = "prometheus"))]
+use crate::config::parse_duration;
+use crate::config::{Metrics, Source};
 use crate::failure::Failure;
 use crate::reach::Reach;
 
@@ -24,7 +28,14 @@ pub fn backend(provider: Provider, wiretap: Arc<dyn Wiretap>, reach: Reach) -> R
         Provider::Lambda => Ok(Box::new(mlroll_aws::lambda::Lambda::new(wiretap))),
         #[cfg(not(feature = "aws"))]
         Provider::Lambda => Err(absent(provider, wiretap)),
-        Provider::AzureMl | Provider::CloudRun | Provider::SageMaker => Err(absent(provider, wiretap)),
+        #[cfg(feature = "google")]
+        Provider::CloudRun => match mlroll_google::cloud_run::CloudRun::new(&google(), wiretap) {
+            Ok(backend) => Ok(Box::new(backend)),
+            Err(error) => Err(Failure::usage(format!("MLROLL_ENDPOINT_CLOUD_RUN: {}", error.message()))),
+        },
+        #[cfg(not(feature = "google"))]
+        Provider::CloudRun => Err(absent(provider, wiretap)),
+        Provider::AzureMl | Provider::SageMaker => Err(absent(provider, wiretap)),
     }
 }
 
@@ -40,7 +51,11 @@ pub fn metric_source(metrics: &Metrics, folder: &Path, reach: Reach) -> Result<B
         Source::Prometheus => prometheus(metrics, folder),
         #[cfg(not(feature = "prometheus"))]
         Source::Prometheus => Err(no_source(metrics.source, folder)),
-        Source::AzureMonitor | Source::CloudMonitoring | Source::Cloudwatch => Err(no_source(metrics.source, folder)),
+        #[cfg(feature = "google")]
+        Source::CloudMonitoring => cloud_monitoring(metrics),
+        #[cfg(not(feature = "google"))]
+        Source::CloudMonitoring => Err(no_source(metrics.source, folder)),
+        Source::AzureMonitor | Source::Cloudwatch => Err(no_source(metrics.source, folder)),
     }
 }
 
@@ -73,10 +88,7 @@ fn prometheus(metrics: &Metrics, folder: &Path) -> Result<Box<dyn MetricSource>,
         }
         None => None,
     };
-    let settle_delay = match metrics.settle_delay.as_deref() {
-        None | Some("auto") => None,
-        Some(text) => Some(parse_duration(text).map_err(|e| Failure::usage(format!("metrics.settle_delay: {e}")))?),
-    };
+    let settle_delay = settle_delay(metrics)?;
     let missing = || Failure::usage("metrics: `url` is missing").hint("such as url = \"http://127.0.0.1:9090\"");
     let settings = Settings {
         url: metrics.url.clone().ok_or_else(missing)?,
@@ -98,6 +110,28 @@ fn prometheus(metrics: &Metrics, folder: &Path) -> Result<Box<dyn MetricSource>,
     }
 }
 
+#[cfg(any(feature = "google", feature = "prometheus"))]
+fn settle_delay(metrics: &Metrics) -> Result<Option<std::time::Duration>, Failure> {
+    match metrics.settle_delay.as_deref() {
+        None | Some("auto") => Ok(None),
+        Some(text) => parse_duration(text).map(Some).map_err(|e| Failure::usage(format!("metrics.settle_delay: {e}"))),
+    }
+}
+
+#[cfg(feature = "google")]
+fn cloud_monitoring(metrics: &Metrics) -> Result<Box<dyn MetricSource>, Failure> {
+    // A key that does nothing would be taken for one that does.
+    if let Some(key) = metrics.key_of_prometheus() {
+        let failure = Failure::usage(format!("metrics.{key} is for `source = \"prometheus\"`"));
+        return Err(failure.hint("Cloud Monitoring knows the metrics of Cloud Run; leave it out"));
+    }
+    let settings = mlroll_google::Settings { settle_delay: settle_delay(metrics)?, ..google() };
+    match mlroll_google::monitoring::CloudMonitoring::new(&settings) {
+        Ok(source) => Ok(Box::new(source)),
+        Err(error) => Err(Failure::usage(format!("MLROLL_ENDPOINT_CLOUD_MONITORING: {}", error.message()))),
+    }
+}
+
 #[cfg(feature = "prometheus")]
 const fn preset(preset: Preset) -> mlroll_prometheus::Preset {
     use mlroll_prometheus::Preset as Known;
@@ -113,13 +147,37 @@ const fn preset(preset: Preset) -> mlroll_prometheus::Preset {
     }
 }
 
+/// What the environment says of Google Cloud.
+#[cfg(feature = "google")]
+fn google() -> mlroll_google::Settings {
+    let Google { access_token, credentials, gcloud_folder, metadata_host, quota_project, cloud_run, monitoring } =
+        Google::from_process();
+    mlroll_google::Settings {
+        access_token: access_token.map(mlroll_google::Secret::new),
+        credentials,
+        gcloud_folder,
+        metadata_host,
+        ask_gcloud: true,
+        quota_project,
+        cloud_run,
+        monitoring,
+        ..mlroll_google::Settings::default()
+    }
+}
+
 fn no_source(source: Source, _: &Path) -> Failure {
-    let built = if cfg!(feature = "prometheus") { "prometheus" } else { "none" };
+    let built = [(cfg!(feature = "google"), "cloud-monitoring"), (cfg!(feature = "prometheus"), "prometheus")];
+    let built = names(&built);
     Failure::usage(format!("this build of mlroll cannot read metrics from {source:?} yet; it has: {built}"))
 }
 
 fn absent(provider: Provider, _: Arc<dyn Wiretap>) -> Failure {
-    let built: &[&str] = if cfg!(feature = "aws") { &["lambda"] } else { &[] };
-    let built = if built.is_empty() { "none".to_owned() } else { built.join(", ") };
+    let built = names(&[(cfg!(feature = "google"), "cloud-run"), (cfg!(feature = "aws"), "lambda")]);
     Failure::usage(format!("this build of mlroll cannot move `{provider}` targets; it has: {built}"))
+}
+
+/// Those that this build has.
+fn names(all: &[(bool, &str)]) -> String {
+    let built: Vec<&str> = all.iter().filter(|(there, _)| *there).map(|(_, name)| *name).collect();
+    if built.is_empty() { "none".to_owned() } else { built.join(", ") }
 }

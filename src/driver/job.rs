@@ -10,12 +10,9 @@ use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::rollout::{Choice, Decision, Intent, Landing, Outcome, Refusal, Stamp, Step, choose, decide, landing};
 
-/// How long a busy target is left alone before it is read again; the last for every further time.
+/// How long a busy target, or one that settles, is left alone before it is read again; the last for every further time.
 const PAUSES: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
-
-/// How often a split that is not yet live is looked at.
-const SETTLING: Duration = Duration::from_secs(2);
 
 /// What is granted beyond the time limit to tell where traffic is.
 const LAST_LOOK: Duration = Duration::from_secs(5);
@@ -93,7 +90,12 @@ impl Job<'_> {
             let carried = embed(&seen.guard.own_text, &step.marker, self.backend.capabilities().note_limit).marker;
             let attempt = Attempt { before: seen, step, carried };
             let error = match self.write(&attempt).await {
-                Ok(after) => return self.settle(report, &attempt, after).await,
+                Ok(after) => {
+                    if attempt.carried.is_some() && after.marker.is_none() {
+                        report.note("the provider did not take mlroll's note: what was before is known only to you");
+                    }
+                    return self.settle(report, &attempt, after).await;
+                }
                 Err(error) => error,
             };
             match self.aftermath(&attempt, &error).await {
@@ -330,6 +332,8 @@ impl Job<'_> {
         report.exit = ExitStatus::Success;
         let deadline = limits.settle.map_or(self.shared.deadline, |settle| clock.deadline(settle));
         let patient = !limits.no_wait && !wire.is_rehearsal();
+        let mut pauses = PAUSES.into_iter();
+        let mut pause = Duration::ZERO;
         loop {
             report.saw(&now);
             let why = match &now.readiness {
@@ -352,7 +356,9 @@ impl Job<'_> {
                 if clock.left(deadline).is_zero() {
                     return report.ended_badly(never_settled(&self.target, &why));
                 }
-                clock.sleep(SETTLING.min(clock.left(deadline))).await;
+                // Some are live at once, and others take minutes.
+                clock.sleep(pause.min(clock.left(deadline))).await;
+                pause = pauses.next().unwrap_or(pause);
                 // It was accepted: an answer that cannot be had now says nothing about it. The next one may.
                 poll = self.observe(clock.at_least(deadline, LAST_LOOK)).await;
             }

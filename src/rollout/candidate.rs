@@ -20,15 +20,31 @@ pub enum Choice {
 
 /// Chooses by the provider's rule; `listed` is newest first.
 ///
-/// Lambda: the newest published version above stable, by number.
+/// Lambda: the newest published version above stable, by number. Cloud Run: the newest revision that is ready and younger
+/// than stable; those that are not ready are not listed.
 #[must_use]
 pub fn choose(provider: Provider, stable: &RevisionId, listed: &[Revision]) -> Choice {
     match provider {
         Provider::Lambda => newest_above(stable, listed),
+        Provider::CloudRun => younger_than(stable, listed),
         // Their rules come with their adapters; without one, a person names the candidate.
-        Provider::AzureMl | Provider::CloudRun | Provider::SageMaker => {
-            Choice::Several(listed.iter().map(|r| r.id.clone()).filter(|id| id != stable).collect())
-        }
+        Provider::AzureMl | Provider::SageMaker => several(stable, listed),
+    }
+}
+
+fn several(stable: &RevisionId, listed: &[Revision]) -> Choice {
+    Choice::Several(listed.iter().map(|r| r.id.clone()).filter(|id| id != stable).collect())
+}
+
+fn younger_than(stable: &RevisionId, listed: &[Revision]) -> Choice {
+    // Without its age nobody can be called younger.
+    let Some(made) = listed.iter().find(|r| r.id == *stable).and_then(|r| r.created) else {
+        return several(stable, listed);
+    };
+    let mut younger = listed.iter().filter(|r| r.created.is_some_and(|created| created > made)).map(|r| r.id.clone());
+    match younger.next() {
+        Some(candidate) => Choice::Found { candidate, others: younger.collect() },
+        None => Choice::Nothing,
     }
 }
 
@@ -53,6 +69,20 @@ mod tests {
 
     fn listed(names: &[&str]) -> Vec<Revision> {
         names.iter().map(|n| Revision { id: id(n), created: None, description: String::new() }).collect()
+    }
+
+    #[test]
+    fn cloud_run_takes_the_newest_revision_younger_than_stable() {
+        let made = |name: &str, at: i64| Revision {
+            created: mlroll_backend::Timestamp::from_unix_seconds(at),
+            ..listed(&[name])[0].clone()
+        };
+        let all = [made("f-00003-c", 30), made("f-00004-d", 25), made("f-00002-b", 20), made("f-00001-a", 10)];
+        let chosen = |stable: &str, listed: &[Revision]| choose(Provider::CloudRun, &id(stable), listed);
+        let others = vec![id("f-00004-d")];
+        assert_eq!(chosen("f-00002-b", &all), Choice::Found { candidate: id("f-00003-c"), others });
+        assert_eq!(chosen("f-00003-c", &all), Choice::Nothing);
+        assert_eq!(chosen("f-00001-a", &all[..1]), Choice::Several(vec![id("f-00003-c")]));
     }
 
     #[test]

@@ -10,6 +10,8 @@
 
 mod action;
 mod arguments;
+mod cloud_run;
+mod cloud_run_watched;
 mod completions;
 mod demo;
 mod disk;

@@ -86,4 +86,10 @@ fn sdk_types_stop_at_the_wire() {
         let allowed = path.ends_with("transport.rs") || path.ends_with("error.rs");
         assert!(!named || allowed, "{}", path.display());
     }
+    for path in sources(&root.join("providers/google/src")) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let http = ["session.rs", "transport.rs", "wire.rs"].iter().any(|name| path.ends_with(name));
+        assert!(!text.contains("reqwest") || http, "{}", path.display());
+        assert!(!text.contains("google_cloud_auth") || path.ends_with("credentials.rs"), "{}", path.display());
+    }
 }

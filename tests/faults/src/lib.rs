@@ -18,6 +18,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "it stands outside of mlroll and has its own clock")]
 
+mod cloud_run;
 mod connection;
 mod error;
 mod exchange;
@@ -31,12 +32,15 @@ mod paging;
 mod rules;
 mod server;
 mod stop;
+mod tokens;
 mod update;
 mod world;
 
+pub use crate::cloud_run::{CloudRun, RunFault, RunRequest, RunRevision, RunService, envelope};
 pub use crate::fault::{Change, Fault, Kind};
 pub use crate::limit::RateLimit;
 pub use crate::log::Request;
 pub use crate::operation::Operation;
 pub use crate::server::{Options, Server};
+pub use crate::tokens::{Asked, Tokens};
 pub use crate::world::{Alias, Version};

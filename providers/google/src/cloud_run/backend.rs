@@ -1,0 +1,202 @@
+//! [`Backend`] on Cloud Run services.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use mlroll_backend::{
+    Backend, Capabilities, CloudRunService, Error, ErrorKind, GuardKind, Marker, MarkerState, Obstacle, Readiness,
+    Result, Revision, RevisionId, Snapshot, Target, TrafficSplit, Weight, Wiretap,
+};
+
+use super::service::{ANNOTATION, NOTE, read, said, short};
+use super::wire::{Calls, Change, Deployed, Service};
+use crate::Settings;
+use crate::session::Session;
+
+/// Google's own address of the API; regional ones differ in nothing but the name.
+const ENDPOINT: &str = "https://run.googleapis.com";
+
+/// Services of Google Cloud Run.
+#[derive(Debug)]
+pub struct CloudRun {
+    session: Session,
+    wiretap: Arc<dyn Wiretap>,
+    /// Each service as it was last seen: its tags and annotations must be sent back with a change, and a snapshot does not
+    /// hold them.
+    seen: Mutex<BTreeMap<Target, Service>>,
+}
+
+impl CloudRun {
+    /// A backend whose requests all go past `wiretap`. Reads no credentials and connects to nothing yet.
+    ///
+    /// # Errors
+    /// `Invalid`: the endpoint is none that requests may be sent to.
+    pub fn new(settings: &Settings, wiretap: Arc<dyn Wiretap>) -> Result<Self> {
+        let session = Session::new(settings, settings.cloud_run.as_deref(), ENDPOINT)?;
+        Ok(Self { session, wiretap, seen: Mutex::default() })
+    }
+
+    fn calls<'a>(&'a self, target: &'a Target, operation: &'static str) -> Result<Calls<'a>> {
+        let service = service_of(target, operation)?;
+        Ok(Calls { session: &self.session, wiretap: self.wiretap.as_ref(), target, service })
+    }
+
+    fn remember(&self, target: &Target, service: &Service) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.insert(target.clone(), service.clone());
+    }
+
+    /// The service as it was when it had this etag: from memory, or else read again.
+    async fn recall(&self, calls: &Calls<'_>, etag: &str) -> Result<Service> {
+        let known = self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(calls.target).cloned();
+        if let Some(service) = known.filter(|service| service.etag == etag) {
+            return Ok(service);
+        }
+        let service = calls.get_service().await?;
+        if service.etag == etag {
+            return Ok(service);
+        }
+        Err(Error::new(ErrorKind::Conflict, "UpdateService", "the service has changed since it was read"))
+    }
+}
+
+#[async_trait]
+impl Backend for CloudRun {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            granule: Weight::from_basis_points(100).unwrap_or(Weight::FULL),
+            guard: GuardKind::Atomic,
+            most_revisions: 100,
+            note_limit: NOTE,
+        }
+    }
+
+    async fn observe(&self, target: &Target) -> Result<Snapshot> {
+        let service = self.calls(target, "GetService")?.get_service().await?;
+        let snapshot = read("GetService", &service)?;
+        self.remember(target, &service);
+        Ok(snapshot)
+    }
+
+    async fn revisions(&self, target: &Target, limit: usize) -> Result<Vec<Revision>> {
+        let listed = self.calls(target, "ListRevisions")?.list_revisions().await?;
+        let mut able: Vec<Revision> = listed
+            .iter()
+            .filter(|revision| revision.delete_time.is_none() && revision.why_not_ready().is_none())
+            .filter_map(|revision| {
+                let created = revision.create_time.as_deref().and_then(|time| time.parse().ok());
+                Some(Revision { id: short(&revision.name).parse().ok()?, created, description: String::new() })
+            })
+            .collect();
+        able.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| b.id.cmp(&a.id)));
+        able.truncate(limit);
+        Ok(able)
+    }
+
+    async fn check(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Result<Vec<Obstacle>> {
+        let calls = self.calls(target, "GetRevision")?;
+        let (way_back, on_trial) = tokio::try_join!(calls.get_revision(stable), calls.get_revision(candidate))?;
+        Ok([(candidate, on_trial), (stable, way_back)]
+            .into_iter()
+            .filter_map(|(id, revision)| Some(obstacle(id, stable, &revision, &revision.why_not_ready()?)))
+            .collect())
+    }
+
+    async fn shift(&self, target: &Target, to: &TrafficSplit, seen: &Snapshot, marker: &Marker) -> Result<Snapshot> {
+        let operation = "UpdateService";
+        let calls = self.calls(target, operation)?;
+        let before = self.recall(&calls, &seen.guard.token).await?;
+        let mut change = before.change(operation, to, marker)?;
+        let answer = match calls.update_service(&change).await {
+            // Without its note nobody could tell later whose split it is. On the way back traffic goes first.
+            Err(e) if refuses_annotations(&e) && matches!(marker.state, MarkerState::RolledBack { .. }) => {
+                change.annotations = None;
+                calls.update_service(&change).await
+            }
+            other => other,
+        };
+        let accepted = match answer {
+            // A rehearsal: the answer that this call would get.
+            Err(e) if e.kind() == ErrorKind::Withheld => return read(operation, &before.after(&change)),
+            other => other?,
+        };
+        if let Some(failed) = accepted.error {
+            let message =
+                format!("Cloud Run could not make the change: {}", crate::error::printable(&failed.message, 600));
+            return Err(Error::new(ErrorKind::Unexpected, operation, message).with("status", 200));
+        }
+        if let Some(service) = accepted.response.filter(|service| accepted.done && !service.etag.is_empty()) {
+            let after = read(operation, &service)?;
+            self.remember(target, &service);
+            if after.split.as_ref() != Some(to) {
+                let message =
+                    format!("Cloud Run accepted the change, but answered with {after} where {to} was asked for");
+                return Err(Error::new(ErrorKind::Unexpected, operation, message).with("status", 200));
+            }
+            return Ok(after);
+        }
+        let mut after = read(operation, &before.after(&change))?;
+        // Its etag is not told before the service is read again, so nothing can be written on the strength of this.
+        after.guard.token.clear();
+        after.readiness = Readiness::Settling("Cloud Run has accepted the change and is applying it".to_owned());
+        Ok(after)
+    }
+}
+
+fn service_of<'t>(target: &'t Target, operation: &'static str) -> Result<&'t CloudRunService> {
+    match target {
+        Target::CloudRun(service) => Ok(service),
+        Target::AzureMl(_) | Target::Lambda(_) | Target::SageMaker(_) => {
+            Err(Error::new(ErrorKind::Unsupported, operation, format!("{target} is not a Cloud Run service")))
+        }
+    }
+}
+
+/// Whether it is the annotations that were not liked, and not the traffic.
+fn refuses_annotations(error: &Error) -> bool {
+    let bad = error.kind() == ErrorKind::Invalid && error.context().iter().any(|(k, v)| *k == "status" && v == "400");
+    let message = error.message().to_ascii_lowercase();
+    bad && (message.contains("annotation") || message.contains(ANNOTATION))
+}
+
+fn obstacle(id: &RevisionId, stable: &RevisionId, revision: &Deployed, why: &str) -> Obstacle {
+    let role = if id == stable { "the way back: stable" } else { "the candidate" };
+    let remedy = if revision.reconciling {
+        format!("wait until {id} is ready: gcloud run revisions describe {id}")
+    } else if id == stable {
+        "give a revision that works everything first: `mlroll rollback --to REV`".to_owned()
+    } else {
+        format!("look at it: gcloud run revisions describe {id}")
+    };
+    Obstacle { what: format!("{role} {id} is not ready: {why}"), remedy }
+}
+
+impl Deployed {
+    /// Why it cannot serve, by its own condition: the service's may be about another revision. A retired revision is ready.
+    fn why_not_ready(&self) -> Option<String> {
+        let ready = self.conditions.iter().find(|condition| condition.kind == "Ready");
+        match ready {
+            Some(ready) if ready.has_succeeded() => None,
+            Some(ready) => Some(said(ready)),
+            None => Some("Cloud Run does not say that it is".to_owned()),
+        }
+    }
+}
+
+impl Service {
+    /// The service as it will be when the change is made, for a rehearsal.
+    fn after(&self, change: &Change) -> Self {
+        let annotations = change.annotations.clone().unwrap_or_else(|| self.annotations.clone());
+        Self {
+            annotations,
+            traffic: change.traffic.clone(),
+            traffic_statuses: change.traffic.clone(),
+            reconciling: false,
+            observed_generation: self.generation.clone(),
+            terminal_condition: None,
+            conditions: Vec::new(),
+            ..self.clone()
+        }
+    }
+}

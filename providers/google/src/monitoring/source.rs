@@ -1,0 +1,268 @@
+//! [`MetricSource`] on Cloud Monitoring.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream::{StreamExt, iter};
+use mlroll_backend::{
+    CloudRunService, Error, ErrorKind, MetricSource, Query, Result, Sample, Subject, Target, Why, Window,
+};
+
+use super::text::Text;
+use super::wire::{Ask, Listed, Series, list, query};
+use crate::Settings;
+use crate::session::Session;
+
+const ENDPOINT: &str = "https://monitoring.googleapis.com";
+
+/// How many requests may be under way at once.
+const AT_ONCE: usize = 8;
+
+/// Sampled each 60 s, then not visible for up to 180 s (Google's list of metrics, `request_count`).
+const SETTLE_DELAY: Duration = Duration::from_secs(240);
+
+/// The shortest alignment period there is, and what windows are a multiple of (API reference, `Aggregation`).
+const MINUTE: u64 = 60;
+
+/// Metrics of Cloud Run revisions.
+#[derive(Debug)]
+pub struct CloudMonitoring {
+    session: Session,
+    settle_delay: Duration,
+}
+
+/// A built-in metric, as it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Metric {
+    Count,
+    Latencies,
+}
+
+/// One request for a built-in metric: all revisions of a service at once.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key<'a> {
+    metric: Metric,
+    service: &'a CloudRunService,
+    window: Window,
+}
+
+/// Which query, subject and window.
+type At = (usize, usize, usize);
+
+/// What was answered.
+struct Answers<'a> {
+    listed: BTreeMap<Key<'a>, Result<Listed>>,
+    custom: BTreeMap<At, Result<Sample>>,
+}
+
+impl CloudMonitoring {
+    /// Reads no credentials and connects to nothing yet.
+    ///
+    /// # Errors
+    /// `Invalid`: the endpoint is none that requests may be sent to.
+    pub fn new(settings: &Settings) -> Result<Self> {
+        let session = Session::new(settings, settings.monitoring.as_deref(), ENDPOINT)?;
+        Ok(Self { session, settle_delay: settings.settle_delay.unwrap_or(SETTLE_DELAY) })
+    }
+
+    async fn ask<'a>(&self, queries: &[Query], subjects: &'a [Subject], windows: &[Window]) -> Result<Answers<'a>> {
+        if let Some(window) = windows.iter().find(|window| !window.length().as_secs().is_multiple_of(MINUTE)) {
+            let message = format!(
+                "Cloud Monitoring aligns to whole minutes, and a window is {} s long",
+                window.length().as_secs()
+            );
+            return Err(Error::new(ErrorKind::Invalid, "look", message));
+        }
+        let mut keys = BTreeSet::new();
+        let mut texts = Vec::new();
+        for (q, query) in queries.iter().enumerate() {
+            let text = match query {
+                Query::Custom(text) => Some(Text::parse(text)?),
+                Query::ErrorRate | Query::Latency | Query::Requests => None,
+            };
+            for (s, subject) in subjects.iter().enumerate() {
+                let service = service_of(&subject.target)?;
+                for (w, window) in windows.iter().copied().enumerate() {
+                    match &text {
+                        Some(text) => texts.push(((q, s, w), filled(text, subject, window)?, service, window)),
+                        None => {
+                            let metric = if *query == Query::Latency { Metric::Latencies } else { Metric::Count };
+                            keys.insert(Key { metric, service, window });
+                        }
+                    }
+                }
+            }
+        }
+        // Collected first: a stream of closures that borrow cannot be sent between threads.
+        let mut listing = Vec::with_capacity(keys.len());
+        for key in keys {
+            listing.push(self.list(key, subjects));
+        }
+        let listed: Vec<_> = iter(listing).buffer_unordered(AT_ONCE).collect().await;
+        let mut asking = Vec::with_capacity(texts.len());
+        for (at, text, service, window) in texts {
+            asking.push(self.custom(at, text, &service.project, window));
+        }
+        let custom: Vec<_> = iter(asking).buffer_unordered(AT_ONCE).collect().await;
+        Ok(Answers { listed: listed.into_iter().collect(), custom: custom.into_iter().collect() })
+    }
+
+    async fn list<'a>(&self, key: Key<'a>, subjects: &[Subject]) -> (Key<'a>, Result<Listed>) {
+        let (metric, group_by): (_, &[&str]) = match key.metric {
+            Metric::Count => ("request_count", &["resource.labels.revision_name", "metric.labels.response_code_class"]),
+            Metric::Latencies => ("request_latencies", &["resource.labels.revision_name"]),
+        };
+        let of_service = |subject: &&Subject| service_of(&subject.target).is_ok_and(|service| service == key.service);
+        let names: BTreeSet<String> =
+            subjects.iter().filter(of_service).map(|subject| format!("\"{}\"", subject.revision)).collect();
+        let names: Vec<String> = names.into_iter().collect();
+        let CloudRunService { project, region, service } = key.service;
+        let filter = format!(
+            "metric.type=\"run.googleapis.com/{metric}\" AND resource.type=\"cloud_run_revision\" \
+             AND resource.labels.service_name=\"{service}\" AND resource.labels.location=\"{region}\" \
+             AND resource.labels.revision_name=one_of({})",
+            names.join(",")
+        );
+        let (aligner, reducer) = ("ALIGN_DELTA", "REDUCE_SUM");
+        let ask = Ask { project, filter: &filter, window: key.window, aligner, reducer, group_by };
+        let answer = list(&self.session, &ask).await;
+        (key, answer)
+    }
+
+    async fn custom(&self, at: At, text: Text, project: &str, window: Window) -> (At, Result<Sample>) {
+        (at, self.one_number(&text, project, window).await)
+    }
+
+    async fn one_number(&self, text: &Text, project: &str, window: Window) -> Result<Sample> {
+        let (filter, aligner, reducer) = match text {
+            Text::PromQl(text) => return query(&self.session, project, text, window).await,
+            Text::Filter { filter, aligner, reducer } => (filter, aligner, reducer),
+        };
+        let listed = list(&self.session, &Ask { project, filter, window, aligner, reducer, group_by: &[] }).await?;
+        if let Some(warning) = listed.partial {
+            return Ok(Sample::NoData(Why::Partial { warning }));
+        }
+        let values: Vec<_> = listed.series.iter().filter_map(|series| series.at(window)).collect();
+        match values.as_slice() {
+            [] => Ok(Sample::NoData(Why::Empty)),
+            [value] => value.number().map(Sample::value).ok_or_else(|| {
+                let message = "the filter finds a distribution, where one number is needed: reduce it to a percentile";
+                Error::new(ErrorKind::Invalid, "ListTimeSeries", message)
+            }),
+            several => Ok(Sample::NoData(Why::SeveralSeries { count: several.len() })),
+        }
+    }
+}
+
+#[async_trait]
+impl MetricSource for CloudMonitoring {
+    async fn sample(&self, queries: &[Query], subjects: &[Subject], windows: &[Window]) -> Result<Vec<Sample>> {
+        Ok(self.ask(queries, subjects, windows).await?.samples(queries, subjects, windows))
+    }
+
+    async fn check(&self, queries: &[Query], subjects: &[Subject], window: Window) -> Result<Vec<Sample>> {
+        let mut answers = self.ask(queries, subjects, &[window]).await?;
+        // The first that failed says why nothing is begun.
+        let failed = answers.listed.iter().find(|(_, answer)| answer.is_err()).map(|(key, _)| key.clone());
+        if let Some(Err(error)) = failed.and_then(|key| answers.listed.remove(&key)) {
+            return Err(error);
+        }
+        let failed = answers.custom.iter().find(|(_, answer)| answer.is_err()).map(|(at, _)| *at);
+        if let Some(Err(error)) = failed.and_then(|at| answers.custom.remove(&at)) {
+            return Err(error);
+        }
+        Ok(answers.samples(queries, subjects, &[window]))
+    }
+
+    fn settle_delay(&self, _: &Query, _: &Subject) -> Duration {
+        self.settle_delay
+    }
+}
+
+impl Answers<'_> {
+    /// In the order that [`MetricSource::sample`] promises.
+    fn samples(&self, queries: &[Query], subjects: &[Subject], windows: &[Window]) -> Vec<Sample> {
+        let mut samples = Vec::with_capacity(queries.len() * subjects.len() * windows.len());
+        for (q, query) in queries.iter().enumerate() {
+            for (s, subject) in subjects.iter().enumerate() {
+                for (w, window) in windows.iter().enumerate() {
+                    let sample = match query {
+                        Query::Custom(_) => self.custom.get(&(q, s, w)).map(|answer| match answer {
+                            Ok(sample) => sample.clone(),
+                            Err(error) => failed(error),
+                        }),
+                        Query::ErrorRate | Query::Latency | Query::Requests => self.built_in(query, subject, *window),
+                    };
+                    samples.push(sample.unwrap_or(Sample::NoData(Why::Empty)));
+                }
+            }
+        }
+        samples
+    }
+
+    fn built_in(&self, query: &Query, subject: &Subject, window: Window) -> Option<Sample> {
+        let metric = if *query == Query::Latency { Metric::Latencies } else { Metric::Count };
+        let service = service_of(&subject.target).ok()?;
+        let listed = match self.listed.get(&Key { metric, service, window })? {
+            Ok(Listed { partial: Some(warning), .. }) => {
+                return Some(Sample::NoData(Why::Partial { warning: warning.clone() }));
+            }
+            Ok(listed) => listed,
+            Err(error) => return Some(failed(error)),
+        };
+        let of_revision = |series: &&Series| series.revision() == subject.revision.as_str();
+        let found = listed.series.iter().filter(of_revision).filter_map(|series| Some((series, series.at(window)?)));
+        let found: Vec<_> = found.collect();
+        if metric == Metric::Latencies {
+            return match found.as_slice() {
+                [] => None,
+                [(_, value)] => Some(match &value.distribution_value {
+                    Some(distribution) => distribution.latencies(),
+                    None => {
+                        Sample::NoData(Why::Inconsistent { found: "latencies that are no distribution".to_owned() })
+                    }
+                }),
+                several => Some(Sample::NoData(Why::SeveralSeries { count: several.len() })),
+            };
+        }
+        if found.is_empty() {
+            return None;
+        }
+        let (mut requests, mut errors) = (0.0, 0.0);
+        for (series, value) in found {
+            let Some(count) = value.number() else {
+                return Some(Sample::NoData(Why::Inconsistent { found: "a count that is no number".to_owned() }));
+            };
+            requests += count;
+            if series.is_server_error() {
+                errors += count;
+            }
+        }
+        Some(if *query == Query::Requests { Sample::value(requests) } else { Sample::counts(requests, errors) })
+    }
+}
+
+fn failed(error: &Error) -> Sample {
+    Sample::NoData(Why::Failed { kind: error.kind(), message: error.to_string() })
+}
+
+fn filled(text: &Text, subject: &Subject, window: Window) -> Result<Text> {
+    let fill = |text: &str| Text::fill(text, &subject.revision, window.length());
+    Ok(match text {
+        Text::Filter { filter, aligner, reducer } => {
+            Text::Filter { filter: fill(filter)?, aligner: aligner.clone(), reducer: reducer.clone() }
+        }
+        Text::PromQl(text) => Text::PromQl(fill(text)?),
+    })
+}
+
+fn service_of(target: &Target) -> Result<&CloudRunService> {
+    match target {
+        Target::CloudRun(service) => Ok(service),
+        Target::AzureMl(_) | Target::Lambda(_) | Target::SageMaker(_) => {
+            let message = format!("Cloud Monitoring has no metrics of {target}: it is for Cloud Run services");
+            Err(Error::new(ErrorKind::Unsupported, "metrics", message))
+        }
+    }
+}
