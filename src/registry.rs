@@ -5,24 +5,36 @@ use std::sync::Arc;
 
 use mlroll_backend::{Backend, MetricSource, Provider, Wiretap};
 
-#[cfg(feature = "prometheus")]
+#[cfg(any(feature = "azure", feature = "prometheus"))]
 use crate::config::env::Env;
+#[cfg(any(feature = "azure", feature = "prometheus"))]
+use crate::config::parse_duration;
 use crate::config::{Metrics, Source};
 #[cfg(feature = "prometheus")]
-use crate::config::{Preset, parse_duration};
+use crate::config::Preset;
 use crate::failure::Failure;
 
 /// The backend for targets of `provider`, whose requests all go past `wiretap`.
 ///
 /// # Errors
-/// This build has no such backend.
+/// The environment's settings of that cloud make no sense, or this build has no such backend.
 pub fn backend(provider: Provider, wiretap: Arc<dyn Wiretap>) -> Result<Box<dyn Backend>, Failure> {
     match provider {
         #[cfg(feature = "aws")]
         Provider::Lambda => Ok(Box::new(mlroll_aws::lambda::Lambda::new(wiretap))),
         #[cfg(not(feature = "aws"))]
         Provider::Lambda => Err(absent(provider, wiretap)),
-        Provider::AzureMl | Provider::CloudRun | Provider::SageMaker => Err(absent(provider, wiretap)),
+        #[cfg(feature = "azure")]
+        Provider::AzureMl => {
+            let settings = mlroll_azure::Settings::from_lookup(Env::named_by_file);
+            match mlroll_azure::machine_learning::OnlineEndpoints::new(&settings, wiretap) {
+                Ok(backend) => Ok(Box::new(backend)),
+                Err(error) => Err(Failure::usage(error.message())),
+            }
+        }
+        #[cfg(not(feature = "azure"))]
+        Provider::AzureMl => Err(absent(provider, wiretap)),
+        Provider::CloudRun | Provider::SageMaker => Err(absent(provider, wiretap)),
     }
 }
 
@@ -36,7 +48,29 @@ pub fn metric_source(metrics: &Metrics, folder: &Path) -> Result<Box<dyn MetricS
         Source::Prometheus => prometheus(metrics, folder),
         #[cfg(not(feature = "prometheus"))]
         Source::Prometheus => Err(no_source(metrics.source, folder)),
-        Source::AzureMonitor | Source::CloudMonitoring | Source::Cloudwatch => Err(no_source(metrics.source, folder)),
+        #[cfg(feature = "azure")]
+        Source::AzureMonitor => azure_monitor(metrics),
+        #[cfg(not(feature = "azure"))]
+        Source::AzureMonitor => Err(no_source(metrics.source, folder)),
+        Source::CloudMonitoring | Source::Cloudwatch => Err(no_source(metrics.source, folder)),
+    }
+}
+
+#[cfg(feature = "azure")]
+fn azure_monitor(metrics: &Metrics) -> Result<Box<dyn MetricSource>, Failure> {
+    let settings = mlroll_azure::Settings::from_lookup(Env::named_by_file);
+    match mlroll_azure::monitor::Monitor::new(&settings, settle_delay(metrics)?, None) {
+        Ok(source) => Ok(Box::new(source)),
+        Err(error) => Err(Failure::usage(format!("metrics: {}", error.message()))),
+    }
+}
+
+/// How late the store is, where the file says so.
+#[cfg(any(feature = "azure", feature = "prometheus"))]
+fn settle_delay(metrics: &Metrics) -> Result<Option<std::time::Duration>, Failure> {
+    match metrics.settle_delay.as_deref() {
+        None | Some("auto") => Ok(None),
+        Some(text) => parse_duration(text).map(Some).map_err(|e| Failure::usage(format!("metrics.settle_delay: {e}"))),
     }
 }
 
@@ -69,10 +103,7 @@ fn prometheus(metrics: &Metrics, folder: &Path) -> Result<Box<dyn MetricSource>,
         }
         None => None,
     };
-    let settle_delay = match metrics.settle_delay.as_deref() {
-        None | Some("auto") => None,
-        Some(text) => Some(parse_duration(text).map_err(|e| Failure::usage(format!("metrics.settle_delay: {e}")))?),
-    };
+    let settle_delay = settle_delay(metrics)?;
     let missing = || Failure::usage("metrics: `url` is missing").hint("such as url = \"http://127.0.0.1:9090\"");
     let settings = Settings {
         url: metrics.url.clone().ok_or_else(missing)?,
@@ -109,12 +140,18 @@ const fn preset(preset: Preset) -> mlroll_prometheus::Preset {
 }
 
 fn no_source(source: Source, _: &Path) -> Failure {
-    let built = if cfg!(feature = "prometheus") { "prometheus" } else { "none" };
+    let built = [(cfg!(feature = "azure"), "azure-monitor"), (cfg!(feature = "prometheus"), "prometheus")];
+    let built = listed(&built);
     Failure::usage(format!("this build of mlroll cannot read metrics from {source:?} yet; it has: {built}"))
 }
 
 fn absent(provider: Provider, _: Arc<dyn Wiretap>) -> Failure {
-    let built: &[&str] = if cfg!(feature = "aws") { &["lambda"] } else { &[] };
-    let built = if built.is_empty() { "none".to_owned() } else { built.join(", ") };
+    let built = [(cfg!(feature = "azure"), "azure-ml"), (cfg!(feature = "aws"), "lambda")];
+    let built = listed(&built);
     Failure::usage(format!("this build of mlroll cannot move `{provider}` targets; it has: {built}"))
+}
+
+fn listed(built: &[(bool, &str)]) -> String {
+    let built: Vec<&str> = built.iter().filter(|(there, _)| *there).map(|(_, name)| *name).collect();
+    if built.is_empty() { "none".to_owned() } else { built.join(", ") }
 }

@@ -20,15 +20,25 @@ pub enum Choice {
 
 /// Chooses by the provider's rule; `listed` is newest first.
 ///
-/// Lambda: the newest published version above stable, by number.
+/// Lambda: the newest published version above stable, by number. Azure ML: the only deployment beside stable.
 #[must_use]
 pub fn choose(provider: Provider, stable: &RevisionId, listed: &[Revision]) -> Choice {
     match provider {
         Provider::Lambda => newest_above(stable, listed),
+        Provider::AzureMl => the_other(stable, listed),
         // Their rules come with their adapters; without one, a person names the candidate.
-        Provider::AzureMl | Provider::CloudRun | Provider::SageMaker => {
+        Provider::CloudRun | Provider::SageMaker => {
             Choice::Several(listed.iter().map(|r| r.id.clone()).filter(|id| id != stable).collect())
         }
+    }
+}
+
+/// Names and ages of deployments tell nothing: blue follows green and green blue.
+fn the_other(stable: &RevisionId, listed: &[Revision]) -> Choice {
+    let others: Vec<RevisionId> = listed.iter().map(|r| r.id.clone()).filter(|id| id != stable).collect();
+    match others.as_slice() {
+        [candidate] => Choice::Found { candidate: candidate.clone(), others: Vec::new() },
+        _ => Choice::Several(others),
     }
 }
 
@@ -53,6 +63,14 @@ mod tests {
 
     fn listed(names: &[&str]) -> Vec<Revision> {
         names.iter().map(|n| Revision { id: id(n), created: None, description: String::new() }).collect()
+    }
+
+    #[test]
+    fn azure_ml_takes_the_only_deployment_beside_stable() {
+        let choose = |names: &[&str]| choose(Provider::AzureMl, &id("blue"), &listed(names));
+        assert_eq!(choose(&["green", "blue"]), Choice::Found { candidate: id("green"), others: Vec::new() });
+        assert_eq!(choose(&["red", "green", "blue"]), Choice::Several(vec![id("red"), id("green")]));
+        assert_eq!(choose(&["blue"]), Choice::Several(Vec::new()));
     }
 
     #[test]
