@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use mlroll_backend::{Backend, MetricSource, Provider, Wiretap};
 
+#[cfg(feature = "prometheus")]
+use crate::config::Preset;
 #[cfg(any(feature = "azure", feature = "prometheus"))]
 use crate::config::env::Env;
 #[cfg(any(feature = "azure", feature = "prometheus"))]
 use crate::config::parse_duration;
 use crate::config::{Metrics, Source};
-#[cfg(feature = "prometheus")]
-use crate::config::Preset;
 use crate::failure::Failure;
 
 /// The backend for targets of `provider`, whose requests all go past `wiretap`.

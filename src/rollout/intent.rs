@@ -37,9 +37,9 @@ impl Intent {
     pub fn for_provider(&self, provider: Provider) -> Self {
         let mut intent = self.clone();
         let named = match &mut intent {
-            Self::Canary { candidate: named, .. } | Self::Promote { candidate: named } | Self::Rollback { to: named, .. } => {
-                named
-            }
+            Self::Canary { candidate: named, .. }
+            | Self::Promote { candidate: named }
+            | Self::Rollback { to: named, .. } => named,
         };
         if provider == Provider::AzureMl
             && let Some(revision) = named

@@ -9,6 +9,7 @@
 )]
 
 mod arguments;
+mod azure_ml;
 mod completions;
 mod dry_run;
 mod faults;

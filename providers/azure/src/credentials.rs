@@ -262,7 +262,8 @@ fn no_token(message: impl Into<String>) -> Error {
 fn reason(error: &azure_core::Error) -> String {
     let text = error.to_string();
     if let Some(at) = text.find("AADSTS") {
-        let code: String = text.chars().skip(text.get(..at).map_or(0, |before| before.chars().count())).take(14).collect();
+        let code: String =
+            text.chars().skip(text.get(..at).map_or(0, |before| before.chars().count())).take(14).collect();
         let code: String = code.chars().take_while(char::is_ascii_alphanumeric).collect();
         let meaning = match code.as_str() {
             "AADSTS700024" => ": the federated token has expired (an `az login` of an OIDC job lasts minutes)",
@@ -316,7 +317,10 @@ impl Courier {
         }
     }
 
-    async fn carry(&self, request: reqwest::RequestBuilder) -> Result<(u16, reqwest::header::HeaderMap, Vec<u8>), String> {
+    async fn carry(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<(u16, reqwest::header::HeaderMap, Vec<u8>), String> {
         let request = request.build().map_err(|_| "a credential holds something that cannot be sent".to_owned())?;
         Self::refuse_clear_text(request.url())?;
         let failed = |_: reqwest::Error| "no connection".to_owned();
@@ -379,7 +383,8 @@ struct IdToken {
 impl ClientAssertion for GitHubAssertion {
     async fn secret(&self, _: Option<ClientMethodOptions<'_>>) -> azure_core::Result<String> {
         let refused = |message: String| azure_core::Error::with_message(AzureErrorKind::Credential, message);
-        let mut url = Url::parse(&self.url).map_err(|_| refused("ACTIONS_ID_TOKEN_REQUEST_URL is no address".to_owned()))?;
+        let mut url =
+            Url::parse(&self.url).map_err(|_| refused("ACTIONS_ID_TOKEN_REQUEST_URL is no address".to_owned()))?;
         url.query_pairs_mut().append_pair("audience", "api://AzureADTokenExchange");
         let request = self.courier.client.get(url).bearer_auth(self.bearer.reveal());
         let (status, _, body) = self.courier.carry(request).await.map_err(refused)?;

@@ -65,7 +65,8 @@ pub(crate) fn classify(operation: &'static str, status: u16, body: &[u8], trace:
     let code = detail.code();
     let kind = kind_of(status, code.as_deref(), said.as_deref().unwrap_or_default());
     let message = said.unwrap_or_else(|| match status {
-        300..=399 => "a redirect, and none is followed: is there a proxy, a login page or a wrong endpoint in between?".to_owned(),
+        300..=399 => "a redirect, and none is followed: is there a proxy, a login page or a wrong endpoint in between?"
+            .to_owned(),
         _ => format!("Azure answered with status {status}"),
     });
     let mut error = Error::new(kind, operation, message).with("status", status);
@@ -91,7 +92,9 @@ fn kind_of(status: u16, code: Option<&str>, said: &str) -> ErrorKind {
         429 | 529 => ErrorKind::Throttled,
         408 | 500..=599 => ErrorKind::Unavailable,
         400 | 413 | 414 | 422 => match code {
-            Some("ResourceNotFound" | "NotFound" | "ResourceGroupNotFound" | "SubscriptionNotFound") => ErrorKind::NotFound,
+            Some("ResourceNotFound" | "NotFound" | "ResourceGroupNotFound" | "SubscriptionNotFound") => {
+                ErrorKind::NotFound
+            }
             Some(_) | None => ErrorKind::Invalid,
         },
         // A 404 without Azure's own code is somebody else's: it does not say that the endpoint is missing.
@@ -102,7 +105,8 @@ fn kind_of(status: u16, code: Option<&str>, said: &str) -> ErrorKind {
 /// A failure to get an answer at all. The innermost cause says most: "Connection refused", "certificate expired".
 pub(crate) fn no_answer(operation: &'static str, failed: &reqwest::Error) -> Error {
     let chain = std::iter::successors(Some(failed as &(dyn std::error::Error + 'static)), |error| error.source());
-    let innermost = chain.skip(1).last().map_or_else(|| "no reason given".to_owned(), |error| printable(&error.to_string(), 300));
+    let innermost =
+        chain.skip(1).last().map_or_else(|| "no reason given".to_owned(), |error| printable(&error.to_string(), 300));
     let message = if failed.is_timeout() {
         "no answer in time".to_owned()
     } else if failed.is_connect() {
@@ -150,7 +154,11 @@ mod tests {
             (409, String::new(), ErrorKind::Conflict),
             (412, String::new(), ErrorKind::Conflict),
             (400, wrapped("BadArgument", "the sum is not 100"), ErrorKind::Invalid),
-            (400, r#"{"code":"BadRequest","message":"Failed to find metric configuration"}"#.to_owned(), ErrorKind::Invalid),
+            (
+                400,
+                r#"{"code":"BadRequest","message":"Failed to find metric configuration"}"#.to_owned(),
+                ErrorKind::Invalid,
+            ),
             (400, wrapped("ResourceNotFound", "gone"), ErrorKind::NotFound),
             (404, wrapped("ResourceNotFound", "gone"), ErrorKind::NotFound),
             (404, r#"{"code":"ResourceNotFound","message":"gone"}"#.to_owned(), ErrorKind::NotFound),
@@ -178,7 +186,11 @@ mod tests {
         let trace = Trace { request: Some("r-1".to_owned()), correlation: None };
         let error = classify("Op", 400, body.as_bytes(), trace);
         assert_eq!(error.to_string(), "Op: sum is [31m90 (status 400, code BadTraffic, request id r-1)");
-        let deep = format!(r#"{{"error":{}"message":"x"{}}}"#, r#"{"details":[{"message":"m","details":["#.repeat(3), "]}]}".repeat(3));
+        let deep = format!(
+            r#"{{"error":{}"message":"x"{}}}"#,
+            r#"{"details":[{"message":"m","details":["#.repeat(3),
+            "]}]}".repeat(3)
+        );
         let _ = classified(400, &deep);
     }
 }

@@ -110,7 +110,8 @@ impl Settings {
         }
         let host = |url: &str| url.split("://").last().unwrap_or_default().trim_end_matches('/').to_ascii_lowercase();
         let used: Vec<String> = self.authority_host.iter().chain(&self.endpoint).map(|url| host(url)).collect();
-        let is_used = |cloud: &Cloud| used.iter().any(|used| *used == host(cloud.authority) || *used == host(cloud.arm));
+        let is_used =
+            |cloud: &Cloud| used.iter().any(|used| *used == host(cloud.authority) || *used == host(cloud.arm));
         let [public, ..] = CLOUDS;
         Ok(CLOUDS.into_iter().find(is_used).unwrap_or(public))
     }
@@ -152,7 +153,8 @@ mod tests {
 
     #[test]
     fn secrets_are_not_printed_and_empty_is_unset() {
-        let told = settings(&[("AZURE_ACCESS_TOKEN", "hunter2"), ("AZURE_CLIENT_SECRET", "hunter2"), ("AZURE_CLOUD", "")]);
+        let told =
+            settings(&[("AZURE_ACCESS_TOKEN", "hunter2"), ("AZURE_CLIENT_SECRET", "hunter2"), ("AZURE_CLOUD", "")]);
         let printed = format!("{told:?}");
         assert!(printed.contains("***") && !printed.contains("hunter2") && told.cloud.is_none(), "{printed}");
     }
@@ -165,7 +167,10 @@ mod tests {
             (&[("AZURE_CLOUD", "AZURE_CHINA_CLOUD")], "https://management.chinacloudapi.cn"),
             (&[("AZURE_AUTHORITY_HOST", "https://login.chinacloudapi.cn/")], "https://management.chinacloudapi.cn"),
             (&[("AZURE_AUTHORITY_HOST", "login.sovcloud-identity.fr")], "https://management.sovcloud-api.fr"),
-            (&[("MLROLL_ENDPOINT_AZURE", "https://management.usgovcloudapi.net")], "https://management.usgovcloudapi.net"),
+            (
+                &[("MLROLL_ENDPOINT_AZURE", "https://management.usgovcloudapi.net")],
+                "https://management.usgovcloudapi.net",
+            ),
             (&[("MLROLL_ENDPOINT_AZURE", "http://127.0.0.1:4620")], "https://management.azure.com"),
         ] {
             assert_eq!(settings(pairs).cloud().unwrap().arm, arm, "{pairs:?}");

@@ -92,8 +92,11 @@ impl Transport {
         // The parser's own messages do not repeat the text, which may hold a password.
         let base = Url::parse(text).map_err(|e| invalid(format!("MLROLL_ENDPOINT_AZURE is not an address: {e}")))?;
         let odd = base.host_str().is_none_or(str::is_empty) || base.query().is_some() || base.fragment().is_some();
-        if !matches!(base.scheme(), "http" | "https") || odd || !base.username().is_empty() || base.password().is_some() {
-            return Err(invalid("MLROLL_ENDPOINT_AZURE must be https://HOST or, on loopback, http://HOST:PORT, and no more"));
+        if !matches!(base.scheme(), "http" | "https") || odd || !base.username().is_empty() || base.password().is_some()
+        {
+            return Err(invalid(
+                "MLROLL_ENDPOINT_AZURE must be https://HOST or, on loopback, http://HOST:PORT, and no more",
+            ));
         }
         if base.scheme() == "http" && !is_loopback(&base) {
             let host = base.host_str().unwrap_or_default();
@@ -184,8 +187,9 @@ impl Transport {
 
     async fn attempt(&self, request: &Request<'_>, refused: Option<&Secret>) -> Result<Answer, Failure> {
         let token = self.tokens.get(refused).await?;
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.reveal()))
-            .map_err(|_| Error::new(ErrorKind::Auth, request.operation, "the token holds something that cannot be sent"))?;
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.reveal())).map_err(|_| {
+            Error::new(ErrorKind::Auth, request.operation, "the token holds something that cannot be sent")
+        })?;
         bearer.set_sensitive(true);
         if let Some(wiretap) = &self.wiretap
             && wiretap.about_to_send(&self.describe(request)) == Permit::Withhold
@@ -214,7 +218,9 @@ impl Transport {
         let trace = Trace { request: text("x-ms-request-id"), correlation: text("x-ms-correlation-request-id") };
         Err(Failure {
             error: classify(request.operation, status, &body, trace),
-            retry_after: headers.get(RETRY_AFTER).and_then(|value| wait_of(value.to_str().ok()?, text("date").as_deref())),
+            retry_after: headers
+                .get(RETRY_AFTER)
+                .and_then(|value| wait_of(value.to_str().ok()?, text("date").as_deref())),
             refused: (status == 401).then_some(token),
         })
     }
@@ -251,7 +257,9 @@ pub(crate) fn client(only_loopback: bool) -> Result<Client> {
     if only_loopback {
         builder = builder.tls_certs_only([]);
     }
-    builder.build().map_err(|e| invalid("no HTTPS client can be made: are there no certificates on this system?").caused_by(e))
+    builder
+        .build()
+        .map_err(|e| invalid("no HTTPS client can be made: are there no certificates on this system?").caused_by(e))
 }
 
 /// Whether an address is on this machine.
@@ -305,7 +313,13 @@ mod tests {
 
     #[test]
     fn clear_text_is_for_loopback_and_secrets_in_addresses_are_not_repeated() {
-        for endpoint in ["http://10.0.0.1", "ftp://127.0.0.1", "https://me:hunter2@example.com", "https://example.com?x=hunter2", "hunter2"] {
+        for endpoint in [
+            "http://10.0.0.1",
+            "ftp://127.0.0.1",
+            "https://me:hunter2@example.com",
+            "https://example.com?x=hunter2",
+            "hunter2",
+        ] {
             let error = with(endpoint).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid);
             assert!(!error.to_string().contains("hunter2"), "{error}");

@@ -165,7 +165,11 @@ impl Backend for OnlineEndpoints {
             Some(_) | None => {
                 let (document, now) = self.look(&calls).await?;
                 if now.guard.token != seen.guard.token {
-                    return Err(Error::new(ErrorKind::Conflict, PUT, "the endpoint has changed since it was looked at"));
+                    return Err(Error::new(
+                        ErrorKind::Conflict,
+                        PUT,
+                        "the endpoint has changed since it was looked at",
+                    ));
                 }
                 if let (false, Readiness::Settling(why) | Readiness::Failed(why)) = (back, &now.readiness) {
                     return Err(Error::new(ErrorKind::Conflict, PUT, format!("the endpoint is busy: {why}")));
@@ -243,7 +247,11 @@ fn awaited(pending: &Pending, shown: &Snapshot, why: &str) -> Snapshot {
 }
 
 /// The mirrored traffic that stays: a deployment is live or mirrored, not both, and the way back ends all of it.
-fn mirror_after(before: &Document, traffic: &BTreeMap<RevisionId, u16>, back: bool) -> Option<BTreeMap<RevisionId, f64>> {
+fn mirror_after(
+    before: &Document,
+    traffic: &BTreeMap<RevisionId, u16>,
+    back: bool,
+) -> Option<BTreeMap<RevisionId, f64>> {
     let stays = |(revision, _): &(&RevisionId, &f64)| !back && !traffic.contains_key(*revision);
     let kept: BTreeMap<RevisionId, f64> =
         before.mirror.iter().filter(stays).map(|(revision, percent)| (revision.clone(), *percent)).collect();

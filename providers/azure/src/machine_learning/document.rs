@@ -130,7 +130,8 @@ impl Document {
 
     /// The body of the PUT that makes `edit` of what was read.
     pub(super) fn edited(&self, operation: &'static str, edit: &Edit) -> Result<String> {
-        let failed = |e: serde_json::Error| unexpected(operation, format!("it cannot be edited (column {})", e.column()));
+        let failed =
+            |e: serde_json::Error| unexpected(operation, format!("it cannot be edited (column {})", e.column()));
         let mut endpoint: Fields = serde_json::from_str(&self.text).map_err(failed)?;
         endpoint.drop(&READ_ONLY);
         let mut properties: Fields = endpoint.object("properties").map_err(failed)?;
@@ -162,7 +163,8 @@ impl Document {
             }
             endpoint.set("identity", &identity).map_err(failed)?;
         }
-        let mut tags = if endpoint.has_object("tags") { endpoint.object("tags").map_err(failed)? } else { Fields::default() };
+        let mut tags =
+            if endpoint.has_object("tags") { endpoint.object("tags").map_err(failed)? } else { Fields::default() };
         match &edit.tag {
             Some(tag) => tags.set(TAG, tag).map_err(failed)?,
             None => tags.drop(&[TAG]),
@@ -309,7 +311,9 @@ mod tests {
 
     #[test]
     fn names_have_no_case_and_zero_is_absent() {
-        let document = read(r#"{"name":"fraud","properties":{"traffic":{"Blue":100,"green":0},"mirrorTraffic":{"GREEN":10,"x":0}}}"#);
+        let document = read(
+            r#"{"name":"fraud","properties":{"traffic":{"Blue":100,"green":0},"mirrorTraffic":{"GREEN":10,"x":0}}}"#,
+        );
         assert_eq!(document.traffic, [(id("blue"), 100.0)].into());
         assert_eq!(document.mirror, [(id("green"), 10.0)].into());
         assert_eq!(document.token(), "traffic blue=100; mirror green=10; tag ");

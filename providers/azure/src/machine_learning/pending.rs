@@ -112,7 +112,10 @@ mod tests {
         assert_eq!(pending.progress(&read(r#"{"green":100}"#, "Updating", ""), at(62)), Progress::Shown);
         pending.ended_since = None;
         assert_eq!(pending.progress(&read(r#"{"Green":100,"blue":0}"#, "Succeeded", ""), at(62)), Progress::Done);
-        assert!(matches!(pending.progress(&old("Succeeded"), at(63)), Progress::Awaited(_)), "one of many readers lags");
+        assert!(
+            matches!(pending.progress(&old("Succeeded"), at(63)), Progress::Awaited(_)),
+            "one of many readers lags"
+        );
         assert_eq!(pending.progress(&old("Succeeded"), at(93)), Progress::Shown, "somebody put it back");
     }
 
@@ -120,8 +123,14 @@ mod tests {
     fn a_failure_from_before_is_not_ours() {
         let before = read(r#"{"blue":100}"#, "Failed", "");
         let to = TrafficSplit::full("green".parse().unwrap());
-        let mut pending =
-            Pending { before: before.clone(), to, marker: None, token: String::new(), operation: None, ended_since: None };
+        let mut pending = Pending {
+            before: before.clone(),
+            to,
+            marker: None,
+            token: String::new(),
+            operation: None,
+            ended_since: None,
+        };
         assert!(matches!(pending.progress(&before, Instant::now()), Progress::Awaited(_)));
         assert_eq!(pending.progress(&read(r#"{"blue":100}"#, "Failed", "anew"), Instant::now()), Progress::Failed);
     }

@@ -123,7 +123,10 @@ impl Calls<'_> {
         let error = status.error?;
         let said = error.said()?;
         let code = error.code().map_or_else(String::new, |code| format!(" ({code})"));
-        let ended = status.status.as_deref().map_or("", |status| if status.eq_ignore_ascii_case("canceled") { "canceled: " } else { "" });
+        let ended = status
+            .status
+            .as_deref()
+            .map_or("", |status| if status.eq_ignore_ascii_case("canceled") { "canceled: " } else { "" });
         Some(format!("{ended}{said}{code}"))
     }
 
@@ -152,14 +155,16 @@ impl Calls<'_> {
     /// GET of one deployment.
     pub(super) async fn deployment(&self, id: &RevisionId) -> Result<Deployment> {
         let with_name = |e: Error| e.with("deployment", id);
-        let answer = self.read(GET_DEPLOYMENT, self.address(&["deployments", id.as_str()])?).await.map_err(with_name)?;
+        let answer =
+            self.read(GET_DEPLOYMENT, self.address(&["deployments", id.as_str()])?).await.map_err(with_name)?;
         let shown: DeploymentShown = serde_json::from_slice(&answer)
             .map_err(|_| with_name(unexpected(GET_DEPLOYMENT, "it is not a deployment")))?;
         read_deployment(GET_DEPLOYMENT, shown)
     }
 
     async fn read(&self, operation: &'static str, address: Address) -> Result<Vec<u8>> {
-        let request = Request { operation, target: self.target, effect: Effect::Read, method: "GET", address, body: None };
+        let request =
+            Request { operation, target: self.target, effect: Effect::Read, method: "GET", address, body: None };
         Ok(self.transport.send(&request).await?.body)
     }
 

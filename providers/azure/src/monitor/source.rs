@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::{StreamExt, iter};
 use mlroll_backend::{
-    AzureMlEndpoint, Error, ErrorKind, MetricSource, Query, Result, RevisionId, Sample, Subject, Target, Timestamp, Why,
-    Window, Wiretap,
+    AzureMlEndpoint, Error, ErrorKind, MetricSource, Query, Result, RevisionId, Sample, Subject, Target, Timestamp,
+    Why, Window, Wiretap,
 };
 
 use super::wire::{OPERATION, Question, Reply};
@@ -132,7 +132,8 @@ fn endpoint_of(target: &Target) -> Result<&AzureMlEndpoint> {
 fn span(windows: &[Window]) -> Result<Option<(Timestamp, Timestamp)>> {
     for window in windows {
         if !window.length().as_secs().is_multiple_of(60) {
-            let message = format!("Azure Monitor counts by the minute: `look` must be whole minutes, not {:?}", window.length());
+            let message =
+                format!("Azure Monitor counts by the minute: `look` must be whole minutes, not {:?}", window.length());
             return Err(Error::new(ErrorKind::Invalid, OPERATION, message));
         }
     }

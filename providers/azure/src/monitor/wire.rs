@@ -183,7 +183,8 @@ impl Question {
         }
         path.extend(["providers", "Microsoft.Insights", "metrics"]);
         let address = transport.address(path, &query)?;
-        let request = Request { operation: OPERATION, target, effect: Effect::Read, method: "GET", address, body: None };
+        let request =
+            Request { operation: OPERATION, target, effect: Effect::Read, method: "GET", address, body: None };
         Reply::parse(&transport.send(&request).await?.body)
     }
 
@@ -303,7 +304,11 @@ impl Reply {
             printable(&format!("{code} {message}"), 300)
         });
         let read = |series: SeriesShown| Series {
-            dimensions: series.metadatavalues.into_iter().map(|d| (d.name.value.to_ascii_lowercase(), d.value)).collect(),
+            dimensions: series
+                .metadatavalues
+                .into_iter()
+                .map(|d| (d.name.value.to_ascii_lowercase(), d.value))
+                .collect(),
             points: series.data,
         };
         Ok(Self { series: metric.timeseries.into_iter().map(read).collect(), warning })
