@@ -68,6 +68,7 @@ impl Job<'_> {
         let mut candidate = Candidate::default();
         let mut fresh: Option<Snapshot> = None;
         let mut blind = false;
+        let mut given_up = 0;
         for turn in 0.. {
             if self.stops_here() {
                 return report.fail(Failure::interrupted(&self.target));
@@ -91,7 +92,7 @@ impl Job<'_> {
                 Ok(Some(step)) => step,
                 Ok(None) => return self.settle_unchanged(report, seen).await,
                 // Somebody's operation is under way, and nothing tells what it leads to: decide by what comes of it.
-                Err(_) if self.may_change(&seen) && in_time => {
+                Err(_) if self.may_change(&seen) && clock.left(self.shared.deadline) > self.backend.poll_interval() => {
                     self.wait_a_while(&seen).await;
                     continue;
                 }
@@ -99,9 +100,11 @@ impl Job<'_> {
             };
             let carried = embed(&seen.guard.own_text, &step.marker, self.backend.capabilities().note_limit).marker;
             let attempt = Attempt { before: seen, step, carried };
+            let already = self.driver().wire.writes(&self.target);
             let error = match self.write(&attempt).await {
-                Ok(after) => match self.settle(report, &attempt, after, turn).await {
+                Ok(after) => match self.settle(report, &attempt, after, given_up < AGAIN).await {
                     Some(now) => {
+                        given_up += 1;
                         fresh = Some(now);
                         continue;
                     }
@@ -109,9 +112,13 @@ impl Job<'_> {
                 },
                 Err(error) => error,
             };
-            match self.aftermath(&attempt, &error).await {
-                Aftermath::Landed(after) => match self.settle(report, &attempt, after, turn).await {
-                    Some(now) => fresh = Some(now),
+            let sent = self.driver().wire.writes(&self.target).saturating_sub(already);
+            match self.aftermath(&attempt, &error, sent).await {
+                Aftermath::Landed(after) => match self.settle(report, &attempt, after, given_up < AGAIN).await {
+                    Some(now) => {
+                        given_up += 1;
+                        fresh = Some(now);
+                    }
                     None => return,
                 },
                 Aftermath::Changed(now) => {
@@ -301,12 +308,11 @@ impl Job<'_> {
         }
     }
 
-    /// Finds out what became of a write whose answer was an error.
-    async fn aftermath(&self, attempt: &Attempt, error: &Error) -> Aftermath {
+    /// Finds out what became of a write, `sent` so often, whose answer was an error.
+    async fn aftermath(&self, attempt: &Attempt, error: &Error, sent: usize) -> Aftermath {
         let target = &self.target;
         let clock = self.driver().clock;
         let failure = Box::new(Failure::of(error, target));
-        let sent = self.driver().wire.writes_since_read(target);
         // Where nothing is atomic, a conflict may be found before anything is written: then it is looked at like others.
         if sent == 0 && error.kind() != ErrorKind::Conflict {
             return Aftermath::Refused(failure, attempt.before.clone(), None);
@@ -373,7 +379,7 @@ impl Job<'_> {
 
     /// Waits until what was written is live. A rollback that was accepted and then failed is handed back, to be decided
     /// again.
-    async fn settle(&self, report: &mut Report, attempt: &Attempt, mut now: Snapshot, turn: usize) -> Option<Snapshot> {
+    async fn settle(&self, report: &mut Report, attempt: &Attempt, mut now: Snapshot, again: bool) -> Option<Snapshot> {
         let Driver { clock, limits, wire, progress, .. } = self.driver();
         report.outcome = attempt.step.outcome;
         report.exit = ExitStatus::Success;
@@ -382,7 +388,7 @@ impl Job<'_> {
         loop {
             report.saw(&now);
             let why = match &now.readiness {
-                Readiness::Failed(_) if self.is_rollback() && turn < AGAIN && patient => return Some(now),
+                Readiness::Failed(_) if again && self.is_rollback() && patient => return Some(now),
                 Readiness::Failed(why) => {
                     report.ended_badly(never_settled(&self.target, why));
                     return None;
@@ -428,7 +434,7 @@ impl Job<'_> {
             let marker = Marker { state, stable: stable.clone(), previous: None, at: None, id: None };
             let step = Step { to: to.clone(), marker, outcome: Outcome::Unchanged, newcomer: None };
             let attempt = Attempt { before: seen.clone(), step, carried: None };
-            self.settle(report, &attempt, seen, AGAIN).await;
+            self.settle(report, &attempt, seen, false).await;
         }
     }
 }

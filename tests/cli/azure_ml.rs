@@ -36,7 +36,9 @@ impl World {
     /// With a canary of 10 % on green, made by the program itself.
     fn with_canary() -> Self {
         let world = Self::new();
+        world.arm.fraud(|endpoint| endpoint.reads_to_settle = 0);
         world.verb(&["canary", "--pct", "10"]).0.expect(0);
+        world.arm.fraud(|endpoint| endpoint.reads_to_settle = 1);
         world.arm.clear_requests();
         world
     }
@@ -251,7 +253,7 @@ fn an_operation_that_ends_badly_is_made_again_on_the_way_back_and_nowhere_else()
         ran.expect(0);
         assert_eq!((world.traffic(), &document["targets"][0]["calls"]["write"]), (blue(), &json!(2)));
         let world = World::with_canary();
-        world.arm.fraud(|endpoint| endpoint.outcomes = vec![outcome; 9]);
+        world.arm.fraud(|endpoint| (endpoint.reads_to_settle, endpoint.outcomes) = (0, vec![outcome; 9]));
         world.verb(&["rollback"]).0.expect(8).says("accepted but is not live");
         assert_eq!(world.arm.count(PUT), 3);
         let world = World::new();
