@@ -306,6 +306,35 @@ fn credentials_that_end_or_are_not_there_are_named() {
 }
 
 #[test]
+fn az_is_asked_once_and_not_for_longer_than_ten_seconds() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let mut world = World::new();
+    world.env.retain(|(name, _)| *name != "AZURE_ACCESS_TOKEN");
+    world.env.push(("PATH", format!("{}:/usr/bin:/bin", world.folder.path().display())));
+    let az = |world: &World, script: &str| {
+        let path = world.folder.path().join("az");
+        std::fs::write(
+            &path,
+            format!("#!/bin/sh\necho called >> '{}/calls'\n{script}\n", world.folder.path().display()),
+        )
+        .unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    az(&world, &format!(r#"echo '{{"accessToken":"{TOKEN}","expires_on":4000000000,"tokenType":"Bearer"}}'"#));
+    world.verb(&["canary", "--pct", "10"]).0.expect(0);
+    assert_eq!(std::fs::read_to_string(world.folder.path().join("calls")).unwrap(), "called\n");
+    az(&world, "echo 'ERROR: hunter2. Please run az login' >&2; exit 1");
+    let (ran, _) = world.verb(&["rollback"]);
+    assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    ran.expect(5).says("az: nobody is logged in: `az login`");
+    az(&world, "exec sleep 30");
+    let (ran, _) = world.verb(&["rollback"]);
+    assert!((10..14).contains(&ran.took.as_secs()), "{:?}", ran.took);
+    ran.expect(5).says("no token from az or azd within 10 s");
+}
+
+#[test]
 fn an_endpoint_whose_traffic_was_forgotten_is_given_back_to_who_is_named() {
     let world = World::new();
     world.arm.fraud(set(json!({})));

@@ -47,7 +47,7 @@ const OPERATION: &str = "GetToken";
 
 /// A kind of credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+enum Kind {
     AzureCli,
     AzureDeveloperCli,
     ClientSecret,
@@ -79,7 +79,7 @@ impl Kind {
 
     /// The kinds to try, in order: the one that is asked for, else the first whose variables are there, else the tools.
     /// The metadata service of a virtual machine is asked only by name: elsewhere nobody answers there, slowly.
-    pub(crate) fn chain(settings: &Settings) -> Result<Vec<Self>> {
+    fn chain(settings: &Settings) -> Result<Vec<Self>> {
         if let Some(name) = &settings.credential {
             return Self::ALL.into_iter().find(|kind| kind.name() == name).map(|kind| vec![kind]).ok_or_else(|| {
                 let known: Vec<&str> = Self::ALL.into_iter().map(Self::name).collect();
@@ -125,7 +125,7 @@ impl Tokens {
     /// # Errors
     /// `Invalid`: a credential of an unknown kind.
     pub(crate) fn new(settings: &Settings, cloud: Cloud, client: Client) -> Result<Self> {
-        let kinds = if settings.access_token.is_some() { Vec::new() } else { Kind::chain(settings)? };
+        let kinds = Kind::chain(settings)?;
         let courier = Courier { client, instead: None };
         let ready = settings.access_token.clone();
         Ok(Self { ready, kinds, settings: settings.clone(), cloud, courier, kept: Mutex::default() })
@@ -398,12 +398,4 @@ impl ClientAssertion for GitHubAssertion {
 }
 
 #[cfg(test)]
-impl Tokens {
-    /// Tokens whose Entra is at `url`.
-    pub(crate) fn at(settings: &Settings, url: &str) -> Self {
-        let client = crate::transport::client(true).unwrap();
-        let mut tokens = Self::new(settings, settings.cloud().unwrap(), client).unwrap();
-        tokens.courier.instead = Some(Url::parse(url).unwrap());
-        tokens
-    }
-}
+mod tests;

@@ -44,7 +44,7 @@ pub(crate) struct Transport {
     client: Client,
     base: Url,
     overridden: bool,
-    tokens: Tokens,
+    pub(crate) tokens: Tokens,
     wiretap: Option<Arc<dyn Wiretap>>,
 }
 

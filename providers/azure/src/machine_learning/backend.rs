@@ -177,12 +177,9 @@ impl Backend for OnlineEndpoints {
                 document
             }
         };
-        let carried = before.has_room_for_tag().then(|| embed("", marker, TAG_VALUE));
-        let edit = Edit {
-            mirror: mirror_after(&before, &traffic, back),
-            tag: carried.as_ref().map(|carried| carried.text.clone()),
-            traffic,
-        };
+        let carried = embed(&own_text(&before), marker, TAG_VALUE);
+        let tag = carried.marker.is_some().then_some(carried.text);
+        let edit = Edit { mirror: mirror_after(&before, &traffic, back), tag, traffic };
         let token = before.token_after(&edit);
         let body = before.edited(PUT, &edit)?;
         let accepted = match self.put(&calls, &before, &body, &token).await {
@@ -196,8 +193,7 @@ impl Backend for OnlineEndpoints {
         let Some(Accepted { document, operation }) = accepted else {
             return Ok(self.look(&calls).await?.1);
         };
-        let marker = carried.and_then(|carried| carried.marker);
-        let pending = Pending { before, to: to.clone(), marker, token, operation, ended_since: None };
+        let pending = Pending { before, to: to.clone(), marker: carried.marker, token, operation, ended_since: None };
         self.with_known(target, |known| known.pending = Some(pending));
         self.tell(target, PUT, &document)
     }
@@ -228,10 +224,15 @@ fn snapshot_of(operation: &'static str, document: &Document) -> Result<Snapshot>
         roles: split.as_ref().map_or_else(Roles::default, |split| Roles::of(split, marker.as_ref(), None)),
         split,
         marker,
-        guard: GuardToken { token: document.token(), own_text: String::new() },
+        guard: GuardToken { token: document.token(), own_text: own_text(document) },
         readiness,
         modified: document.modified,
     })
+}
+
+/// The tag is ours alone. Where there is no room for one more it is as good as full.
+fn own_text(document: &Document) -> String {
+    if document.has_room_for_tag() { String::new() } else { " ".repeat(TAG_VALUE) }
 }
 
 /// An endpoint that does not show yet what it has accepted.
@@ -240,7 +241,7 @@ fn awaited(pending: &Pending, shown: &Snapshot, why: &str) -> Snapshot {
         split: Some(pending.to.clone()),
         roles: Roles::of(&pending.to, pending.marker.as_ref(), None),
         marker: pending.marker.clone(),
-        guard: GuardToken { token: pending.token.clone(), own_text: String::new() },
+        guard: GuardToken { token: pending.token.clone(), own_text: shown.guard.own_text.clone() },
         readiness: Readiness::Settling(why.to_owned()),
         modified: shown.modified,
     }

@@ -189,6 +189,17 @@ async fn all_that_is_not_traffic_or_our_tag_survives_a_canary_and_its_rollback()
 }
 
 #[tokio::test]
+async fn where_there_is_no_room_for_one_more_tag_the_shift_is_made_without() {
+    let case = Case::new();
+    let tags: Value = (0..50).map(|n| (format!("t{n}"), json!("v"))).collect::<serde_json::Map<_, _>>().into();
+    case.arm.fraud(|endpoint| endpoint.record["tags"] = tags.clone());
+    let after = case.canary(10).await.unwrap();
+    assert_eq!((after.split, after.marker), (Some(canary(10).0), None));
+    let seen = case.settled().await;
+    assert_eq!((case.arm.record()["tags"].clone(), seen.guard.own_text.len()), (tags, 256));
+}
+
+#[tokio::test]
 async fn shadow_becomes_canary_in_one_put() {
     let case = Case::new();
     case.arm.fraud(|endpoint| endpoint.record["properties"]["mirrorTraffic"] = json!({"Green": 20}));
