@@ -417,3 +417,20 @@ fn a_model_that_crashes_fails_the_default_gate_and_one_that_does_not_passes() {
     world.arm.fault(ArmFault::on(ArmOperation::Metrics, ArmKind::status(403, "AuthorizationFailed", "no")).forever());
     check().expect(5);
 }
+
+/// The whole loop, in real time: Azure Monitor counts by the minute.
+#[test]
+#[ignore = "takes two minutes; the sandbox's scaled time does without"]
+fn a_watched_canary_whose_model_crashes_is_rolled_back() {
+    let world = World::new();
+    let watched = GATED.replace("bake = \"10m\"", "bake = \"4m\"\nwarm_up = \"0s\"\nmin_bake = \"1m\"\nlook = \"60s\"");
+    let watched = watched.replace("source = \"azure-monitor\"", "source = \"azure-monitor\"\nsettle_delay = \"0s\"");
+    std::fs::write(world.folder.path().join("mlroll.toml"), watched).unwrap();
+    world.arm.fraud(|endpoint| (endpoint.reads_to_settle, endpoint.stale_reads) = (3, 2));
+    world.arm.set_rates(&[("blue", "200", 9000.0), ("blue", "424", 9.0), ("green", "424", 1000.0)]);
+    let ran = world.run(&["canary", "fraud", "--pct", "10", "--output", "json"]);
+    let document = ran.json();
+    ran.expect(1);
+    assert_eq!((&document["outcome"], world.traffic()), (&json!("rolled_back"), blue()), "{document}");
+    assert!(world.tag().starts_with("[mlroll v1 state=rolled_back stable=blue bad=green at="), "{}", world.tag());
+}

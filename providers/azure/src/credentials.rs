@@ -293,7 +293,11 @@ fn reason(error: &azure_core::Error) -> String {
     match error.kind() {
         AzureErrorKind::Io => "no connection".to_owned(),
         AzureErrorKind::HttpResponse { status, .. } => format!("refused with status {status}"),
-        _ => "it gives none".to_owned(),
+        AzureErrorKind::Connection
+        | AzureErrorKind::Credential
+        | AzureErrorKind::DataConversion
+        | AzureErrorKind::Other
+        | _ => "it gives none".to_owned(),
     }
 }
 
