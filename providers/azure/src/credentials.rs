@@ -296,8 +296,7 @@ fn reason(error: &azure_core::Error) -> String {
         AzureErrorKind::Connection
         | AzureErrorKind::Credential
         | AzureErrorKind::DataConversion
-        | AzureErrorKind::Other
-        | _ => "it gives none".to_owned(),
+        | AzureErrorKind::Other => "it gives none".to_owned(),
     }
 }
 
