@@ -244,6 +244,8 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
         }
         'mlroll;rollout' {
             [CompletionResult]::new('--candidate', '--candidate', [CompletionResultType]::ParameterName, 'The revision on trial')
+            [CompletionResult]::new('--steps', '--steps', [CompletionResultType]::ParameterName, 'The candidate''s shares, rising to 100 %, in place of those of the service; such as 10%,50%,100%')
+            [CompletionResult]::new('--bake', '--bake', [CompletionResultType]::ParameterName, 'How long each step must hold, in place of what the service says')
             [CompletionResult]::new('--on-interrupt', '--on-interrupt', [CompletionResultType]::ParameterName, 'What an interrupt does')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of ./mlroll.toml')
             [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Act on this target; needs no file, and may be given several times')
@@ -252,6 +254,7 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Give up after this time, all told [default: 5m, and 30m more until the split is live]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
             [CompletionResult]::new('--again', '--again', [CompletionResultType]::ParameterName, 'Try a revision again that was rolled back')
+            [CompletionResult]::new('--no-gates', '--no-gates', [CompletionResultType]::ParameterName, 'Do not judge, whatever gates are configured: hold each step for its bake, and promote')
             [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print the calls that a run would make, and change nothing')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but errors')

@@ -815,13 +815,21 @@ _mlroll() {
             return 0
             ;;
         mlroll__subcmd__rollout)
-            opts="-q -v -h --candidate --again --on-interrupt --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help"
+            opts="-q -v -h --candidate --again --steps --bake --no-gates --on-interrupt --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --candidate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --steps)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bake)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

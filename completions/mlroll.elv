@@ -226,6 +226,8 @@ set edit:completion:arg-completer[mlroll] = {|@words|
         }
         &'mlroll;rollout'= {
             cand --candidate 'The revision on trial'
+            cand --steps 'The candidate''s shares, rising to 100 %, in place of those of the service; such as 10%,50%,100%'
+            cand --bake 'How long each step must hold, in place of what the service says'
             cand --on-interrupt 'What an interrupt does'
             cand --config 'Read this file instead of ./mlroll.toml'
             cand --target 'Act on this target; needs no file, and may be given several times'
@@ -234,6 +236,7 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand --timeout 'Give up after this time, all told [default: 5m, and 30m more until the split is live]'
             cand --color 'When to colour'
             cand --again 'Try a revision again that was rolled back'
+            cand --no-gates 'Do not judge, whatever gates are configured: hold each step for its bake, and promote'
             cand --dry-run 'Print the calls that a run would make, and change nothing'
             cand -q 'Say nothing but errors'
             cand --quiet 'Say nothing but errors'

@@ -203,6 +203,8 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand rollback" -s q -l quiet -d
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollback" -s v -l verbose -d 'Name each request as it is sent'
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollback" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l candidate -d 'The revision on trial' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l steps -d 'The candidate\'s shares, rising to 100 %, in place of those of the service; such as 10%,50%,100%' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l bake -d 'How long each step must hold, in place of what the service says' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l on-interrupt -d 'What an interrupt does' -r -f -a "hold\t'Keep the split and stop'
 rollback\t'Give stable everything at once'"
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
@@ -215,6 +217,7 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l color -d 'When
 auto\t'On a terminal, unless `NO_COLOR` is set'
 never\t'Never'"
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l again -d 'Try a revision again that was rolled back'
+complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l no-gates -d 'Do not judge, whatever gates are configured: hold each step for its bake, and promote'
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l dry-run -d 'Print the calls that a run would make, and change nothing'
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -s q -l quiet -d 'Say nothing but errors'
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -s v -l verbose -d 'Name each request as it is sent'

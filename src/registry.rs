@@ -13,12 +13,14 @@ use crate::config::env::Env;
 use crate::config::parse_duration;
 use crate::config::{Metrics, Source};
 use crate::failure::Failure;
+use crate::reach::Reach;
 
 /// The backend for targets of `provider`, whose requests all go past `wiretap`.
 ///
 /// # Errors
-/// The environment's settings of that cloud make no sense, or this build has no such backend.
-pub fn backend(provider: Provider, wiretap: Arc<dyn Wiretap>) -> Result<Box<dyn Backend>, Failure> {
+/// It is out of `reach`, the environment's settings of that cloud make no sense, or this build has no such backend.
+pub fn backend(provider: Provider, wiretap: Arc<dyn Wiretap>, reach: Reach) -> Result<Box<dyn Backend>, Failure> {
+    reach.check_provider(provider)?;
     match provider {
         #[cfg(feature = "aws")]
         Provider::Lambda => Ok(Box::new(mlroll_aws::lambda::Lambda::new(wiretap))),
@@ -41,8 +43,10 @@ pub fn backend(provider: Provider, wiretap: Arc<dyn Wiretap>) -> Result<Box<dyn 
 /// The store of metrics that the file describes; `folder` is the file's own, from which paths in it are meant.
 ///
 /// # Errors
-/// The settings make no sense, a file or a variable they name is missing, or this build has no such source.
-pub fn metric_source(metrics: &Metrics, folder: &Path) -> Result<Box<dyn MetricSource>, Failure> {
+/// It is out of `reach`, the settings make no sense, a file or a variable they name is missing, or this build has no such
+/// source.
+pub fn metric_source(metrics: &Metrics, folder: &Path, reach: Reach) -> Result<Box<dyn MetricSource>, Failure> {
+    reach.check_source(metrics.source, metrics.url.as_deref())?;
     match metrics.source {
         #[cfg(feature = "prometheus")]
         Source::Prometheus => prometheus(metrics, folder),

@@ -29,9 +29,11 @@ pub fn run(args: &StatusArgs, context: &Context) -> Result<ExitStatus, Ended> {
     let progress = Progress::new(*printer, selected.len(), global.dry_run);
     let accept = global.timeout.unwrap_or(super::ACCEPT);
     let limits = Limits { accept, settle: None, no_wait: true };
-    let wire = Arc::new(Wire::new(global.dry_run, *printer));
-    let driver = Driver { clock: *clock, wire: Arc::clone(&wire), limits, progress: &progress, id: String::new() };
+    let wire = Arc::new(Wire::new(global.dry_run, *printer).within(clock.reach()));
+    let driver =
+        Driver { clock: clock.clone(), wire: Arc::clone(&wire), limits, progress: &progress, id: String::new() };
     let seen = block_on(driver.look(&selected))?;
+    wire.breach()?;
     if let [Look { seen: Err(failure), .. }] = seen.as_slice() {
         return Err(failure.clone().into());
     }

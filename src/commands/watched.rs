@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use mlroll_backend::{Backend, GuardKind, Marker, MarkerState, RevisionId, Subject, Target};
 
@@ -47,8 +48,13 @@ pub(crate) fn only<'a>(
     config: Option<&'a Config>,
 ) -> Result<(&'a Selected, &'a Service), Failure> {
     let [selected] = selected else {
-        let failure = Failure::usage(format!("{} targets are meant; a run that is watched has one", selected.len()));
-        return Err(failure.hint("name one, and run the others beside it"));
+        let many = selected.len();
+        let failure = Failure::usage(format!("{many} targets are meant, and a run that is watched has one as yet"));
+        let failure =
+            failure.hint("one run each, side by side: `--target URI`; each has its own journal and its own verdict");
+        return Err(
+            failure.hint("all at once, not judged: `mlroll canary --no-gates --pct P`; `rollback` takes all of them")
+        );
     };
     let service = selected.service.as_deref().and_then(|name| config?.services.get(name));
     let none = || {
@@ -94,11 +100,14 @@ pub(crate) fn watch(context: &Context, watched: Watched<'_>) -> Result<ExitStatu
     let Context { global, env, printer, clock } = context;
     let progress = Progress::new(*printer, 1, global.dry_run);
     let limits = Limits { accept: global.timeout.unwrap_or(super::ACCEPT), settle: None, no_wait: false };
-    let wire = Arc::new(Wire::new(global.dry_run, *printer));
-    let driver = Driver { clock: *clock, wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(*clock) };
+    let wire = Arc::new(Wire::new(global.dry_run, *printer).within(clock.reach()));
+    let driver =
+        Driver { clock: clock.clone(), wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(clock) };
     let verb = watched.verb;
-    let report = block_on(run(context, &driver, watched))??;
+    let report = block_on(run(context, &driver, watched))?;
     progress.clear();
+    wire.breach()?;
+    let report = report?;
     let reports = [report];
     let done = Done { verb, reason: global.reason.as_deref(), reports: &reports, unreadable: &[] };
     explain(*printer, &done);
@@ -112,10 +121,11 @@ pub(crate) fn watch(context: &Context, watched: Watched<'_>) -> Result<ExitStatu
 async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Result<Report, Failure> {
     let Watched { selected, service, state, folder, begin, on_interrupt, .. } = watched;
     let target = &selected.target;
-    let backend = registry::backend(target.provider(), Arc::clone(&driver.wire) as _).map_err(|f| f.about(target))?;
+    let backend = registry::backend(target.provider(), Arc::clone(&driver.wire) as _, driver.clock.reach())
+        .map_err(|f| f.about(target))?;
     let source = || {
         let missing = || Failure::usage("the service has gates, and no `metrics` that they could read");
-        registry::metric_source(service.metrics.as_ref().ok_or_else(missing)?, &folder)
+        registry::metric_source(service.metrics.as_ref().ok_or_else(missing)?, &folder, driver.clock.reach())
     };
     let now = driver.clock.now();
     let (rollout, bench, journal, first) =
@@ -127,7 +137,7 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
                 let plan = &read.header.plan;
                 // The way back needs no gates, no metrics and no file that has not changed.
                 let bench = match read.evidence() {
-                    _ if read.rollout.is_rolling_back() => Bench::on_the_way_back(plan, target),
+                    _ if read.rollout.is_rolling_back() || !plan.terms().judged => Bench::without_gates(plan, target),
                     Some(evidence) => Bench::restore(source()?, &service.gates, plan, target, evidence)?,
                     None => Bench::prepare(source()?, &service.gates, plan, target, now).await?,
                 };
@@ -136,10 +146,13 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
                 (read.rollout, bench, journal, first)
             }
             Earlier::None(watching, candidate) => {
-                let source = source()?;
+                let source = if watching.judged { Some(source()?) } else { None };
                 let plan =
-                    plan(driver, backend.as_ref(), selected, service, source.as_ref(), &watching, candidate).await?;
-                let bench = Bench::prepare(source, &service.gates, &plan, target, now).await?;
+                    plan(driver, backend.as_ref(), selected, service, source.as_deref(), &watching, candidate).await?;
+                let bench = match source {
+                    Some(source) => Bench::prepare(source, &service.gates, &plan, target, now).await?,
+                    None => Bench::without_gates(&plan, target),
+                };
                 let reason = context.global.reason.clone();
                 let header = Header { target: target.to_string(), at: now, reason, plan: plan.clone() };
                 let (journal, begun) = Journal::begin(&state, &header);
@@ -198,9 +211,22 @@ impl Begin {
             let seen = driver.clock.by(deadline, backend.observe(&selected.target)).await;
             if let Ok(Ok(seen)) = seen {
                 let id = seen.marker.as_ref().and_then(|marker| marker.id.as_deref());
+                let unlike = |read: &&Replay| {
+                    let terms = read.header.plan.terms();
+                    id == Some(terms.id.as_str()) && terms.judged != watching.judged
+                };
+                if let Some(read) = open.iter().find(unlike) {
+                    let judged = if watching.judged { "is not judged" } else { "is judged by its gates" };
+                    let run = &read.header.plan.terms().id;
+                    let failure = Failure::usage(format!("run {run} of this target is unfinished, and it {judged}"));
+                    let failure = Failure { exit: ExitStatus::Conflict, kind: "conflict", ..failure };
+                    let failure = failure.about(&selected.target).hint("go on with it as it is: `mlroll resume`");
+                    return Err(failure.hint("or end it first: `mlroll rollback`"));
+                }
                 open.retain(|read| {
                     let nothing_yet = read.rollout.stage() == Stage::Start && seen.roles.candidate.is_none();
-                    id == Some(read.header.plan.terms().id.as_str()) || nothing_yet
+                    let terms = read.header.plan.terms();
+                    terms.judged == watching.judged && (id == Some(terms.id.as_str()) || nothing_yet)
                 });
             }
         }
@@ -232,13 +258,15 @@ pub(crate) fn check_now(
     let progress = Progress::new(*printer, 1, false);
     let accept = global.timeout.unwrap_or(super::ACCEPT);
     let limits = Limits { accept, settle: None, no_wait: true };
-    let wire = Arc::new(Wire::new(false, *printer));
-    let driver = Driver { clock: *clock, wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(*clock) };
+    let wire = Arc::new(Wire::new(false, *printer).within(clock.reach()));
+    let driver =
+        Driver { clock: clock.clone(), wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(clock) };
     let target = &selected.target;
     let judged = async {
-        let backend = registry::backend(target.provider(), Arc::clone(&wire) as _).map_err(|f| f.about(target))?;
+        let backend =
+            registry::backend(target.provider(), Arc::clone(&wire) as _, clock.reach()).map_err(|f| f.about(target))?;
         let missing = || Failure::usage("the service has gates, and no `metrics` that they could read");
-        let source = registry::metric_source(service.metrics.as_ref().ok_or_else(missing)?, folder)?;
+        let source = registry::metric_source(service.metrics.as_ref().ok_or_else(missing)?, folder, clock.reach())?;
         let seen = backend.observe(target).await.map_err(|e| Failure::of(&e, target))?;
         let share = match (&seen.split, &seen.roles.candidate) {
             (Some(split), Some(candidate)) => split.weight_of(candidate),
@@ -249,7 +277,7 @@ pub(crate) fn check_now(
         };
         let watching = Watching::canary(service, share, None);
         let roles = (seen.roles.candidate.clone(), true);
-        let plan = plan(&driver, backend.as_ref(), selected, service, source.as_ref(), &watching, roles).await?;
+        let plan = plan(&driver, backend.as_ref(), selected, service, Some(source.as_ref()), &watching, roles).await?;
         let mut bench = Bench::prepare(source, &service.gates, &plan, target, clock.now()).await?;
         let since = match (past, &seen.marker) {
             (Past::Bake, _) => None,
@@ -286,7 +314,9 @@ pub(crate) fn check_now(
             | Input::Unobserved(_) => Err(Failure::usage("nothing was judged").about(target)),
         }
     };
-    Ok(block_on(judged)??)
+    let judged = block_on(judged)?;
+    wire.breach()?;
+    Ok(judged?)
 }
 
 /// Finds out who is stable and who the candidate is, and freezes the plan.
@@ -295,7 +325,7 @@ async fn plan(
     backend: &dyn Backend,
     selected: &Selected,
     service: &Service,
-    source: &dyn mlroll_backend::MetricSource,
+    source: Option<&dyn mlroll_backend::MetricSource>,
     watching: &Watching,
     (candidate, again): (Option<RevisionId>, bool),
 ) -> Result<Plan, Failure> {
@@ -323,10 +353,11 @@ async fn plan(
         previous,
         steps: watching.steps.clone(),
         bake: watching.bake,
+        judged: watching.judged,
         warm_up: watching.warm_up,
         min_bake: watching.min_bake,
         look: watching.look,
-        settle_delay: settle_delay(source, &queries, &subject),
+        settle_delay: source.map_or(Duration::ZERO, |source| settle_delay(source, &queries, &subject)),
         watch_after: watching.watch_after,
         alpha: watching.alpha,
         beta: watching.beta,

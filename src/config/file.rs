@@ -26,7 +26,7 @@ pub struct Config {
 }
 
 /// One service: what routes its traffic, and how it is rolled out.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
     /// The one target.

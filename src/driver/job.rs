@@ -64,7 +64,7 @@ struct Candidate {
 
 impl Job<'_> {
     pub(super) async fn run(&self, report: &mut Report) {
-        let clock = self.driver().clock;
+        let clock = &self.driver().clock;
         let mut candidate = Candidate::default();
         let mut fresh: Option<Snapshot> = None;
         let mut blind = false;
@@ -311,7 +311,7 @@ impl Job<'_> {
     /// Finds out what became of a write, `sent` so often, whose answer was an error.
     async fn aftermath(&self, attempt: &Attempt, error: &Error, sent: usize) -> Aftermath {
         let target = &self.target;
-        let clock = self.driver().clock;
+        let clock = &self.driver().clock;
         let failure = Box::new(Failure::of(error, target));
         // Where nothing is atomic, a conflict may be found before anything is written: then it is looked at like others.
         if sent == 0 && error.kind() != ErrorKind::Conflict {
@@ -365,7 +365,7 @@ impl Job<'_> {
     /// Looks on while a target without a guard still works on something that may be our own write: only then can be told
     /// whether it took effect.
     async fn settled(&self, attempt: &Attempt, mut now: Snapshot) -> Result<Snapshot, Error> {
-        let clock = self.driver().clock;
+        let clock = &self.driver().clock;
         let undecided = |now: &Snapshot| {
             let landing = landing(&attempt.before, &attempt.step.to, attempt.carried.as_ref(), now);
             matches!(landing, Landing::Untouched | Landing::Touched) && self.may_change(now)

@@ -6,6 +6,7 @@ mod bench;
 mod interrupt;
 mod job;
 mod report;
+mod standing;
 mod watch;
 
 use std::cell::Cell;
@@ -18,9 +19,10 @@ use mlroll_backend::{Backend, Provider, Snapshot};
 
 pub use self::bench::{Bench, query_of, settle_delay};
 pub use self::report::{Doubt, Report};
+pub use self::standing::Standing;
 pub use self::watch::{OnInterrupt, Watch};
 
-use self::interrupt::Interrupts;
+pub(crate) use self::interrupt::Interrupts;
 use self::job::Job;
 use crate::clock::{Clock, Deadline};
 use crate::config::Selected;
@@ -144,7 +146,12 @@ impl Driver<'_> {
     /// The backends in use; one that this build does not have fails its own targets only.
     fn backends(&self, selected: &[Selected]) -> Backends {
         let providers: BTreeSet<Provider> = selected.iter().map(|s| s.target.provider()).collect();
-        let backend = |provider| (provider, registry::backend(provider, Arc::clone(&self.wire) as _));
+        let reach = self.clock.reach();
+        // One that is out of reach stops all of them: it is about the whole run.
+        if let Some(failure) = providers.iter().find_map(|provider| reach.check_provider(*provider).err()) {
+            return providers.into_iter().map(|provider| (provider, Err(failure.clone()))).collect();
+        }
+        let backend = |provider| (provider, registry::backend(provider, Arc::clone(&self.wire) as _, reach));
         providers.into_iter().map(backend).collect()
     }
 }

@@ -58,7 +58,7 @@ pub struct Watch<'a> {
 impl Watch<'_> {
     /// Runs to the end.
     pub async fn run(&mut self, first: Input) -> Report {
-        let clock = self.driver.clock;
+        let clock = &self.driver.clock;
         let mut report = Report::blank(&self.selected);
         let mut interrupts = Interrupts::new();
         let mut told: Option<Told> = None;
@@ -75,8 +75,14 @@ impl Watch<'_> {
             }
             let now = clock.now();
             let evidence = matches!(input, Input::Judged(_) | Input::Started).then(|| self.bench.evidence()).flatten();
+            let read = self.bench.take_read();
+            let basis = if matches!(input, Input::Started | Input::Resume) {
+                self.bench.asked(self.rollout.plan())
+            } else {
+                read.filter(|_| matches!(input, Input::Judged(_)))
+            };
             let action = self.rollout.step(input.clone(), now);
-            let record = Record { at: now, input, action: action.clone(), evidence };
+            let record = Record { at: now, input, action: action.clone(), evidence, basis };
             if let Err(e) = self.journal.append(&record) {
                 if let (JournalError::Taken { .. }, false) = (&e, self.rollout.is_rolling_back()) {
                     let failure =

@@ -14,7 +14,7 @@ mod replay;
 mod store;
 
 pub use folder::Folder;
-pub use record::{Header, Record};
+pub use record::{Asked, Basis, Header, Record};
 pub use replay::{Replay, replay};
 pub use store::{JournalError, Place, Store};
 

@@ -109,7 +109,7 @@ impl fmt::Display for JournalError {
             Self::Unreadable { file, message } => write!(f, "the journal {file} cannot be read: {message}"),
             Self::Unwritable { file, message } => write!(f, "the journal {file} cannot be written: {message}"),
             Self::Version { place, found } => {
-                write!(f, "{place}: written by another version of mlroll (format {found}; this one reads format 1)")
+                write!(f, "{place}: written by another version of mlroll (format {found}; this one reads 1 and 2)")
             }
         }
     }

@@ -23,6 +23,7 @@ fn header() -> Header {
         previous: None,
         steps: vec![weight(1000), Weight::FULL],
         bake: second * 180,
+        judged: true,
         warm_up: second * 30,
         min_bake: second * 120,
         look: second * 60,
@@ -71,7 +72,7 @@ fn records() -> Vec<Record> {
         now += 41;
         let action = rollout.step(input.clone(), time(now));
         let evidence = matches!(action, Action::Sample(_)).then(|| json!({"ln_e": 0.1 + 0.2}));
-        records.push(Record { at: time(now), input, action: action.clone(), evidence });
+        records.push(Record { at: time(now), input, action: action.clone(), evidence, basis: None });
         input = match action {
             Action::Done { ended, .. } => {
                 assert_eq!(ended, Ended::Promoted);
@@ -314,9 +315,21 @@ fn damage_is_refused_with_its_place() {
 
 #[test]
 fn another_version_is_named() {
-    let newer = String::from_utf8(text()).unwrap().replacen("{\"v\":1,", "{\"v\":12,", 1);
+    let newer = String::from_utf8(text()).unwrap().replacen("{\"v\":2,", "{\"v\":12,", 1);
     let message = read(newer.into_bytes()).unwrap_err().to_string();
     assert!(message.contains("format 12") && message.contains("line 1"), "{message}");
+}
+
+/// A run that was begun by the first format is gone on with in this one.
+#[test]
+fn the_first_format_is_read_too() {
+    const FIRST: &str = include_str!("tests/format-1.jsonl");
+    let read = read(FIRST.as_bytes().to_vec()).unwrap();
+    assert_eq!((&read.header, &read.records), (&header(), &records()));
+    let mut lines = read.lines;
+    let more = lines.write(&Line::Step(Box::new(records()[0].clone()))).unwrap();
+    let both = super::replay(&Memory([FIRST.as_bytes(), more.as_bytes()].concat()), "j").unwrap_err();
+    assert!(matches!(&both, JournalError::Differs { place } if place.line == 2 + records().len() as u64), "{both}");
 }
 
 #[test]

@@ -8,17 +8,25 @@
     reason = "a failed step fails the test, and modules share their parts"
 )]
 
+mod action;
 mod arguments;
 mod azure_ml;
 mod completions;
+mod disk;
 mod dry_run;
+mod evidence;
+mod explain;
 mod faults;
 mod fleet;
 mod gate;
 mod github;
+mod hours;
 mod killed;
+mod look;
 mod moto;
+mod no_gates;
 mod rollback;
+mod scaled;
 mod shape;
 mod watched;
 mod world;

@@ -83,6 +83,12 @@ pub trait MetricSource: Debug + Send + Sync {
     /// than asked for, `Auth`, `NotFound`, `Throttled`, `Unavailable`, `Unexpected`.
     async fn check(&self, queries: &[Query], subjects: &[Subject], window: Window) -> Result<Vec<Sample>>;
 
+    /// What the store is asked about `subject` over windows of this length, in its own language and with everything filled
+    /// in, for people who want to ask it again; `None` when there are no such words.
+    fn words(&self, _query: &Query, _subject: &Subject, _length: Duration) -> Option<String> {
+        None
+    }
+
     /// How long after its end a window of `query` for `subject` is complete in the store.
     fn settle_delay(&self, query: &Query, subject: &Subject) -> Duration;
 }

@@ -71,6 +71,10 @@ impl MetricSource for Prometheus {
         self.ask(queries, subjects, &[window]).await?.into_iter().collect()
     }
 
+    fn words(&self, query: &Query, subject: &Subject, length: Duration) -> Option<String> {
+        Some(Question::new(query, &self.selectors).ok()?.text(&subject.revision, length))
+    }
+
     fn settle_delay(&self, _: &Query, _: &Subject) -> Duration {
         self.settle_delay
     }

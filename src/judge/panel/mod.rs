@@ -3,6 +3,7 @@
 //! Samples in, a verdict and findings out. The state serializes exactly, so that a rollout that resumes goes on with the
 //! evidence it had.
 
+mod deciding;
 mod finding;
 mod seat;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod tests;
 use mlroll_backend::Sample;
 use serde::{Deserialize, Serialize};
 
+pub use self::deciding::Deciding;
 pub use self::finding::{Finding, Needed};
 
 use self::seat::{Booked, Seat};
@@ -50,7 +52,8 @@ pub fn design_effect(gate: &Gate, history: &[Sample]) -> Option<DesignEffect> {
 }
 
 /// What one window says to one gate.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Evidence {
     /// About the revision on trial.
     pub candidate: Sample,
@@ -93,6 +96,11 @@ impl Panel {
     /// The gates, in their order.
     pub fn gates(&self) -> impl Iterator<Item = &Gate> {
         self.seats.iter().map(Seat::gate)
+    }
+
+    /// The design effect of each gate, in their order; `None` where it could not be measured.
+    pub fn effects(&self) -> impl Iterator<Item = Option<DesignEffect>> {
+        self.seats.iter().map(Seat::effect)
     }
 
     /// Begins a step in which the candidate has `share` of the traffic: PASS and starvation start anew, FAIL runs on.
