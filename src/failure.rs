@@ -126,7 +126,15 @@ fn hints(error: &Error, target: &Target) -> Vec<String> {
                             .to_owned(),
                     ]
                 }
-                (_, Target::AzureMl(_) | Target::SageMaker(_)) => Vec::new(),
+                (Some("AuthorizationFailed" | "LinkedAuthorizationFailed"), Target::AzureMl(endpoint)) => vec![
+                    format!("allow it on the endpoint {}: docs/azure.md lists what each verb needs", endpoint.endpoint),
+                    "a role that was given minutes ago may not count yet".to_owned(),
+                ],
+                (_, Target::AzureMl(_)) => vec![
+                    "log in (`az login`) or set AZURE_TENANT_ID, AZURE_CLIENT_ID and what proves them; see who you are: `az account show`"
+                        .to_owned(),
+                ],
+                (_, Target::SageMaker(_)) => Vec::new(),
             }
         }
         ErrorKind::Conflict | ErrorKind::Unexpected => vec![look],
@@ -139,7 +147,11 @@ fn hints(error: &Error, target: &Target) -> Vec<String> {
                 "see what there is: `gcloud run services list --project {} --region {}`",
                 run.project, run.region
             )],
-            Target::AzureMl(_) | Target::SageMaker(_) => Vec::new(),
+            Target::AzureMl(endpoint) => vec![format!(
+                "see what there is: `az ml online-endpoint list --subscription {} -g {} -w {}`",
+                endpoint.subscription, endpoint.resource_group, endpoint.workspace
+            )],
+            Target::SageMaker(_) => Vec::new(),
         },
         ErrorKind::Throttled | ErrorKind::Unavailable => {
             vec!["run the same command again: it is safe to repeat".to_owned(), look]

@@ -1,4 +1,5 @@
-//! From a provider's name to its backend: the only place that knows which ones this build has.
+//! From a provider's name to its backend, and from a source's to its store: the only place that knows which ones this build
+//! has.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,11 +8,11 @@ use mlroll_backend::{Backend, MetricSource, Provider, Wiretap};
 
 #[cfg(feature = "prometheus")]
 use crate::config::Preset;
-#[cfg(feature = "prometheus")]
+#[cfg(any(feature = "azure", feature = "prometheus"))]
 use crate::config::env::Env;
 #[cfg(feature = "google")]
 use crate::config::env::Google;
-#[cfg(any(feature = "google", feature = "prometheus"))]
+#[cfg(any(feature = "azure", feature = "google", feature = "prometheus"))]
 use crate::config::parse_duration;
 use crate::config::{Metrics, Source};
 use crate::failure::Failure;
@@ -20,14 +21,20 @@ use crate::reach::Reach;
 /// The backend for targets of `provider`, whose requests all go past `wiretap`.
 ///
 /// # Errors
-/// It is out of `reach`, or this build has no such backend.
+/// It is out of `reach`, what the environment says of it makes no sense, or this build has no such backend.
 pub fn backend(provider: Provider, wiretap: Arc<dyn Wiretap>, reach: Reach) -> Result<Box<dyn Backend>, Failure> {
     reach.check_provider(provider)?;
     match provider {
-        #[cfg(feature = "aws")]
-        Provider::Lambda => Ok(Box::new(mlroll_aws::lambda::Lambda::new(wiretap))),
-        #[cfg(not(feature = "aws"))]
-        Provider::Lambda => Err(absent(provider, wiretap)),
+        #[cfg(feature = "azure")]
+        Provider::AzureMl => {
+            let settings = mlroll_azure::Settings::from_lookup(Env::named_by_file);
+            match mlroll_azure::machine_learning::OnlineEndpoints::new(&settings, wiretap) {
+                Ok(backend) => Ok(Box::new(backend)),
+                Err(error) => Err(Failure::usage(error.message())),
+            }
+        }
+        #[cfg(not(feature = "azure"))]
+        Provider::AzureMl => Err(absent(provider, wiretap)),
         #[cfg(feature = "google")]
         Provider::CloudRun => match mlroll_google::cloud_run::CloudRun::new(&google(), wiretap) {
             Ok(backend) => Ok(Box::new(backend)),
@@ -35,7 +42,11 @@ pub fn backend(provider: Provider, wiretap: Arc<dyn Wiretap>, reach: Reach) -> R
         },
         #[cfg(not(feature = "google"))]
         Provider::CloudRun => Err(absent(provider, wiretap)),
-        Provider::AzureMl | Provider::SageMaker => Err(absent(provider, wiretap)),
+        #[cfg(feature = "aws")]
+        Provider::Lambda => Ok(Box::new(mlroll_aws::lambda::Lambda::new(wiretap))),
+        #[cfg(not(feature = "aws"))]
+        Provider::Lambda => Err(absent(provider, wiretap)),
+        Provider::SageMaker => Err(absent(provider, wiretap)),
     }
 }
 
@@ -47,15 +58,75 @@ pub fn backend(provider: Provider, wiretap: Arc<dyn Wiretap>, reach: Reach) -> R
 pub fn metric_source(metrics: &Metrics, folder: &Path, reach: Reach) -> Result<Box<dyn MetricSource>, Failure> {
     reach.check_source(metrics.source, metrics.url.as_deref())?;
     match metrics.source {
-        #[cfg(feature = "prometheus")]
-        Source::Prometheus => prometheus(metrics, folder),
-        #[cfg(not(feature = "prometheus"))]
-        Source::Prometheus => Err(no_source(metrics.source, folder)),
+        #[cfg(feature = "azure")]
+        Source::AzureMonitor => azure_monitor(metrics),
+        #[cfg(not(feature = "azure"))]
+        Source::AzureMonitor => Err(no_source(metrics.source, folder)),
         #[cfg(feature = "google")]
         Source::CloudMonitoring => cloud_monitoring(metrics),
         #[cfg(not(feature = "google"))]
         Source::CloudMonitoring => Err(no_source(metrics.source, folder)),
-        Source::AzureMonitor | Source::Cloudwatch => Err(no_source(metrics.source, folder)),
+        #[cfg(feature = "prometheus")]
+        Source::Prometheus => prometheus(metrics, folder),
+        #[cfg(not(feature = "prometheus"))]
+        Source::Prometheus => Err(no_source(metrics.source, folder)),
+        Source::Cloudwatch => Err(no_source(metrics.source, folder)),
+    }
+}
+
+/// How late the store is, where the file says so.
+#[cfg(any(feature = "azure", feature = "google", feature = "prometheus"))]
+fn settle_delay(metrics: &Metrics) -> Result<Option<std::time::Duration>, Failure> {
+    match metrics.settle_delay.as_deref() {
+        None | Some("auto") => Ok(None),
+        Some(text) => parse_duration(text).map(Some).map_err(|e| Failure::usage(format!("metrics.settle_delay: {e}"))),
+    }
+}
+
+/// Refuses keys that only Prometheus knows: one that does nothing would be taken for one that does.
+#[cfg(any(feature = "azure", feature = "google"))]
+fn only_what_it_knows(metrics: &Metrics, hint: &str) -> Result<(), Failure> {
+    match metrics.key_of_prometheus() {
+        Some(key) => Err(Failure::usage(format!("metrics.{key} is for `source = \"prometheus\"`")).hint(hint)),
+        None => Ok(()),
+    }
+}
+
+#[cfg(feature = "azure")]
+fn azure_monitor(metrics: &Metrics) -> Result<Box<dyn MetricSource>, Failure> {
+    only_what_it_knows(metrics, "Azure Monitor knows the metrics of Azure ML; leave it out")?;
+    let settings = mlroll_azure::Settings::from_lookup(Env::named_by_file);
+    match mlroll_azure::monitor::Monitor::new(&settings, settle_delay(metrics)?, None) {
+        Ok(source) => Ok(Box::new(source)),
+        Err(error) => Err(Failure::usage(format!("metrics: {}", error.message()))),
+    }
+}
+
+#[cfg(feature = "google")]
+fn cloud_monitoring(metrics: &Metrics) -> Result<Box<dyn MetricSource>, Failure> {
+    only_what_it_knows(metrics, "Cloud Monitoring knows the metrics of Cloud Run; leave it out")?;
+    let settings = mlroll_google::Settings { settle_delay: settle_delay(metrics)?, ..google() };
+    match mlroll_google::monitoring::CloudMonitoring::new(&settings) {
+        Ok(source) => Ok(Box::new(source)),
+        Err(error) => Err(Failure::usage(format!("metrics: {}", error.message()))),
+    }
+}
+
+/// What the environment says of Google Cloud.
+#[cfg(feature = "google")]
+fn google() -> mlroll_google::Settings {
+    let Google { access_token, credentials, gcloud_folder, metadata_host, quota_project, cloud_run, monitoring } =
+        Google::from_process();
+    mlroll_google::Settings {
+        access_token: access_token.map(mlroll_google::Secret::new),
+        credentials,
+        gcloud_folder,
+        metadata_host,
+        ask_gcloud: true,
+        quota_project,
+        cloud_run,
+        monitoring,
+        ..mlroll_google::Settings::default()
     }
 }
 
@@ -110,28 +181,6 @@ fn prometheus(metrics: &Metrics, folder: &Path) -> Result<Box<dyn MetricSource>,
     }
 }
 
-#[cfg(any(feature = "google", feature = "prometheus"))]
-fn settle_delay(metrics: &Metrics) -> Result<Option<std::time::Duration>, Failure> {
-    match metrics.settle_delay.as_deref() {
-        None | Some("auto") => Ok(None),
-        Some(text) => parse_duration(text).map(Some).map_err(|e| Failure::usage(format!("metrics.settle_delay: {e}"))),
-    }
-}
-
-#[cfg(feature = "google")]
-fn cloud_monitoring(metrics: &Metrics) -> Result<Box<dyn MetricSource>, Failure> {
-    // A key that does nothing would be taken for one that does.
-    if let Some(key) = metrics.key_of_prometheus() {
-        let failure = Failure::usage(format!("metrics.{key} is for `source = \"prometheus\"`"));
-        return Err(failure.hint("Cloud Monitoring knows the metrics of Cloud Run; leave it out"));
-    }
-    let settings = mlroll_google::Settings { settle_delay: settle_delay(metrics)?, ..google() };
-    match mlroll_google::monitoring::CloudMonitoring::new(&settings) {
-        Ok(source) => Ok(Box::new(source)),
-        Err(error) => Err(Failure::usage(format!("MLROLL_ENDPOINT_CLOUD_MONITORING: {}", error.message()))),
-    }
-}
-
 #[cfg(feature = "prometheus")]
 const fn preset(preset: Preset) -> mlroll_prometheus::Preset {
     use mlroll_prometheus::Preset as Known;
@@ -147,32 +196,21 @@ const fn preset(preset: Preset) -> mlroll_prometheus::Preset {
     }
 }
 
-/// What the environment says of Google Cloud.
-#[cfg(feature = "google")]
-fn google() -> mlroll_google::Settings {
-    let Google { access_token, credentials, gcloud_folder, metadata_host, quota_project, cloud_run, monitoring } =
-        Google::from_process();
-    mlroll_google::Settings {
-        access_token: access_token.map(mlroll_google::Secret::new),
-        credentials,
-        gcloud_folder,
-        metadata_host,
-        ask_gcloud: true,
-        quota_project,
-        cloud_run,
-        monitoring,
-        ..mlroll_google::Settings::default()
-    }
-}
-
 fn no_source(source: Source, _: &Path) -> Failure {
-    let built = [(cfg!(feature = "google"), "cloud-monitoring"), (cfg!(feature = "prometheus"), "prometheus")];
-    let built = names(&built);
+    let built = names(&[
+        (cfg!(feature = "azure"), "azure-monitor"),
+        (cfg!(feature = "google"), "cloud-monitoring"),
+        (cfg!(feature = "prometheus"), "prometheus"),
+    ]);
     Failure::usage(format!("this build of mlroll cannot read metrics from {source:?} yet; it has: {built}"))
 }
 
 fn absent(provider: Provider, _: Arc<dyn Wiretap>) -> Failure {
-    let built = names(&[(cfg!(feature = "google"), "cloud-run"), (cfg!(feature = "aws"), "lambda")]);
+    let built = names(&[
+        (cfg!(feature = "azure"), "azure-ml"),
+        (cfg!(feature = "google"), "cloud-run"),
+        (cfg!(feature = "aws"), "lambda"),
+    ]);
     Failure::usage(format!("this build of mlroll cannot move `{provider}` targets; it has: {built}"))
 }
 

@@ -77,12 +77,10 @@ impl Wire {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many writes to `target` left since it was last read.
+    /// How many writes to `target` were made, those that a rehearsal stopped too.
     #[must_use]
-    pub fn writes_since_read(&self, target: &Target) -> usize {
-        let log = self.log();
-        let about = log.iter().rev().map(|(call, _)| call).filter(|call| call.target == *target);
-        about.take_while(|call| call.effect == Effect::Write).count()
+    pub fn writes(&self, target: &Target) -> usize {
+        self.log().iter().filter(|(call, _)| call.target == *target && call.effect == Effect::Write).count()
     }
 
     /// How many calls were about `target`.

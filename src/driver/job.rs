@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use mlroll_backend::{Backend, Error, ErrorKind, Marker, MarkerState, Readiness, RevisionId, Snapshot, Target, embed};
+use mlroll_backend::{
+    Backend, Error, ErrorKind, GuardKind, Marker, MarkerState, Readiness, RevisionId, Snapshot, Target, embed,
+};
 
 use super::{Doubt, Driver, Report, Shared};
 use crate::clock::Deadline;
@@ -13,6 +15,9 @@ use crate::rollout::{Choice, Decision, Intent, Landing, Outcome, Refusal, Stamp,
 /// How long a busy target, or one that settles, is left alone before it is read again; the last for every further time.
 const PAUSES: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
+
+/// How often a rollback that Azure or SageMaker accepted and then gave up is decided again.
+const AGAIN: usize = 2;
 
 /// What is granted beyond the time limit to tell where traffic is.
 const LAST_LOOK: Duration = Duration::from_secs(5);
@@ -63,6 +68,7 @@ impl Job<'_> {
         let mut candidate = Candidate::default();
         let mut fresh: Option<Snapshot> = None;
         let mut blind = false;
+        let mut given_up = 0;
         for turn in 0.. {
             if self.stops_here() {
                 return report.fail(Failure::interrupted(&self.target));
@@ -85,21 +91,41 @@ impl Job<'_> {
             let step = match self.plan(&seen, &mut candidate, report).await {
                 Ok(Some(step)) => step,
                 Ok(None) => return self.settle_unchanged(report, seen).await,
+                // Somebody's operation is under way, and nothing tells what it leads to: decide by what comes of it.
+                Err(_) if self.may_change(&seen) && clock.left(self.shared.deadline) > self.backend.poll_interval() => {
+                    self.wait_a_while(&seen).await;
+                    continue;
+                }
                 Err(failure) => return report.fail(failure),
             };
             let carried = embed(&seen.guard.own_text, &step.marker, self.backend.capabilities().note_limit).marker;
             let attempt = Attempt { before: seen, step, carried };
+            let already = self.driver().wire.writes(&self.target);
             let error = match self.write(&attempt).await {
                 Ok(after) => {
                     if attempt.carried.is_some() && after.marker.is_none() {
                         report.note("the provider did not take mlroll's note: what was before is known only to you");
                     }
-                    return self.settle(report, &attempt, after).await;
+                    match self.settle(report, &attempt, after, given_up < AGAIN).await {
+                        Some(now) => {
+                            given_up += 1;
+                            fresh = Some(now);
+                            continue;
+                        }
+                        None => return,
+                    }
                 }
                 Err(error) => error,
             };
-            match self.aftermath(&attempt, &error).await {
-                Aftermath::Landed(after) => return self.settle(report, &attempt, after).await,
+            let sent = self.driver().wire.writes(&self.target).saturating_sub(already);
+            match self.aftermath(&attempt, &error, sent).await {
+                Aftermath::Landed(after) => match self.settle(report, &attempt, after, given_up < AGAIN).await {
+                    Some(now) => {
+                        given_up += 1;
+                        fresh = Some(now);
+                    }
+                    None => return,
+                },
                 Aftermath::Changed(now) => {
                     // Two who fight over a target must not use up the control plane's rate for everybody.
                     if turn > 1 {
@@ -177,10 +203,9 @@ impl Job<'_> {
     async fn plan(&self, seen: &Snapshot, known: &mut Candidate, report: &mut Report) -> Result<Option<Step>, Failure> {
         let stamp = Stamp { at: self.driver().clock.now(), id: self.driver().id.clone() };
         let can = self.backend.capabilities();
-        let mut decision = decide(self.shared.intent, seen, &can, &stamp);
-        if let (Decision::FindCandidate { stable }, Intent::Canary { share, again, .. }) =
-            (&decision, self.shared.intent)
-        {
+        let intent = self.shared.intent.for_provider(self.target.provider());
+        let mut decision = decide(&intent, seen, &can, &stamp);
+        if let (Decision::FindCandidate { stable }, Intent::Canary { share, again, .. }) = (&decision, &intent) {
             let candidate = match known.chosen.clone().filter(|chosen| chosen != stable) {
                 Some(chosen) => chosen,
                 None => self.find_candidate(stable, report).await?,
@@ -288,17 +313,17 @@ impl Job<'_> {
         }
     }
 
-    /// Finds out what became of a write whose answer was an error.
-    async fn aftermath(&self, attempt: &Attempt, error: &Error) -> Aftermath {
+    /// Finds out what became of a write, `sent` so often, whose answer was an error.
+    async fn aftermath(&self, attempt: &Attempt, error: &Error, sent: usize) -> Aftermath {
         let target = &self.target;
         let clock = &self.driver().clock;
         let failure = Box::new(Failure::of(error, target));
-        let sent = self.driver().wire.writes_since_read(target);
-        if sent == 0 {
+        // Where nothing is atomic, a conflict may be found before anything is written: then it is looked at like others.
+        if sent == 0 && error.kind() != ErrorKind::Conflict {
             return Aftermath::Refused(failure, attempt.before.clone(), None);
         }
         // A single request that was refused by name did nothing; anything else may have been a lost reply.
-        let outright = sent == 1
+        let outright = sent <= 1
             && matches!(error.kind(), ErrorKind::Auth | ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Conflict);
         if outright && error.kind() != ErrorKind::Conflict {
             return Aftermath::Refused(failure, attempt.before.clone(), None);
@@ -306,6 +331,10 @@ impl Job<'_> {
         let now = match self.observe(clock.at_least(self.shared.deadline, LAST_LOOK)).await {
             Ok(now) => now,
             Err(e) if outright => return Aftermath::Blind(Box::new(unread(target, &e))),
+            Err(e) => return Aftermath::Unknown(Box::new(unknown(*failure, &e))),
+        };
+        let now = match self.settled(attempt, now).await {
+            Ok(now) => now,
             Err(e) => return Aftermath::Unknown(Box::new(unknown(*failure, &e))),
         };
         let in_time = !clock.left(self.shared.deadline).is_zero();
@@ -325,8 +354,37 @@ impl Job<'_> {
         }
     }
 
-    /// Waits until what was written is live.
-    async fn settle(&self, report: &mut Report, attempt: &Attempt, mut now: Snapshot) {
+    /// Whether an operation is under way on a target that has no guard which would tell whose.
+    fn may_change(&self, seen: &Snapshot) -> bool {
+        self.backend.capabilities().guard == GuardKind::ReadCompare && matches!(seen.readiness, Readiness::Settling(_))
+    }
+
+    async fn wait_a_while(&self, seen: &Snapshot) {
+        let Driver { clock, progress, .. } = self.driver();
+        if let Readiness::Settling(why) = &seen.readiness {
+            progress.waiting(&self.target, why);
+        }
+        clock.sleep(self.backend.poll_interval().min(clock.left(self.shared.deadline))).await;
+    }
+
+    /// Looks on while a target without a guard still works on something that may be our own write: only then can be told
+    /// whether it took effect.
+    async fn settled(&self, attempt: &Attempt, mut now: Snapshot) -> Result<Snapshot, Error> {
+        let clock = &self.driver().clock;
+        let undecided = |now: &Snapshot| {
+            let landing = landing(&attempt.before, &attempt.step.to, attempt.carried.as_ref(), now);
+            matches!(landing, Landing::Untouched | Landing::Touched) && self.may_change(now)
+        };
+        while undecided(&now) && !clock.left(self.shared.deadline).is_zero() {
+            self.wait_a_while(&now).await;
+            now = self.observe(clock.at_least(self.shared.deadline, LAST_LOOK)).await?;
+        }
+        Ok(now)
+    }
+
+    /// Waits until what was written is live. A rollback that was accepted and then failed is handed back, to be decided
+    /// again.
+    async fn settle(&self, report: &mut Report, attempt: &Attempt, mut now: Snapshot, again: bool) -> Option<Snapshot> {
         let Driver { clock, limits, wire, progress, .. } = self.driver();
         report.outcome = attempt.step.outcome;
         report.exit = ExitStatus::Success;
@@ -337,27 +395,35 @@ impl Job<'_> {
         loop {
             report.saw(&now);
             let why = match &now.readiness {
-                _ if now.split.as_ref() != Some(&attempt.step.to) => {
-                    return report.fail(interference(&self.target, attempt, &now));
+                Readiness::Failed(_) if again && self.is_rollback() && patient => return Some(now),
+                Readiness::Failed(why) => {
+                    report.ended_badly(never_settled(&self.target, why));
+                    return None;
                 }
-                Readiness::Live => return,
-                Readiness::Failed(why) => return report.ended_badly(never_settled(&self.target, why)),
+                _ if now.split.as_ref() != Some(&attempt.step.to) => {
+                    report.fail(interference(&self.target, attempt, &now));
+                    return None;
+                }
+                Readiness::Live => return None,
                 Readiness::Settling(why) => why.clone(),
             };
             if !patient {
-                return report.note(format!("accepted, not yet live: {why}"));
+                report.note(format!("accepted, not yet live: {why}"));
+                return None;
             }
             progress.waiting(&self.target, &why);
             let mut poll = Err(time_is_up());
             while poll.is_err() {
                 if self.shared.interrupted.get() {
-                    return report.ended_badly(Failure::interrupted(&self.target));
+                    report.ended_badly(Failure::interrupted(&self.target));
+                    return None;
                 }
                 if clock.left(deadline).is_zero() {
-                    return report.ended_badly(never_settled(&self.target, &why));
+                    report.ended_badly(never_settled(&self.target, &why));
+                    return None;
                 }
                 // Some are live at once, and others take minutes.
-                clock.sleep(pause.min(clock.left(deadline))).await;
+                clock.sleep(pause.min(self.backend.poll_interval()).min(clock.left(deadline))).await;
                 pause = pauses.next().unwrap_or(pause);
                 // It was accepted: an answer that cannot be had now says nothing about it. The next one may.
                 poll = self.observe(clock.at_least(deadline, LAST_LOOK)).await;
@@ -377,7 +443,7 @@ impl Job<'_> {
             let marker = Marker { state, stable: stable.clone(), previous: None, at: None, id: None };
             let step = Step { to: to.clone(), marker, outcome: Outcome::Unchanged, newcomer: None };
             let attempt = Attempt { before: seen.clone(), step, carried: None };
-            self.settle(report, &attempt, seen).await;
+            self.settle(report, &attempt, seen, false).await;
         }
     }
 }

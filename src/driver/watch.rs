@@ -166,11 +166,12 @@ impl Watch<'_> {
             }
             Action::Shift { to, marker, seen } => {
                 progress.shifting(target, seen, to);
+                let already = wire.writes(target);
                 let shift = clock.by(clock.deadline(CALL), self.backend.shift(target, to, seen, marker));
                 let shifted = finishing(interrupts, told, shift).await?;
                 Some(match shifted.unwrap_or_else(|_| Err(job::time_is_up())) {
                     Ok(_) => Input::Accepted,
-                    Err(e) => Input::Refused(trouble(&e, wire.writes_since_read(target))),
+                    Err(e) => Input::Refused(trouble(&e, wire.writes(target).saturating_sub(already))),
                 })
             }
             Action::Sample(windows) => {

@@ -20,15 +20,17 @@ pub enum Choice {
 
 /// Chooses by the provider's rule; `listed` is newest first.
 ///
-/// Lambda: the newest published version above stable, by number. Cloud Run: the newest revision that is ready and younger
-/// than stable; those that are not ready are not listed.
+/// - Azure ML: the only deployment beside stable.
+/// - Cloud Run: the newest revision that is ready and younger than stable; those that are not ready are not listed.
+/// - Lambda: the newest published version above stable, by number.
 #[must_use]
 pub fn choose(provider: Provider, stable: &RevisionId, listed: &[Revision]) -> Choice {
     match provider {
         Provider::Lambda => newest_above(stable, listed),
         Provider::CloudRun => younger_than(stable, listed),
-        // Their rules come with their adapters; without one, a person names the candidate.
-        Provider::AzureMl | Provider::SageMaker => several(stable, listed),
+        Provider::AzureMl => the_other(stable, listed),
+        // Its rule comes with its adapter; without one, a person names the candidate.
+        Provider::SageMaker => several(stable, listed),
     }
 }
 
@@ -45,6 +47,15 @@ fn younger_than(stable: &RevisionId, listed: &[Revision]) -> Choice {
     match younger.next() {
         Some(candidate) => Choice::Found { candidate, others: younger.collect() },
         None => Choice::Nothing,
+    }
+}
+
+/// Names and ages of deployments tell nothing: blue follows green and green blue.
+fn the_other(stable: &RevisionId, listed: &[Revision]) -> Choice {
+    let others: Vec<RevisionId> = listed.iter().map(|r| r.id.clone()).filter(|id| id != stable).collect();
+    match others.as_slice() {
+        [candidate] => Choice::Found { candidate: candidate.clone(), others: Vec::new() },
+        _ => Choice::Several(others),
     }
 }
 
@@ -83,6 +94,14 @@ mod tests {
         assert_eq!(chosen("f-00002-b", &all), Choice::Found { candidate: id("f-00003-c"), others });
         assert_eq!(chosen("f-00003-c", &all), Choice::Nothing);
         assert_eq!(chosen("f-00001-a", &all[..1]), Choice::Several(vec![id("f-00003-c")]));
+    }
+
+    #[test]
+    fn azure_ml_takes_the_only_deployment_beside_stable() {
+        let choose = |names: &[&str]| choose(Provider::AzureMl, &id("blue"), &listed(names));
+        assert_eq!(choose(&["green", "blue"]), Choice::Found { candidate: id("green"), others: Vec::new() });
+        assert_eq!(choose(&["red", "green", "blue"]), Choice::Several(vec![id("red"), id("green")]));
+        assert_eq!(choose(&["blue"]), Choice::Several(Vec::new()));
     }
 
     #[test]

@@ -63,6 +63,21 @@ pub struct Refusal {
 #[must_use]
 pub fn decide(intent: &Intent, seen: &Snapshot, can: &Capabilities, stamp: &Stamp) -> Decision {
     let Some(split) = &seen.split else {
+        // A pipeline that forgets the traffic takes it from everybody: a revision that is named may have it back.
+        if let Intent::Rollback { to: Some(to), .. } = intent {
+            return Decision::Shift(Step {
+                to: TrafficSplit::full(to.clone()),
+                marker: Marker {
+                    state: MarkerState::RolledBack { bad: None },
+                    stable: to.clone(),
+                    previous: None,
+                    at: Some(stamp.at),
+                    id: Some(stamp.id.clone()),
+                },
+                outcome: Outcome::RolledBack,
+                newcomer: None,
+            });
+        }
         let mut refusal = Refusal::new(ErrorKind::NotFound, "nobody is routed to: there is no traffic to shift");
         refusal.list_revisions = true;
         return Decision::Refuse(refusal);

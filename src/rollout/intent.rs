@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mlroll_backend::{RevisionId, Timestamp, Weight};
+use mlroll_backend::{Provider, RevisionId, Timestamp, Weight};
 
 /// What a person asked for, once, of each target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,27 @@ pub enum Intent {
         /// Of many targets: leave alone what is no canary and no promote younger than this.
         recent: Option<Duration>,
     },
+}
+
+impl Intent {
+    /// The same with revisions named as the provider names them: Azure ML compares names without case, and its adapter
+    /// tells them in lower case.
+    #[must_use]
+    pub fn for_provider(&self, provider: Provider) -> Self {
+        let mut intent = self.clone();
+        let named = match &mut intent {
+            Self::Canary { candidate: named, .. }
+            | Self::Promote { candidate: named }
+            | Self::Rollback { to: named, .. } => named,
+        };
+        if provider == Provider::AzureMl
+            && let Some(revision) = named
+            && let Ok(lower) = revision.as_str().to_ascii_lowercase().parse()
+        {
+            *revision = lower;
+        }
+        intent
+    }
 }
 
 /// When and as what a write is made.

@@ -75,7 +75,8 @@ fn sdk_types_stop_at_the_wire() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for path in sources(&root.join("src")) {
         let text = std::fs::read_to_string(&path).unwrap();
-        assert!(!text.contains("aws_sdk") && !text.contains("aws_config"), "{}", path.display());
+        let sdks = ["aws_sdk", "aws_config", "azure_core", "azure_identity"];
+        assert!(!sdks.iter().any(|sdk| text.contains(sdk)), "{}", path.display());
     }
     for path in sources(&root.join("providers/aws/src/lambda")) {
         let named = std::fs::read_to_string(&path).unwrap().contains("aws_sdk");
@@ -91,5 +92,12 @@ fn sdk_types_stop_at_the_wire() {
         let http = ["session.rs", "transport.rs", "wire.rs"].iter().any(|name| path.ends_with(name));
         assert!(!text.contains("reqwest") || http, "{}", path.display());
         assert!(!text.contains("google_cloud_auth") || path.ends_with("credentials.rs"), "{}", path.display());
+    }
+    for path in sources(&root.join("providers/azure/src")) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let is = |names: &[&str]| names.iter().any(|name| path.ends_with(name));
+        assert!(!text.contains("azure_identity") || is(&["credentials.rs"]), "{}", path.display());
+        let allowed = is(&["transport.rs", "error.rs", "credentials.rs", "credentials/tests.rs"]);
+        assert!(!text.contains("reqwest") || allowed, "{}", path.display());
     }
 }

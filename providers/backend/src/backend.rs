@@ -1,6 +1,7 @@
 //! What moves traffic.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -57,6 +58,11 @@ pub struct Obstacle {
 pub trait Backend: Debug + Send + Sync {
     /// What this provider can do.
     fn capabilities(&self) -> Capabilities;
+
+    /// How often a target that settles is worth a look.
+    fn poll_interval(&self) -> Duration {
+        Duration::from_secs(2)
+    }
 
     /// Reads the target.
     ///

@@ -1,4 +1,4 @@
-//! A scripted AWS Lambda control plane on loopback that fails on demand.
+//! Scripted control planes on loopback that fail on demand: AWS Lambda here, Azure in [`arm`].
 //!
 //! `mlroll` has to stay right when a cloud answers late, twice, half or not at all, and no real account does that to
 //! order. [`Server`] speaks the alias part of Lambda's REST API over real HTTP/1.1, so that the real SDK is under
@@ -18,6 +18,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "it stands outside of mlroll and has its own clock")]
 
+pub mod arm;
 mod cloud_run;
 mod connection;
 mod error;

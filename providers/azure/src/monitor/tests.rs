@@ -1,0 +1,214 @@
+//! The source over real HTTP, against an Azure Monitor that answers what it is told to.
+
+use std::time::Duration;
+
+use mlroll_backend::{ErrorKind, MetricSource, Query, Sample, Subject, Timestamp, Window};
+use mlroll_faults::arm::{Arm, ArmFault, ArmKind, ArmOperation, TOKEN};
+use serde_json::{Value, json};
+
+use super::Monitor;
+use crate::Settings;
+use crate::settings::Secret;
+
+fn monitor(arm: &Arm) -> Monitor {
+    let access_token = Some(Secret::from(TOKEN.to_owned()));
+    Monitor::new(&Settings { endpoint: Some(arm.url()), access_token, ..Settings::default() }, None, None).unwrap()
+}
+
+fn subject(revision: &str) -> Subject {
+    let target = "azure-ml:00000000-0000-0000-0000-000000000000/ml/prod/fraud".parse().unwrap();
+    Subject { target, revision: revision.parse().unwrap() }
+}
+
+/// The nth minutes of an hour.
+fn window(n: i64, minutes: i64) -> Window {
+    let start: Timestamp = "2026-11-21T08:00:00Z".parse().unwrap();
+    let at = |minute: i64| Timestamp::from_unix_seconds(start.unix_seconds() + 60 * minute).unwrap();
+    Window::new(at(n * minutes), at((n + 1) * minutes)).unwrap()
+}
+
+fn p95() -> Query {
+    Query::Custom("metricnames=RequestLatency_P95&$filter=deployment eq '{{revision}}'".to_owned())
+}
+
+/// An answer with these series: deployment, status code, and a value for each minute from 8:00.
+fn answer(series: &[(&str, &str, &[Option<f64>])]) -> Value {
+    let series: Vec<Value> = series
+        .iter()
+        .map(|(deployment, code, values)| {
+            let point = |(minute, value): (usize, &Option<f64>)| {
+                let mut point = json!({"timeStamp": format!("2026-11-21T08:{minute:02}:00Z")});
+                if let Some(value) = value {
+                    point["average"] = json!(value);
+                }
+                point
+            };
+            json!({"metadatavalues": [{"name": {"value": "deployment"}, "value": deployment},
+                                      {"name": {"value": "statuscode"}, "value": code}],
+                   "data": values.iter().enumerate().map(point).collect::<Vec<_>>()})
+        })
+        .collect();
+    json!({"interval": "PT1M", "value": [{"errorCode": "Success", "timeseries": series}]})
+}
+
+/// What `green` is measured as in the first minute.
+async fn error_rate(metrics: Value) -> Sample {
+    let arm = Arm::start();
+    arm.set_metrics(Some(metrics));
+    monitor(&arm).sample(&[Query::ErrorRate], &[subject("green")], &[window(0, 1)]).await.unwrap().remove(0)
+}
+
+#[tokio::test]
+async fn one_request_answers_for_all_revisions_windows_and_counts() {
+    let arm = Arm::start();
+    arm.set_rates(&[
+        ("blue", "200", 900.0),
+        ("blue", "500", 9.0),
+        ("Green", "200", 90.0),
+        ("green", "424", 6.0),
+        ("green", "429", 4.0),
+        ("green", "404", 2.0),
+        ("green", "408", 1.0),
+    ]);
+    let windows = [window(0, 1), window(1, 1), window(2, 1)];
+    let subjects = [subject("green"), subject("blue")];
+    let samples = monitor(&arm).sample(&[Query::ErrorRate, Query::Requests], &subjects, &windows).await.unwrap();
+    let expected = [Sample::counts(103.0, 7.0), Sample::counts(909.0, 9.0), Sample::value(103.0), Sample::value(909.0)];
+    for (n, sample) in samples.iter().enumerate() {
+        assert_eq!(*sample, expected[n / 3], "{n}");
+    }
+    assert_eq!(samples.len(), 12);
+    let requests = arm.requests();
+    assert_eq!(requests.len(), 1);
+    let query = &requests[0].query;
+    assert_eq!(
+        (query["top"].as_str(), query["timespan"].as_str()),
+        ("200", "2026-11-21T08:00:00Z/2026-11-21T08:03:00Z")
+    );
+    let whole = monitor(&arm).sample(&[Query::ErrorRate], &subjects[..1], &[window(0, 3)]).await.unwrap();
+    assert_eq!(whole, [Sample::counts(309.0, 21.0)]);
+}
+
+#[tokio::test]
+async fn a_model_that_crashes_is_all_424_and_all_failures() {
+    let sample = error_rate(answer(&[("green", "424", &[Some(50.0)])])).await;
+    assert_eq!(sample, Sample::counts(50.0, 50.0));
+}
+
+#[tokio::test]
+async fn more_series_than_ten_are_counted() {
+    let arm = Arm::start();
+    let codes: Vec<String> = (400..425).map(|code| code.to_string()).collect();
+    let rates: Vec<(&str, &str, f64)> = codes.iter().map(|code| ("green", code.as_str(), 1.0)).collect();
+    arm.set_rates(&rates);
+    let sample = monitor(&arm).sample(&[Query::ErrorRate], &[subject("green")], &[window(0, 1)]).await.unwrap();
+    assert_eq!(sample, [Sample::counts(25.0, 2.0)], "408 and 424");
+}
+
+#[tokio::test]
+async fn what_is_nothing_is_no_data_and_never_zero() {
+    let many: Vec<String> = (0..200).map(|n| format!("d{n}")).collect();
+    let many: Vec<(&str, &str, &[Option<f64>])> = many.iter().map(|d| (d.as_str(), "200", &[Some(1.0)][..])).collect();
+    let unsplit = json!({"interval": "PT1M", "value": [{"errorCode": "Success", "timeseries": [
+        {"metadatavalues": [], "data": [{"timeStamp": "2026-11-21T08:00:00Z", "average": 5.0}]}]}]});
+    let failing = json!({"interval": "PT1M", "value": [{"errorCode": "Throttled", "errorMessage": "try\nlater", "timeseries": []}]});
+    for (metrics, why) in [
+        (answer(&[]), "empty"),
+        (answer(&[("green", "200", &[None])]), "empty"),
+        (answer(&[("green", "200", &[Some(0.0)]), ("green", "500", &[Some(0.0)])]), "empty"),
+        (answer(&[("blue", "200", &[Some(9.0)])]), "empty"),
+        (answer(&[("green", "200", &[None, Some(9.0)])]), "empty"),
+        (answer(&[("green", "200", &[Some(-1.0)])]), "inconsistent"),
+        (answer(&[("green", "none", &[Some(1.0)])]), "inconsistent"),
+        (unsplit, "inconsistent"),
+        (answer(&many), "partial"),
+        (failing, "partial"),
+        (json!({"interval": "PT5M", "value": []}), "failed"),
+        (json!({"interval": "PT1M", "value": []}), "failed"),
+        (json!("<html>"), "failed"),
+    ] {
+        let sample = error_rate(metrics.clone()).await;
+        assert!(matches!(&sample, Sample::NoData(found) if found.name() == why), "{metrics}: {sample:?}");
+    }
+    // An error series that does not exist is no error, where requests were counted.
+    assert_eq!(error_rate(answer(&[("green", "200", &[Some(7.0)])])).await, Sample::counts(7.0, 0.0));
+}
+
+#[tokio::test]
+async fn percentiles_are_values_of_a_query_of_its_own() {
+    let arm = Arm::start();
+    let series = |value: f64| answer(&[("green", "", &[Some(value), Some(value + 20.0)])]);
+    arm.set_metrics(Some(series(120.0)));
+    let samples = monitor(&arm).sample(&[p95()], &[subject("green")], &[window(0, 1), window(0, 2)]).await.unwrap();
+    assert_eq!(samples, [Sample::value(120.0), Sample::value(130.0)]);
+    let asked = arm.requests()[0].query.clone();
+    assert_eq!(
+        (asked["$filter"].as_str(), asked["metricnames"].as_str()),
+        ("deployment eq 'green'", "RequestLatency_P95")
+    );
+    let gpu = Query::Custom("metricnames=GpuUtilizationPercentage&aggregation=maximum&resource=deployment".to_owned());
+    let points = json!([{"timeStamp": "2026-11-21T08:00:00Z", "maximum": 80.5}]);
+    arm.set_metrics(Some(json!({"value": [{"errorCode": "Success", "timeseries": [{"data": points}]}]})));
+    let samples = monitor(&arm).sample(&[gpu], &[subject("green")], &[window(0, 1)]).await.unwrap();
+    assert_eq!(samples, [Sample::value(80.5)]);
+    let path = arm.requests().pop().unwrap().path;
+    assert!(path.ends_with("/onlineEndpoints/fraud/deployments/green/providers/Microsoft.Insights/metrics"), "{path}");
+    arm.set_metrics(Some(answer(&[("green", "200", &[Some(1.0)]), ("green", "424", &[Some(1.0)])])));
+    let samples = monitor(&arm).sample(&[p95()], &[subject("green")], &[window(0, 1)]).await.unwrap();
+    assert!(matches!(&samples[0], Sample::NoData(why) if why.name() == "several_series"), "{samples:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_is_refused_before_anything_is_sent() {
+    let arm = Arm::start();
+    let monitor = monitor(&arm);
+    let ask = |query: Query, window: Window| {
+        let monitor = &monitor;
+        async move { monitor.sample(&[query], &[subject("green")], &[window]).await.unwrap_err() }
+    };
+    let latency = ask(Query::Latency, window(0, 1)).await;
+    assert!(latency.kind() == ErrorKind::Unsupported && latency.message().contains("RequestLatency_P95"), "{latency}");
+    let second =
+        Window::within(window(0, 1).start(), window(0, 1).end(), Duration::from_secs(30)).unwrap().next().unwrap();
+    assert_eq!(ask(Query::Requests, second).await.kind(), ErrorKind::Invalid);
+    for text in [
+        "",
+        "RequestLatency_P95",
+        "metricnames=RequestLatency_P95",
+        "metricnames=A,B&$filter=deployment eq '{{revision}}'",
+        "metricnames=A&$filter=deployment eq '{{revision}}'&aggregation=Median",
+        "metricnames=A&$filter=deployment eq '{{revision}}'&interval=PT5M",
+        "metricnames=A&$filter=deployment eq '{{revision}}'&resource=workspace",
+        "metricnames=A&metricnames=B&resource=deployment",
+        "metricnames=A&$filter=x eq '{{window}}'&resource=deployment",
+        "metricnames={{revision}}&resource=deployment",
+    ] {
+        assert_eq!(ask(Query::Custom(text.to_owned()), window(0, 1)).await.kind(), ErrorKind::Invalid, "{text}");
+    }
+    assert!(arm.requests().is_empty());
+}
+
+#[tokio::test]
+async fn what_fails_costs_its_own_samples_and_is_found_by_a_check() {
+    let arm = Arm::start();
+    arm.set_rates(&[("green", "200", 9.0)]);
+    let monitor = monitor(&arm);
+    // This server knows no other metric: Azure's flat 400.
+    let samples = monitor.sample(&[p95(), Query::Requests], &[subject("green")], &[window(0, 1)]).await.unwrap();
+    assert!(
+        matches!(&samples[0], Sample::NoData(why) if why.to_string().contains("Failed to find metric configuration")),
+        "{samples:?}"
+    );
+    assert_eq!(samples[1], Sample::value(9.0));
+    let error = monitor.check(&[p95()], &[subject("green")], window(0, 1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    arm.fault(ArmFault::on(ArmOperation::Metrics, ArmKind::status(403, "AuthorizationFailed", "no")));
+    let error = monitor.check(&[Query::Requests], &[subject("green")], window(0, 1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Auth);
+    arm.fault(ArmFault::on(
+        ArmOperation::Metrics,
+        ArmKind::Status { status: 529, body: json!(null), headers: vec![("Retry-After", "0".to_owned())] },
+    ));
+    assert!(monitor.check(&[Query::Requests], &[subject("green")], window(0, 1)).await.is_ok());
+    assert_eq!(monitor.settle_delay(&Query::Requests, &subject("green")), Duration::from_secs(120));
+}
