@@ -143,7 +143,7 @@ fn kind_of(status: Option<u16>, code: Option<&str>) -> ErrorKind {
 }
 
 /// Whatever a server sent, in one line of printable characters.
-fn printable(text: &str, most: usize) -> String {
+pub(crate) fn printable(text: &str, most: usize) -> String {
     let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect();
     if text.chars().nth(most).is_some() {
         line.push_str("...");
