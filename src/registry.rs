@@ -6,11 +6,14 @@ use std::sync::Arc;
 use mlroll_backend::{Backend, MetricSource, Provider, Wiretap};
 
 #[cfg(feature = "prometheus")]
-use crate::config::env::Env;
-use crate::config::{Metrics, Source};
+use crate::config::Preset;
 #[cfg(feature = "prometheus")]
-use crate::config::{Preset, parse_duration};
+use crate::config::env::Env;
+#[cfg(any(feature = "aws", feature = "prometheus"))]
+use crate::config::parse_duration;
+use crate::config::{Metrics, Source};
 use crate::failure::Failure;
+use crate::judge::gate::Gate;
 
 /// The backend for targets of `provider`, whose requests all go past `wiretap`.
 ///
@@ -26,17 +29,49 @@ pub fn backend(provider: Provider, wiretap: Arc<dyn Wiretap>) -> Result<Box<dyn 
     }
 }
 
-/// The store of metrics that the file describes; `folder` is the file's own, from which paths in it are meant.
+/// The store of metrics that the file describes, for these gates; `folder` is the file's own, from which paths in it are
+/// meant. What is sent by a cloud's SDK goes past `wiretap`.
 ///
 /// # Errors
 /// The settings make no sense, a file or a variable they name is missing, or this build has no such source.
-pub fn metric_source(metrics: &Metrics, folder: &Path) -> Result<Box<dyn MetricSource>, Failure> {
+pub fn metric_source(
+    metrics: &Metrics,
+    gates: &[Gate],
+    folder: &Path,
+    wiretap: Arc<dyn Wiretap>,
+) -> Result<Box<dyn MetricSource>, Failure> {
     match metrics.source {
+        #[cfg(feature = "aws")]
+        Source::Cloudwatch => cloudwatch(metrics, gates, wiretap),
+        #[cfg(not(feature = "aws"))]
+        Source::Cloudwatch => Err(no_source(metrics.source, gates, folder, wiretap)),
         #[cfg(feature = "prometheus")]
         Source::Prometheus => prometheus(metrics, folder),
         #[cfg(not(feature = "prometheus"))]
-        Source::Prometheus => Err(no_source(metrics.source, folder)),
-        Source::AzureMonitor | Source::CloudMonitoring | Source::Cloudwatch => Err(no_source(metrics.source, folder)),
+        Source::Prometheus => Err(no_source(metrics.source, gates, folder, wiretap)),
+        Source::AzureMonitor | Source::CloudMonitoring => Err(no_source(metrics.source, gates, folder, wiretap)),
+    }
+}
+
+#[cfg(feature = "aws")]
+fn cloudwatch(metrics: &Metrics, gates: &[Gate], wiretap: Arc<dyn Wiretap>) -> Result<Box<dyn MetricSource>, Failure> {
+    use mlroll_aws::cloudwatch::{CloudWatch, Settings};
+
+    if let Some(key) = metrics.prometheus_key() {
+        return Err(Failure::usage(format!(
+            "metrics.{key} is for `source = \"prometheus\"`, and the source is cloudwatch"
+        )));
+    }
+    let slower_than = gates.iter().filter_map(Gate::slower_than).collect();
+    Ok(Box::new(CloudWatch::new(Settings { settle_delay: settle_delay(metrics)?, slower_than }, wiretap)))
+}
+
+/// How late the store is, where the file says so.
+#[cfg(any(feature = "aws", feature = "prometheus"))]
+fn settle_delay(metrics: &Metrics) -> Result<Option<std::time::Duration>, Failure> {
+    match metrics.settle_delay.as_deref() {
+        None | Some("auto") => Ok(None),
+        Some(text) => parse_duration(text).map(Some).map_err(|e| Failure::usage(format!("metrics.settle_delay: {e}"))),
     }
 }
 
@@ -69,10 +104,6 @@ fn prometheus(metrics: &Metrics, folder: &Path) -> Result<Box<dyn MetricSource>,
         }
         None => None,
     };
-    let settle_delay = match metrics.settle_delay.as_deref() {
-        None | Some("auto") => None,
-        Some(text) => Some(parse_duration(text).map_err(|e| Failure::usage(format!("metrics.settle_delay: {e}")))?),
-    };
     let missing = || Failure::usage("metrics: `url` is missing").hint("such as url = \"http://127.0.0.1:9090\"");
     let settings = Settings {
         url: metrics.url.clone().ok_or_else(missing)?,
@@ -80,7 +111,7 @@ fn prometheus(metrics: &Metrics, folder: &Path) -> Result<Box<dyn MetricSource>,
         headers: metrics.headers.iter().map(|(name, value)| (name.clone(), Secret::new(value))).collect(),
         ca,
         allow_plain_http: metrics.allow_plain_http,
-        settle_delay,
+        settle_delay: settle_delay(metrics)?,
         preset: metrics.preset.map(preset),
         requests: metrics.requests.clone(),
         errors: metrics.errors.clone(),
@@ -108,8 +139,12 @@ const fn preset(preset: Preset) -> mlroll_prometheus::Preset {
     }
 }
 
-fn no_source(source: Source, _: &Path) -> Failure {
-    let built = if cfg!(feature = "prometheus") { "prometheus" } else { "none" };
+fn no_source(source: Source, _: &[Gate], _: &Path, _: Arc<dyn Wiretap>) -> Failure {
+    let built: Vec<&str> = [(cfg!(feature = "aws"), "cloudwatch"), (cfg!(feature = "prometheus"), "prometheus")]
+        .into_iter()
+        .filter_map(|(built, name)| built.then_some(name))
+        .collect();
+    let built = if built.is_empty() { "none".to_owned() } else { built.join(", ") };
     Failure::usage(format!("this build of mlroll cannot read metrics from {source:?} yet; it has: {built}"))
 }
 

@@ -1,5 +1,6 @@
 //! What goes over the wire in this run: counted, shown, and in a dry run stopped.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mlroll_backend::{Call, Effect, Permit, Target, Wiretap};
@@ -90,6 +91,33 @@ impl Wiretap for Wire {
         self.printer.detail(|| format!("{} {} {}", call.operation, call.method, call.url));
         log.push((call.clone(), permit));
         permit
+    }
+}
+
+/// The way to a metric store: it is no control plane, so its calls are not counted, and none of them writes.
+#[derive(Debug)]
+pub struct Aside {
+    printer: Printer,
+    named: Mutex<BTreeSet<String>>,
+}
+
+impl Aside {
+    /// A way on which nothing was sent yet.
+    #[must_use]
+    pub const fn new(printer: Printer) -> Self {
+        Self { printer, named: Mutex::new(BTreeSet::new()) }
+    }
+}
+
+impl Wiretap for Aside {
+    fn about_to_send(&self, call: &Call) -> Permit {
+        let endpoint = endpoint_of(&call.url);
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        if call.overridden && named.insert(endpoint.to_owned()) {
+            self.printer.say(&format!("metrics come from {endpoint}, which is not the cloud's own endpoint"));
+        }
+        self.printer.detail(|| format!("{} {} {}", call.operation, call.method, call.url));
+        Permit::Send
     }
 }
 

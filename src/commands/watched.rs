@@ -17,7 +17,7 @@ use crate::output::{Done, Format, Progress, announce, json, text};
 use crate::registry;
 use crate::rollout::engine::{Input, Plan, Rollout, Stage, Terms, Verdict as Ruling};
 use crate::rollout::{Intent, Step};
-use crate::wire::Wire;
+use crate::wire::{Aside, Wire};
 
 /// A watched run as it was asked for.
 #[derive(Debug)]
@@ -115,7 +115,8 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
     let backend = registry::backend(target.provider(), Arc::clone(&driver.wire) as _).map_err(|f| f.about(target))?;
     let source = || {
         let missing = || Failure::usage("the service has gates, and no `metrics` that they could read");
-        registry::metric_source(service.metrics.as_ref().ok_or_else(missing)?, &folder)
+        let tap = Arc::new(Aside::new(context.printer));
+        registry::metric_source(service.metrics.as_ref().ok_or_else(missing)?, &service.gates, &folder, tap)
     };
     let now = driver.clock.now();
     let (rollout, bench, journal, first) =
@@ -238,7 +239,9 @@ pub(crate) fn check_now(
     let judged = async {
         let backend = registry::backend(target.provider(), Arc::clone(&wire) as _).map_err(|f| f.about(target))?;
         let missing = || Failure::usage("the service has gates, and no `metrics` that they could read");
-        let source = registry::metric_source(service.metrics.as_ref().ok_or_else(missing)?, folder)?;
+        let tap = Arc::new(Aside::new(*printer));
+        let metrics = service.metrics.as_ref().ok_or_else(missing)?;
+        let source = registry::metric_source(metrics, &service.gates, folder, tap)?;
         let seen = backend.observe(target).await.map_err(|e| Failure::of(&e, target))?;
         let share = match (&seen.split, &seen.roles.candidate) {
             (Some(split), Some(candidate)) => split.weight_of(candidate),

@@ -185,6 +185,27 @@ pub struct ConfigError {
     pub message: String,
 }
 
+impl Metrics {
+    /// A key that only Prometheus has, if one is set.
+    #[must_use]
+    pub fn prometheus_key(&self) -> Option<&'static str> {
+        let keys = [
+            ("url", self.url.is_some()),
+            ("headers", !self.headers.is_empty()),
+            ("bearer_env", self.bearer_env.is_some()),
+            ("basic_user_env", self.basic_user_env.is_some()),
+            ("basic_password_env", self.basic_password_env.is_some()),
+            ("ca", self.ca.is_some()),
+            ("allow_plain_http", self.allow_plain_http),
+            ("requests", self.requests.is_some()),
+            ("errors", self.errors.is_some()),
+            ("latency", self.latency.is_some()),
+            ("preset", self.preset.is_some()),
+        ];
+        keys.into_iter().find_map(|(key, set)| set.then_some(key))
+    }
+}
+
 impl Service {
     /// All its targets, in the order they are written.
     pub fn all_targets(&self) -> impl Iterator<Item = &Target> {
