@@ -25,7 +25,11 @@ pub fn backend(provider: Provider, wiretap: Arc<dyn Wiretap>) -> Result<Box<dyn 
         Provider::Lambda => Ok(Box::new(mlroll_aws::lambda::Lambda::new(wiretap))),
         #[cfg(not(feature = "aws"))]
         Provider::Lambda => Err(absent(provider, wiretap)),
-        Provider::AzureMl | Provider::CloudRun | Provider::SageMaker => Err(absent(provider, wiretap)),
+        #[cfg(feature = "aws")]
+        Provider::SageMaker => Ok(Box::new(mlroll_aws::sagemaker::SageMaker::new(wiretap))),
+        #[cfg(not(feature = "aws"))]
+        Provider::SageMaker => Err(absent(provider, wiretap)),
+        Provider::AzureMl | Provider::CloudRun => Err(absent(provider, wiretap)),
     }
 }
 
@@ -149,7 +153,7 @@ fn no_source(source: Source, _: &[Gate], _: &Path, _: Arc<dyn Wiretap>) -> Failu
 }
 
 fn absent(provider: Provider, _: Arc<dyn Wiretap>) -> Failure {
-    let built: &[&str] = if cfg!(feature = "aws") { &["lambda"] } else { &[] };
+    let built: &[&str] = if cfg!(feature = "aws") { &["lambda", "sagemaker"] } else { &[] };
     let built = if built.is_empty() { "none".to_owned() } else { built.join(", ") };
     Failure::usage(format!("this build of mlroll cannot move `{provider}` targets; it has: {built}"))
 }

@@ -20,13 +20,15 @@ pub enum Choice {
 
 /// Chooses by the provider's rule; `listed` is newest first.
 ///
-/// Lambda: the newest published version above stable, by number.
+/// - Lambda: the newest published version above stable, by number.
+/// - SageMaker: the other variant, if there are exactly two.
 #[must_use]
 pub fn choose(provider: Provider, stable: &RevisionId, listed: &[Revision]) -> Choice {
     match provider {
         Provider::Lambda => newest_above(stable, listed),
         // Their rules come with their adapters; without one, a person names the candidate.
-        Provider::AzureMl | Provider::CloudRun | Provider::SageMaker => {
+        Provider::SageMaker => the_other(stable, listed),
+        Provider::AzureMl | Provider::CloudRun => {
             Choice::Several(listed.iter().map(|r| r.id.clone()).filter(|id| id != stable).collect())
         }
     }
@@ -40,6 +42,14 @@ fn newest_above(stable: &RevisionId, listed: &[Revision]) -> Choice {
     match above.next() {
         Some(candidate) => Choice::Found { candidate, others: above.collect() },
         None => Choice::Nothing,
+    }
+}
+
+fn the_other(stable: &RevisionId, listed: &[Revision]) -> Choice {
+    let others: Vec<RevisionId> = listed.iter().map(|r| r.id.clone()).filter(|id| id != stable).collect();
+    match others.as_slice() {
+        [candidate] => Choice::Found { candidate: candidate.clone(), others: Vec::new() },
+        [] | [_, ..] => Choice::Several(others),
     }
 }
 
@@ -63,5 +73,14 @@ mod tests {
         assert_eq!(choose(Provider::Lambda, &id("11"), &[]), Choice::Nothing);
         let choice = choose(Provider::Lambda, &id("$LATEST"), &listed(&["2"]));
         assert_eq!(choice, Choice::Found { candidate: id("2"), others: Vec::new() });
+    }
+
+    #[test]
+    fn sagemaker_takes_the_other_of_two_variants() {
+        let choice = choose(Provider::SageMaker, &id("a"), &listed(&["a", "b"]));
+        assert_eq!(choice, Choice::Found { candidate: id("b"), others: Vec::new() });
+        assert_eq!(choose(Provider::SageMaker, &id("a"), &listed(&["a"])), Choice::Several(Vec::new()));
+        let choice = choose(Provider::SageMaker, &id("b"), &listed(&["a", "b", "c"]));
+        assert_eq!(choice, Choice::Several(vec![id("a"), id("c")]));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! - [`cloudwatch`]: metrics of Lambda, SageMaker and one's own
 //! - [`lambda`]: weighted aliases of Lambda functions
+//! - [`sagemaker`]: variants of SageMaker endpoints
 //!
 //! What the services share sits beside them: `session` (configuration, credentials, a client per region),
 //! `transport` (what happens to every request on its way to the wire), `pace` (the control plane's rate),
@@ -13,6 +14,8 @@ mod error;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 mod pace;
+#[cfg(feature = "sagemaker")]
+pub mod sagemaker;
 #[cfg(test)]
 mod scripted;
 mod session;

@@ -44,6 +44,10 @@ const CLOUDWATCH_ATTEMPT: Duration = Duration::from_secs(10);
 #[cfg(feature = "cloudwatch")]
 const CLOUDWATCH_OPERATION: Duration = Duration::from_secs(30);
 
+/// SageMaker publishes no rate: what it throttles is tried again.
+#[cfg(feature = "sagemaker")]
+const SAGEMAKER_CALLS: usize = 10;
+
 /// What all backends and sources of this cloud share. Nothing is read or connected before the first call.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -53,6 +57,8 @@ pub(crate) struct Session {
     cloudwatch: PerRegion<aws_sdk_cloudwatch::Client>,
     #[cfg(feature = "lambda")]
     lambda: PerRegion<aws_sdk_lambda::Client>,
+    #[cfg(feature = "sagemaker")]
+    sagemaker: PerRegion<aws_sdk_sagemaker::Client>,
 }
 
 /// A client per region, so that its connections and its pace are shared.
@@ -79,6 +85,8 @@ impl Session {
             cloudwatch: PerRegion::new(),
             #[cfg(feature = "lambda")]
             lambda: PerRegion::new(),
+            #[cfg(feature = "sagemaker")]
+            sagemaker: PerRegion::new(),
         }
     }
 
@@ -122,6 +130,21 @@ impl Session {
                 .retry_classifier(HonourRetryAfter)
                 .build();
             aws_sdk_lambda::Client::from_conf(config)
+        })
+    }
+
+    /// The client for SageMaker in `region`.
+    #[cfg(feature = "sagemaker")]
+    pub(crate) async fn sagemaker(&self, region: &str) -> aws_sdk_sagemaker::Client {
+        let config = self.config(region).await;
+        self.sagemaker.get_or_make(region, || {
+            let pace = Pace::new(SAGEMAKER_CALLS, Duration::from_secs(1));
+            let config = aws_sdk_sagemaker::config::Builder::from(config)
+                .region(Region::new(region.to_owned()))
+                .http_client(Transport::new(Arc::clone(&self.wiretap), pace))
+                .retry_classifier(HonourRetryAfter)
+                .build();
+            aws_sdk_sagemaker::Client::from_conf(config)
         })
     }
 }
