@@ -317,6 +317,10 @@ async fn plan(
     };
     let queries = service.gates.iter().map(query_of).collect::<Result<Vec<_>, _>>()?;
     let subject = Subject { target: target.clone(), revision: candidate.clone() };
+    if let Err(e) = source.learn(std::slice::from_ref(&subject)).await {
+        let hint = "how late its metrics are is not known, and the store's own delay is taken: `settle_delay` sets it";
+        driver.progress.say(&format!("{hint} ({e})"));
+    }
     let can = backend.capabilities();
     let terms = Terms {
         id: driver.id.clone(),

@@ -18,6 +18,7 @@ mod github;
 mod killed;
 mod moto;
 mod rollback;
+mod sagemaker;
 mod shape;
 mod watched;
 mod world;

@@ -83,6 +83,16 @@ pub trait MetricSource: Debug + Send + Sync {
     /// than asked for, `Auth`, `NotFound`, `Throttled`, `Unavailable`, `Unexpected`.
     async fn check(&self, queries: &[Query], subjects: &[Subject], window: Window) -> Result<Vec<Sample>>;
 
+    /// Finds out what [`settle_delay`](Self::settle_delay) depends on, such as how long a function may run. Not needed by
+    /// sources that depend on nothing.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check); the delay is then what is known without it.
+    async fn learn(&self, subjects: &[Subject]) -> Result<()> {
+        let _ = subjects;
+        Ok(())
+    }
+
     /// How long after its end a window of `query` for `subject` is complete in the store.
     fn settle_delay(&self, query: &Query, subject: &Subject) -> Duration;
 }

@@ -15,8 +15,8 @@
 //! - **No data** is: no point, `PartialData` to the end, `InternalError`, `Forbidden`, a point off the grid, numbers that do
 //!   not fit each other, and what failed. Requests without a point for their failures failed not once.
 //! - **Permissions**: `cloudwatch:GetMetricData` on `*` (metrics have no resources).
-//! - **Settles** two minutes after a window's end. A request is counted in the minute it began in, when it ends: functions
-//!   that run for longer than some seconds need `settle_delay` = their timeout + 120 s.
+//! - **Settles** two minutes after a window's end. Lambda counts a request in the minute it began in, when it ends: for a
+//!   function it is its timeout and two minutes, where `lambda:GetFunctionConfiguration` tells the timeout.
 //! - **Gaps**: alarms are not read. Windows of AWS' own metrics are whole minutes. A metric published as statistic sets or
 //!   with negative values has no percentiles and no trimmed counts. Whether `ExecutedVersion` is told while an alias has no
 //!   weights is not known; where the alias has requests and no version has, there is no data.

@@ -1,7 +1,7 @@
 //! [`MetricSource`] on CloudWatch.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,13 +30,15 @@ pub struct Settings {
 pub struct CloudWatch {
     pub(super) session: Session,
     pub(super) settings: Settings,
+    /// How long each version of a function may run, as far as that was asked for.
+    pub(super) timeouts: Mutex<BTreeMap<Subject, Duration>>,
 }
 
 impl CloudWatch {
     /// A source whose requests all go past `wiretap`. Reads no configuration and connects to nothing yet.
     #[must_use]
     pub const fn new(settings: Settings, wiretap: Arc<dyn Wiretap>) -> Self {
-        Self { session: Session::new(wiretap), settings }
+        Self { session: Session::new(wiretap), settings, timeouts: Mutex::new(BTreeMap::new()) }
     }
 
     /// A sample for each combination, in the order that [`MetricSource::sample`] promises, and the first failure.
@@ -105,7 +107,25 @@ impl MetricSource for CloudWatch {
         }
     }
 
-    fn settle_delay(&self, _: &Query, _: &Subject) -> Duration {
-        self.settings.settle_delay.unwrap_or(SETTLE_DELAY)
+    /// An invocation is counted in the minute it began in, when it ends.
+    async fn learn(&self, subjects: &[Subject]) -> Result<()> {
+        #[cfg(feature = "lambda")]
+        for subject in subjects.iter().filter(|_| self.settings.settle_delay.is_none()) {
+            if matches!(subject.target, Target::Lambda(_))
+                && let Some(timeout) = crate::lambda::timeout(&self.session, &subject.target, &subject.revision).await?
+            {
+                let mut timeouts = self.timeouts.lock().unwrap_or_else(PoisonError::into_inner);
+                timeouts.insert(subject.clone(), timeout);
+            }
+        }
+        #[cfg(not(feature = "lambda"))]
+        let _ = subjects;
+        Ok(())
+    }
+
+    fn settle_delay(&self, _: &Query, subject: &Subject) -> Duration {
+        let timeouts = self.timeouts.lock().unwrap_or_else(PoisonError::into_inner);
+        let runs = timeouts.get(subject).copied().unwrap_or_default();
+        self.settings.settle_delay.unwrap_or(SETTLE_DELAY + runs)
     }
 }

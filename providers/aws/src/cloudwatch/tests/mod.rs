@@ -2,7 +2,7 @@
 
 mod cbor;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mlroll_backend::{
@@ -22,7 +22,7 @@ struct Tap;
 
 impl Wiretap for Tap {
     fn about_to_send(&self, call: &Call) -> Permit {
-        assert_eq!((call.operation, call.overridden), ("GetMetricData", true));
+        assert!(["GetFunctionConfiguration", "GetMetricData"].contains(&call.operation) && call.overridden);
         Permit::Send
     }
 }
@@ -46,7 +46,7 @@ fn variant() -> [Subject; 1] {
 
 async fn source(server: &Server) -> CloudWatch {
     let settings = Settings { slower_than: vec![0.3], ..Settings::default() };
-    CloudWatch { session: Session::at(&server.url, Arc::new(Tap)).await, settings }
+    CloudWatch { session: Session::at(&server.url, Arc::new(Tap)).await, settings, timeouts: Mutex::default() }
 }
 
 /// A store with `value` at every period of a series, or none.
@@ -338,12 +338,24 @@ async fn what_cannot_be_asked_is_refused_before_anything_is_sent() {
     assert_eq!(aimless.sample(&[custom()], &variant(), &windows(1, 10)).await.unwrap(), [Sample::value(1.0)]);
 }
 
+/// An invocation is counted in the minute it began in, when it ends.
 #[tokio::test]
-async fn the_store_is_two_minutes_late_or_as_told() {
-    let server = store(|_| None);
+async fn the_store_is_late_by_two_minutes_and_by_how_long_a_function_may_run() {
+    let server = Server::start(|_, request| {
+        assert_eq!(request.path, "/2015-03-31/functions/fraud/configuration?Qualifier=42");
+        let body = br#"{"Timeout": 30, "State": "Active"}"#.to_vec();
+        Reply::Answer { status: 200, headers: vec![("content-type", "application/json")], body }
+    });
     let source = source(&server).await;
-    let late = |source: &CloudWatch| source.settle_delay(&Query::ErrorRate, &versions()[0]);
-    assert_eq!(late(&source), Duration::from_secs(120));
+    let [candidate, _] = versions();
+    let late = |source: &CloudWatch| source.settle_delay(&Query::ErrorRate, &candidate).as_secs();
+    assert_eq!(late(&source), 120);
+    source.learn(&[candidate.clone(), variant()[0].clone()]).await.unwrap();
+    assert_eq!((late(&source), server.requests().len()), (150, 1));
+    assert_eq!(source.settle_delay(&Query::ErrorRate, &variant()[0]).as_secs(), 120);
+
     let told = Settings { settle_delay: Some(Duration::ZERO), ..Settings::default() };
-    assert_eq!(late(&CloudWatch { settings: told, ..source }), Duration::ZERO);
+    let source = CloudWatch { settings: told, ..source };
+    source.learn(std::slice::from_ref(&candidate)).await.unwrap();
+    assert_eq!((late(&source), server.requests().len()), (0, 1));
 }
