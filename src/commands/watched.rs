@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mlroll_backend::{Backend, Marker, MarkerState, RevisionId, Subject, Target};
+use mlroll_backend::{Backend, GuardKind, Marker, MarkerState, RevisionId, Subject, Target};
 
 use super::{Context, Ended, block_on, explain, new_id};
 use crate::config::{Config, DEFAULT_FILE, Selected, Service, Watching};
@@ -343,7 +343,8 @@ async fn plan(
         no_data_budget: watching.no_data_budget,
         settle_timeout: watching.settle_timeout,
         note_limit: can.note_limit,
-        overtakes: true,
+        // Who has no guard takes one change at a time.
+        overtakes: can.guard == GuardKind::Atomic,
     };
     Plan::new(terms, can.granule).map_err(|e| Failure::usage(e.to_string()).about(target))
 }
