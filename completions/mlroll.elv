@@ -35,6 +35,7 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand --version 'Print version'
             cand canary 'Shift a share of the traffic to a candidate'
             cand completions 'Print completions for a shell'
+            cand explain 'Tell why each decision of a watched run fell: gate, query, window, numbers, evidence, rule'
             cand gate 'Try gates without moving traffic'
             cand history 'List the runs that were watched, the newest first'
             cand hold 'Ask a run that is going on to stop advancing and keep its split'
@@ -42,7 +43,7 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand resume 'Go on with a run that was held, interrupted or cut off'
             cand rollback 'Give all traffic back, now'
             cand rollout 'Take a candidate through all steps of its service, judged by its gates'
-            cand status 'Show who gets what, and who is stable, candidate and previous'
+            cand status 'Show who gets what, who is stable, candidate and previous, and what a run is at'
             cand help 'Print this message or the help of the given subcommand(s)'
         }
         &'mlroll;canary'= {
@@ -74,6 +75,22 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand --reason 'Why this is done; shown wherever the result is'
             cand --timeout 'Give up after this time, all told [default: 5m, and 30m more until the split is live]'
             cand --color 'When to colour'
+            cand --dry-run 'Print the calls that a run would make, and change nothing'
+            cand -q 'Say nothing but errors'
+            cand --quiet 'Say nothing but errors'
+            cand -v 'Name each request as it is sent'
+            cand --verbose 'Name each request as it is sent'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'mlroll;explain'= {
+            cand --config 'Read this file instead of ./mlroll.toml'
+            cand --target 'Act on this target; needs no file, and may be given several times'
+            cand --output 'How to write the result'
+            cand --reason 'Why this is done; shown wherever the result is'
+            cand --timeout 'Give up after this time, all told [default: 5m, and 30m more until the split is live]'
+            cand --color 'When to colour'
+            cand --verify 'Take every step and judge every window again: exit code 0 when each decision comes out the same, bit for bit'
             cand --dry-run 'Print the calls that a run would make, and change nothing'
             cand -q 'Say nothing but errors'
             cand --quiet 'Say nothing but errors'
@@ -226,6 +243,8 @@ set edit:completion:arg-completer[mlroll] = {|@words|
         }
         &'mlroll;rollout'= {
             cand --candidate 'The revision on trial'
+            cand --steps 'The candidate''s shares, rising to 100 %, in place of those of the service; such as 10%,50%,100%'
+            cand --bake 'How long each step must hold, in place of what the service says'
             cand --on-interrupt 'What an interrupt does'
             cand --config 'Read this file instead of ./mlroll.toml'
             cand --target 'Act on this target; needs no file, and may be given several times'
@@ -234,6 +253,7 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand --timeout 'Give up after this time, all told [default: 5m, and 30m more until the split is live]'
             cand --color 'When to colour'
             cand --again 'Try a revision again that was rolled back'
+            cand --no-gates 'Do not judge, whatever gates are configured: hold each step for its bake, and promote'
             cand --dry-run 'Print the calls that a run would make, and change nothing'
             cand -q 'Say nothing but errors'
             cand --quiet 'Say nothing but errors'
@@ -243,12 +263,14 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'mlroll;status'= {
+            cand --every 'How often to look; at least a second'
             cand --config 'Read this file instead of ./mlroll.toml'
             cand --target 'Act on this target; needs no file, and may be given several times'
             cand --output 'How to write the result'
             cand --reason 'Why this is done; shown wherever the result is'
             cand --timeout 'Give up after this time, all told [default: 5m, and 30m more until the split is live]'
             cand --color 'When to colour'
+            cand --watch 'Look again and again, and show what changes: in place on a terminal, else a line for each change'
             cand --dry-run 'Print the calls that a run would make, and change nothing'
             cand -q 'Say nothing but errors'
             cand --quiet 'Say nothing but errors'
@@ -260,6 +282,7 @@ set edit:completion:arg-completer[mlroll] = {|@words|
         &'mlroll;help'= {
             cand canary 'Shift a share of the traffic to a candidate'
             cand completions 'Print completions for a shell'
+            cand explain 'Tell why each decision of a watched run fell: gate, query, window, numbers, evidence, rule'
             cand gate 'Try gates without moving traffic'
             cand history 'List the runs that were watched, the newest first'
             cand hold 'Ask a run that is going on to stop advancing and keep its split'
@@ -267,12 +290,14 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand resume 'Go on with a run that was held, interrupted or cut off'
             cand rollback 'Give all traffic back, now'
             cand rollout 'Take a candidate through all steps of its service, judged by its gates'
-            cand status 'Show who gets what, and who is stable, candidate and previous'
+            cand status 'Show who gets what, who is stable, candidate and previous, and what a run is at'
             cand help 'Print this message or the help of the given subcommand(s)'
         }
         &'mlroll;help;canary'= {
         }
         &'mlroll;help;completions'= {
+        }
+        &'mlroll;help;explain'= {
         }
         &'mlroll;help;gate'= {
             cand check 'Judge the canary in flight by what its gates say of the last `bake`, and move nothing'

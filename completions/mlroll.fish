@@ -40,6 +40,7 @@ complete -c mlroll -n "__fish_mlroll_needs_command" -s h -l help -d 'Print help 
 complete -c mlroll -n "__fish_mlroll_needs_command" -s V -l version -d 'Print version'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "canary" -d 'Shift a share of the traffic to a candidate'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "completions" -d 'Print completions for a shell'
+complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "explain" -d 'Tell why each decision of a watched run fell: gate, query, window, numbers, evidence, rule'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "gate" -d 'Try gates without moving traffic'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "history" -d 'List the runs that were watched, the newest first'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "hold" -d 'Ask a run that is going on to stop advancing and keep its split'
@@ -47,7 +48,7 @@ complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "promote" -d 'Give the
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "resume" -d 'Go on with a run that was held, interrupted or cut off'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "rollback" -d 'Give all traffic back, now'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "rollout" -d 'Take a candidate through all steps of its service, judged by its gates'
-complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "status" -d 'Show who gets what, and who is stable, candidate and previous'
+complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "status" -d 'Show who gets what, who is stable, candidate and previous, and what a run is at'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -l pct -d 'The candidate\'s share in percent, such as 10 or 0.5' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -l candidate -d 'The revision on trial' -r
@@ -83,6 +84,20 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand completions" -l dry-run -d
 complete -c mlroll -n "__fish_mlroll_using_subcommand completions" -s q -l quiet -d 'Say nothing but errors'
 complete -c mlroll -n "__fish_mlroll_using_subcommand completions" -s v -l verbose -d 'Name each request as it is sent'
 complete -c mlroll -n "__fish_mlroll_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mlroll -n "__fish_mlroll_using_subcommand explain" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
+complete -c mlroll -n "__fish_mlroll_using_subcommand explain" -l target -d 'Act on this target; needs no file, and may be given several times' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand explain" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
+text\t'Tables, for people'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand explain" -l reason -d 'Why this is done; shown wherever the result is' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand explain" -l timeout -d 'Give up after this time, all told [default: 5m, and 30m more until the split is live]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand explain" -l color -d 'When to colour' -r -f -a "always\t'Always'
+auto\t'On a terminal, unless `NO_COLOR` is set'
+never\t'Never'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand explain" -l verify -d 'Take every step and judge every window again: exit code 0 when each decision comes out the same, bit for bit'
+complete -c mlroll -n "__fish_mlroll_using_subcommand explain" -l dry-run -d 'Print the calls that a run would make, and change nothing'
+complete -c mlroll -n "__fish_mlroll_using_subcommand explain" -s q -l quiet -d 'Say nothing but errors'
+complete -c mlroll -n "__fish_mlroll_using_subcommand explain" -s v -l verbose -d 'Name each request as it is sent'
+complete -c mlroll -n "__fish_mlroll_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -l target -d 'Act on this target; needs no file, and may be given several times' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
@@ -203,6 +218,8 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand rollback" -s q -l quiet -d
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollback" -s v -l verbose -d 'Name each request as it is sent'
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollback" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l candidate -d 'The revision on trial' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l steps -d 'The candidate\'s shares, rising to 100 %, in place of those of the service; such as 10%,50%,100%' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l bake -d 'How long each step must hold, in place of what the service says' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l on-interrupt -d 'What an interrupt does' -r -f -a "hold\t'Keep the split and stop'
 rollback\t'Give stable everything at once'"
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
@@ -215,10 +232,12 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l color -d 'When
 auto\t'On a terminal, unless `NO_COLOR` is set'
 never\t'Never'"
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l again -d 'Try a revision again that was rolled back'
+complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l no-gates -d 'Do not judge, whatever gates are configured: hold each step for its bake, and promote'
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l dry-run -d 'Print the calls that a run would make, and change nothing'
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -s q -l quiet -d 'Say nothing but errors'
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -s v -l verbose -d 'Name each request as it is sent'
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mlroll -n "__fish_mlroll_using_subcommand status" -l every -d 'How often to look; at least a second' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -l target -d 'Act on this target; needs no file, and may be given several times' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
@@ -228,20 +247,22 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand status" -l timeout -d 'Giv
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -l color -d 'When to colour' -r -f -a "always\t'Always'
 auto\t'On a terminal, unless `NO_COLOR` is set'
 never\t'Never'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand status" -l watch -d 'Look again and again, and show what changes: in place on a terminal, else a line for each change'
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -l dry-run -d 'Print the calls that a run would make, and change nothing'
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -s q -l quiet -d 'Say nothing but errors'
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -s v -l verbose -d 'Name each request as it is sent'
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate history hold promote resume rollback rollout status help" -f -a "canary" -d 'Shift a share of the traffic to a candidate'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate history hold promote resume rollback rollout status help" -f -a "completions" -d 'Print completions for a shell'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate history hold promote resume rollback rollout status help" -f -a "gate" -d 'Try gates without moving traffic'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate history hold promote resume rollback rollout status help" -f -a "history" -d 'List the runs that were watched, the newest first'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate history hold promote resume rollback rollout status help" -f -a "hold" -d 'Ask a run that is going on to stop advancing and keep its split'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate history hold promote resume rollback rollout status help" -f -a "promote" -d 'Give the candidate all traffic and make it stable'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate history hold promote resume rollback rollout status help" -f -a "resume" -d 'Go on with a run that was held, interrupted or cut off'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate history hold promote resume rollback rollout status help" -f -a "rollback" -d 'Give all traffic back, now'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate history hold promote resume rollback rollout status help" -f -a "rollout" -d 'Take a candidate through all steps of its service, judged by its gates'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate history hold promote resume rollback rollout status help" -f -a "status" -d 'Show who gets what, and who is stable, candidate and previous'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions gate history hold promote resume rollback rollout status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions explain gate history hold promote resume rollback rollout status help" -f -a "canary" -d 'Shift a share of the traffic to a candidate'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions explain gate history hold promote resume rollback rollout status help" -f -a "completions" -d 'Print completions for a shell'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions explain gate history hold promote resume rollback rollout status help" -f -a "explain" -d 'Tell why each decision of a watched run fell: gate, query, window, numbers, evidence, rule'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions explain gate history hold promote resume rollback rollout status help" -f -a "gate" -d 'Try gates without moving traffic'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions explain gate history hold promote resume rollback rollout status help" -f -a "history" -d 'List the runs that were watched, the newest first'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions explain gate history hold promote resume rollback rollout status help" -f -a "hold" -d 'Ask a run that is going on to stop advancing and keep its split'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions explain gate history hold promote resume rollback rollout status help" -f -a "promote" -d 'Give the candidate all traffic and make it stable'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions explain gate history hold promote resume rollback rollout status help" -f -a "resume" -d 'Go on with a run that was held, interrupted or cut off'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions explain gate history hold promote resume rollback rollout status help" -f -a "rollback" -d 'Give all traffic back, now'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions explain gate history hold promote resume rollback rollout status help" -f -a "rollout" -d 'Take a candidate through all steps of its service, judged by its gates'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions explain gate history hold promote resume rollback rollout status help" -f -a "status" -d 'Show who gets what, who is stable, candidate and previous, and what a run is at'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions explain gate history hold promote resume rollback rollout status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c mlroll -n "__fish_mlroll_using_subcommand help; and __fish_seen_subcommand_from gate" -f -a "check" -d 'Judge the canary in flight by what its gates say of the last `bake`, and move nothing'
 complete -c mlroll -n "__fish_mlroll_using_subcommand help; and __fish_seen_subcommand_from gate" -f -a "replay" -d 'Judge recorded looks, and print the evidence after each as JSON'

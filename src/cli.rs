@@ -6,7 +6,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use mlroll_backend::{RevisionId, Target, Weight};
 
-use crate::commands::{canary, completions, gate, history, hold, promote, resume, rollback, rollout, status};
+use crate::commands::{
+    canary, completions, demo, explain, gate, history, hold, promote, resume, rollback, rollout, sandbox, status,
+};
 use crate::config::parse_duration;
 use crate::output::{ColorChoice, Format};
 
@@ -63,6 +65,8 @@ pub struct Global {
 pub enum Command {
     Canary(canary::CanaryArgs),
     Completions(completions::CompletionsArgs),
+    Demo(demo::DemoArgs),
+    Explain(explain::ExplainArgs),
     Gate(gate::GateArgs),
     History(history::HistoryArgs),
     Hold(hold::HoldArgs),
@@ -70,6 +74,7 @@ pub enum Command {
     Resume(resume::ResumeArgs),
     Rollback(rollback::RollbackArgs),
     Rollout(rollout::RolloutArgs),
+    Sandbox(sandbox::SandboxArgs),
     Status(status::StatusArgs),
 }
 

@@ -7,8 +7,11 @@
 //! - [`rollout`] decides, purely: an observation in, a decision out. No clock, no I/O
 //! - [`judge`] judges, purely: counts and values in, a verdict out
 //! - [`journal`] keeps what a rollout did, and takes its steps again
+//! - [`explain`] tells from a journal why each decision fell, and judges once more
 //! - [`driver`] looks, asks [`rollout`], acts and makes sure; [`clock`] is its only source of time
 //! - [`registry`] knows which backends this build has; they implement the contract of `mlroll_backend`
+//! - [`reach`] is how far requests may go: in scaled time not beyond this machine
+//! - `demo` shows all of it on a sandbox in this process
 //! - [`wire`] sees every request before it leaves: it counts, shows, and in a dry run stops
 //! - [`output`] writes: data to stdout, talk to stderr
 //! - [`failure`] and [`exit`] are the one door from errors to text, hints and status
@@ -19,12 +22,16 @@ pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod config;
+#[cfg(feature = "sandbox")]
+mod demo;
 pub mod driver;
 pub mod exit;
+pub mod explain;
 pub mod failure;
 pub mod journal;
 pub mod judge;
 pub mod output;
+pub mod reach;
 pub mod registry;
 pub mod rollout;
 pub mod wire;
@@ -59,10 +66,19 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let printer = Printer::new(talk, global.color, env.no_color, env.ci);
     let format = global.output;
-    let context = Context { global, env, printer, clock: Clock };
+    // Completions are the same at any time, and a sandbox has a time of its own.
+    let timeless = matches!(command, Command::Completions(_) | Command::Demo(_) | Command::Sandbox(_));
+    let scaled = env.clock.as_deref().filter(|_| !timeless);
+    let clock = match Clock::of_sandbox(scaled) {
+        Ok(clock) => clock,
+        Err(failure) => return failed(&env, printer, format, &failure).into(),
+    };
+    let context = Context { global, env, printer, clock };
     let ended = match &command {
         Command::Canary(args) => commands::canary::run(args, &context),
         Command::Completions(args) => commands::completions::run(args, &context),
+        Command::Demo(args) => commands::demo::run(args, &context),
+        Command::Explain(args) => commands::explain::run(args, &context),
         Command::Gate(args) => commands::gate::run(args, &context),
         Command::History(args) => commands::history::run(args, &context),
         Command::Hold(args) => commands::hold::run(args, &context),
@@ -70,6 +86,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Resume(args) => commands::resume::run(args, &context),
         Command::Rollout(args) => commands::rollout::run(args, &context),
         Command::Rollback(args) => commands::rollback::run(args, &context),
+        Command::Sandbox(args) => commands::sandbox::run(args, &context),
         Command::Status(args) => commands::status::run(args, &context),
     };
     match ended {

@@ -14,12 +14,14 @@ use crate::config::parse_duration;
 use crate::config::{Metrics, Source};
 use crate::failure::Failure;
 use crate::judge::gate::Gate;
+use crate::reach::Reach;
 
 /// The backend for targets of `provider`, whose requests all go past `wiretap`.
 ///
 /// # Errors
-/// This build has no such backend.
-pub fn backend(provider: Provider, wiretap: Arc<dyn Wiretap>) -> Result<Box<dyn Backend>, Failure> {
+/// It is out of `reach`, or this build has no such backend.
+pub fn backend(provider: Provider, wiretap: Arc<dyn Wiretap>, reach: Reach) -> Result<Box<dyn Backend>, Failure> {
+    reach.check_provider(provider)?;
     match provider {
         #[cfg(feature = "aws")]
         Provider::Lambda => Ok(Box::new(mlroll_aws::lambda::Lambda::new(wiretap))),
@@ -37,13 +39,16 @@ pub fn backend(provider: Provider, wiretap: Arc<dyn Wiretap>) -> Result<Box<dyn 
 /// meant. What is sent by a cloud's SDK goes past `wiretap`.
 ///
 /// # Errors
-/// The settings make no sense, a file or a variable they name is missing, or this build has no such source.
+/// It is out of `reach`, the settings make no sense, a file or a variable they name is missing, or this build has no such
+/// source.
 pub fn metric_source(
     metrics: &Metrics,
     gates: &[Gate],
     folder: &Path,
+    reach: Reach,
     wiretap: Arc<dyn Wiretap>,
 ) -> Result<Box<dyn MetricSource>, Failure> {
+    reach.check_source(metrics.source, metrics.url.as_deref())?;
     match metrics.source {
         #[cfg(feature = "aws")]
         Source::Cloudwatch => cloudwatch(metrics, gates, wiretap),
@@ -116,6 +121,7 @@ fn prometheus(metrics: &Metrics, folder: &Path) -> Result<Box<dyn MetricSource>,
         ca,
         allow_plain_http: metrics.allow_plain_http,
         settle_delay: settle_delay(metrics)?,
+        scrape: metrics.scrape.map(|span| span.0),
         preset: metrics.preset.map(preset),
         requests: metrics.requests.clone(),
         errors: metrics.errors.clone(),

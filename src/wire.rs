@@ -6,7 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use mlroll_backend::{Call, Effect, Permit, Target, Wiretap};
 use serde::Serialize;
 
+use crate::failure::Failure;
 use crate::output::Printer;
+use crate::reach::{Reach, too_far};
 
 /// The calls of this run, in the order they left.
 #[derive(Debug)]
@@ -14,6 +16,7 @@ pub struct Wire {
     rehearsal: bool,
     printer: Printer,
     calls: Mutex<Vec<(Call, Permit)>>,
+    reach: Reach,
 }
 
 /// HTTP requests to a target's control plane, retries included.
@@ -31,13 +34,37 @@ impl Wire {
     /// A wire on which, in a `rehearsal`, no write leaves.
     #[must_use]
     pub const fn new(rehearsal: bool, printer: Printer) -> Self {
-        Self { rehearsal, printer, calls: Mutex::new(Vec::new()) }
+        Self { rehearsal, printer, calls: Mutex::new(Vec::new()), reach: Reach::Anywhere }
+    }
+
+    /// This wire, on which nothing leaves that is out of `reach`.
+    #[must_use]
+    pub const fn within(mut self, reach: Reach) -> Self {
+        self.reach = reach;
+        self
+    }
+
+    /// Whether all calls were within reach. Settings outside the environment can lead elsewhere than it says.
+    ///
+    /// # Errors
+    /// One was not, and did not leave.
+    pub fn breach(&self) -> Result<(), Failure> {
+        match self.log().iter().find(|(call, _)| !self.reach.allows(&call.url)) {
+            Some((call, _)) => Err(too_far(endpoint_of(&call.url)).about(&call.target)),
+            None => Ok(()),
+        }
     }
 
     /// Whether this is a rehearsal.
     #[must_use]
     pub const fn is_rehearsal(&self) -> bool {
         self.rehearsal
+    }
+
+    /// Forgets all calls but the first to each endpoint: for a run that looks for days.
+    pub fn forget(&self) {
+        let mut endpoints = BTreeSet::new();
+        self.log().retain(|(call, _)| endpoints.insert(endpoint_of(&call.url).to_owned()));
     }
 
     /// All calls so far.
@@ -82,7 +109,8 @@ impl Wire {
 
 impl Wiretap for Wire {
     fn about_to_send(&self, call: &Call) -> Permit {
-        let permit = if self.rehearsal && call.effect == Effect::Write { Permit::Withhold } else { Permit::Send };
+        let stays = (self.rehearsal && call.effect == Effect::Write) || !self.reach.allows(&call.url);
+        let permit = if stays { Permit::Withhold } else { Permit::Send };
         let mut log = self.log();
         let endpoint = endpoint_of(&call.url);
         if call.overridden && !log.iter().any(|(earlier, _)| endpoint_of(&earlier.url) == endpoint) {
@@ -99,13 +127,21 @@ impl Wiretap for Wire {
 pub struct Aside {
     printer: Printer,
     named: Mutex<BTreeSet<String>>,
+    reach: Reach,
 }
 
 impl Aside {
     /// A way on which nothing was sent yet.
     #[must_use]
     pub const fn new(printer: Printer) -> Self {
-        Self { printer, named: Mutex::new(BTreeSet::new()) }
+        Self { printer, named: Mutex::new(BTreeSet::new()), reach: Reach::Anywhere }
+    }
+
+    /// This way, on which nothing leaves that is out of `reach`.
+    #[must_use]
+    pub const fn within(mut self, reach: Reach) -> Self {
+        self.reach = reach;
+        self
     }
 }
 
@@ -117,7 +153,7 @@ impl Wiretap for Aside {
             self.printer.say(&format!("metrics come from {endpoint}, which is not the cloud's own endpoint"));
         }
         self.printer.detail(|| format!("{} {} {}", call.operation, call.method, call.url));
-        Permit::Send
+        if self.reach.allows(&call.url) { Permit::Send } else { Permit::Withhold }
     }
 }
 

@@ -117,7 +117,7 @@ def deviation(x, y):
 
 def p_greater(x, y):
     pooled, n = ranks(x + y), len(x)
-    if len(pooled) <= 24 and math.comb(len(pooled), n) <= 20_000:
+    if len(pooled) <= 24 and math.comb(len(pooled), n) <= 200_000:
         seen = sum(pooled[:n])
         sums = [sum(choice) for choice in itertools.combinations(pooled, n)]
         return sum(s >= seen for s in sums) / len(sums)
@@ -251,7 +251,14 @@ def kayenta(x, y, better):
             word = "High"
         if better == "higher" and upper[0] < -0.25 * abs(estimate[0]) and ratio <= 1:
             word = "Low"
-    return {"classification": word, "lower": lower, "upper": upper, "estimate": estimate}
+    return {"classification": word, "lower": lower, "upper": upper, "estimate": estimate} | shown(x, y)
+
+
+def shown(x, y):
+    """What every planned look carries."""
+    p, hl = p_greater(x, y), median(a - b for a in x for b in y)
+    entry = {"cles": rank_u(x, y) / (len(x) * len(y)), "hodges_lehmann": hl, "mean_ratio": mean(x) / mean(y)}
+    return entry | ({"p": p} if p is not None else {})
 
 
 # Replay files
@@ -267,6 +274,8 @@ def replay(document):
         return replay_ranks(gate, looks, alpha, beta, document.get("horizon"))
     if judge == "kayenta":
         return {"looks": [kayenta(l["candidate"], l["stable"], gate.get("better", "lower")) for l in looks]}
+    if judge == "shape":
+        return replay_shape(document, gate, looks, alpha, beta)
     return replay_counts(document, gate, looks, alpha, beta)
 
 
@@ -279,36 +288,98 @@ def course(result, fails, passes):
     return result | {"first_fail": fail, "first_pass": ok, "verdict": verdict}
 
 
+def share(written):
+    """A share as a number, or as text such as "1.5%"."""
+    if isinstance(written, str):
+        return float(Fraction(written[:-1]) / 100) if written.endswith("%") else float(written)
+    return written
+
+
+def above(side, threshold):
+    """Requests above the threshold: at least, at most, of how many."""
+    buckets = [(math.inf if le == "+Inf" else le, count) for le, count in side["buckets"]]
+    total = buckets[-1][1]
+    at_least = total - min(count for le, count in buckets if le >= threshold)
+    at_most = total - max([count for le, count in buckets if le <= threshold], default=0)
+    return at_least, at_most, total
+
+
+def quantile(side, q):
+    """histogram_quantile of Prometheus."""
+    buckets = [(math.inf if le == "+Inf" else le, count) for le, count in side["buckets"]]
+    total = buckets[-1][1]
+    if total == 0:
+        return None
+    rank, start, below = q * total, 0.0, 0.0
+    for number, (le, count) in enumerate(buckets):
+        if count >= rank:
+            if le == math.inf:
+                return buckets[-2][0]
+            if number == 0 and le <= 0:
+                return le
+            return start + (le - start) * (rank - below) / (count - below)
+        start, below = le, count
+
+
+def summed(increments):
+    return lambda g: math.fsum(l(g) for l in increments)
+
+
+def replay_shape(document, gate, looks, alpha, beta):
+    effect, horizon = document.get("design_effect", 1.0), document.get("horizon")
+    f, p, fails, passes = gate["fail"], gate["pass"], [], []
+    for bound, _ in looks[0]["candidate"]["buckets"][:-1]:
+        sides = [(above(l["candidate"], bound), above(l["stable"], bound)) for l in looks]
+        rows = [(c[0], c[2], b[0], b[2]) for c, b in sides]
+        fails.append(ledger([against_stable(r, f["ratio"], f["abs"], effect) for r in rows], True, horizon))
+        passes.append(ledger([against_stable(r, p["ratio"], p["abs"], effect) for r in rows], False, None))
+    fail = [log_sum(es) - math.log(len(es)) for es in zip(*fails)]
+    ok = [min(es) for es in zip(*passes)]
+    result = {"looks": [{"ln_e_fail": f, "ln_e_pass": p} for f, p in zip(fail, ok)], "design_effect": effect}
+    return course(result, [e >= -math.log(alpha) for e in fail], [e >= -math.log(beta) for e in ok])
+
+
 def replay_counts(document, gate, looks, alpha, beta):
     effect = design_effect([(w["requests"], w["events"]) for w in document["history"]]) if "history" in document else 1.0
     effect = document.get("design_effect", effect)
     lower, horizon = gate.get("better", "lower") == "lower", document.get("horizon")
-    tau = None
+    tau, extra = None, [{} for _ in looks]
     if gate["metric"] == "latency":
         tau = 1 - gate["quantile"]
-        threshold = float(gate["max"][:-2]) / 1000
-        slow = lambda side: [side["buckets"][-1][1] - c for le, c in side["buckets"] if le == threshold][0]
-        rows = [(slow(l["candidate"]), l["candidate"]["buckets"][-1][1], 0, 0) for l in looks]
+        threshold = float(Fraction(gate["max"][:-2]) / 1000)
+        nothing = {"buckets": [["+Inf", 0]]}
+        sides = [(above(l["candidate"], threshold), above(l.get("stable", nothing), threshold)) for l in looks]
+        # FAIL reads what is surely slow of the candidate and possibly slow of stable; PASS the opposite.
+        fail_rows = [[(c[0], c[2], b[1], b[2])] for c, b in sides]
+        pass_rows = [[(c[1], c[2], b[0], b[2])] for c, b in sides]
+        extra = [{"quantile": quantile(l["candidate"], gate["quantile"])} for l in looks]
     else:
         side = lambda s: (s["events"], s["requests"])
-        rows = [side(l["candidate"]) + side(l.get("stable", {"events": 0, "requests": 0})) for l in looks]
-        tau = gate.get("max")
+        row = lambda l: side(l["candidate"]) + side(l.get("stable", {"events": 0, "requests": 0}))
+        fail_rows = pass_rows = [[row(s) for s in l["strata"]] if "strata" in l else [row(l)] for l in looks]
+        tau = share(gate.get("max", gate.get("min")))
+        if "min" in gate:
+            lower = False
+        if gate["metric"] == "availability":
+            tau, lower = 1 - tau, True
     fails, passes = [], []
     if tau is not None:
-        increments = [against_limit(row, tau, effect) for row in rows]
-        fails.append(ledger(increments, lower, horizon, tau))
-        passes.append(ledger(increments, not lower, None, tau))
+        fails.append(ledger([summed([against_limit(r, tau, effect) for r in l]) for l in fail_rows], lower, horizon, tau))
+        passes.append(ledger([summed([against_limit(r, tau, effect) for r in l]) for l in pass_rows], not lower, None, tau))
     if "fail" in gate:
         f, p = gate["fail"], gate["pass"]
-        fails.append(ledger([against_stable(r, f["ratio"], f["abs"], effect) for r in rows], lower, horizon))
-        passes.append(ledger([against_stable(r, p["ratio"], p["abs"], effect) for r in rows], not lower, None))
+        against = lambda looks, b: [summed([against_stable(r, b["ratio"], share(b["abs"]), effect) for r in l]) for l in looks]
+        fails.append(ledger(against(fail_rows, f), lower, horizon))
+        passes.append(ledger(against(pass_rows, p), not lower, None))
+    rows = [r for l in fail_rows for r in l]
     fail = [log_sum(es) - math.log(len(es)) for es in zip(*fails)]
     ok = [min(es) for es in zip(*passes)]
-    exact = document.get("final_look") and effect == 1 and "fail" in gate and gate["fail"]["abs"] == 0
+    exact = document.get("final_look") and effect == 1 and "fail" in gate and share(gate["fail"]["abs"]) == 0
     if exact:
         alpha /= 2
     failed, passed = [e >= -math.log(alpha) for e in fail], [e >= -math.log(beta) for e in ok]
-    result = {"looks": [{"ln_e_fail": f, "ln_e_pass": p} for f, p in zip(fail, ok)], "design_effect": effect}
+    numbers = [{"ln_e_fail": f, "ln_e_pass": p} | more for f, p, more in zip(fail, ok, extra)]
+    result = {"looks": numbers, "design_effect": effect}
     if exact:
         result["final_p"] = final_p(rows, gate["fail"]["ratio"], lower)
         if horizon is None or len(looks) >= horizon:
@@ -316,7 +387,9 @@ def replay_counts(document, gate, looks, alpha, beta):
     if document.get("final_look"):
         alpha *= 2 if exact else 1
     if tau is not None:
-        result["interval"] = rate_interval(sum(r[0] for r in rows), sum(r[1] for r in rows), tau, alpha)
+        other = [r for l in pass_rows for r in l]
+        interval = lambda rows: rate_interval(sum(r[0] for r in rows), sum(r[1] for r in rows), tau, alpha)
+        result["interval"] = {"lower": interval(rows)["lower"], "upper": interval(other)["upper"]}
     else:
         result["interval"] = ratio_interval(rows, alpha, effect)
     return course(result, failed, passed)
@@ -350,11 +423,9 @@ def replay_ranks(gate, looks, alpha, beta, horizon):
     planned, result, fails = horizon or len(looks), {"looks": []}, []
     for k, look in enumerate(looks, 1):
         x, y = look["candidate"], look["stable"]
-        p = p_greater(x, y)
-        hl, ratio = median(a - b for a in x for b in y), mean(x) / mean(y)
-        entry = {"cles": rank_u(x, y) / (len(x) * len(y)), "hodges_lehmann": hl, "mean_ratio": ratio}
-        entry |= {"ln_e_fail": None, "ln_e_pass": None, "alpha": spent(alpha, k, planned)}
-        result["looks"].append(entry | ({"p": p} if p is not None else {}))
+        entry = shown(x, y)
+        p, ratio = entry.get("p"), entry["mean_ratio"]
+        result["looks"].append(entry | {"ln_e_fail": None, "ln_e_pass": None, "alpha": spent(alpha, k, planned)})
         enough = min(len(x), len(y)) >= 8 and ratio >= 1 + gate.get("tolerance", 0)
         fails.append(enough and p is not None and p <= spent(alpha, k, planned))
     first = next((k for k, flag in enumerate(fails, 1) if flag), None)
@@ -407,13 +478,31 @@ def random_document(rng, kind):
             document["history"] = [
                 {"requests": 3000, "events": cluster * poisson(rng, 3000 * base / cluster)} for _ in range(windows)
             ]
-    elif kind == "latency":
-        gate = {"metric": "latency", "quantile": rng.choice([0.5, 0.9, 0.95, 0.99]), "max": "300ms"}
+    elif kind in ("strata", "text"):
+        boundary = lambda: {"ratio": rng.uniform(0.7, 2), "abs": rng.choice([0, "0.1%", "0.002"])}
+        gate = {"metric": "error_rate", "fail": boundary(), "pass": boundary()}
+        document |= {"looks": random_counts(rng, looks, base, worse), "horizon": rng.choice([None, 10])}
+        if kind == "strata":
+            document["looks"] = [{"strata": random_counts(rng, rng.randint(1, 4), base, worse)} for _ in range(looks)]
+        else:
+            gate["metric"], limit, written = rng.choice(
+                [("error_rate", "max", "1%"), ("error_rate", "min", "2.5%"), ("availability", "min", "99.5%")]
+            )
+            gate[limit] = written
+    elif kind in ("latency", "shape"):
+        bounds = [0.1, 0.3, 1.0, "+Inf"]
+        gate = {"metric": "latency", "quantile": rng.choice([0.5, 0.9, 0.95, 0.99])}
+        gate |= {"max": rng.choice(["50ms", "100ms", "200ms", "300ms", "300ms", "1000ms", "2500ms"])}
+        if kind == "shape":
+            gate = {"metric": "latency", "judge": "shape"}
+        if kind == "shape" or rng.random() < 0.5:
+            gate["fail"] = {"ratio": rng.uniform(0.9, 1.5), "abs": rng.choice([0, 0.01])}
+            gate["pass"] = {"ratio": rng.uniform(1, 2.5), "abs": rng.choice([0, 0.01])}
         document |= {"looks": [], "horizon": rng.choice([None, 10])}
         for _ in range(looks):
-            counts = [poisson(rng, rng.choice([0, 5, 100])) for _ in range(4)]
-            bounds = [0.1, 0.3, 1.0, "+Inf"]
-            document["looks"].append({"candidate": {"buckets": list(map(list, zip(bounds, itertools.accumulate(counts))))}})
+            side = lambda: [poisson(rng, rng.choice([0, 5, 100])) for _ in range(4)]
+            buckets = lambda: {"buckets": list(map(list, zip(bounds, itertools.accumulate(side()))))}
+            document["looks"].append({"candidate": buckets(), "stable": buckets()})
     elif kind in ("sign", "t"):
         looks = rng.randint(1, 60)
         gate = {"metric": "latency", "judge": kind, "tolerance": rng.choice([0, 0.05])}
@@ -438,7 +527,9 @@ def random_document(rng, kind):
     return document | {"gate": gate}
 
 
-KINDS = ["ratio", "both", "limit", "final", "latency", "sign", "t", "mann_whitney", "kayenta"]
+KINDS = [
+    "ratio", "both", "limit", "final", "latency", "sign", "t", "mann_whitney", "kayenta", "shape", "strata", "text",
+]
 
 
 def compare(got, want, place=""):

@@ -3,13 +3,17 @@
 
 pub mod canary;
 pub mod completions;
+pub mod demo;
+pub mod explain;
 pub mod gate;
 pub mod history;
 pub mod hold;
+mod live;
 pub mod promote;
 pub mod resume;
 pub mod rollback;
 pub mod rollout;
+pub mod sandbox;
 pub mod status;
 mod watched;
 
@@ -94,10 +98,12 @@ pub(crate) fn act(context: &Context, act: &Act<'_>) -> Result<ExitStatus, Ended>
     let progress = Progress::new(*printer, act.selected.len(), global.dry_run);
     let settle = global.timeout.is_none().then(|| act.settle.unwrap_or(SETTLE));
     let limits = Limits { accept: global.timeout.unwrap_or(ACCEPT), settle, no_wait: act.no_wait };
-    let wire = Arc::new(Wire::new(global.dry_run, *printer));
-    let driver = Driver { clock: *clock, wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(*clock) };
+    let wire = Arc::new(Wire::new(global.dry_run, *printer).within(clock.reach()));
+    let driver =
+        Driver { clock: clock.clone(), wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(clock) };
     let mut reports = block_on(driver.perform(&act.intent, act.selected))?;
     progress.clear();
+    wire.breach()?;
     for report in reports.iter_mut().filter(|r| !matches!(r.outcome, Outcome::Failed | Outcome::Unchanged)) {
         report.notes.extend(act.note.map(str::to_owned));
     }
@@ -146,7 +152,7 @@ pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
     Ok(runtime.context("cannot start")?.block_on(work))
 }
 
-pub(super) fn new_id(clock: Clock) -> String {
+pub(super) fn new_id(clock: &Clock) -> String {
     let mut random = [0; 16];
     // Without randomness the time alone still tells one rollout from another.
     let _ = getrandom::fill(&mut random);

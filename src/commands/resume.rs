@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::watched::{Begin, Watched, only, state_of, unfinished, watch};
 use super::{Context, Ended};
-use crate::config::select;
+use crate::config::{Service, select};
 use crate::driver::OnInterrupt;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
@@ -32,13 +32,21 @@ pub fn run(args: &ResumeArgs, context: &Context) -> Result<ExitStatus, Ended> {
         return Err(Failure::usage("what a run does depends on what it sees: a dry run cannot tell").into());
     }
     let (selected, config) = select(global.config.as_deref(), &global.target, &args.services, false)?;
-    let (selected, service) = only(&selected, config.as_ref())?;
     let (state, folder) = state_of(config.as_ref(), global.config.as_deref())?;
+    let nothing_said = Service::default();
+    let (selected, service) = match selected.as_slice() {
+        // A run that is not judged needs no service; whether this is one, its journal says.
+        [one] if one.service.is_none() => (one, &nothing_said),
+        meant => only(meant, config.as_ref())?,
+    };
     let Some(read) = unfinished(context, &state, selected)?.into_iter().next() else {
         let none = Failure::usage("no run of this target is unfinished");
         let failure = Failure { exit: ExitStatus::NotFound, kind: "not_found", ..none }.about(&selected.target);
         return Err(failure.hint("begin one: `mlroll rollout`").into());
     };
+    if read.header.plan.terms().judged && !read.rollout.is_rolling_back() {
+        only(std::slice::from_ref(selected), config.as_ref())?;
+    }
     let begin = Begin::Resume(Box::new(read));
     watch(context, Watched { verb: "resume", selected, service, state, folder, begin, on_interrupt: args.on_interrupt })
 }

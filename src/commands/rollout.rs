@@ -1,12 +1,14 @@
 //! `mlroll rollout`
 
+use std::time::Duration;
+
 use clap::Args;
-use mlroll_backend::RevisionId;
+use mlroll_backend::{RevisionId, Weight};
 
 use super::watched::{Begin, Watched, only, state_of, watch};
 use super::{Context, Ended};
-use crate::cli::revision;
-use crate::config::{Watching, select};
+use crate::cli::{duration, percent, revision};
+use crate::config::{Service, Steps, Watching, select};
 use crate::driver::OnInterrupt;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
@@ -14,7 +16,8 @@ use crate::failure::Failure;
 /// Take a candidate through all steps of its service, judged by its gates
 ///
 /// Each step must hold and pass; the last one, 100 %, is the promotion. A candidate that fails is rolled back. An
-/// unfinished rollout of the same target is gone on with.
+/// unfinished rollout of the same target is gone on with. With `--no-gates` each step holds for its whole bake, and nothing
+/// is judged.
 #[derive(Args, Debug)]
 pub struct RolloutArgs {
     /// The service of mlroll.toml; may be left out when there is only one
@@ -26,6 +29,15 @@ pub struct RolloutArgs {
     /// Try a revision again that was rolled back
     #[arg(long, requires = "candidate")]
     pub again: bool,
+    /// The candidate's shares, rising to 100 %, in place of those of the service; such as 10%,50%,100%
+    #[arg(long, value_name = "P,P,...", value_parser = percent, value_delimiter = ',')]
+    pub steps: Option<Vec<Weight>>,
+    /// How long each step must hold, in place of what the service says
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub bake: Option<Duration>,
+    /// Do not judge, whatever gates are configured: hold each step for its bake, and promote
+    #[arg(long)]
+    pub no_gates: bool,
     /// What an interrupt does
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     pub on_interrupt: OnInterrupt,
@@ -42,14 +54,23 @@ pub fn run(args: &RolloutArgs, context: &Context) -> Result<ExitStatus, Ended> {
         return Err(failure.hint("the first step alone: `mlroll canary --dry-run --no-gates --pct P`").into());
     }
     let (selected, config) = select(global.config.as_deref(), &global.target, &args.services, false)?;
-    let (selected, service) = only(&selected, config.as_ref())?;
-    if service.gates.is_empty() {
+    let nothing_said = Service::default();
+    let (selected, service) = match selected.as_slice() {
+        // Without gates, what a service says is not needed.
+        [one] if args.no_gates && one.service.is_none() => (one, &nothing_said),
+        meant => only(meant, config.as_ref())?,
+    };
+    if service.gates.is_empty() && !args.no_gates {
         let failure = Failure::usage("the service has no gates, so nothing would judge the candidate");
-        return Err(failure.hint("add [[services.NAME.gates]], or shift by hand: `mlroll canary --pct P`").into());
+        return Err(failure.hint("add [[services.NAME.gates]], or go without being judged: `--no-gates`").into());
     }
-    let watching = Watching::rollout(service).ok_or_else(|| {
-        Failure::usage("the service has no `steps`").hint("such as steps = [\"1%\", \"10%\", \"50%\", \"100%\"]")
+    let steps = args.steps.clone().map(Steps::try_from).transpose();
+    let steps = steps.map_err(|e| Failure::usage(format!("--steps: {e}")))?.map(|steps| steps.0);
+    let watching = Watching::rollout(service, steps, args.bake).ok_or_else(|| {
+        let failure = Failure::usage("nothing says what shares the candidate gets: the service has no `steps`");
+        failure.hint("such as steps = [\"1%\", \"10%\", \"50%\", \"100%\"], or --steps 10%,50%,100%")
     })?;
+    let watching = if args.no_gates { watching.without_gates() } else { watching };
     let (state, folder) = state_of(config.as_ref(), global.config.as_deref())?;
     let begin = Begin::New { watching, candidate: args.candidate.clone(), again: args.again, go_on: true };
     watch(

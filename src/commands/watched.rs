@@ -1,12 +1,14 @@
 //! What `canary` with gates, `rollout` and `resume` share: from arguments to a watched run.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use mlroll_backend::{Backend, GuardKind, Marker, MarkerState, RevisionId, Subject, Target};
 
 use super::{Context, Ended, block_on, explain, new_id};
-use crate::config::{Config, DEFAULT_FILE, Selected, Service, Watching};
+use crate::config::{Config, DEFAULT_FILE, Metrics, Selected, Service, Watching};
 use crate::driver::{Bench, Driver, Limits, OnInterrupt, Report, Watch, query_of, settle_delay};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
@@ -47,8 +49,13 @@ pub(crate) fn only<'a>(
     config: Option<&'a Config>,
 ) -> Result<(&'a Selected, &'a Service), Failure> {
     let [selected] = selected else {
-        let failure = Failure::usage(format!("{} targets are meant; a run that is watched has one", selected.len()));
-        return Err(failure.hint("name one, and run the others beside it"));
+        let many = selected.len();
+        let failure = Failure::usage(format!("{many} targets are meant, and a run that is watched has one as yet"));
+        let failure =
+            failure.hint("one run each, side by side: `--target URI`; each has its own journal and its own verdict");
+        return Err(
+            failure.hint("all at once, not judged: `mlroll canary --no-gates --pct P`; `rollback` takes all of them")
+        );
     };
     let service = selected.service.as_deref().and_then(|name| config?.services.get(name));
     let none = || {
@@ -94,11 +101,14 @@ pub(crate) fn watch(context: &Context, watched: Watched<'_>) -> Result<ExitStatu
     let Context { global, env, printer, clock } = context;
     let progress = Progress::new(*printer, 1, global.dry_run);
     let limits = Limits { accept: global.timeout.unwrap_or(super::ACCEPT), settle: None, no_wait: false };
-    let wire = Arc::new(Wire::new(global.dry_run, *printer));
-    let driver = Driver { clock: *clock, wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(*clock) };
+    let wire = Arc::new(Wire::new(global.dry_run, *printer).within(clock.reach()));
+    let driver =
+        Driver { clock: clock.clone(), wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(clock) };
     let verb = watched.verb;
-    let report = block_on(run(context, &driver, watched))??;
+    let report = block_on(run(context, &driver, watched))?;
     progress.clear();
+    wire.breach()?;
+    let report = report?;
     let reports = [report];
     let done = Done { verb, reason: global.reason.as_deref(), reports: &reports, unreadable: &[] };
     explain(*printer, &done);
@@ -112,37 +122,49 @@ pub(crate) fn watch(context: &Context, watched: Watched<'_>) -> Result<ExitStatu
 async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Result<Report, Failure> {
     let Watched { selected, service, state, folder, begin, on_interrupt, .. } = watched;
     let target = &selected.target;
-    let backend = registry::backend(target.provider(), Arc::clone(&driver.wire) as _).map_err(|f| f.about(target))?;
+    let backend = registry::backend(target.provider(), Arc::clone(&driver.wire) as _, driver.clock.reach())
+        .map_err(|f| f.about(target))?;
     let source = || {
         let missing = || Failure::usage("the service has gates, and no `metrics` that they could read");
-        let tap = Arc::new(Aside::new(context.printer));
-        registry::metric_source(service.metrics.as_ref().ok_or_else(missing)?, &service.gates, &folder, tap)
+        let reach = driver.clock.reach();
+        let tap = Arc::new(Aside::new(context.printer).within(reach));
+        let metrics = service.metrics.as_ref().ok_or_else(missing)?;
+        registry::metric_source(metrics, &service.gates, &folder, reach, tap)
     };
     let now = driver.clock.now();
     let (rollout, bench, journal, first) =
         match begin.earlier(context, driver, backend.as_ref(), &state, selected).await? {
             Earlier::Run(read) => {
                 driver.progress.say(&format!("going on with run {}", read.header.plan.terms().id));
+                // Before anything else of it: whoever runs it has the say.
+                let journal = Journal::go_on(&state, &read).map_err(|e| in_use(&e, target))?;
                 // Whoever goes on no longer wants it held.
                 let _ = state.take_hold(&read.header.plan.terms().id);
                 let plan = &read.header.plan;
                 // The way back needs no gates, no metrics and no file that has not changed.
+                if !read.rollout.is_rolling_back() {
+                    check_metrics(&read.header, service, target)?;
+                }
                 let bench = match read.evidence() {
-                    _ if read.rollout.is_rolling_back() => Bench::on_the_way_back(plan, target),
+                    _ if read.rollout.is_rolling_back() || !plan.terms().judged => Bench::without_gates(plan, target),
                     Some(evidence) => Bench::restore(source()?, &service.gates, plan, target, evidence)?,
                     None => Bench::prepare(source()?, &service.gates, plan, target, now).await?,
                 };
                 let first = if read.rollout.ended().is_some() { Input::Resume } else { Input::Started };
-                let journal = Journal::go_on(&state, &read);
                 (read.rollout, bench, journal, first)
             }
             Earlier::None(watching, candidate) => {
-                let source = source()?;
+                let source = if watching.judged { Some(source()?) } else { None };
                 let plan =
-                    plan(driver, backend.as_ref(), selected, service, source.as_ref(), &watching, candidate).await?;
-                let bench = Bench::prepare(source, &service.gates, &plan, target, now).await?;
+                    plan(driver, backend.as_ref(), selected, service, source.as_deref(), &watching, candidate).await?;
+                let bench = match source {
+                    Some(source) => Bench::prepare(source, &service.gates, &plan, target, now).await?,
+                    None => Bench::without_gates(&plan, target),
+                };
                 let reason = context.global.reason.clone();
-                let header = Header { target: target.to_string(), at: now, reason, plan: plan.clone() };
+                let measured = service.metrics.as_ref().filter(|_| plan.terms().judged);
+                let metrics = measured.map(Metrics::frozen).unwrap_or_default();
+                let header = Header { target: target.to_string(), at: now, reason, plan: plan.clone(), metrics };
                 let (journal, begun) = Journal::begin(&state, &header);
                 begun.map_err(|e| {
                     Failure::usage(e.to_string())
@@ -167,6 +189,42 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
         unrecorded,
     };
     Ok(watch.run(first).await)
+}
+
+/// A journal that another process is going on with, or that cannot be used.
+fn in_use(error: &JournalError, target: &Target) -> Failure {
+    let failure = Failure::usage(error.to_string()).about(target);
+    match error {
+        JournalError::InUse { .. } => Failure { exit: ExitStatus::Conflict, kind: "conflict", ..failure }
+            .hint("another run is in charge: leave it to that, or stop it: `mlroll hold`"),
+        JournalError::Damaged { .. }
+        | JournalError::Differs { .. }
+        | JournalError::Missing { .. }
+        | JournalError::Taken { .. }
+        | JournalError::Unreadable { .. }
+        | JournalError::Unwritable { .. }
+        | JournalError::Version { .. } => failure,
+    }
+}
+
+/// Evidence of some numbers is not gone on with by others.
+fn check_metrics(header: &Header, service: &Service, target: &Target) -> Result<(), Failure> {
+    let now = service.metrics.as_ref().map(Metrics::frozen).unwrap_or_default();
+    // Older journals do not say.
+    if header.metrics.is_empty() {
+        return Ok(());
+    }
+    let keys: BTreeSet<&String> = header.metrics.keys().chain(now.keys()).collect();
+    let Some(key) = keys.into_iter().find(|key| header.metrics.get(*key) != now.get(*key)) else {
+        return Ok(());
+    };
+    let shown = |found: Option<&String>| found.map_or_else(|| "nothing".to_owned(), |value| format!("`{value}`"));
+    let failure = Failure::usage(format!(
+        "metrics.{key} has changed since the run began, from {} to {}; what is measured was frozen then",
+        shown(header.metrics.get(key)),
+        shown(now.get(key))
+    ));
+    Err(failure.about(target).hint("put it back, or end it: `mlroll rollback`"))
 }
 
 /// Whether there is a run to go on with.
@@ -199,9 +257,22 @@ impl Begin {
             let seen = driver.clock.by(deadline, backend.observe(&selected.target)).await;
             if let Ok(Ok(seen)) = seen {
                 let id = seen.marker.as_ref().and_then(|marker| marker.id.as_deref());
+                let unlike = |read: &&Replay| {
+                    let terms = read.header.plan.terms();
+                    id == Some(terms.id.as_str()) && terms.judged != watching.judged
+                };
+                if let Some(read) = open.iter().find(unlike) {
+                    let judged = if watching.judged { "is not judged" } else { "is judged by its gates" };
+                    let run = &read.header.plan.terms().id;
+                    let failure = Failure::usage(format!("run {run} of this target is unfinished, and it {judged}"));
+                    let failure = Failure { exit: ExitStatus::Conflict, kind: "conflict", ..failure };
+                    let failure = failure.about(&selected.target).hint("go on with it as it is: `mlroll resume`");
+                    return Err(failure.hint("or end it first: `mlroll rollback`"));
+                }
                 open.retain(|read| {
                     let nothing_yet = read.rollout.stage() == Stage::Start && seen.roles.candidate.is_none();
-                    id == Some(read.header.plan.terms().id.as_str()) || nothing_yet
+                    let terms = read.header.plan.terms();
+                    terms.judged == watching.judged && (id == Some(terms.id.as_str()) || nothing_yet)
                 });
             }
         }
@@ -233,15 +304,17 @@ pub(crate) fn check_now(
     let progress = Progress::new(*printer, 1, false);
     let accept = global.timeout.unwrap_or(super::ACCEPT);
     let limits = Limits { accept, settle: None, no_wait: true };
-    let wire = Arc::new(Wire::new(false, *printer));
-    let driver = Driver { clock: *clock, wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(*clock) };
+    let wire = Arc::new(Wire::new(false, *printer).within(clock.reach()));
+    let driver =
+        Driver { clock: clock.clone(), wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(clock) };
     let target = &selected.target;
     let judged = async {
-        let backend = registry::backend(target.provider(), Arc::clone(&wire) as _).map_err(|f| f.about(target))?;
+        let backend =
+            registry::backend(target.provider(), Arc::clone(&wire) as _, clock.reach()).map_err(|f| f.about(target))?;
         let missing = || Failure::usage("the service has gates, and no `metrics` that they could read");
-        let tap = Arc::new(Aside::new(*printer));
+        let tap = Arc::new(Aside::new(*printer).within(clock.reach()));
         let metrics = service.metrics.as_ref().ok_or_else(missing)?;
-        let source = registry::metric_source(metrics, &service.gates, folder, tap)?;
+        let source = registry::metric_source(metrics, &service.gates, folder, clock.reach(), tap)?;
         let seen = backend.observe(target).await.map_err(|e| Failure::of(&e, target))?;
         let share = match (&seen.split, &seen.roles.candidate) {
             (Some(split), Some(candidate)) => split.weight_of(candidate),
@@ -252,7 +325,7 @@ pub(crate) fn check_now(
         };
         let watching = Watching::canary(service, share, None);
         let roles = (seen.roles.candidate.clone(), true);
-        let plan = plan(&driver, backend.as_ref(), selected, service, source.as_ref(), &watching, roles).await?;
+        let plan = plan(&driver, backend.as_ref(), selected, service, Some(source.as_ref()), &watching, roles).await?;
         let mut bench = Bench::prepare(source, &service.gates, &plan, target, clock.now()).await?;
         let since = match (past, &seen.marker) {
             (Past::Bake, _) => None,
@@ -289,7 +362,9 @@ pub(crate) fn check_now(
             | Input::Unobserved(_) => Err(Failure::usage("nothing was judged").about(target)),
         }
     };
-    Ok(block_on(judged)??)
+    let judged = block_on(judged)?;
+    wire.breach()?;
+    Ok(judged?)
 }
 
 /// Finds out who is stable and who the candidate is, and freezes the plan.
@@ -298,7 +373,7 @@ async fn plan(
     backend: &dyn Backend,
     selected: &Selected,
     service: &Service,
-    source: &dyn mlroll_backend::MetricSource,
+    source: Option<&dyn mlroll_backend::MetricSource>,
     watching: &Watching,
     (candidate, again): (Option<RevisionId>, bool),
 ) -> Result<Plan, Failure> {
@@ -317,7 +392,9 @@ async fn plan(
     };
     let queries = service.gates.iter().map(query_of).collect::<Result<Vec<_>, _>>()?;
     let subject = Subject { target: target.clone(), revision: candidate.clone() };
-    if let Err(e) = source.learn(std::slice::from_ref(&subject)).await {
+    if let Some(source) = source
+        && let Err(e) = source.learn(std::slice::from_ref(&subject)).await
+    {
         let hint = "how late its metrics are is not known, and the store's own delay is taken: `settle_delay` sets it";
         driver.progress.say(&format!("{hint} ({e})"));
     }
@@ -330,10 +407,11 @@ async fn plan(
         previous,
         steps: watching.steps.clone(),
         bake: watching.bake,
+        judged: watching.judged,
         warm_up: watching.warm_up,
         min_bake: watching.min_bake,
         look: watching.look,
-        settle_delay: settle_delay(source, &queries, &subject),
+        settle_delay: source.map_or(Duration::ZERO, |source| settle_delay(source, &queries, &subject)),
         watch_after: watching.watch_after,
         alpha: watching.alpha,
         beta: watching.beta,

@@ -15,6 +15,8 @@ pub struct Env {
     pub ci: bool,
     /// `NO_COLOR`: no colour, whatever its value, unless empty.
     pub no_color: bool,
+    /// `MLROLL_CLOCK`: where a sandbox tells its scaled time.
+    pub clock: Option<String>,
 }
 
 impl Env {
@@ -25,11 +27,19 @@ impl Env {
         Self::from_lookup(|name| std::env::var_os(name).and_then(|value| value.into_string().ok()))
     }
 
-    /// A variable that the file names, such as one that holds a token; `None` when it is unset or empty.
+    /// A variable that the file names, such as one that holds a token, or one of a cloud's own that says where it is; `None` when it is unset or empty.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn named_by_file(name: &str) -> Option<String> {
         std::env::var(name).ok().filter(|value| !value.is_empty())
+    }
+
+    /// What a program that is run in this terminal needs to know of it, and of nothing else.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn of_the_terminal() -> Vec<(&'static str, std::ffi::OsString)> {
+        let names = ["PATH", "TERM", "COLUMNS", "LINES", "LANG", "LC_ALL", "NO_COLOR", "CI", "TMPDIR", "SYSTEMROOT"];
+        names.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))).collect()
     }
 
     /// Reads an environment given as a function. An empty variable is an unset one.
@@ -41,6 +51,7 @@ impl Env {
             github_output: set("GITHUB_OUTPUT").map(PathBuf::from),
             ci: set("CI").is_some_and(|value| value != "false"),
             no_color: set("NO_COLOR").is_some(),
+            clock: set("MLROLL_CLOCK"),
         }
     }
 }

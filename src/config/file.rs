@@ -26,7 +26,7 @@ pub struct Config {
 }
 
 /// One service: what routes its traffic, and how it is rolled out.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
     /// The one target.
@@ -112,6 +112,8 @@ pub struct Metrics {
     pub source: Source,
     /// How late the store is: a duration, or `auto`.
     pub settle_delay: Option<String>,
+    /// Prometheus: how often it scrapes; measured when not given.
+    pub scrape: Option<Span>,
     /// Prometheus: its address.
     pub url: Option<String>,
     /// Prometheus: headers of every request.
@@ -201,8 +203,37 @@ impl Metrics {
             ("errors", self.errors.is_some()),
             ("latency", self.latency.is_some()),
             ("preset", self.preset.is_some()),
+            ("scrape", self.scrape.is_some()),
         ];
         keys.into_iter().find_map(|(key, set)| set.then_some(key))
+    }
+
+    /// What decides which numbers are read, by key: what a run that goes on must find unchanged. Without secrets: of `url`
+    /// no user and no query, of `headers` the names.
+    #[must_use]
+    pub fn frozen(&self) -> BTreeMap<String, String> {
+        let url = self.url.as_deref().map(|url| {
+            let url = url.split(['?', '#']).next().unwrap_or_default();
+            match url.split_once("://") {
+                Some((scheme, rest)) => {
+                    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+                    let host = authority.rsplit('@').next().unwrap_or_default();
+                    format!("{scheme}://{host}{path}")
+                }
+                None => url.rsplit('@').next().unwrap_or_default().to_owned(),
+            }
+        });
+        let headers: Vec<&str> = self.headers.keys().map(String::as_str).collect();
+        let all = [
+            ("source", Some(format!("{:?}", self.source).to_lowercase())),
+            ("url", url),
+            ("headers", Some(headers.join(", ")).filter(|names| !names.is_empty())),
+            ("requests", self.requests.clone()),
+            ("errors", self.errors.clone()),
+            ("latency", self.latency.clone()),
+            ("preset", self.preset.map(|preset| format!("{preset:?}").to_lowercase())),
+        ];
+        all.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
     }
 }
 
@@ -310,6 +341,25 @@ mod tests {
         assert_eq!(fraud.steps.as_ref().unwrap().0.len(), 5);
         assert_eq!(fraud.gates.len(), 3);
         assert_eq!(config.services["fleet"].get_ref().all_targets().count(), 3);
+    }
+
+    #[test]
+    fn what_is_frozen_holds_no_secret() {
+        let metrics: Metrics = toml::from_str(
+            r#"
+            source = "prometheus"
+            url = "https://me:hunter2@example.com/prom?token=hunter2"
+            headers = { X-Scope-OrgID = "hunter2" }
+            requests = 'r{v="{{revision}}"}'
+            preset = "triton"
+            "#,
+        )
+        .unwrap();
+        let frozen = metrics.frozen();
+        let keys: Vec<&str> = frozen.keys().map(String::as_str).collect();
+        assert_eq!(keys, ["headers", "preset", "requests", "source", "url"]);
+        assert_eq!((frozen["url"].as_str(), frozen["headers"].as_str()), ("https://example.com/prom", "X-Scope-OrgID"));
+        assert!(!format!("{frozen:?}").contains("hunter2"));
     }
 
     #[test]

@@ -114,19 +114,24 @@ impl<'de> Deserialize<'de> for Amount {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Steps(pub Vec<Weight>);
 
-impl<'de> Deserialize<'de> for Steps {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let steps = Vec::<Weight>::deserialize(deserializer)?;
+impl TryFrom<Vec<Weight>> for Steps {
+    type Error = &'static str;
+
+    fn try_from(steps: Vec<Weight>) -> Result<Self, &'static str> {
         let rising = steps.windows(2).all(|pair| matches!(pair, [a, b] if a < b));
         if steps.first().is_none_or(|first| *first == Weight::ZERO) || !rising {
-            return Err(de::Error::custom(
-                "steps must rise, from above 0 % to 100 %, such as [\"1%\", \"10%\", \"50%\", \"100%\"]",
-            ));
+            return Err("steps must rise, from above 0 % to 100 %, such as [\"1%\", \"10%\", \"50%\", \"100%\"]");
         }
         if steps.last() != Some(&Weight::FULL) {
-            return Err(de::Error::custom("the last step must be \"100%\": it is the promotion"));
+            return Err("the last step must be \"100%\": it is the promotion");
         }
         Ok(Self(steps))
+    }
+}
+
+impl<'de> Deserialize<'de> for Steps {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::try_from(Vec::<Weight>::deserialize(deserializer)?).map_err(de::Error::custom)
     }
 }
 

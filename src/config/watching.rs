@@ -17,6 +17,8 @@ pub struct Watching {
     pub steps: Vec<Weight>,
     /// How long each must hold.
     pub bake: Duration,
+    /// Whether gates judge it.
+    pub judged: bool,
     /// The part of it that is not judged.
     pub warm_up: Duration,
     /// The shortest bake that may pass.
@@ -50,11 +52,18 @@ impl Watching {
         Self::of(service, Kind::Canary, vec![share], bake)
     }
 
-    /// A rollout by the steps of the service; `None` when it has none.
+    /// A rollout by these steps, else by those of the service; `None` when it has none.
     #[must_use]
-    pub fn rollout(service: &Service) -> Option<Self> {
-        let steps = service.steps.as_ref()?.0.clone();
-        Some(Self::of(service, Kind::Rollout, steps, None))
+    pub fn rollout(service: &Service, steps: Option<Vec<Weight>>, bake: Option<Duration>) -> Option<Self> {
+        let steps = steps.or_else(|| Some(service.steps.as_ref()?.0.clone()))?;
+        Some(Self::of(service, Kind::Rollout, steps, bake))
+    }
+
+    /// The same without a judge: every step holds for its whole bake, and nothing is watched after the promotion.
+    #[must_use]
+    pub fn without_gates(self) -> Self {
+        let look = self.look.min(Duration::from_secs(self.bake.as_secs().max(1)));
+        Self { judged: false, look, warm_up: Duration::ZERO, watch_after: Duration::ZERO, ..self }
     }
 
     fn of(service: &Service, kind: Kind, steps: Vec<Weight>, bake: Option<Duration>) -> Self {
@@ -74,6 +83,7 @@ impl Watching {
             kind,
             steps,
             bake,
+            judged: true,
             warm_up: or(service.warm_up, part(10, MINUTE)),
             min_bake: or(service.min_bake, part(2, MINUTE * 5)),
             look: or(service.look, MINUTE),

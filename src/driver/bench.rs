@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use mlroll_backend::{MetricSource, Query, RevisionId, Sample, Subject, Target, Timestamp, Why, Window};
+use mlroll_backend::{Granularity, MetricSource, Query, RevisionId, Sample, Subject, Target, Timestamp, Why, Window};
 use serde_json::Value;
 
+use super::Standing;
 use crate::failure::Failure;
+use crate::journal::{Asked, Basis};
 use crate::judge::gate::Gate;
-use crate::judge::panel::{Evidence, Finding, Panel, Risk, Ruling, design_effect};
+use crate::judge::panel::{Evidence, Finding, Prelude};
 use crate::rollout::engine::{Input, Look, Plan, Stage, Verdict, Windows};
 
 /// Windows of the stable revision that its burstiness is measured on (docs/judge.md section 3.7).
@@ -21,8 +23,9 @@ pub struct Bench {
     queries: Vec<Query>,
     candidate: Subject,
     stable: Subject,
-    panel: Option<Panel>,
-    stage: Option<Stage>,
+    standing: Option<Standing>,
+    /// What was judged last.
+    read: Vec<Vec<Evidence>>,
 }
 
 /// What a gate asks the store for.
@@ -32,11 +35,11 @@ pub struct Bench {
 pub fn query_of(gate: &Gate) -> Result<Query, Failure> {
     match (gate.query(), gate.metric()) {
         (Some(text), _) => Ok(Query::Custom(text.to_owned())),
-        (None, Some("error_rate")) => Ok(Query::ErrorRate),
+        (None, Some("availability" | "error_rate")) => Ok(Query::ErrorRate),
         (None, Some("latency")) => Ok(Query::Latency),
         (None, Some("requests")) => Ok(Query::Requests),
         (None, other) => Err(Failure::usage(format!(
-            "gate `{}`: there is no built-in metric `{}`; allowed are error_rate, latency, requests, or a `query`",
+            "gate `{}`: there is no built-in metric `{}`; allowed are error_rate, availability, latency, requests, or a `query`",
             gate.name(),
             other.unwrap_or_default()
         ))),
@@ -47,6 +50,17 @@ pub fn query_of(gate: &Gate) -> Result<Query, Failure> {
 #[must_use]
 pub fn settle_delay(source: &dyn MetricSource, queries: &[Query], subject: &Subject) -> Duration {
     queries.iter().map(|query| source.settle_delay(query, subject)).max().unwrap_or_default()
+}
+
+/// The failure of looks that are too short for their store.
+fn too_short(look: Duration, granularity: &Granularity) -> Failure {
+    let seconds = granularity.shortest.as_secs_f64().ceil();
+    Failure::usage(format!(
+        "`look` of {} s is too short for this metric store: it needs at least {seconds} s, that is {}",
+        look.as_secs(),
+        granularity.because
+    ))
+    .hint(format!("look = \"{seconds}s\" or longer"))
 }
 
 impl Bench {
@@ -81,13 +95,16 @@ impl Bench {
             return Err(Failure::usage(format!("`look`: {} s is no length of a window", length)));
         };
         source.check(&queries, &[candidate.clone(), stable.clone()], latest).await.map_err(|e| about(&e))?;
+        let granularity = source.granularity(&queries, &stable, latest.end()).await.map_err(|e| about(&e))?;
+        if let Some(too_fine) = granularity.filter(|granularity| terms.look < granularity.shortest) {
+            return Err(too_short(terms.look, &too_fine).about(target));
+        }
         let windows: Vec<Window> = (0..i64::from(HISTORY)).rev().filter_map(window).collect();
         let history = source.sample(&queries, std::slice::from_ref(&stable), &windows).await.map_err(|e| about(&e))?;
         let histories = history.chunks(windows.len().max(1));
-        let effects = gates.iter().zip(histories).map(|(gate, history)| design_effect(gate, history));
-        let risk = Risk { alpha: terms.alpha, beta: terms.beta, horizon: u64::from(plan.horizon()) };
-        let panel = Panel::new(gates.iter().cloned().zip(effects).collect(), risk).map_err(Failure::usage)?;
-        Ok(Self { judged_by: Some(source), queries, candidate, stable, panel: Some(panel), stage: None })
+        let preludes = gates.iter().zip(histories).map(|(gate, history)| Prelude::of(gate, history));
+        let standing = Standing::new(gates.iter().cloned().zip(preludes).collect(), plan).map_err(Failure::usage)?;
+        Ok(Self { judged_by: Some(source), queries, candidate, stable, standing: Some(standing), read: Vec::new() })
     }
 
     /// Goes on with evidence that was stored. Asks the store nothing: a store that is down must not keep a run from going
@@ -103,34 +120,54 @@ impl Bench {
         evidence: &Value,
     ) -> Result<Self, Failure> {
         let unreadable = |e| Failure::usage(format!("the journal's evidence cannot be read: {e}"));
-        let (stage, panel): (Option<Stage>, Panel) = serde_json::from_value(evidence.clone()).map_err(unreadable)?;
-        if !panel.gates().eq(gates) {
+        let standing: Standing = serde_json::from_value(evidence.clone()).map_err(unreadable)?;
+        if !standing.gates().eq(gates) {
             let failure = Failure::usage("the gates have changed since the run began; they were frozen then");
             return Err(failure.hint("put them back, or end it: `mlroll rollback`"));
         }
         let queries = gates.iter().map(query_of).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { judged_by: Some(source), queries, panel: Some(panel), stage, ..Self::on_the_way_back(plan, target) })
+        Ok(Self { judged_by: Some(source), queries, standing: Some(standing), ..Self::without_gates(plan, target) })
     }
 
-    /// Judges nothing: for a run whose way back is decided.
+    /// Judges nothing: for a run that no gate judges, and for one whose way back is decided.
     #[must_use]
-    pub fn on_the_way_back(plan: &Plan, target: &Target) -> Self {
+    pub fn without_gates(plan: &Plan, target: &Target) -> Self {
         let subject = |revision: &RevisionId| Subject { target: target.clone(), revision: revision.clone() };
         let terms = plan.terms();
         let (candidate, stable) = (subject(&terms.candidate), subject(&terms.stable));
-        Self { judged_by: None, queries: Vec::new(), candidate, stable, panel: None, stage: None }
+        Self { judged_by: None, queries: Vec::new(), candidate, stable, standing: None, read: Vec::new() }
     }
 
     /// What must be stored to go on from here.
     #[must_use]
     pub fn evidence(&self) -> Option<Value> {
-        serde_json::to_value((self.stage, self.panel.as_ref()?)).ok()
+        serde_json::to_value(self.standing.as_ref()?).ok()
+    }
+
+    /// What the store is asked for each gate.
+    #[must_use]
+    pub fn asked(&self, plan: &Plan) -> Option<Basis> {
+        let (source, standing) = self.judged_by.as_ref().zip(self.standing.as_ref())?;
+        let words = |query, subject| source.words(query, subject, plan.terms().look);
+        let asked = standing.gates().zip(&self.queries).map(|(gate, query)| Asked {
+            gate: gate.name().to_owned(),
+            candidate: words(query, &self.candidate),
+            stable: words(query, &self.stable),
+        });
+        Some(Basis::Asked(asked.collect()))
+    }
+
+    /// What was judged last; it is told once.
+    #[must_use]
+    pub fn take_read(&mut self) -> Option<Basis> {
+        self.standing.as_ref()?;
+        Some(Basis::Read(std::mem::take(&mut self.read)))
     }
 
     /// What each gate says.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
-        self.panel.as_ref().map(Panel::findings).unwrap_or_default()
+        self.standing.as_ref().map(Standing::findings).unwrap_or_default()
     }
 
     /// Judges all settled windows `since` a moment at once, as if they were the bake of a step; without one, those of the
@@ -158,7 +195,11 @@ impl Bench {
 
     /// Reads and judges the windows that the engine asks for, each once.
     pub async fn judge(&mut self, windows: Windows, plan: &Plan) -> Input {
-        let (Some(source), Some(panel)) = (&self.judged_by, &mut self.panel) else {
+        if !plan.terms().judged {
+            let ends = (1..=windows.count).map(|n| windows.from.plus(windows.length.saturating_mul(n)));
+            return Input::Judged(ends.map(|ends| Look { ends, verdict: Verdict::Inconclusive }).collect());
+        }
+        let (Some(source), Some(standing)) = (&self.judged_by, &mut self.standing) else {
             return Input::Unjudged { why: "the way back is decided: nothing is judged".to_owned() };
         };
         let length = seconds(windows.length);
@@ -179,7 +220,7 @@ impl Bench {
             sample.cloned().unwrap_or(Sample::NoData(Why::Empty))
         };
         // A window is read once: one that a critical gate could not read, because the store failed, is asked for again.
-        let critical: Vec<bool> = panel.gates().map(|gate| !gate.is_advisory()).collect();
+        let critical: Vec<bool> = standing.gates().map(|gate| !gate.is_advisory()).collect();
         let failure_in = |window: usize| {
             let critical = critical.iter().enumerate().filter(|(_, critical)| **critical);
             let mut samples = critical.flat_map(|(query, _)| [at(query, 0, window), at(query, 1, window)]);
@@ -191,31 +232,11 @@ impl Bench {
         if let Some(why) = failure_in(0) {
             return Input::Unjudged { why };
         }
-        if self.stage != Some(windows.stage) {
-            let share = match windows.stage {
-                Stage::Start => 0.0,
-                Stage::Step(at) => plan.terms().steps.get(at).map_or(0.0, |weight| weight.fraction()),
-                Stage::Watch => 1.0,
-            };
-            panel.begin(share);
-            self.stage = Some(windows.stage);
-        }
-        let mut looks = Vec::new();
-        for (n, window) in asked.iter().enumerate() {
-            if failure_in(n).is_some() {
-                break;
-            }
-            let evidence = |query| Evidence { candidate: at(query, 0, n), stable: at(query, 1, n) };
-            let evidence: Vec<Evidence> = (0..critical.len()).map(evidence).collect();
-            let verdict = match panel.look(&evidence) {
-                Ruling::Fail => Verdict::Fail,
-                Ruling::Inconclusive => Verdict::Inconclusive,
-                Ruling::NoData => Verdict::NoData,
-                Ruling::Pass => Verdict::Pass,
-                Ruling::Starved => Verdict::Starved,
-            };
-            looks.push(Look { ends: window.end(), verdict });
-        }
+        let read = (0..asked.len()).take_while(|window| failure_in(*window).is_none());
+        let evidence = |window| move |query| Evidence { candidate: at(query, 0, window), stable: at(query, 1, window) };
+        let read: Vec<Vec<Evidence>> = read.map(|window| (0..critical.len()).map(evidence(window)).collect()).collect();
+        let looks = standing.judge(plan, windows, &read);
+        self.read = read;
         Input::Judged(looks)
     }
 }

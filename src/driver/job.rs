@@ -62,7 +62,7 @@ struct Candidate {
 
 impl Job<'_> {
     pub(super) async fn run(&self, report: &mut Report) {
-        let clock = self.driver().clock;
+        let clock = &self.driver().clock;
         let mut candidate = Candidate::default();
         let mut fresh: Option<Snapshot> = None;
         let mut blind = false;
@@ -289,7 +289,7 @@ impl Job<'_> {
     /// Finds out what became of a write whose answer was an error.
     async fn aftermath(&self, attempt: &Attempt, error: &Error) -> Aftermath {
         let target = &self.target;
-        let clock = self.driver().clock;
+        let clock = &self.driver().clock;
         let failure = Box::new(Failure::of(error, target));
         let sent = self.driver().wire.writes_since_read(target);
         // Where a provider has no guard, the adapter compares for itself, and reads last.

@@ -5,7 +5,9 @@
 mod bench;
 mod interrupt;
 mod job;
+mod ongoing;
 mod report;
+mod standing;
 mod watch;
 
 use std::cell::Cell;
@@ -17,10 +19,12 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use mlroll_backend::{Backend, Provider, Snapshot};
 
 pub use self::bench::{Bench, query_of, settle_delay};
+pub use self::ongoing::{Ongoing, Runs};
 pub use self::report::{Doubt, Report};
+pub use self::standing::Standing;
 pub use self::watch::{OnInterrupt, Watch};
 
-use self::interrupt::Interrupts;
+pub(crate) use self::interrupt::Interrupts;
 use self::job::Job;
 use crate::clock::{Clock, Deadline};
 use crate::config::Selected;
@@ -99,7 +103,11 @@ impl Driver<'_> {
 
     /// Looks at each target, many at once: how its provider keeps two writers apart, and what was seen.
     pub async fn look(&self, selected: &[Selected]) -> Vec<Look> {
-        let backends = self.backends(selected);
+        self.look_by(&self.backends(selected), selected).await
+    }
+
+    /// As [`look`](Self::look), by backends that are kept from one look to the next.
+    pub(crate) async fn look_by(&self, backends: &Backends, selected: &[Selected]) -> Vec<Look> {
         let deadline = self.clock.deadline(self.limits.accept);
         let looks = selected.iter().map(|selected| {
             let backend = backends.get(&selected.target.provider());
@@ -142,9 +150,14 @@ impl Driver<'_> {
     }
 
     /// The backends in use; one that this build does not have fails its own targets only.
-    fn backends(&self, selected: &[Selected]) -> Backends {
+    pub(crate) fn backends(&self, selected: &[Selected]) -> Backends {
         let providers: BTreeSet<Provider> = selected.iter().map(|s| s.target.provider()).collect();
-        let backend = |provider| (provider, registry::backend(provider, Arc::clone(&self.wire) as _));
+        let reach = self.clock.reach();
+        // One that is out of reach stops all of them: it is about the whole run.
+        if let Some(failure) = providers.iter().find_map(|provider| reach.check_provider(*provider).err()) {
+            return providers.into_iter().map(|provider| (provider, Err(failure.clone()))).collect();
+        }
+        let backend = |provider| (provider, registry::backend(provider, Arc::clone(&self.wire) as _, reach));
         providers.into_iter().map(backend).collect()
     }
 }
@@ -160,7 +173,7 @@ pub struct Look {
     pub seen: Result<Snapshot, Failure>,
 }
 
-type Backends = BTreeMap<Provider, Result<Box<dyn Backend>, Failure>>;
+pub(crate) type Backends = BTreeMap<Provider, Result<Box<dyn Backend>, Failure>>;
 
 /// What all targets of a run share.
 struct Shared<'a> {

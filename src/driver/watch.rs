@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mlroll_backend::{Backend, Error, ErrorKind};
+use mlroll_backend::{Backend, Error, ErrorKind, Weight};
 
 use super::interrupt::{Interrupts, Told};
 use super::{Bench, Driver, Report, job};
@@ -11,8 +11,9 @@ use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::journal::{Folder, Journal, JournalError, Record};
 use crate::judge::verdict::Verdict;
+use crate::output::Bake;
 use crate::rollout::Outcome;
-use crate::rollout::engine::{Action, Cause, Ended, Input, Rollout, Stage, Trouble};
+use crate::rollout::engine::{Action, Cause, Ended, Input, Pending, Rollout, Stage, Trouble};
 
 /// The longest one call to the provider may take, waits and retries included.
 const CALL: Duration = Duration::from_secs(60);
@@ -58,7 +59,7 @@ pub struct Watch<'a> {
 impl Watch<'_> {
     /// Runs to the end.
     pub async fn run(&mut self, first: Input) -> Report {
-        let clock = self.driver.clock;
+        let clock = &self.driver.clock;
         let mut report = Report::blank(&self.selected);
         let mut interrupts = Interrupts::new();
         let mut told: Option<Told> = None;
@@ -75,8 +76,14 @@ impl Watch<'_> {
             }
             let now = clock.now();
             let evidence = matches!(input, Input::Judged(_) | Input::Started).then(|| self.bench.evidence()).flatten();
+            let read = self.bench.take_read();
+            let basis = if matches!(input, Input::Started | Input::Resume) {
+                self.bench.asked(self.rollout.plan())
+            } else {
+                read.filter(|_| matches!(input, Input::Judged(_)))
+            };
             let action = self.rollout.step(input.clone(), now);
-            let record = Record { at: now, input, action: action.clone(), evidence };
+            let record = Record { at: now, input, action: action.clone(), evidence, basis };
             if let Err(e) = self.journal.append(&record) {
                 if let (JournalError::Taken { .. }, false) = (&e, self.rollout.is_rolling_back()) {
                     let failure =
@@ -183,7 +190,10 @@ impl Watch<'_> {
                 }
             }
             Action::Wait { until, why } => {
-                progress.waiting(target, &format!("{why}{}", evidence_so_far(&self.bench)));
+                match self.bake(why) {
+                    Some(bake) => progress.baking(target, &bake),
+                    None => progress.waiting(target, &why.to_string()),
+                }
                 tokio::select! {
                     by = interrupts.next() => {
                         *told = Some(by);
@@ -193,6 +203,19 @@ impl Watch<'_> {
                 }
             }
         }
+    }
+
+    /// How far the step is whose data is waited for.
+    fn bake(&self, why: &Pending) -> Option<Bake> {
+        let Pending::Data { stage, judged, of } = why else { return None };
+        let terms = self.rollout.plan().terms();
+        let (step, share) = match stage {
+            Stage::Start => (0, Weight::ZERO),
+            Stage::Step(at) => (at.saturating_add(1), terms.steps.get(*at).copied().unwrap_or_default()),
+            Stage::Watch => (terms.steps.len(), Weight::FULL),
+        };
+        let (steps, look, findings) = (terms.steps.len(), terms.look, self.bench.findings());
+        Some(Bake { step, steps, share, judged: *judged, of: *of, look, findings })
     }
 
     /// What the end means.
@@ -318,18 +341,4 @@ async fn finishing<T>(
 fn trouble(error: &Error, sent: usize) -> Trouble {
     let kind = if error.kind() == ErrorKind::Withheld { ErrorKind::Unexpected } else { error.kind() };
     Trouble { kind, message: error.to_string(), sent: u32::try_from(sent).unwrap_or(u32::MAX) }
-}
-
-/// How far each gate is, for whoever waits.
-fn evidence_so_far(bench: &Bench) -> String {
-    let gates = bench.findings().into_iter().map(|finding| {
-        let percent = |part: f64| format!("{:.0} %", part * 100.0);
-        format!(
-            ", {} {} towards pass, {} towards fail",
-            finding.gate,
-            percent(finding.needed.pass),
-            percent(finding.needed.fail)
-        )
-    });
-    gates.collect()
 }

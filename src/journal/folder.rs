@@ -1,10 +1,12 @@
 //! Journals as files of a folder: `NAME.jsonl`.
 
+#[cfg(unix)]
+use std::fs::TryLockError;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::{JournalError, Store};
+use super::{JournalError, Lock, Store};
 
 /// Journals as files of a folder, which is made by the first write.
 #[derive(Clone, Debug)]
@@ -68,6 +70,21 @@ impl Store for Folder {
             let _ = file.set_len(after);
         }
         written.map_err(unwritable)
+    }
+
+    /// On the file itself, so that nothing is left behind by a run that is killed. Elsewhere a lock would keep out this
+    /// process' own appends too; there the lengths of appends tell two runs apart.
+    #[cfg(unix)]
+    fn lock(&self, name: &str) -> Result<Option<Lock>, JournalError> {
+        let Ok(file) = File::open(self.path(name)?) else {
+            return Ok(None);
+        };
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(file))),
+            Err(TryLockError::WouldBlock) => Err(JournalError::InUse { file: self.place(name) }),
+            // Not every file system can; then the lengths of appends tell two runs apart.
+            Err(TryLockError::Error(_)) => Ok(None),
+        }
     }
 
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>, JournalError> {

@@ -14,9 +14,9 @@ mod replay;
 mod store;
 
 pub use folder::Folder;
-pub use record::{Header, Record};
+pub use record::{Asked, Basis, Header, Record};
 pub use replay::{Replay, replay};
-pub use store::{JournalError, Place, Store};
+pub use store::{JournalError, Lock, Place, Store};
 
 use record::{Line, Lines};
 
@@ -30,6 +30,8 @@ pub struct Journal<'a> {
     lines: Lines,
     /// Lines that are not stored yet.
     unsaved: String,
+    /// Keeps other runs away.
+    _lock: Option<Lock>,
 }
 
 impl<'a> Journal<'a> {
@@ -39,16 +41,26 @@ impl<'a> Journal<'a> {
     /// There is one of that name, or it cannot be stored; the journal can be used all the same, and tries again.
     pub fn begin(store: &'a dyn Store, header: &Header) -> (Self, Result<(), JournalError>) {
         let name = header.plan.terms().id.clone();
-        let mut journal = Self { store, name, stored: 0, lines: Lines::default(), unsaved: String::new() };
-        let begun = journal.push(&Line::Header(Box::new(header.clone())));
+        let mut journal = Self { store, name, stored: 0, lines: Lines::default(), unsaved: String::new(), _lock: None };
+        let begun = journal.push(&Line::Header(Box::new(header.clone()))).and_then(|()| journal.lock());
         (journal, begun)
     }
 
     /// Goes on with the journal that was read. A torn last line is cut off by the next append.
-    #[must_use]
-    pub fn go_on(store: &'a dyn Store, replay: &Replay) -> Self {
+    ///
+    /// # Errors
+    /// `InUse`: another run goes on with it.
+    pub fn go_on(store: &'a dyn Store, replay: &Replay) -> Result<Self, JournalError> {
         let name = replay.header.plan.terms().id.clone();
-        Self { store, name, stored: replay.whole, lines: replay.lines, unsaved: String::new() }
+        let (stored, lines) = (replay.whole, replay.lines);
+        let mut journal = Self { store, name, stored, lines, unsaved: String::new(), _lock: None };
+        journal.lock()?;
+        Ok(journal)
+    }
+
+    fn lock(&mut self) -> Result<(), JournalError> {
+        self._lock = self.store.lock(&self.name)?;
+        Ok(())
     }
 
     /// Stores a step, to the disk, with all lines that could not be stored before.

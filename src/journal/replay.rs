@@ -1,5 +1,7 @@
 //! From a journal back to the rollout.
 
+use mlroll_backend::Timestamp;
+
 use super::record::{Damage, Line, Lines};
 use super::{Header, JournalError, Place, Record, Store};
 use crate::rollout::engine::Rollout;
@@ -13,12 +15,20 @@ pub struct Replay {
     pub records: Vec<Record>,
     /// The rollout after the last of them.
     pub rollout: Rollout,
+    /// When the stage began that it is at.
+    entered: Timestamp,
     /// How many bytes belong to whole lines. A torn line behind them was never acted upon.
     pub(super) whole: u64,
     pub(super) lines: Lines,
 }
 
 impl Replay {
+    /// When the stage began that it is at; of one that shifted nothing, the run.
+    #[must_use]
+    pub fn entered(&self) -> Timestamp {
+        self.entered
+    }
+
     /// What the judge stored last.
     #[must_use]
     pub fn evidence(&self) -> Option<&serde_json::Value> {
@@ -44,16 +54,21 @@ pub fn replay(store: &dyn Store, name: &str) -> Result<Replay, JournalError> {
     };
     let mut rollout = Rollout::new(header.plan.clone());
     let mut records = Vec::new();
+    let mut entered = header.at;
     while let Some((place, line)) = reader.next()? {
         let Line::Step(record) = line else {
             return Err(JournalError::Damaged { place, message: "a second beginning".to_owned() });
         };
+        let stage = rollout.stage();
         if rollout.step(record.input.clone(), record.at) != record.action {
             return Err(JournalError::Differs { place });
         }
+        if rollout.stage() != stage {
+            entered = record.at;
+        }
         records.push(*record);
     }
-    Ok(Replay { header, records, rollout, whole: reader.byte, lines: reader.lines })
+    Ok(Replay { header, records, rollout, entered, whole: reader.byte, lines: reader.lines })
 }
 
 fn no_header(place: Place) -> JournalError {

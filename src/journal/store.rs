@@ -1,5 +1,6 @@
 //! Where journals are kept.
 
+use std::any::Any;
 use std::fmt::{self, Debug};
 
 /// Keeps journals by name, each a text that only grows.
@@ -16,6 +17,18 @@ pub trait Store: Debug + Send + Sync {
     /// The journal is not as long as that, somebody else wrote to it, or it cannot be written.
     fn append(&self, name: &str, after: u64, bytes: &[u8]) -> Result<(), JournalError>;
 
+    /// Keeps others from going on with the journal, until what is returned is dropped or this process ends.
+    ///
+    /// # Behaviour
+    /// - Appends and reads, from any process, are not kept from anything: an append that follows on what it should is good.
+    /// - `None` where the store cannot lock, or there is no journal yet.
+    ///
+    /// # Errors
+    /// `InUse`: somebody else keeps it.
+    fn lock(&self, _name: &str) -> Result<Option<Lock>, JournalError> {
+        Ok(None)
+    }
+
     /// Reads a whole journal; `None` when there is none of that name.
     ///
     /// # Errors
@@ -31,6 +44,9 @@ pub trait Store: Debug + Send + Sync {
     /// What people call the journal of that name: a path, a URL.
     fn place(&self, name: &str) -> String;
 }
+
+/// What keeps a journal to one run, as long as it is there.
+pub type Lock = Box<dyn Any + Send + Sync>;
 
 /// A byte of a journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +73,11 @@ pub enum JournalError {
     Differs {
         /// Where.
         place: Place,
+    },
+    /// Another run goes on with it.
+    InUse {
+        /// The journal.
+        file: String,
     },
     /// There is none of that name, or nothing whole is in it.
     Missing {
@@ -104,12 +125,13 @@ impl fmt::Display for JournalError {
             Self::Differs { place } => {
                 write!(f, "the journal does not follow from itself: {place}: this program would have acted otherwise")
             }
+            Self::InUse { file } => write!(f, "another run is going on with the journal {file}"),
             Self::Missing { file } => write!(f, "there is no journal {file}"),
             Self::Taken { file } => write!(f, "someone else has written to the journal {file}"),
             Self::Unreadable { file, message } => write!(f, "the journal {file} cannot be read: {message}"),
             Self::Unwritable { file, message } => write!(f, "the journal {file} cannot be written: {message}"),
             Self::Version { place, found } => {
-                write!(f, "{place}: written by another version of mlroll (format {found}; this one reads format 1)")
+                write!(f, "{place}: written by another version of mlroll (format {found}; this one reads 1 and 2)")
             }
         }
     }

@@ -23,6 +23,7 @@ fn header() -> Header {
         previous: None,
         steps: vec![weight(1000), Weight::FULL],
         bake: second * 180,
+        judged: true,
         warm_up: second * 30,
         min_bake: second * 120,
         look: second * 60,
@@ -41,7 +42,13 @@ fn header() -> Header {
     };
     let plan = Plan::new(terms, weight(1)).unwrap();
     let target = "lambda:eu-west-1/fraud@prod".to_owned();
-    Header { target, at: time(0), reason: Some("weekly \"release\"\n".to_owned()), plan }
+    Header {
+        target,
+        at: time(0),
+        reason: Some("weekly \"release\"\n".to_owned()),
+        plan,
+        metrics: [("url".to_owned(), "http://a".to_owned())].into(),
+    }
 }
 
 fn time(milliseconds: i64) -> Timestamp {
@@ -71,7 +78,7 @@ fn records() -> Vec<Record> {
         now += 41;
         let action = rollout.step(input.clone(), time(now));
         let evidence = matches!(action, Action::Sample(_)).then(|| json!({"ln_e": 0.1 + 0.2}));
-        records.push(Record { at: time(now), input, action: action.clone(), evidence });
+        records.push(Record { at: time(now), input, action: action.clone(), evidence, basis: None });
         input = match action {
             Action::Done { ended, .. } => {
                 assert_eq!(ended, Ended::Promoted);
@@ -184,7 +191,8 @@ fn reading_it_back_leads_to_the_same_rollout_from_any_line() {
         // As after a crash: another process reads it, and goes on.
         let read = replay(&folder, "01JJOURNAL").unwrap();
         assert_eq!((&read.rollout, &read.header), (&straight, &header()));
-        journal = Journal::go_on(&folder, &read);
+        drop(journal);
+        journal = Journal::go_on(&folder, &read).unwrap();
     }
     let read = replay(&folder, "01JJOURNAL").unwrap();
     assert_eq!(read.records, records);
@@ -207,7 +215,8 @@ fn a_torn_last_line_is_cut_off_by_the_next_append() {
     std::fs::write(&path, torn).unwrap();
     let read = replay(&folder, "01JJOURNAL").unwrap();
     assert_eq!(read.records, records[..1]);
-    Journal::go_on(&folder, &read).append(&records[1]).unwrap();
+    drop(journal);
+    Journal::go_on(&folder, &read).unwrap().append(&records[1]).unwrap();
     assert_eq!(replay(&folder, "01JJOURNAL").unwrap().records, records[..2]);
 }
 
@@ -264,10 +273,11 @@ fn a_full_disk_says_so() {
 #[test]
 fn there_is_one_writer() {
     let home = tempfile::tempdir().unwrap();
-    let folder = Folder::new(home.path());
+    // One that cannot lock.
+    let folder = Filling { folder: Folder::new(home.path()), left: AtomicUsize::new(usize::MAX) };
     let records = records();
     let (mut journal, _) = Journal::begin(&folder, &header());
-    let mut other = Journal::go_on(&folder, &replay(&folder, "01JJOURNAL").unwrap());
+    let mut other = Journal::go_on(&folder, &replay(&folder, "01JJOURNAL").unwrap()).unwrap();
     journal.append(&records[0]).unwrap();
     let late = Record { at: time(9), ..records[0].clone() };
     assert!(matches!(other.append(&late), Err(JournalError::Taken { .. })));
@@ -276,6 +286,24 @@ fn there_is_one_writer() {
     let (_, begun) = Journal::begin(&folder, &changed);
     assert!(matches!(begun, Err(JournalError::Taken { .. })));
     assert_eq!(replay(&folder, "01JJOURNAL").unwrap().records, records[..1]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_journal_is_gone_on_with_by_one_run_at_a_time() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = Folder::new(home.path());
+    let records = records();
+    let (mut journal, _) = Journal::begin(&folder, &header());
+    let read = replay(&folder, "01JJOURNAL").unwrap();
+    for _ in 0..2 {
+        assert!(matches!(Journal::go_on(&folder, &read), Err(JournalError::InUse { .. })));
+        journal.append(&records[0]).unwrap();
+        drop(journal);
+        journal = Journal::go_on(&folder, &replay(&folder, "01JJOURNAL").unwrap()).unwrap();
+    }
+    // Reading is for everybody.
+    assert_eq!(replay(&folder, "01JJOURNAL").unwrap().records.len(), 2);
 }
 
 #[test]
@@ -314,9 +342,23 @@ fn damage_is_refused_with_its_place() {
 
 #[test]
 fn another_version_is_named() {
-    let newer = String::from_utf8(text()).unwrap().replacen("{\"v\":1,", "{\"v\":12,", 1);
+    let newer = String::from_utf8(text()).unwrap().replacen("{\"v\":2,", "{\"v\":12,", 1);
     let message = read(newer.into_bytes()).unwrap_err().to_string();
     assert!(message.contains("format 12") && message.contains("line 1"), "{message}");
+}
+
+/// A run that was begun by the first format is gone on with in this one.
+#[test]
+fn the_first_format_is_read_too() {
+    const FIRST: &str = include_str!("tests/format-1.jsonl");
+    let read = read(FIRST.as_bytes().to_vec()).unwrap();
+    // It did not say what is measured.
+    let first = Header { metrics: Default::default(), ..header() };
+    assert_eq!((&read.header, &read.records), (&first, &records()));
+    let mut lines = read.lines;
+    let more = lines.write(&Line::Step(Box::new(records()[0].clone()))).unwrap();
+    let both = super::replay(&Memory([FIRST.as_bytes(), more.as_bytes()].concat()), "j").unwrap_err();
+    assert!(matches!(&both, JournalError::Differs { place } if place.line == 2 + records().len() as u64), "{both}");
 }
 
 #[test]

@@ -6,9 +6,10 @@ use super::combine::ln_mean;
 use super::counting::CountingTest;
 use super::counts::Counts;
 use super::design_effect::DesignEffect;
+use super::exact::Exact;
 use super::gate::{Better, CountRule, SeriesRule, SeriesStatistic};
 use super::ledger::Stake;
-use super::series::SeriesTest;
+use super::series::{BLOCK, SeriesTest};
 use super::sign::Sign;
 use super::student::Student;
 
@@ -39,11 +40,13 @@ pub struct CountEvidence {
 }
 
 /// The tests of a series gate. Serializes exactly.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SeriesEvidence {
     fail: SeriesTest,
     pass: SeriesTest,
+    /// The differences of an unfinished block; none when every window is fed by itself.
+    block: Option<Vec<(Exact, Exact)>>,
 }
 
 impl CountLook {
@@ -68,11 +71,20 @@ impl CountEvidence {
 
     /// Books one look.
     pub fn look(&mut self, look: &CountLook, effect: DesignEffect) {
+        self.look_at_strata(std::slice::from_ref(look), effect);
+    }
+
+    /// Books one look that is split into strata (region, model, endpoint).
+    pub fn look_at_strata(&mut self, strata: &[CountLook], effect: DesignEffect) {
+        let pairs = |of: fn(&CountLook) -> Sides| -> Vec<(Counts, Counts)> {
+            strata.iter().map(|look| (of(look).candidate, of(look).stable)).collect()
+        };
+        let (fail, pass) = (pairs(|look| look.fail), pairs(|look| look.pass));
         for test in &mut self.fail {
-            test.look(look.fail.candidate, look.fail.stable, effect.factor());
+            test.look_at_strata(&fail, effect.factor());
         }
         for test in &mut self.pass {
-            test.look(look.pass.candidate, look.pass.stable, effect.factor());
+            test.look_at_strata(&pass, effect.factor());
         }
     }
 
@@ -105,7 +117,13 @@ impl SeriesEvidence {
             SeriesStatistic::Sign => SeriesTest::Sign(Sign::default()),
             SeriesStatistic::T => SeriesTest::T(Student::default()),
         };
-        Self { fail: test, pass: test }
+        Self { fail: test, pass: test, block: None }
+    }
+
+    /// The same tests on means of blocks of [`BLOCK`] windows, for an autocorrelated series.
+    #[must_use]
+    pub fn in_blocks(rule: &SeriesRule) -> Self {
+        Self { block: Some(Vec::new()), ..Self::new(rule) }
     }
 
     /// Books one window; with a `max` in the rule, that is the stable value.
@@ -120,8 +138,20 @@ impl SeriesEvidence {
         };
         let fail = rule.difference.of(worse, better, rule.tolerance)?;
         let pass = rule.difference.of(worse, better, rule.pass_tolerance)?;
+        let (fail, pass) = match &mut self.block {
+            None => (fail, -pass),
+            Some(block) => {
+                block.push((Exact(fail), Exact(-pass)));
+                if block.len() < BLOCK {
+                    return Ok(());
+                }
+                let full = std::mem::take(block);
+                let mean = |of: fn(&(Exact, Exact)) -> f64| full.iter().map(of).sum::<f64>() / full.len() as f64;
+                (mean(|pair| pair.0.0), mean(|pair| pair.1.0))
+            }
+        };
         self.fail.look(fail);
-        self.pass.look(-pass);
+        self.pass.look(pass);
         Ok(())
     }
 
@@ -137,8 +167,17 @@ impl SeriesEvidence {
         &self.pass
     }
 
-    /// Starts the PASS test anew, as each step of a rollout does.
+    /// Starts the PASS test anew, as each step of a rollout does. A block does not reach over two steps.
     pub fn restart_pass(&mut self, rule: &SeriesRule) {
         self.pass = Self::new(rule).pass;
+        if let Some(block) = &mut self.block {
+            block.clear();
+        }
+    }
+
+    /// Whether windows are fed in blocks.
+    #[must_use]
+    pub const fn is_in_blocks(&self) -> bool {
+        self.block.is_some()
     }
 }

@@ -65,6 +65,18 @@ impl Histogram {
         self.buckets.last().filter(|(bound, _)| *bound == f64::INFINITY).map(|(_, count)| *count)
     }
 
+    /// The finite bucket bounds, ascending.
+    pub fn bounds(&self) -> impl Iterator<Item = f64> {
+        self.buckets.iter().map(|(bound, _)| *bound).filter(|bound| bound.is_finite())
+    }
+
+    /// All windows together. Windows with other bounds make the sum an approximation.
+    #[must_use]
+    pub fn sum<'a>(windows: impl IntoIterator<Item = &'a Self>) -> Self {
+        let buckets = windows.into_iter().filter(|w| w.total().is_some()).flat_map(|w| w.buckets.iter().copied());
+        Self::new(buckets.collect()).unwrap_or_default()
+    }
+
     /// Whether `threshold` is a bucket bound, so that exceedances are exact.
     #[must_use]
     pub fn has_bound(&self, threshold: f64) -> bool {

@@ -1,5 +1,7 @@
 //! Intervals to show, never to decide (docs/judge.md section 3.6).
 
+use serde::Serialize;
+
 use super::counts::{Boundary, Counts};
 use super::design_effect::DesignEffect;
 use super::ledger::{Direction, ln_e_of_sums};
@@ -8,7 +10,7 @@ use super::math::ln_beta;
 use super::roots::bisect;
 
 /// An interval on a rate or on a rate ratio.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Interval {
     /// Lower end, at least 0.
     pub lower: f64,

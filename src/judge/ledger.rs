@@ -61,7 +61,7 @@ impl Ledger {
     /// one that is not finite is no evidence.
     pub fn look(&mut self, increment: impl Fn(f64) -> f64) {
         self.looks = self.looks.saturating_add(1);
-        let bet = self.bet().ln();
+        let bet = self.stake.bet(self.looks).ln();
         for (ln_m, g) in self.ln_m.iter_mut().zip(GRID.iter()) {
             let l = increment(oriented(self.direction, *g));
             *ln_m = ln_add(*ln_m, bet) + if l.is_finite() { l } else { 0.0 };
@@ -76,7 +76,7 @@ impl Ledger {
             return 0.0;
         }
         let bets = weighted(&self.ln_m);
-        ln_add(bets, self.cash().ln())
+        ln_add(bets, self.stake.cash(self.looks).ln())
     }
 
     /// The anytime-valid p-value `min(1, 1 / max E)`.
@@ -106,23 +106,25 @@ impl Ledger {
     fn with_points(direction: Direction, stake: Stake, points: usize) -> Self {
         Self { direction, stake, looks: 0, ln_m: vec![f64::NEG_INFINITY; points.min(GRID.len())], ln_max: 0.0 }
     }
+}
 
-    /// `omega_k` of the look just begun.
-    fn bet(&self) -> f64 {
-        match (self.stake, self.looks) {
-            (Stake::Once | Stake::Spread(0 | 1), 1) => 1.0,
-            (Stake::Spread(_), 1) => 0.5,
-            (Stake::Spread(planned), k) if k <= planned => 0.5 / (planned - 1) as f64,
-            (Stake::Once | Stake::Spread(_), _) => 0.0,
+impl Stake {
+    /// `omega_k` of look `k`, counted from 1.
+    pub(super) fn bet(self, k: u64) -> f64 {
+        match (self, k) {
+            (Self::Once | Self::Spread(0 | 1), 1) => 1.0,
+            (Self::Spread(_), 1) => 0.5,
+            (Self::Spread(planned), k) if k <= planned => 0.5 / (planned - 1) as f64,
+            (Self::Once | Self::Spread(_), _) => 0.0,
         }
     }
 
-    /// What is not bet yet. In closed form: subtracting look by look would leave dust, even below zero.
-    fn cash(&self) -> f64 {
-        match (self.stake, self.looks) {
+    /// What is not bet yet after `k` looks. In closed form: subtracting look by look would leave dust, even below zero.
+    pub(super) fn cash(self, k: u64) -> f64 {
+        match (self, k) {
             (_, 0) => 1.0,
-            (Stake::Spread(planned), k) if k < planned => 0.5 * (planned - k) as f64 / (planned - 1) as f64,
-            (Stake::Once | Stake::Spread(_), _) => 0.0,
+            (Self::Spread(planned), k) if k < planned => 0.5 * (planned - k) as f64 / (planned - 1) as f64,
+            (Self::Once | Self::Spread(_), _) => 0.0,
         }
     }
 }

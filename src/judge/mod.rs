@@ -2,13 +2,16 @@
 //!
 //! Pure: no clock, no I/O, no environment; the same input gives the same bits.
 //!
-//! - evidence: [`ledger`], [`counts`], [`limit`], [`counting`], [`sign`], [`student`], [`series`], [`mann_whitney`], [`spending`]
+//! - evidence: [`ledger`], [`counts`], [`limit`], [`counting`], [`sign`], [`student`], [`series`], [`shape`], [`mann_whitney`], [`spending`],
+//!   [`planned`]
 //! - data: [`histogram`], [`design_effect`]
 //! - decisions: [`combine`], [`starved`], [`final_look`], [`verdict`]
 //! - for people: [`interval`], [`power`]
+//! - many rollouts at once, for simulations and backtests: [`batch`]
 //! - Kayenta: [`kayenta`], [`kayenta_score`], [`wilcoxon`]
 //! - what users write and read: [`gate`], [`evidence`], [`panel`], [`replay`]
 
+pub mod batch;
 pub mod combine;
 pub mod counting;
 pub mod counts;
@@ -26,9 +29,11 @@ pub mod limit;
 pub mod mann_whitney;
 pub mod math;
 pub mod panel;
+pub mod planned;
 pub mod power;
 pub mod replay;
 pub mod series;
+pub mod shape;
 pub mod sign;
 pub mod spending;
 pub mod starved;

@@ -73,6 +73,12 @@ impl SeriesTest {
     }
 }
 
+/// Windows in a block of an autocorrelated series.
+pub const BLOCK: usize = 5;
+
+/// Above this lag-1 autocorrelation a series is fed in blocks.
+pub const MOST_AUTOCORRELATION: f64 = 0.2;
+
 /// The lag-1 autocorrelation of a series, 0 for fewer than 3 values or no spread. Above 0.2, feed [`blocks`].
 #[must_use]
 pub fn lag_1(series: &[f64]) -> f64 {

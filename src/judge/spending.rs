@@ -11,8 +11,15 @@ pub fn spent_at(alpha: f64, index: u64, planned: u64) -> f64 {
     if index == 0 || index > planned {
         return 0.0;
     }
-    let share = |looks: u64| looks as f64 / planned as f64;
-    spent_by(alpha, share(index)) - spent_by(alpha, share(index - 1))
+    spent_between(alpha, index - 1, index, planned)
+}
+
+/// The alpha of a planned look that comes after `until` of `planned` windows, the one before it after `from`:
+/// `f(until / planned) - f(from / planned)`; windows beyond the planned ones bring none.
+#[must_use]
+pub fn spent_between(alpha: f64, from: u64, until: u64, planned: u64) -> f64 {
+    let share = |windows: u64| windows.min(planned) as f64 / planned as f64;
+    if planned == 0 { 0.0 } else { spent_by(alpha, share(until)) - spent_by(alpha, share(from)) }
 }
 
 /// `f(t)`: what may be spent by the share `t` of the planned windows, from 0 to `alpha`.

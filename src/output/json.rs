@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Done;
-use crate::driver::{Look, Report};
+use crate::driver::{Look, Ongoing, Report};
 use crate::failure::Failure;
 use crate::rollout::Outcome;
 use crate::wire::Calls;
@@ -59,18 +59,18 @@ fn target_outcome(report: &Report) -> Value {
 
 /// `mlroll/status/1`: how targets are.
 #[must_use]
-pub fn status(seen: &[Look]) -> Value {
-    let targets: Vec<Value> = seen.iter().map(target_status).collect();
+pub fn status(seen: &[Look], ongoing: &[Ongoing]) -> Value {
+    let targets: Vec<Value> = seen.iter().map(|look| target_status(look, Ongoing::behind(ongoing, look))).collect();
     json!({ "schema": "mlroll/status/1", "targets": targets })
 }
 
-fn target_status(Look { selected, guard, seen }: &Look) -> Value {
+fn target_status(Look { selected, guard, seen }: &Look, run: Option<&Ongoing>) -> Value {
     let seen = match seen {
         Ok(seen) => seen,
         Err(failure) => {
             return json!({
                 "target": selected.target, "service": selected.service, "settled": null, "guard": guard,
-                "previous": null, "split": null, "rollout": null, "error": failure_object(failure),
+                "previous": null, "split": null, "rollout": run.map(|run| watched(run, None)), "error": failure_object(failure),
             });
         }
     };
@@ -94,12 +94,22 @@ fn target_status(Look { selected, guard, seen }: &Look) -> Value {
         "previous": roles.previous,
         "bad": roles.bad,
         "split": split,
-        "rollout": rollout(seen),
+        "rollout": run.map_or_else(|| rollout(seen), |run| Some(watched(run, Some(seen)))),
         "error": null,
     })
 }
 
-/// The rollout that the marker tells of: one that is going on.
+/// A run that the state folder tells of.
+fn watched(run: &Ongoing, seen: Option<&Snapshot>) -> Value {
+    let live = seen.and_then(|seen| Some(seen.split.as_ref()?.weight_of(&run.candidate)));
+    json!({
+        "id": run.id, "verb": run.verb, "state": run.state, "step": run.step, "steps": run.steps,
+        "percent": live.unwrap_or(run.percent), "since": run.since.to_string(), "orphaned": run.orphaned,
+        "watched": run.is_watched(), "findings": run.findings,
+    })
+}
+
+/// The canary that only the marker tells of: made by hand, finished, or watched from elsewhere.
 fn rollout(seen: &Snapshot) -> Option<Value> {
     let marker = seen.marker.as_ref()?;
     let MarkerState::Canary { candidate } = &marker.state else {
@@ -108,7 +118,8 @@ fn rollout(seen: &Snapshot) -> Option<Value> {
     let percent = seen.split.as_ref().map(|split| split.weight_of(candidate));
     let since = marker.at.map(|at| at.to_string());
     Some(json!({
-        "id": marker.id, "state": "canary", "step": null, "percent": percent, "since": since, "orphaned": false,
+        "id": marker.id, "verb": null, "state": "canary", "step": null, "steps": null, "percent": percent, "since": since,
+        "orphaned": false, "watched": false, "findings": [],
     }))
 }
 

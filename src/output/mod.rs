@@ -5,9 +5,11 @@ mod github;
 pub mod json;
 mod printer;
 mod progress;
+mod redraw;
 pub mod text;
 
 pub use done::Done;
 pub use github::{announce, announce_failure};
 pub use printer::{ColorChoice, Format, Printer, Talk};
-pub use progress::Progress;
+pub use progress::{Bake, Progress};
+pub use redraw::Screen;

@@ -46,6 +46,8 @@ pub struct Printer {
     talk: Talk,
     choice: anstream::ColorChoice,
     interactive: bool,
+    /// Whether what is data is watched on a terminal too.
+    screen: bool,
 }
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -63,19 +65,30 @@ impl Printer {
             ColorChoice::Auto if io::stderr().is_terminal() && !ci => anstream::ColorChoice::Always,
             ColorChoice::Auto => anstream::ColorChoice::Never,
         };
-        Self { talk, choice, interactive: io::stderr().is_terminal() && !ci && talk >= Talk::Normal }
+        Self {
+            talk,
+            choice,
+            interactive: io::stderr().is_terminal() && !ci && talk >= Talk::Normal,
+            screen: io::stdout().is_terminal() && !ci,
+        }
     }
 
     /// Says nothing.
     #[must_use]
     pub const fn silent() -> Self {
-        Self { talk: Talk::Silent, choice: anstream::ColorChoice::Never, interactive: false }
+        Self { talk: Talk::Silent, choice: anstream::ColorChoice::Never, interactive: false, screen: false }
     }
 
     /// Whether somebody watches stderr on a terminal.
     #[must_use]
     pub const fn is_interactive(self) -> bool {
         self.interactive
+    }
+
+    /// Whether stdout is a terminal that can be drawn on.
+    #[must_use]
+    pub const fn has_screen(self) -> bool {
+        self.screen
     }
 
     /// Writes data.
@@ -88,6 +101,13 @@ impl Printer {
         if !text.ends_with('\n') {
             stdout.write_all(b"\n")?;
         }
+        stdout.flush()
+    }
+
+    /// Writes what moves the cursor too.
+    pub(super) fn raw(self, text: &str) -> io::Result<()> {
+        let mut stdout = AutoStream::always(io::stdout().lock());
+        stdout.write_all(text.as_bytes())?;
         stdout.flush()
     }
 

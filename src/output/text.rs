@@ -4,7 +4,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use mlroll_backend::{Call, Effect, MarkerState, Readiness, Snapshot};
 
 use super::Done;
-use crate::driver::{Look, Report};
+use crate::driver::{Look, Ongoing, Report};
 use crate::journal::Replay;
 use crate::judge::panel::Finding;
 use crate::rollout::engine::Ended;
@@ -48,24 +48,76 @@ fn remarks(reason: Option<&str>, reports: &[Report]) -> String {
     text
 }
 
-/// How targets are, a row each.
+/// How targets are, a row each, and what the gates of their runs said last.
 #[must_use]
-pub fn status(seen: &[Look]) -> String {
+pub fn status(seen: &[Look], ongoing: &[Ongoing]) -> String {
     let mut table = table(&["TARGET", "STABLE", "CANDIDATE", "PREVIOUS", "STATE"]);
-    for Look { selected, seen, .. } in seen {
-        let target = selected.target.to_string();
-        match seen {
-            Ok(seen) => {
-                let row = status_row(seen);
-                table.add_row(std::iter::once(target).chain(row));
-            }
-            Err(failure) => {
-                let unknown = || "?".to_owned();
-                table.add_row([target, unknown(), unknown(), unknown(), failure.message.clone()]);
-            }
+    let mut readings = String::new();
+    for look in seen {
+        let target = look.selected.target.to_string();
+        let run = Ongoing::behind(ongoing, look);
+        let row = status_cells(look, run);
+        for reading in run.map(gate_readings).unwrap_or_default() {
+            let about = if seen.len() > 1 { format!("{target}: ") } else { String::new() };
+            readings.push_str(&format!("  {about}{reading}\n"));
+        }
+        table.add_row(std::iter::once(target).chain(row));
+    }
+    trimmed(&table) + &readings
+}
+
+/// How a target is, in one line.
+#[must_use]
+pub fn status_line(look: &Look, ongoing: &[Ongoing]) -> String {
+    let run = Ongoing::behind(ongoing, look);
+    let [stable, candidate, previous, state] = status_cells(look, run);
+    let readings: String = run.map(gate_readings).unwrap_or_default().iter().map(|r| format!("; {r}")).collect();
+    format!("{}: stable {stable}, candidate {candidate}, previous {previous}: {state}{readings}", look.selected.target)
+}
+
+fn status_cells(look: &Look, run: Option<&Ongoing>) -> [String; 4] {
+    let unknown = || "?".to_owned();
+    match (&look.seen, run) {
+        (Err(failure), run) => {
+            let run = run.map_or_else(String::new, |run| format!("; {}", run_state(run)));
+            [unknown(), unknown(), unknown(), format!("{}{run}", failure.message)]
+        }
+        (Ok(seen), None) => status_row(seen),
+        (Ok(seen), Some(run)) => {
+            let [stable, candidate, previous, plain] = status_row(seen);
+            // That it is not live, or has failed, goes before what the run makes of it.
+            let state = if seen.is_settled() { run_state(run) } else { format!("{plain}; {}", run_state(run)) };
+            [stable, candidate, previous, state]
         }
     }
-    trimmed(&table)
+}
+
+/// What a run is at, and what to type when nobody goes on with it.
+fn run_state(run: &Ongoing) -> String {
+    let step = run.step.map_or_else(String::new, |step| format!(" at step {step} of {}", run.steps));
+    let open = match (run.orphaned, run.is_watched()) {
+        (true, _) => ": ORPHANED, nobody goes on with it: `mlroll resume` or `mlroll rollback`",
+        (false, false) => ": `mlroll resume` goes on with it",
+        (false, true) => "",
+    };
+    format!("{}: {}{step} since {}{open}", run.verb, run.state.replace('_', " "), run.since)
+}
+
+/// What each gate of a run said last.
+fn gate_readings(run: &Ongoing) -> Vec<String> {
+    let reading = |finding: &Finding| {
+        let percent = |part: f64| format!("{:.0} %", part * 100.0);
+        format!(
+            "{} {}, {} towards pass, {} towards fail, {} looks: {}",
+            finding.gate,
+            finding.verdict.name(),
+            percent(finding.needed.pass),
+            percent(finding.needed.fail),
+            finding.looks,
+            finding.reason
+        )
+    };
+    run.findings.iter().map(reading).collect()
 }
 
 fn status_row(seen: &Snapshot) -> [String; 4] {

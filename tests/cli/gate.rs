@@ -44,12 +44,23 @@ fn a_file_that_makes_no_sense_exits_2_with_its_place() {
 /// An independent reference in Python, straight from the formulas of docs/judge.md, on random files.
 #[test]
 fn agrees_with_the_reference_on_random_files() {
+    agrees_with("reference.py", &["check", "--count", "360", "--seed", "20261121"]);
+}
+
+/// Mann-Whitney with ties, exact and approximate, as scipy computes it.
+#[test]
+fn agrees_with_scipy_on_random_samples() {
+    agrees_with("reference_scipy.py", &["--count", "300", "--seed", "20261121"]);
+}
+
+fn agrees_with(script: &str, args: &[&str]) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python = root.join("target/test-env/python/bin/python");
     assert!(python.exists(), "python is missing: tests/run installs it into target/test-env");
     let checked = Command::new(python)
-        .arg(root.join("tests/reference.py"))
-        .args(["check", "--count", "300", "--seed", "20261121", "--", env!("CARGO_BIN_EXE_mlroll"), "gate", "replay"])
+        .arg(root.join("tests").join(script))
+        .args(args)
+        .args(["--", env!("CARGO_BIN_EXE_mlroll"), "gate", "replay"])
         .output()
         .unwrap();
     assert!(

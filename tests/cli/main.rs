@@ -8,17 +8,28 @@
     reason = "a failed step fails the test, and modules share their parts"
 )]
 
+mod action;
 mod arguments;
 mod completions;
+mod demo;
+mod disk;
 mod dry_run;
+mod evidence;
+mod explain;
 mod faults;
 mod fleet;
 mod gate;
 mod github;
+mod hours;
 mod killed;
+mod look;
 mod moto;
+mod no_gates;
 mod rollback;
 mod sagemaker;
+mod sandbox;
+mod scaled;
 mod shape;
+mod status;
 mod watched;
 mod world;

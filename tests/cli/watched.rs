@@ -224,7 +224,7 @@ pub(crate) fn start(world: &World, arguments: &[&str]) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-fn end(child: Child) -> Ran {
+pub(crate) fn end(child: Child) -> Ran {
     let output = child.wait_with_output().unwrap();
     Ran {
         code: output.status.code().unwrap_or(-1),
@@ -391,7 +391,7 @@ fn a_rollout_that_was_killed_is_resumed_with_its_evidence() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!world.alias().weights.is_empty(), "it was still going on");
-    world.run(&["resume", "--target", "lambda:us-east-1/other@prod"]).expect(2);
+    world.run(&["resume", "--target", "lambda:us-east-1/other@prod"]).expect(6);
     let ran = end(start(&world, &["resume"])).expect(0);
     assert_eq!((&ran.json()["outcome"], world.split().as_str()), (&Value::from("promoted"), "3"));
     assert_eq!(world.sent(Operation::UpdateAlias).len(), 3, "no step was taken twice");
@@ -515,6 +515,13 @@ fn gates_are_frozen_from_the_first_step_on() {
     child.wait().unwrap();
     world.write("mlroll.toml", &config_of(service.port, "").replace("abs = \"2%\"", "abs = \"50%\""));
     world.run(&["resume"]).expect(2).says("the gates have changed");
+    // Nor by other numbers.
+    let elsewhere = config_of(service.port, "").replace("http_requests_total", "all_requests_total");
+    world.write("mlroll.toml", &elsewhere);
+    world.run(&["resume"]).expect(2).says("metrics.errors has changed since the run began").says("all_requests_total");
+    world.write("mlroll.toml", &config_of(service.port + 1, ""));
+    world.run(&ROLLOUT).expect(2).says("metrics.url has changed");
+    assert!(!world.alias().weights.is_empty());
     world.write("mlroll.toml", &config_of(service.port, ""));
     end(start(&world, &["resume"])).expect(1);
     assert_eq!(world.split(), "2");
@@ -526,9 +533,12 @@ fn a_second_run_of_the_same_journal_leaves_it_to_the_first() {
     let _service = Service::start(&world, GOOD, GOOD);
     let first = start(&world, &ROLLOUT);
     wait_for_canary(&world);
-    let second = start(&world, &["resume"]);
-    let codes = [end(first), end(second)].map(|ran| ran.code);
-    assert!(codes.contains(&0) && codes.contains(&4), "{codes:?}");
+    let before = world.server.requests().len();
+    for second in [&["resume"][..], &ROLLOUT] {
+        world.run(second).expect(4).says("another run is going on");
+    }
+    assert!(world.server.requests()[before..].iter().all(|r| r.operation == Operation::GetAlias));
+    end(first).expect(0);
     assert_eq!(world.split(), "3");
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, RevisionId, Sample, Target, Window};
+use crate::{Result, RevisionId, Sample, Target, Timestamp, Window};
 
 /// What to measure.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -51,6 +51,15 @@ pub struct Subject {
     pub revision: RevisionId,
 }
 
+/// How short a window of a store may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Granularity {
+    /// Windows shorter than this hold too few points to be judged.
+    pub shortest: Duration,
+    /// Why, so that it can follow "that is".
+    pub because: String,
+}
+
 /// A store of metrics.
 ///
 /// Adapters never loop over failures, sleep, print or read the environment; retries are the transport's. Nobody but the
@@ -93,6 +102,26 @@ pub trait MetricSource: Debug + Send + Sync {
         Ok(())
     }
 
+    /// What the store is asked about `subject` over windows of this length, in its own language and with everything filled
+    /// in, for people who want to ask it again; `None` when there are no such words.
+    fn words(&self, _query: &Query, _subject: &Subject, _length: Duration) -> Option<String> {
+        None
+    }
+
     /// How long after its end a window of `query` for `subject` is complete in the store.
     fn settle_delay(&self, query: &Query, subject: &Subject) -> Duration;
+
+    /// How short a window of any of `queries` for `subject` may be, by what the store has up to `until`; `None` when nobody
+    /// can tell, such as of metrics that have just begun.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check), but for a store that refuses to be asked this: that is `None`.
+    async fn granularity(
+        &self,
+        _queries: &[Query],
+        _subject: &Subject,
+        _until: Timestamp,
+    ) -> Result<Option<Granularity>> {
+        Ok(None)
+    }
 }

@@ -10,7 +10,9 @@
 //!   failed. An error series that does not exist is zero errors only when requests were counted.
 //! - **Permissions**: reading `/api/v1/query`; nothing else is called and nothing is written.
 //! - **Settles** after [`Settings::settle_delay`], or a minute: two scrapes of 30 s.
-//! - **Gaps**: windows should be at least four scrapes long, as `increase` extrapolates. A counter's first value is not
+//! - **Granularity**: windows are at least four scrapes long, as `increase` extrapolates; how often the store scrapes is
+//!   told, or measured.
+//! - **Gaps**: A counter's first value is not
 //!   seen by it, so what fails before the first scrape of a new error series is not counted. A custom query that looks at
 //!   an instant and not at its window may answer with a sample up to five minutes old. Native histograms are refused.
 //!   Redirects are not followed and proxies not used. No SigV4, no OAuth.

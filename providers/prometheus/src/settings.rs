@@ -25,6 +25,8 @@ pub struct Settings {
     pub allow_plain_http: bool,
     /// How late the store is; a minute when not told.
     pub settle_delay: Option<Duration>,
+    /// How often it scrapes; measured when not told.
+    pub scrape: Option<Duration>,
     /// Selectors to begin with; those below replace its own.
     pub preset: Option<Preset>,
     /// The label that a preset's metrics carry the revision in, when it is not the preset's own.

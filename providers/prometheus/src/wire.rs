@@ -114,6 +114,42 @@ impl Question {
     }
 }
 
+/// How far apart the samples of a counter are.
+pub(crate) struct Spacing(Template);
+
+/// How far back they are counted, in seconds.
+const COUNTED: u32 = 600;
+
+impl Spacing {
+    /// That of the counters behind the first of `queries` which has any.
+    pub(crate) fn of(queries: &[Query], selectors: &Selectors) -> Option<Self> {
+        let counters = |query: &Query| match query {
+            Query::Custom(_) => None,
+            Query::ErrorRate | Query::Requests => selectors.requests.first(),
+            Query::Latency => selectors.latency.as_ref().map(|(buckets, _)| buckets),
+        };
+        queries.iter().find_map(counters).or(selectors.requests.first()).cloned().map(Self)
+    }
+
+    /// How many samples the fullest series has, of those that have been there all the while.
+    pub(crate) fn text(&self, revision: &RevisionId) -> String {
+        let selector = self.0.render(revision, Duration::from_secs(COUNTED.into()));
+        format!("max(count_over_time({selector}[{COUNTED}s]) and ({selector} offset {COUNTED}s))")
+    }
+
+    /// `None` when there is no such series.
+    pub(crate) fn read(&self, body: &[u8]) -> Result<Option<Duration>> {
+        let answer: Answer =
+            serde_json::from_slice(body).map_err(|e| unexpected("the answer is not Prometheus'").caused_by(e))?;
+        let series = answer.data.map(Data::series).transpose()?.unwrap_or_default();
+        let counted = match series.as_slice() {
+            [one] if one.value >= 1.0 && one.value.is_finite() => one.value,
+            _ => return Ok(None),
+        };
+        Ok(Duration::try_from_secs_f64(f64::from(COUNTED) / counted).ok())
+    }
+}
+
 /// The result of `query` with a label that names it.
 fn labelled(query: &str, part: &str) -> String {
     format!(r#"label_replace({query}, "{PART}", "{part}", "", "")"#)

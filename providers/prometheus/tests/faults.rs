@@ -349,3 +349,25 @@ async fn a_gateway_that_takes_only_get_is_asked_so() {
     assert_eq!((requests[1].path.as_str(), requests[1].form["query"].as_str()), ("/prefix/api/v1/query", "a + b"));
     assert_eq!(requests[0].form, requests[1].form);
 }
+
+#[tokio::test]
+async fn a_store_that_does_not_know_its_scrapes_is_not_held_up() {
+    let ask = |reply: Reply| async move {
+        let server = Server::always(reply);
+        source(&server).granularity(&queries(), &subject("42"), at(END)).await
+    };
+    let vector = |value: &str| {
+        let value = format!(r#"{{"metric":{{}},"value":[{END},"{value}"]}}"#);
+        Reply::json(format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{value}]}}}}"#))
+    };
+    let shortest = ask(vector("40")).await.unwrap().unwrap().shortest;
+    assert_eq!(shortest, Duration::from_secs(54));
+    for reply in
+        [Reply::status(400, "{}"), Reply::status(422, "{}"), vector("NaN"), vector("+Inf"), vector("0"), vector("-3")]
+    {
+        assert_eq!(ask(reply.clone()).await.unwrap(), None, "{reply:?}");
+    }
+    for (status, kind) in [(401, ErrorKind::Auth), (503, ErrorKind::Unavailable)] {
+        assert_eq!(ask(Reply::status(status, "{}")).await.unwrap_err().kind(), kind);
+    }
+}

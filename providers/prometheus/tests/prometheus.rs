@@ -220,6 +220,32 @@ async fn counts_are_those_of_the_window() {
 }
 
 #[tokio::test]
+async fn how_short_a_window_may_be_is_measured() {
+    let store = Store::start();
+    let source = store.source();
+    let end = Timestamp::from_unix_seconds(END).unwrap();
+    for queries in
+        [vec![Query::ErrorRate], vec![Query::Latency], vec![custom("up"), Query::Requests], vec![custom("up")]]
+    {
+        let found = source.granularity(&queries, &subject("41"), end).await.unwrap().unwrap();
+        // Four scrapes of 15 s, less the leeway.
+        assert!((50.0..=60.0).contains(&found.shortest.as_secs_f64()), "{queries:?}: {found:?}");
+    }
+    // Of what has just begun, or is not there at all, nobody can tell.
+    let begins = Timestamp::from_unix_seconds(END - 300).unwrap();
+    for (revision, until) in [("41", begins), ("nosuch", end), ("new", end)] {
+        assert_eq!(
+            source.granularity(&[Query::Requests], &subject(revision), until).await.unwrap(),
+            None,
+            "{revision}"
+        );
+    }
+    let told = Settings { scrape: Some(Duration::from_secs(30)), ..store.settings() };
+    let told = Prometheus::new(&told).unwrap().granularity(&[], &subject("nosuch"), end).await.unwrap().unwrap();
+    assert_eq!(told.shortest, Duration::from_secs(120));
+}
+
+#[tokio::test]
 async fn windows_that_follow_each_other_add_up() {
     let store = Store::start();
     let at = |seconds| Timestamp::from_unix_seconds(seconds).unwrap();

@@ -3,6 +3,8 @@
 use std::fmt::Debug;
 
 use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
 
 use crate::World;
 
@@ -22,6 +24,17 @@ pub struct Operation {
     pub target: Option<String>,
 }
 
+/// A fault that only the API itself can play, because it is about its state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Twist {
+    /// Somebody else changes what the request is about, just before it is served.
+    ForeignWrite,
+    /// The write is accepted and never becomes live.
+    SettleForever,
+    /// The read is answered from the state before the latest write.
+    Stale,
+}
+
 /// An API of a cloud: how its requests are told from others', and what it answers.
 pub trait Api: Debug + Send + Sync {
     /// Its name in faults and the request log, such as `lambda`.
@@ -37,4 +50,46 @@ pub trait Api: Debug + Send + Sync {
     ///
     /// Never panics, whatever the bytes.
     fn answer(&self, request: &Request, operation: &Operation, world: &mut World) -> Answer;
+
+    /// The names of all operations; faults may name no others. Empty: any name is taken.
+    fn operations(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The answer of a fault of kind `status`, in the API's own format; without a `code`, the one that goes with the
+    /// status.
+    fn error(&self, status: StatusCode, code: Option<&str>) -> Answer {
+        let code = code.unwrap_or("Fault");
+        json_answer(status, &json!({ "error": { "code": code, "message": INJECTED } }))
+    }
+
+    /// Whether the fault makes sense for an operation; a fault that makes sense for none is refused.
+    fn can(&self, _twist: Twist, _operation: &str) -> bool {
+        false
+    }
+
+    /// Answers a request that a fault befalls, and tells whether the fault had its effect: one that had none strikes
+    /// the next request instead. Called only for what [`can`](Self::can) allows.
+    ///
+    /// A [`Twist::ForeignWrite`] is carried out only, and the request answered later: nothing is returned to send.
+    fn twisted(
+        &self,
+        _twist: Twist,
+        _request: &Request,
+        _operation: &Operation,
+        _world: &mut World,
+    ) -> (Option<Answer>, bool) {
+        (None, false)
+    }
+}
+
+/// The text of errors that no cloud would have sent.
+pub(crate) const INJECTED: &str = "A fault of the sandbox.";
+
+/// An answer in JSON.
+pub(crate) fn json_answer(status: StatusCode, body: &Value) -> Answer {
+    let mut answer = Answer::new(Bytes::from(body.to_string()));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
 }

@@ -1,46 +1,272 @@
 //! What a sandbox is made of: targets, their revisions and users; read from TOML.
 
-use std::collections::BTreeMap;
+mod alarms;
+mod check;
+mod units;
 
-use mlroll_backend::Target;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use mlroll_backend::{Target, Timestamp};
 use serde::Deserialize;
 
+pub use self::alarms::{Alarm, AlarmState, Turn};
+use self::units::{share, span};
+
 /// A world to be simulated.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Scenario {
     /// What all chance is drawn from.
-    #[serde(default)]
     pub seed: u64,
+    /// The moment at which the sandbox's clock starts; the real time when none is given.
+    pub start: Option<Timestamp>,
     /// The targets, by their URIs.
-    #[serde(default)]
     pub targets: BTreeMap<String, Service>,
+    /// How Prometheus collects.
+    pub prometheus: Prometheus,
+    /// How CloudWatch publishes.
+    pub cloudwatch: CloudWatch,
 }
 
 /// A target and those who use it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
-    /// Requests that arrive in a second, on average.
+    /// Requests that arrive in a second, on average, without bursts: 0 to 100,000.
     pub requests_per_second: f64,
+    /// By how much the rate swings around its average each day, highest at 14:00 UTC: 0 to 1.
+    #[serde(default, deserialize_with = "share")]
+    pub daily: f64,
+    /// Times of more requests.
+    #[serde(default)]
+    pub bursts: Option<Bursts>,
     /// The revision that gets all of them at first.
     pub stable: String,
     /// All revisions, by name, with how each behaves.
     pub revisions: BTreeMap<String, Behaviour>,
 }
 
-/// How a revision answers.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// Bursts of requests, on top of the average: one in each stretch of `every`, at a moment of chance.
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Behaviour {
-    /// The share of requests that fail.
-    #[serde(default)]
-    pub error_rate: f64,
+pub struct Bursts {
+    /// How often: 1 second to 1 day.
+    #[serde(deserialize_with = "span")]
+    pub every: Duration,
+    /// How long, at most `every`.
+    #[serde(deserialize_with = "span")]
+    pub last: Duration,
+    /// How many times the usual rate it is meanwhile: 0 to 1,000.
+    pub times: f64,
 }
 
+/// How a revision answers.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Behaviour {
+    /// Whether it can serve at all, as the control plane tells.
+    pub state: State,
+    /// The share of requests that fail.
+    #[serde(deserialize_with = "share")]
+    pub error_rate: f64,
+    /// How many requests in a row fail, on average, when one does: 1 to 10,000. 1: each on its own.
+    pub error_cluster: f64,
+    /// How long requests take.
+    pub latency: Latency,
+    /// Requests that take longer because something has to be loaded first.
+    pub cold_start: Option<ColdStart>,
+    /// What gets worse with time.
+    pub leak: Option<Leak>,
+    /// The scores that the model gives; none: it gives no scores.
+    pub score: Option<Score>,
+    /// Grams of CO2 equivalent that a request costs, on average.
+    pub gco2e: f64,
+    /// The share of requests that lead to a sale; failed ones never do.
+    #[serde(deserialize_with = "share")]
+    pub conversion_rate: f64,
+}
+
+/// Whether a revision can serve.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum State {
+    /// It can.
+    #[default]
+    Active,
+    /// It could not be made: the control plane has it, but it never serves.
+    Failed,
+}
+
+/// A lognormal distribution.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Latency {
+    /// Half of the requests take less: 10 microseconds to 1 hour.
+    #[serde(deserialize_with = "span")]
+    pub median: Duration,
+    /// 95 % of the requests take less; at least the median.
+    #[serde(deserialize_with = "span")]
+    pub p95: Duration,
+}
+
+/// Requests that have to wait for a start.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColdStart {
+    /// How much longer they take.
+    #[serde(deserialize_with = "span")]
+    pub extra: Duration,
+    /// All requests in this long after the revision first got traffic.
+    #[serde(default, deserialize_with = "span")]
+    pub first: Duration,
+    /// This share of the later ones.
+    #[serde(default, deserialize_with = "share")]
+    pub share: f64,
+}
+
+/// Growth that starts some time after the revision first got traffic.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Leak {
+    /// How long all is well.
+    #[serde(deserialize_with = "span")]
+    pub after: Duration,
+    /// By how much the share of failed requests grows in an hour.
+    #[serde(default, deserialize_with = "share")]
+    pub error_rate_per_hour: f64,
+    /// By what share of itself the latency grows in an hour: with 1, it is doubled after the first hour, threefold after the
+    /// second.
+    #[serde(default, deserialize_with = "share")]
+    pub latency_per_hour: f64,
+}
+
+/// A beta distribution on 0 to 1.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Score {
+    /// The mean, above 0 and below 1.
+    pub mean: f64,
+    /// The standard deviation; less than that of a coin with this mean.
+    pub sd: f64,
+    /// By how much the mean moves in an hour after the revision first got traffic; it stays within 0.01 to 0.99.
+    #[serde(default)]
+    pub drift_per_hour: f64,
+}
+
+/// How Prometheus collects.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Prometheus {
+    /// How often it reads each revision's counters: 1 second to 1 hour, whole seconds.
+    #[serde(deserialize_with = "span")]
+    pub scrape: Duration,
+    /// How old a sample is before it can be asked for.
+    #[serde(deserialize_with = "span")]
+    pub delay: Duration,
+}
+
+/// How CloudWatch publishes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CloudWatch {
+    /// How long after a request its part of a point can be read: until then the point lacks it.
+    #[serde(deserialize_with = "span")]
+    pub delay: Duration,
+    /// The share of one-minute points that get their last part up to ten minutes later still.
+    #[serde(deserialize_with = "share")]
+    pub late: f64,
+    /// The share of results that say `InternalError` in place of data; asked again a second later, chance decides anew.
+    #[serde(deserialize_with = "share")]
+    pub internal_error: f64,
+    /// The most points in one page of an answer, less than AWS' own limit of 100,800.
+    pub page: Option<usize>,
+    /// Alarms, by name.
+    pub alarms: BTreeMap<String, Alarm>,
+}
+
+/// Why a text is no [`Scenario`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidScenario(String);
+
 impl Scenario {
+    /// Reads a scenario.
+    ///
+    /// # Errors
+    /// It is not TOML, has a key that is unknown, or a value that makes no sense; with the place.
+    pub fn from_toml(text: &str) -> Result<Self, InvalidScenario> {
+        let scenario: Self = toml::from_str(text).map_err(|why| InvalidScenario(why.to_string()))?;
+        scenario.check()?;
+        Ok(scenario)
+    }
+
+    /// What a sandbox shows when nothing else is asked for: `lambda:us-east-1/fraud@prod`, stable at version 2, with a
+    /// version 3 that is as good.
+    #[must_use]
+    pub fn default_world() -> Self {
+        let healthy = Behaviour { error_rate: 0.002, ..Behaviour::default() };
+        let revisions = ["1", "2", "3"].map(|version| (version.to_owned(), healthy.clone()));
+        let service = Service {
+            requests_per_second: 50.0,
+            daily: 0.0,
+            bursts: None,
+            stable: "2".to_owned(),
+            revisions: BTreeMap::from(revisions),
+        };
+        let targets = BTreeMap::from([("lambda:us-east-1/fraud@prod".to_owned(), service)]);
+        Self { targets, ..Self::default() }
+    }
+
     /// The targets that can be read as such.
     pub fn parsed_targets(&self) -> impl Iterator<Item = (Target, &Service)> {
         self.targets.iter().filter_map(|(uri, service)| Some((uri.parse().ok()?, service)))
     }
 }
+
+/// Takes 80 ms and 200 ms at the 95th percentile, never fails, scores 0.3 with a deviation of 0.1, sells in 2 % of the cases
+/// and costs 0.01 g.
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            state: State::Active,
+            error_rate: 0.0,
+            error_cluster: 1.0,
+            latency: Latency { median: Duration::from_millis(80), p95: Duration::from_millis(200) },
+            cold_start: None,
+            leak: None,
+            score: Some(Score { mean: 0.3, sd: 0.1, drift_per_hour: 0.0 }),
+            gco2e: 0.01,
+            conversion_rate: 0.02,
+        }
+    }
+}
+
+impl Default for Prometheus {
+    fn default() -> Self {
+        Self { scrape: Duration::from_secs(15), delay: Duration::ZERO }
+    }
+}
+
+impl Default for CloudWatch {
+    fn default() -> Self {
+        Self { delay: Duration::from_secs(60), late: 0.0, internal_error: 0.0, page: None, alarms: BTreeMap::new() }
+    }
+}
+
+/// As [`Scenario::from_toml`].
+impl FromStr for Scenario {
+    type Err = InvalidScenario;
+
+    fn from_str(text: &str) -> Result<Self, InvalidScenario> {
+        Self::from_toml(text)
+    }
+}
+
+impl fmt::Display for InvalidScenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for InvalidScenario {}

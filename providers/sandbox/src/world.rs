@@ -1,8 +1,11 @@
 //! What all APIs of a sandbox share.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use mlroll_backend::Timestamp;
 
 use crate::Clock;
+use crate::lambda::Lambda;
 use crate::scenario::Scenario;
 use crate::traffic::Traffic;
 
@@ -15,6 +18,8 @@ pub struct World {
     pub traffic: Traffic,
     /// What the world was made of.
     pub scenario: Scenario,
+    /// The functions of AWS Lambda.
+    pub lambda: Lambda,
 }
 
 impl World {
@@ -22,12 +27,41 @@ impl World {
     #[must_use]
     pub fn new(scenario: Scenario, clock: Clock) -> Self {
         let traffic = Traffic::new(&scenario, clock.now());
-        Self { clock, traffic, scenario }
+        let lambda = Lambda::of(&scenario, clock.now());
+        Self { clock, traffic, scenario, lambda }
     }
 
     /// The moment it is.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Carries out what became due since it was last asked, each at its own moment: what was accepted becomes live.
+    pub fn settle(&mut self) {
+        for route in self.lambda.settle(self.clock.now()) {
+            self.traffic.route(&route.target, &route.split, route.at);
+        }
+    }
+}
+
+/// The world as a server and its process share it.
+#[derive(Clone, Debug)]
+pub struct SharedWorld(Arc<Mutex<World>>);
+
+impl SharedWorld {
+    /// Shares a world.
+    #[must_use]
+    pub fn new(world: World) -> Self {
+        Self(Arc::new(Mutex::new(world)))
+    }
+
+    /// The world as it is now, with all that is due carried out. Requests wait meanwhile: hold it over no `await`.
+    ///
+    /// A panic of another holder does not keep it from anybody: an answer that failed halfway is a bug of one API.
+    pub fn lock(&self) -> MutexGuard<'_, World> {
+        let mut world = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        world.settle();
+        world
     }
 }

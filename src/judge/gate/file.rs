@@ -25,13 +25,15 @@ pub(super) struct GateFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     max: Option<Quantity>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    min: Option<Quantity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     max_increase: Option<BoundaryFile>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fail: Option<BoundaryFile>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pass: Option<BoundaryFile>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    quantile: Option<f64>,
+    pub(super) quantile: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     better: Option<Better>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,7 +44,16 @@ pub(super) struct GateFile {
     pass_tolerance: Option<Quantity>,
     #[serde(skip_serializing_if = "Option::is_none")]
     difference: Option<Difference>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alpha: Option<Quantity>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub(super) final_look: bool,
     pub(super) advisory: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,6 +70,7 @@ struct BoundaryFile {
 enum Judge {
     Kayenta,
     MannWhitney,
+    Shape,
     Sign,
     T,
 }
@@ -68,10 +80,17 @@ impl GateFile {
     pub(super) fn rule(&self) -> Result<Rule, String> {
         let named = [&self.metric, &self.name].into_iter().flatten().any(|text| !text.is_empty());
         if !named {
-            return Err("a gate needs `metric` (error_rate, latency, requests), or `name` and `query`".to_owned());
+            return Err(
+                "a gate needs `metric` (error_rate, availability, latency, requests), or `name` and `query`".to_owned()
+            );
         }
         let metric = self.metric.as_deref();
+        self.alpha()?;
         match self.judge {
+            Some(Judge::Shape) if metric == Some("latency") && self.query.is_none() => self.shape(),
+            Some(Judge::Shape) => {
+                Err("judge: shape compares histograms, which only metric = \"latency\" has".to_owned())
+            }
             Some(Judge::Sign) => self.series(SeriesStatistic::Sign),
             Some(Judge::T) => self.series(SeriesStatistic::T),
             Some(Judge::MannWhitney) => self.samples(RankTest::MannWhitney),
@@ -88,18 +107,82 @@ impl GateFile {
     }
 
     fn count(&self) -> Result<Rule, String> {
-        self.refuse_series_keys("a counting gate takes max, max_increase, fail, pass and better")?;
+        self.refuse_series_keys("a counting gate takes max or min, max_increase, fail, pass and better")?;
         if self.quantile.is_some() {
             return Err("`quantile` belongs to metric = \"latency\"".to_owned());
         }
-        let limit = self.max.as_ref().map(|max| Limit::new(max.share()?)).transpose();
-        let limit = limit.map_err(|why| format!("max: {why}"))?;
-        let better = self.better.unwrap_or_default();
+        let share = |quantity: &Quantity, name: &str| {
+            let limit = quantity.share().and_then(Limit::new);
+            limit.map_err(|why| format!("{name}: {why}"))
+        };
+        if self.metric.as_deref() == Some("availability") {
+            return self.availability(share);
+        }
+        let better = self.oriented()?;
+        let limit = match (&self.max, &self.min) {
+            (Some(max), _) => Some(share(max, "max")?),
+            (None, Some(min)) => Some(share(min, "min")?),
+            (None, None) => None,
+        };
         let boundaries = self.boundaries(better, limit.is_none())?;
         Ok(Rule::Count(CountRule { better, limit, boundaries }))
     }
 
+    /// The share of requests that did not fail: what is judged is the share that did, its complement.
+    fn availability(&self, share: impl Fn(&Quantity, &str) -> Result<Limit, String>) -> Result<Rule, String> {
+        if self.max.is_some() || self.better.is_some() {
+            return Err("availability is better higher: it takes `min`, and max_increase, fail, pass of the share of \
+                        requests that fail"
+                .to_owned());
+        }
+        let limit = self.min.as_ref().map(|min| share(min, "min")).transpose()?;
+        let limit =
+            limit.map(|least| Limit::new(1.0 - least.share())).transpose().map_err(|why| format!("min: {why}"))?;
+        let boundaries = self.boundaries(Better::Lower, limit.is_none())?;
+        Ok(Rule::Count(CountRule { better: Better::Lower, limit, boundaries }))
+    }
+
+    fn shape(&self) -> Result<Rule, String> {
+        self.refuse_series_keys("a shape gate takes max_increase, fail and pass")?;
+        if self.max.is_some() || self.min.is_some() || self.better.is_some() || self.quantile.is_some() {
+            return Err(
+                "judge: shape compares all bucket bounds with stable; max, min, better and quantile are for a \
+                        latency gate without it"
+                    .to_owned(),
+            );
+        }
+        let boundaries = self.boundaries(Better::Lower, true)?.ok_or("a shape gate needs boundaries")?;
+        Ok(Rule::Shape(boundaries))
+    }
+
+    /// Which way is good: `min` says so as well as `better`.
+    fn oriented(&self) -> Result<Better, String> {
+        match (&self.max, &self.min, self.better) {
+            (Some(_), Some(_), _) => {
+                Err("min: give `max` (lower is better) or `min` (higher is better), not both".to_owned())
+            }
+            (None, Some(_), Some(Better::Lower)) => Err("min: what is better lower has a `max`".to_owned()),
+            (None, Some(_), Some(Better::Higher) | None) => Ok(Better::Higher),
+            (_, None, better) => Ok(better.unwrap_or_default()),
+        }
+    }
+
+    /// The gate's own alpha, strictly between 0 and 1.
+    pub(super) fn alpha(&self) -> Result<Option<f64>, String> {
+        let alpha = self.alpha.as_ref().map(Quantity::share).transpose().map_err(|why| format!("alpha: {why}"))?;
+        match alpha {
+            Some(alpha) if !(1e-300..1.0).contains(&alpha) => {
+                Err(format!("alpha: an error level lies between 0 and 1, both excluded, not {alpha}"))
+            }
+            Some(_) if self.advisory => Err("alpha: an advisory gate spends none".to_owned()),
+            alpha => Ok(alpha),
+        }
+    }
+
     fn latency(&self) -> Result<Rule, String> {
+        if self.min.is_some() {
+            return Err("min: a latency gate takes `max`".to_owned());
+        }
         self.refuse_series_keys("a latency gate takes quantile, max, max_increase, fail and pass")?;
         let quantile = self.checked_quantile()?.ok_or("a latency gate needs `quantile`, as 0.95")?;
         if self.better == Some(Better::Higher) {
@@ -125,7 +208,9 @@ impl GateFile {
         self.refuse_boundaries()?;
         self.checked_quantile()?;
         let difference = self.difference.unwrap_or_default();
-        let max = self.max.as_ref().map(Quantity::number).transpose().map_err(|why| format!("max: {why}"))?;
+        let better = self.oriented()?;
+        let limit = self.max.as_ref().or(self.min.as_ref());
+        let max = limit.map(Quantity::number).transpose().map_err(|why| format!("max: {why}"))?;
         if let Some(max) = max {
             if max.abs() > 1e100 || !max.is_finite() || (difference == Difference::Log && max <= 0.0) {
                 return Err(format!("max: a limit is a number above 0 (any, with difference = \"plain\"), not {max}"));
@@ -135,14 +220,13 @@ impl GateFile {
             }
         }
         let (tolerance, pass_tolerance) = if max.is_some() { (0.0, 0.0) } else { self.tolerances(difference)? };
-        let better = self.better.unwrap_or_default();
         Ok(Rule::Series(SeriesRule { statistic, better, difference, max, tolerance, pass_tolerance }))
     }
 
     fn samples(&self, test: RankTest) -> Result<Rule, String> {
         self.refuse_boundaries()?;
         self.checked_quantile()?;
-        if self.max.is_some() {
+        if self.max.is_some() || self.min.is_some() {
             return Err("max: mann_whitney and kayenta compare with stable; use judge = \"t\" or \"sign\"".to_owned());
         }
         let difference = self.difference.unwrap_or_default();

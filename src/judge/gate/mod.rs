@@ -13,6 +13,7 @@ pub use self::rule::{
 };
 
 use self::file::GateFile;
+use self::quantity::Quantity;
 
 /// A rule on one metric, checked. Unknown keys are refused, and so are keys that its kind of metric does not read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,7 +51,7 @@ impl Gate {
     pub const fn slower_than(&self) -> Option<f64> {
         match &self.rule {
             Rule::Latency(latency) => latency.threshold,
-            Rule::Count(_) | Rule::Samples(_) | Rule::Series(_) => None,
+            Rule::Count(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
         }
     }
 
@@ -58,6 +59,24 @@ impl Gate {
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         self.file.query.as_deref()
+    }
+
+    /// Whether half of its alpha is kept for an exact test at the end (docs/judge.md section 3.9, step 4).
+    #[must_use]
+    pub fn final_look(&self) -> bool {
+        self.file.final_look
+    }
+
+    /// The quantile of a latency it is about.
+    #[must_use]
+    pub fn quantile(&self) -> Option<f64> {
+        self.file.quantile
+    }
+
+    /// Its own part of the rollout's alpha; `None`: an equal part of what the others leave.
+    #[must_use]
+    pub fn alpha(&self) -> Option<f64> {
+        self.file.alpha().ok().flatten()
     }
 
     /// The unit of its values, for people.
@@ -75,15 +94,16 @@ impl Gate {
     /// What is allowed but hardly meant.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let rule = match &self.rule {
-            Rule::Count(rule) => rule,
-            Rule::Latency(latency) => &latency.rule,
+        let (better, boundaries) = match &self.rule {
+            Rule::Count(rule) => (rule.better, rule.boundaries),
+            Rule::Latency(latency) => (latency.rule.better, latency.rule.boundaries),
             Rule::Samples(_) | Rule::Series(_) => return Vec::new(),
+            Rule::Shape(boundaries) => (Better::Lower, Some(*boundaries)),
         };
-        let Some(Boundaries { fail, pass }) = rule.boundaries else {
+        let Some(Boundaries { fail, pass }) = boundaries else {
             return Vec::new();
         };
-        let gap = match rule.better {
+        let gap = match better {
             Better::Higher => pass.ratio > fail.ratio,
             Better::Lower => pass.ratio < fail.ratio,
         };
@@ -97,11 +117,28 @@ impl Gate {
     }
 }
 
+/// A share as it is written in `mlroll.toml`, "1%" or "0.01"; `None` for anything else.
+#[must_use]
+pub fn share(text: &str) -> Option<f64> {
+    Quantity::Text(text.to_owned()).share().ok()
+}
+
 impl TryFrom<GateFile> for Gate {
     type Error = InvalidGate;
 
     fn try_from(file: GateFile) -> Result<Self, InvalidGate> {
         let rule = file.rule().map_err(InvalidGate)?;
+        if file.final_look {
+            let boundaries = match &rule {
+                Rule::Count(rule) => rule.boundaries,
+                Rule::Latency(latency) => latency.rule.boundaries,
+                Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
+            };
+            if boundaries.is_none_or(|boundaries| boundaries.fail.abs > 0.0) {
+                let why = "final_look: the exact test compares counts with stable, and `fail` must have no `abs`";
+                return Err(InvalidGate(why.to_owned()));
+            }
+        }
         Ok(Self { file, rule })
     }
 }

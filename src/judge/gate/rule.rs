@@ -19,6 +19,8 @@ pub enum Rule {
     Samples(SampleRule),
     /// One value per look and revision.
     Series(SeriesRule),
+    /// A histogram per look: all bucket bounds at once.
+    Shape(Boundaries),
 }
 
 /// Which way is good.

@@ -100,3 +100,36 @@ fn warns_of_a_gap_between_the_boundaries() {
     assert_eq!(gap.warnings().len(), 1);
     assert!(gate(r#"{"metric":"error_rate","max_increase":{"ratio":2}}"#).warnings().is_empty());
 }
+
+#[test]
+fn a_minimum_is_a_limit_of_what_is_better_higher() {
+    let count = |json: &str| match serde_json::from_str::<Gate>(json).unwrap().rule() {
+        Rule::Count(rule) => {
+            (rule.better, rule.limit.map(|limit| (limit.share() * 1e9).round() / 1e9), rule.boundaries)
+        }
+        Rule::Latency(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => unreachable!("{json}"),
+    };
+    assert_eq!(count(r#"{"metric": "error_rate", "min": "2%"}"#), (Better::Higher, Some(0.02), None));
+    assert_eq!(count(r#"{"metric": "availability", "min": "99.9%"}"#), (Better::Lower, Some(0.001), None));
+    assert!(count(r#"{"metric": "availability"}"#).2.is_some());
+}
+
+#[test]
+fn refuses_keys_that_contradict_each_other() {
+    for (json, want) in [
+        (r#"{"metric": "error_rate", "min": "1%", "max": "2%"}"#, "min: give `max`"),
+        (r#"{"metric": "error_rate", "min": "1%", "better": "lower"}"#, "min: what is better lower"),
+        (r#"{"metric": "availability", "max": "1%"}"#, "availability is better higher"),
+        (r#"{"metric": "availability", "min": "100%"}"#, "min: a limit on a rate"),
+        (r#"{"metric": "latency", "quantile": 0.9, "max": "1s", "min": "1s"}"#, "min: a latency gate"),
+        (r#"{"metric": "error_rate", "judge": "shape"}"#, "judge: shape compares histograms"),
+        (r#"{"metric": "latency", "judge": "shape", "max": "1s"}"#, "judge: shape compares all"),
+        (r#"{"metric": "error_rate", "max": "1%", "alpha": "0%"}"#, "alpha: an error level"),
+        (r#"{"metric": "error_rate", "max": "1%", "alpha": 0.1, "advisory": true}"#, "alpha: an advisory gate"),
+        (r#"{"metric": "error_rate", "max": "1%", "final_look": true}"#, "final_look: the exact test"),
+        (r#"{"metric": "error_rate", "fail": {"abs": 0.01}, "final_look": true}"#, "final_look: the exact test"),
+    ] {
+        let refused = serde_json::from_str::<Gate>(json).unwrap_err().to_string();
+        assert!(refused.starts_with(want), "{json}: {refused}");
+    }
+}

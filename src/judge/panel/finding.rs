@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::seat::Seat;
 use super::{Evidence, Risk};
-use crate::judge::design_effect::DesignEffect;
-use crate::judge::gate::{Gate, Rule};
+use crate::judge::gate::Rule;
+use crate::judge::interval::Interval;
+use crate::judge::series::BLOCK;
 use crate::judge::verdict::Verdict;
 
 /// The result of one gate, with its numbers.
@@ -30,6 +31,13 @@ pub struct Finding {
     pub design_effect: f64,
     /// How far it is on its way.
     pub needed: Needed,
+    /// The chance of a false alarm it may take.
+    pub alpha: f64,
+    /// Where the candidate's rate lies for a limit, or the ratio of the rates against stable, at level `1 - alpha`. To be
+    /// shown, never to decide.
+    pub interval: Option<Interval>,
+    /// Whether an advisory gate has changed, so many of them being watched (e-BH).
+    pub changed: bool,
 }
 
 /// How far a gate is on its way, from 0 (nothing, or evidence for the opposite) to 1 (decided).
@@ -71,8 +79,11 @@ impl Finding {
             ln_e_fail,
             ln_e_pass,
             looks: seat.looks(),
-            design_effect: seat.effect().unwrap_or(DesignEffect::UNKNOWN).factor(),
+            design_effect: seat.factor().factor(),
             needed: Needed { fail: way(ln_e_fail, alpha), pass: way(ln_e_pass, risk.beta) },
+            alpha,
+            interval: seat.interval(alpha),
+            changed: false,
         }
     }
 }
@@ -86,25 +97,28 @@ fn reason(seat: &Seat) -> String {
     let latest =
         seat.latest().map(|latest| format!("candidate {}{unit}, stable {}{unit}", latest.candidate, latest.stable));
     match (seat.sums(), latest) {
-        (Some(sums), _) => {
+        (Some((candidate, stable)), _) => {
             let side = |(requests, events): (f64, f64)| {
                 let share =
                     if requests > 0.0 { format!("{:.3} %", 100.0 * events / requests) } else { "none".to_owned() };
                 format!("{share} ({events:.0} of {requests:.0})")
             };
-            format!("{}: candidate {}, stable {}", counted(seat.gate()), side(sums.candidate), side(sums.stable))
+            format!("{}: candidate {}, stable {}", counted(seat), side(candidate), side(stable))
+        }
+        (None, Some(latest)) if seat.is_in_blocks() => {
+            format!("{latest}; autocorrelated, judged in blocks of {BLOCK} windows")
         }
         (None, Some(latest)) => latest,
         (None, None) => "nothing to judge yet".to_owned(),
     }
 }
 
-fn counted(gate: &Gate) -> String {
-    match gate.rule() {
-        Rule::Latency(rule) => {
-            rule.threshold.map_or_else(|| "slow".to_owned(), |s| format!("slower than {:.0} ms", s * 1000.0))
+fn counted(seat: &Seat) -> String {
+    match (seat.gate().rule(), seat.slow_after()) {
+        (_, Some(seconds)) => format!("slower than {:.0} ms", seconds * 1000.0),
+        (Rule::Count(_) | Rule::Latency(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_), None) => {
+            "failed".to_owned()
         }
-        Rule::Count(_) | Rule::Samples(_) | Rule::Series(_) => "failed".to_owned(),
     }
 }
 

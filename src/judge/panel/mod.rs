@@ -3,18 +3,24 @@
 //! Samples in, a verdict and findings out. The state serializes exactly, so that a rollout that resumes goes on with the
 //! evidence it had.
 
+mod deciding;
 mod finding;
+mod prelude;
+mod read;
 mod seat;
+mod stages;
 #[cfg(test)]
 mod tests;
 
 use mlroll_backend::Sample;
 use serde::{Deserialize, Serialize};
 
+pub use self::deciding::Deciding;
 pub use self::finding::{Finding, Needed};
+pub use self::prelude::Prelude;
 
 use self::seat::{Booked, Seat};
-use super::combine::{Critical, combine};
+use super::combine::{Combined, Critical, changed, combine};
 use super::design_effect::DesignEffect;
 use super::gate::Gate;
 use super::ledger::Stake;
@@ -31,6 +37,10 @@ pub struct Risk {
     pub beta: f64,
     /// Looks over which alpha is spent; at least 1.
     pub horizon: u64,
+    /// Looks of a step: after the last of them planned looks are taken. 0: none ever is.
+    pub step_looks: u64,
+    /// Steps that are judged; at least 1.
+    pub steps: u64,
 }
 
 /// The gates of a rollout and the evidence they have.
@@ -40,17 +50,13 @@ pub struct Panel {
     risk: Risk,
     seats: Vec<Seat>,
     starvation: Option<Starvation>,
-}
-
-/// The design effect of a gate, from samples of the stable revision before the bake; `None` when it cannot be measured.
-#[must_use]
-pub fn design_effect(gate: &Gate, history: &[Sample]) -> Option<DesignEffect> {
-    let counts: Vec<_> = history.iter().filter_map(|sample| seat::counted(gate, sample)).collect();
-    DesignEffect::measure(&counts)
+    /// Looks of this step in which no critical gate missed anything; `None` where no step is judged.
+    step_looks: Option<u64>,
 }
 
 /// What one window says to one gate.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Evidence {
     /// About the revision on trial.
     pub candidate: Sample,
@@ -75,19 +81,27 @@ pub enum Ruling {
 }
 
 impl Panel {
-    /// Gates before their first look, each with the design effect measured for it before the bake; `None` when it could
-    /// not be measured, which counts as 2.
+    /// Gates before their first look, each with what was measured for it before the bake.
     ///
     /// # Errors
-    /// There is no critical gate, or one that only planned looks can judge (`mann_whitney`, `kayenta`), or a latency gate
-    /// without `max`.
-    pub fn new(gates: Vec<(Gate, Option<DesignEffect>)>, risk: Risk) -> Result<Self, String> {
-        let seats = gates.into_iter().map(|(gate, effect)| Seat::new(gate, effect, risk.horizon));
+    /// There is no critical gate; one cannot be judged by what there is (a latency gate without `max` or a history, ranks of
+    /// too few looks); or the gates' own alphas are more than there is.
+    pub fn new(gates: Vec<(Gate, Prelude)>, risk: Risk) -> Result<Self, String> {
+        let seats = gates.into_iter().map(|(gate, prelude)| Seat::new(gate, prelude, &risk));
         let seats = seats.collect::<Result<Vec<_>, _>>()?;
         if seats.iter().all(|seat| seat.gate().is_advisory()) {
             return Err("no gate is critical: nothing decides".to_owned());
         }
-        Ok(Self { risk, seats, starvation: None })
+        let panel = Self { risk, seats, starvation: None, step_looks: None };
+        let own: f64 = panel.critical().filter_map(|seat| seat.gate().alpha()).sum();
+        let all_have = panel.critical().all(|seat| seat.gate().alpha().is_some());
+        if own > risk.alpha * (1.0 + 1e-9) || (!all_have && own >= risk.alpha * (1.0 - 1e-9)) {
+            return Err(format!(
+                "the gates' own alphas add up to {own}: they share the rollout's {}, and those without one need a part",
+                risk.alpha
+            ));
+        }
+        Ok(panel)
     }
 
     /// The gates, in their order.
@@ -95,13 +109,19 @@ impl Panel {
         self.seats.iter().map(Seat::gate)
     }
 
+    /// What was measured for each gate before the bake, in their order.
+    pub fn preludes(&self) -> impl Iterator<Item = Prelude> {
+        self.seats.iter().map(Seat::prelude)
+    }
+
     /// Begins a step in which the candidate has `share` of the traffic: PASS and starvation start anew, FAIL runs on.
     /// With all of the traffic (1) there is nobody to compare its share with.
     pub fn begin(&mut self, share: f64) {
         for seat in &mut self.seats {
-            seat.restart_pass();
+            seat.begin();
         }
         self.starvation = Starvation::new(share, Stake::Once).ok();
+        self.step_looks = (share < 1.0).then_some(0);
     }
 
     /// Books one window, one [`Evidence`] a gate in their order, and rules.
@@ -109,7 +129,7 @@ impl Panel {
         let mut missing = false;
         let mut requests: Option<(f64, f64)> = None;
         for (seat, evidence) in self.seats.iter_mut().zip(evidence) {
-            match seat.look(evidence) {
+            match seat.look(evidence, &self.risk) {
                 Booked::Counted { candidate, stable } => requests = requests.or(Some((candidate, stable))),
                 Booked::Nothing { candidate, stable } => {
                     requests = requests.or(candidate.zip(stable));
@@ -122,6 +142,12 @@ impl Panel {
         if let (Some(starvation), Some((candidate, stable))) = (&mut self.starvation, requests) {
             // Counts that make no sense are no evidence of starvation.
             let _ = starvation.look(candidate, stable, DesignEffect::NONE);
+        }
+        if !missing && let Some(looks) = &mut self.step_looks {
+            *looks = looks.saturating_add(1);
+            if *looks == self.risk.step_looks {
+                self.conclude();
+            }
         }
         if self.fails() {
             Ruling::Fail
@@ -136,20 +162,68 @@ impl Panel {
         }
     }
 
-    /// What each gate says, for people.
+    /// What each gate says, for people. Advisory gates that changed are found by e-BH among themselves.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
-        self.seats.iter().map(|seat| seat.finding(&self.risk, self.critical().count())).collect()
+        let advisory: Vec<usize> =
+            self.seats.iter().enumerate().filter(|(_, seat)| seat.gate().is_advisory()).map(|(at, _)| at).collect();
+        let ln_es: Vec<f64> = self.seats.iter().filter(|seat| seat.gate().is_advisory()).map(Seat::ln_e_fail).collect();
+        let changed: Vec<usize> =
+            changed(&ln_es, self.risk.alpha).into_iter().filter_map(|at| advisory.get(at).copied()).collect();
+        let findings = self.seats.iter().zip(self.levels()).enumerate();
+        findings
+            .map(|(at, (seat, alpha))| Finding {
+                changed: changed.contains(&at),
+                ..seat.finding(&self.risk, seat.running(alpha))
+            })
+            .collect()
     }
 
-    /// `sum v_m E_m >= 1 / alpha` over the counting and sign gates; a t test, whose E is two-sided, decides alone at
-    /// `alpha v_m`.
+    /// The last look of a step: planned looks are taken.
+    fn conclude(&mut self) {
+        let levels = self.levels();
+        for (seat, alpha) in self.seats.iter_mut().zip(levels) {
+            seat.conclude(&self.risk, alpha);
+        }
+    }
+
+    /// `sum v_m E_m >= 1 / alpha` over the counting, shape and sign gates; a t test, whose E is two-sided, and what has no E
+    /// decide alone at `alpha v_m`.
     fn fails(&self) -> bool {
-        let share = 1.0 / self.critical().count().max(1) as f64;
-        let mean: Vec<Critical> =
-            self.critical().map(|seat| Critical { weight: share, ln_e: seat.ln_e_fail_to_combine() }).collect();
-        let together = combine(&mean).is_some_and(|combined| combined.ln_e >= -self.risk.alpha.ln());
-        together || self.critical().any(|seat| seat.fails_alone(self.risk.alpha * share))
+        let together = self.mean().is_some_and(|combined| combined.ln_e >= -self.risk.alpha.ln());
+        together || self.running().any(|(seat, alpha)| seat.fails_alone(alpha))
+    }
+
+    /// The critical gates, each with its part of alpha for the tests that run.
+    fn running(&self) -> impl Iterator<Item = (&Seat, f64)> {
+        let all = self.seats.iter().zip(self.levels());
+        all.filter(|(seat, _)| !seat.gate().is_advisory()).map(|(seat, alpha)| (seat, seat.running(alpha)))
+    }
+
+    /// `sum v_m E_m` over the critical gates.
+    fn mean(&self) -> Option<Combined> {
+        let mean = self
+            .running()
+            .map(|(seat, alpha)| Critical { weight: alpha / self.risk.alpha, ln_e: seat.ln_e_fail_to_combine() });
+        let mut mean: Vec<Critical> = mean.collect();
+        // What is kept for exact tests, or left by the gates' own alphas, bets on nothing.
+        let unspent = 1.0 - mean.iter().map(|m| m.weight).sum::<f64>();
+        if unspent > 1e-9 {
+            mean.push(Critical { weight: unspent, ln_e: f64::NEG_INFINITY });
+        }
+        combine(&mean)
+    }
+
+    /// Each gate's `alpha v_m`: its own, or an equal part of what the others leave. An advisory gate spends nobody's.
+    fn levels(&self) -> Vec<f64> {
+        let own: f64 = self.critical().filter_map(|seat| seat.gate().alpha()).sum();
+        let others = self.critical().filter(|seat| seat.gate().alpha().is_none()).count().max(1) as f64;
+        let level = |seat: &Seat| match seat.gate().alpha() {
+            _ if seat.gate().is_advisory() => self.risk.alpha,
+            Some(alpha) => alpha,
+            None => (self.risk.alpha - own) / others,
+        };
+        self.seats.iter().map(level).collect()
     }
 
     fn is_starved(&self) -> bool {

@@ -1,27 +1,34 @@
 //! One gate with its evidence.
 
-use mlroll_backend::{Histogram as Buckets, Sample, Why};
+use mlroll_backend::Sample;
 use serde::{Deserialize, Serialize};
 
 use super::finding::Latest;
-use super::{Evidence, Finding, Risk};
+use super::stages::{Stages, Sums};
+use super::{Evidence, Finding, Prelude, Risk, read};
 use crate::judge::counts::Counts;
 use crate::judge::design_effect::DesignEffect;
-use crate::judge::evidence::{CountEvidence, CountLook, SeriesEvidence, Sides};
-use crate::judge::gate::{Gate, LatencyRule, Rule, SeriesStatistic};
+use crate::judge::evidence::{CountEvidence, CountLook, SeriesEvidence};
+use crate::judge::gate::{CountRule, Gate, LatencyRule, RankTest, Rule, SeriesStatistic};
 use crate::judge::histogram::Histogram;
+use crate::judge::interval::Interval;
+use crate::judge::mann_whitney::FEWEST_VALUES;
+use crate::judge::planned::{Levels, PlannedEvidence};
+use crate::judge::shape::ShapeEvidence;
 
 /// One gate with its evidence.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Seat {
     gate: Gate,
-    effect: Option<DesignEffect>,
+    prelude: Prelude,
     tests: Tests,
     /// Windows with evidence.
     looks: u64,
-    /// All requests and events of the candidate and of stable, where they are counted.
-    sums: Option<Sums>,
+    /// Requests and events, where they are counted.
+    stages: Stages,
+    /// Whether an exact test at the end of a stage has rejected.
+    final_fail: bool,
     latest: Option<Latest>,
 }
 
@@ -29,15 +36,10 @@ pub(super) struct Seat {
 #[serde(rename_all = "snake_case")]
 enum Tests {
     Counts(CountEvidence),
+    Planned(PlannedEvidence),
     Series(SeriesEvidence),
-}
-
-/// Totals of a counting gate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Sums {
-    pub(super) candidate: (f64, f64),
-    pub(super) stable: (f64, f64),
+    /// Its bounds are those of the first histograms.
+    Shape(Option<ShapeEvidence>),
 }
 
 /// What one window was to a gate.
@@ -51,232 +53,277 @@ pub(super) enum Booked {
 }
 
 impl Seat {
-    pub(super) fn new(gate: Gate, effect: Option<DesignEffect>, horizon: u64) -> Result<Self, String> {
+    pub(super) fn new(gate: Gate, prelude: Prelude, risk: &Risk) -> Result<Self, String> {
         let name = gate.name();
-        let planned = Some(horizon).filter(|looks| *looks > 1);
+        let planned = Some(risk.horizon).filter(|looks| *looks > 1);
+        let has_values = gate.query().is_some()
+            || gate.metric() == Some("requests")
+            || (gate.metric() == Some("latency") && gate.quantile().is_some());
         let tests = match gate.rule() {
             Rule::Count(rule) => Tests::Counts(CountEvidence::new(rule, planned)),
-            Rule::Latency(LatencyRule { threshold: None, .. }) => {
-                return Err(format!("gate `{name}` needs `max`: without it nothing says what is slow"));
-            }
-            Rule::Latency(latency) => Tests::Counts(CountEvidence::new(&latency.rule, planned)),
-            Rule::Samples(_) => {
+            Rule::Latency(LatencyRule { threshold: None, .. }) if prelude.threshold.is_none() => {
                 return Err(format!(
-                    "gate `{name}`: rollouts cannot judge by mann_whitney or kayenta yet; allowed are sign and t"
+                    "gate `{name}` needs `max`: stable has no latencies in the store to freeze a threshold from"
                 ));
             }
-            Rule::Series(_) if gate.query().is_none() && gate.metric() != Some("requests") => {
+            Rule::Latency(latency) => Tests::Counts(CountEvidence::new(&latency.rule, planned)),
+            Rule::Samples(_) | Rule::Series(_) if !has_values => {
                 return Err(format!(
-                    "gate `{name}`: {} is counted, not a number per window: leave `judge` out, or give a `query`",
+                    "gate `{name}`: {} is counted, not a number per window: leave `judge` out, give a `query`, or the \
+                     `quantile` of a latency",
                     gate.metric().unwrap_or_default()
                 ));
             }
+            Rule::Samples(rule) if rule.test == RankTest::MannWhitney && risk.step_looks < FEWEST_VALUES as u64 => {
+                return Err(format!(
+                    "gate `{name}`: mann_whitney needs at least {FEWEST_VALUES} looks in a step, which has {}: bake longer, \
+                     or look more often",
+                    risk.step_looks
+                ));
+            }
+            Rule::Samples(_) => Tests::Planned(PlannedEvidence::default()),
+            Rule::Series(rule) if prelude.in_blocks => Tests::Series(SeriesEvidence::in_blocks(rule)),
             Rule::Series(rule) => Tests::Series(SeriesEvidence::new(rule)),
+            Rule::Shape(_) => Tests::Shape(None),
         };
-        Ok(Self { gate, effect, tests, looks: 0, sums: None, latest: None })
+        Ok(Self { gate, prelude, tests, looks: 0, stages: Stages::default(), final_fail: false, latest: None })
     }
 
     pub(super) const fn gate(&self) -> &Gate {
         &self.gate
     }
 
-    pub(super) fn restart_pass(&mut self) {
+    pub(super) const fn prelude(&self) -> Prelude {
+        self.prelude
+    }
+
+    /// A new step: PASS starts anew, FAIL runs on.
+    pub(super) fn begin(&mut self) {
+        self.stages.begin();
         match (&mut self.tests, self.gate.rule()) {
             (Tests::Counts(evidence), _) => evidence.restart_pass(),
+            (Tests::Planned(evidence), _) => evidence.begin(),
             (Tests::Series(evidence), Rule::Series(rule)) => evidence.restart_pass(rule),
-            (Tests::Series(_), Rule::Count(_) | Rule::Latency(_) | Rule::Samples(_)) => {}
+            (Tests::Shape(Some(evidence)), _) => evidence.restart_pass(),
+            (Tests::Series(_) | Tests::Shape(None), _) => {}
         }
     }
 
-    pub(super) fn look(&mut self, evidence: &Evidence) -> Booked {
+    pub(super) fn look(&mut self, evidence: &Evidence, risk: &Risk) -> Booked {
         self.latest = Some(Latest::of(evidence));
-        let booked = match (&mut self.tests, self.gate.rule()) {
-            (Tests::Counts(tests), Rule::Count(rule)) => {
-                let candidate = counts(&evidence.candidate);
-                let stable = if rule.boundaries.is_some() {
-                    counts(&evidence.stable)
-                } else {
-                    counts(&evidence.stable).or(Some(Counts::NONE))
-                };
-                match (candidate, stable) {
-                    (Some(candidate), Some(stable)) => {
-                        // Nobody came: what was staked on this look is kept for one that tells something.
-                        if candidate.requests() + stable.requests() > 0.0 {
-                            let effect = self.effect.unwrap_or(DesignEffect::UNKNOWN);
-                            tests.look(&CountLook::exact(candidate, stable), effect);
-                        }
-                        Some((candidate, stable))
-                    }
-                    _ => None,
-                }
+        let look = match self.gate.rule() {
+            Rule::Count(rule) => read::count_look(rule, evidence),
+            Rule::Latency(rule) => {
+                self.threshold(rule).and_then(|threshold| read::latency_look(rule, threshold, evidence))
             }
-            (Tests::Counts(tests), Rule::Latency(rule)) => match latency_look(rule, evidence) {
-                Some(look) => {
-                    if look.fail.candidate.requests() + look.fail.stable.requests() > 0.0 {
-                        tests.look(&look, self.effect.unwrap_or(DesignEffect::UNKNOWN));
-                    }
-                    Some((look.fail.candidate, look.fail.stable))
-                }
-                None => None,
-            },
-            (Tests::Series(tests), Rule::Series(rule)) => {
-                return match (value(&evidence.candidate), value(&evidence.stable), rule.max) {
-                    (Some(candidate), stable, max) if stable.is_some() || max.is_some() => {
-                        if tests.look(rule, candidate, stable.or(max).unwrap_or(candidate)).is_ok() {
-                            self.looks = self.looks.saturating_add(1);
-                            Booked::Valued
-                        } else {
-                            Booked::Nothing { candidate: None, stable: None }
-                        }
-                    }
-                    _ => Booked::Nothing { candidate: None, stable: None },
-                };
-            }
-            (Tests::Counts(_), Rule::Samples(_) | Rule::Series(_))
-            | (Tests::Series(_), Rule::Count(_) | Rule::Latency(_) | Rule::Samples(_)) => None,
+            Rule::Samples(_) | Rule::Series(_) => return self.values(evidence),
+            Rule::Shape(_) => return self.histograms(evidence, risk),
         };
-        match booked {
-            // Nobody came: there is nothing to judge, and nothing is missing.
-            Some((candidate, stable)) if candidate.requests() + stable.requests() <= 0.0 => {
-                Booked::Nothing { candidate: Some(0.0), stable: Some(0.0) }
-            }
-            Some((candidate, stable)) => {
-                self.looks = self.looks.saturating_add(u64::from(candidate.requests() > 0.0));
-                let sums = self.sums.get_or_insert_default();
-                sums.candidate.0 += candidate.requests();
-                sums.candidate.1 += candidate.events();
-                sums.stable.0 += stable.requests();
-                sums.stable.1 += stable.events();
-                if candidate.requests() <= 0.0 {
-                    return Booked::Nothing { candidate: Some(0.0), stable: Some(stable.requests()) };
-                }
-                Booked::Counted { candidate: candidate.requests(), stable: stable.requests() }
-            }
-            None => Booked::Nothing { candidate: requests(&evidence.candidate), stable: requests(&evidence.stable) },
+        let Some(look) = look else {
+            return nothing(evidence);
+        };
+        let (candidate, stable) = (look.fail.candidate.requests(), look.fail.stable.requests());
+        // Nobody came: there is nothing to judge, nothing is missing, and what was staked on this look is kept for one
+        // that tells something.
+        if candidate + stable <= 0.0 {
+            return Booked::Nothing { candidate: Some(0.0), stable: Some(0.0) };
         }
+        let effect = self.factor();
+        if let Tests::Counts(tests) = &mut self.tests {
+            tests.look(&look, effect);
+        }
+        self.count(&look)
+    }
+
+    /// Tests that wait for the end of a stage. `looks` of it have been, and this is the last one.
+    pub(super) fn conclude(&mut self, risk: &Risk, alpha: f64) {
+        if let (Tests::Planned(evidence), Rule::Samples(rule)) = (&mut self.tests, self.gate.rule()) {
+            let planned = risk.step_looks.saturating_mul(risk.steps);
+            evidence.conclude(rule, Levels { alpha, beta: risk.beta, windows: risk.step_looks, planned });
+        }
+        if let Some(rule) = self.takes_final_look() {
+            // Steps share the half of alpha that is kept for it, and so do the gate's limits.
+            let tests = rule.fail().count().max(1) as f64;
+            let level = alpha / 2.0 / risk.steps.max(1) as f64 / tests;
+            self.final_fail |= self.stages.final_p(&rule).is_some_and(|p| p <= level);
+        }
+    }
+
+    /// The part of its `alpha` for the tests that run: half of it where an exact test comes in the end.
+    pub(super) fn running(&self, alpha: f64) -> f64 {
+        if self.takes_final_look().is_some() { alpha / 2.0 } else { alpha }
+    }
+
+    /// The counting rule, when the exact test is wanted and can be made of it: without bursts.
+    fn takes_final_look(&self) -> Option<CountRule> {
+        let possible = self.gate.final_look() && self.prelude.effect == Some(DesignEffect::NONE);
+        self.counting().filter(|_| possible)
     }
 
     /// The FAIL evidence that enters the mean over all critical gates.
     pub(super) fn ln_e_fail_to_combine(&self) -> f64 {
-        if self.is_two_sided() { f64::NEG_INFINITY } else { self.ln_e_fail() }
+        if self.decides_alone() { f64::NEG_INFINITY } else { self.ln_e_fail() }
     }
 
-    /// Whether a test that cannot enter the mean rejects at `alpha`.
+    /// Whether a test that cannot enter the mean rejects, an e-process at `alpha`.
     pub(super) fn fails_alone(&self, alpha: f64) -> bool {
-        match &self.tests {
-            Tests::Series(tests) if self.is_two_sided() => tests.fail().rejects(alpha),
-            Tests::Series(_) | Tests::Counts(_) => false,
-        }
+        self.final_fail
+            || match &self.tests {
+                Tests::Series(tests) => self.decides_alone() && tests.fail().rejects(alpha),
+                Tests::Planned(tests) => tests.fails(),
+                Tests::Counts(_) | Tests::Shape(_) => false,
+            }
     }
 
     pub(super) fn passes(&self, beta: f64) -> bool {
         match &self.tests {
-            Tests::Counts(tests) => tests.ln_e_pass() >= -beta.ln(),
+            Tests::Counts(_) | Tests::Shape(_) => self.ln_e_pass() >= -beta.ln(),
+            Tests::Planned(tests) => tests.passes(),
             Tests::Series(tests) => tests.pass().rejects(beta),
         }
     }
 
+    /// 0, which says nothing, for a test by p-value.
     pub(super) fn ln_e_fail(&self) -> f64 {
         match &self.tests {
             Tests::Counts(tests) => tests.ln_e_fail(),
+            Tests::Planned(_) | Tests::Shape(None) => 0.0,
             Tests::Series(tests) => tests.fail().ln_e(),
+            Tests::Shape(Some(tests)) => tests.ln_e_fail(),
         }
     }
 
     pub(super) fn ln_e_pass(&self) -> f64 {
         match &self.tests {
             Tests::Counts(tests) => tests.ln_e_pass(),
+            Tests::Planned(_) | Tests::Shape(None) => 0.0,
             Tests::Series(tests) => tests.pass().ln_e(),
+            Tests::Shape(Some(tests)) => tests.ln_e_pass(),
         }
     }
 
-    pub(super) fn finding(&self, risk: &Risk, critical: usize) -> Finding {
-        let alpha = risk.alpha / critical.max(1) as f64;
-        let fails = if self.is_two_sided() { self.fails_alone(alpha) } else { self.ln_e_fail() >= -alpha.ln() };
+    /// What it says by itself, at its own part of alpha.
+    pub(super) fn finding(&self, risk: &Risk, alpha: f64) -> Finding {
+        let fails = self.fails_alone(alpha) || (!self.decides_alone() && self.ln_e_fail() >= -alpha.ln());
         Finding::new(self, fails, self.passes(risk.beta), risk, alpha)
+    }
+
+    pub(super) fn interval(&self, alpha: f64) -> Option<Interval> {
+        self.stages.interval(&self.counting()?, alpha, self.factor())
     }
 
     pub(super) const fn looks(&self) -> u64 {
         self.looks
     }
 
-    pub(super) const fn sums(&self) -> Option<Sums> {
-        self.sums
+    pub(super) fn sums(&self) -> Option<Sums> {
+        self.stages.sums()
     }
 
-    pub(super) const fn effect(&self) -> Option<DesignEffect> {
-        self.effect
+    /// The design effect in use.
+    pub(super) fn factor(&self) -> DesignEffect {
+        self.prelude.effect.unwrap_or(DesignEffect::UNKNOWN)
     }
 
     pub(super) const fn latest(&self) -> Option<&Latest> {
         self.latest.as_ref()
     }
 
-    fn is_two_sided(&self) -> bool {
-        matches!(self.gate.rule(), Rule::Series(rule) if rule.statistic == SeriesStatistic::T)
+    /// Whether it is a series that is judged in blocks.
+    pub(super) fn is_in_blocks(&self) -> bool {
+        matches!(&self.tests, Tests::Series(tests) if tests.is_in_blocks())
     }
-}
 
-/// What a gate counts in a sample; `None` when it does not count, or there is nothing to count.
-pub(super) fn counted(gate: &Gate, sample: &Sample) -> Option<Counts> {
-    match (gate.rule(), sample) {
-        (Rule::Count(_), Sample::Counts { .. }) => counts(sample),
-        (Rule::Latency(LatencyRule { threshold: Some(threshold), .. }), Sample::Histogram(buckets)) => {
-            slow(buckets, *threshold).map(|(at_least, _)| at_least)
+    /// Seconds above which a request is slow, where the gate has such a limit.
+    pub(super) fn slow_after(&self) -> Option<f64> {
+        match self.gate.rule() {
+            Rule::Latency(rule) => self.threshold(rule),
+            Rule::Count(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
         }
-        _ => None,
     }
-}
 
-/// Counts of a sample. A store that has nothing for a subject knows of no requests.
-fn counts(sample: &Sample) -> Option<Counts> {
-    match sample {
-        Sample::Counts { requests, events } => Counts::new(requests.get(), events.get()).ok(),
-        Sample::NoData(Why::Empty) => Some(Counts::NONE),
-        Sample::Histogram(_) | Sample::NoData(_) | Sample::Value(_) => None,
+    fn threshold(&self, rule: &LatencyRule) -> Option<f64> {
+        rule.threshold.or(self.prelude.threshold.map(|frozen| frozen.0))
     }
-}
 
-fn value(sample: &Sample) -> Option<f64> {
-    match sample {
-        Sample::Value(value) => Some(value.get()),
-        Sample::Counts { .. } | Sample::Histogram(_) | Sample::NoData(_) => None,
-    }
-}
-
-/// How many requests a sample knows of.
-fn requests(sample: &Sample) -> Option<f64> {
-    match sample {
-        Sample::Counts { requests, .. } => Some(requests.get()),
-        Sample::Histogram(buckets) => buckets.buckets().last().map(|(_, count)| *count),
-        Sample::NoData(Why::Empty) => Some(0.0),
-        Sample::NoData(_) | Sample::Value(_) => None,
-    }
-}
-
-fn latency_look(rule: &LatencyRule, evidence: &Evidence) -> Option<CountLook> {
-    let threshold = rule.threshold?;
-    let side = |sample: &Sample| -> Option<(Counts, Counts)> {
-        match sample {
-            Sample::Histogram(buckets) => slow(buckets, threshold),
-            Sample::NoData(Why::Empty) => Some((Counts::NONE, Counts::NONE)),
-            Sample::Counts { .. } | Sample::NoData(_) | Sample::Value(_) => None,
+    fn counting(&self) -> Option<CountRule> {
+        match self.gate.rule() {
+            Rule::Count(rule) => Some(*rule),
+            Rule::Latency(latency) => Some(latency.rule),
+            Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
         }
-    };
-    let (candidate_at_least, candidate_at_most) = side(&evidence.candidate)?;
-    let stable = side(&evidence.stable);
-    let (stable_at_least, stable_at_most) = match rule.rule.boundaries {
-        Some(_) => stable?,
-        None => stable.unwrap_or((Counts::NONE, Counts::NONE)),
-    };
-    // A threshold that is no bucket bound: FAIL reads what is surely slow of the candidate and possibly slow of stable.
-    Some(CountLook {
-        fail: Sides { candidate: candidate_at_least, stable: stable_at_most },
-        pass: Sides { candidate: candidate_at_most, stable: stable_at_least },
-    })
+    }
+
+    /// Two-sided evidence and p-values do not enter the mean.
+    fn decides_alone(&self) -> bool {
+        match self.gate.rule() {
+            Rule::Samples(_) => true,
+            Rule::Series(rule) => rule.statistic == SeriesStatistic::T,
+            Rule::Count(_) | Rule::Latency(_) | Rule::Shape(_) => false,
+        }
+    }
+
+    fn values(&mut self, evidence: &Evidence) -> Booked {
+        let value = |sample| read::value(&self.gate, sample);
+        let (candidate, stable) = (value(&evidence.candidate), value(&evidence.stable));
+        let booked = match (&mut self.tests, self.gate.rule()) {
+            (Tests::Series(tests), Rule::Series(rule)) => candidate
+                .zip(rule.max.or(stable))
+                .is_some_and(|(candidate, stable)| tests.look(rule, candidate, stable).is_ok()),
+            (Tests::Planned(tests), _) => match candidate.zip(stable) {
+                Some((candidate, stable)) => {
+                    tests.look(candidate, stable);
+                    true
+                }
+                None => false,
+            },
+            _ => false,
+        };
+        if !booked {
+            return nothing(evidence);
+        }
+        self.looks = self.looks.saturating_add(1);
+        match (&evidence.candidate, read::requests(&evidence.candidate), read::requests(&evidence.stable)) {
+            (Sample::Histogram(_), Some(candidate), Some(stable)) => Booked::Counted { candidate, stable },
+            _ => Booked::Valued,
+        }
+    }
+
+    fn histograms(&mut self, evidence: &Evidence, risk: &Risk) -> Booked {
+        let (Some(ours), Some(theirs)) = (read::histogram(&evidence.candidate), read::histogram(&evidence.stable))
+        else {
+            return nothing(evidence);
+        };
+        let (candidate, stable) = (ours.total().unwrap_or(0.0), theirs.total().unwrap_or(0.0));
+        if candidate + stable <= 0.0 {
+            return Booked::Nothing { candidate: Some(0.0), stable: Some(0.0) };
+        }
+        let (effect, planned) = (self.factor(), Some(risk.horizon).filter(|looks| *looks > 1));
+        if let (Tests::Shape(tests), Rule::Shape(boundaries)) = (&mut self.tests, self.gate.rule()) {
+            let bounds = Histogram::sum([&ours, &theirs]);
+            let tests = tests.get_or_insert_with(|| ShapeEvidence::new(bounds.bounds(), *boundaries, planned));
+            if tests.look(&ours, &theirs, effect).is_err() {
+                return nothing(evidence);
+            }
+        }
+        self.looks = self.looks.saturating_add(u64::from(candidate > 0.0));
+        if candidate <= 0.0 {
+            return Booked::Nothing { candidate: Some(0.0), stable: Some(stable) };
+        }
+        Booked::Counted { candidate, stable }
+    }
+
+    fn count(&mut self, look: &CountLook) -> Booked {
+        self.stages.look(look);
+        let (candidate, stable): (Counts, Counts) = (look.fail.candidate, look.fail.stable);
+        if candidate.requests() <= 0.0 {
+            return Booked::Nothing { candidate: Some(0.0), stable: Some(stable.requests()) };
+        }
+        self.looks = self.looks.saturating_add(1);
+        Booked::Counted { candidate: candidate.requests(), stable: stable.requests() }
+    }
 }
 
-fn slow(buckets: &Buckets, threshold: f64) -> Option<(Counts, Counts)> {
-    let above = Histogram::new(buckets.buckets().to_vec()).ok()?.above(threshold).ok()?;
-    Some((above.at_least, above.at_most))
+fn nothing(evidence: &Evidence) -> Booked {
+    Booked::Nothing { candidate: read::requests(&evidence.candidate), stable: read::requests(&evidence.stable) }
 }

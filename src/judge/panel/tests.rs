@@ -5,14 +5,15 @@ use proptest::prelude::*;
 
 use super::*;
 
-const RISK: Risk = Risk { alpha: 0.01, beta: 0.05, horizon: 120 };
+const RISK: Risk = Risk { alpha: 0.01, beta: 0.05, horizon: 120, step_looks: 60, steps: 2 };
 
 fn gate(json: &str) -> Gate {
     serde_json::from_str(json).unwrap()
 }
 
 fn panel(gates: &[&str]) -> Panel {
-    let mut panel = Panel::new(gates.iter().map(|g| (gate(g), Some(DesignEffect::NONE))).collect(), RISK).unwrap();
+    let mut panel =
+        Panel::new(gates.iter().map(|g| (gate(g), Prelude::with_effect(DesignEffect::NONE))).collect(), RISK).unwrap();
     panel.begin(0.1);
     panel
 }
@@ -74,7 +75,7 @@ fn every_critical_gate_must_pass_and_advisory_ones_decide_nothing() {
     let mut slow_one = panel(&[LIMIT, SLOW, CARBON]);
     let last = (0..20).map(|_| slow_one.look(&fine(0.3))).last();
     assert_eq!(last, Some(Ruling::Fail));
-    let advisory = Panel::new(vec![(gate(CARBON), None)], RISK);
+    let advisory = Panel::new(vec![(gate(CARBON), Prelude::default())], RISK);
     assert!(advisory.unwrap_err().contains("no gate is critical"));
 }
 
@@ -116,13 +117,150 @@ fn no_evidence_is_never_a_pass_nor_a_fail() {
 }
 
 #[test]
-fn gates_that_only_planned_looks_can_judge_are_refused() {
-    for json in [
-        r#"{"name": "p95", "query": "q", "judge": "mann_whitney"}"#,
-        r#"{"name": "p95", "query": "q", "judge": "kayenta"}"#,
+fn gates_that_cannot_be_judged_are_refused() {
+    let few = Risk { step_looks: 7, ..RISK };
+    for (json, risk, want) in [
+        (r#"{"name": "p95", "query": "q", "judge": "mann_whitney"}"#, few, "at least 8 looks"),
+        (r#"{"metric": "error_rate", "judge": "kayenta"}"#, RISK, "error_rate is counted"),
+        (r#"{"metric": "latency", "quantile": 0.9, "max_increase": {"ratio": 1.1}}"#, RISK, "needs `max`"),
+        (r#"{"metric": "error_rate", "max": 0.1, "alpha": 0.02}"#, RISK, "own alphas add up to 0.02"),
     ] {
-        assert!(Panel::new(vec![(gate(json), None)], RISK).unwrap_err().contains("allowed are sign and t"));
+        let refused = Panel::new(vec![(gate(json), Prelude::default())], risk).unwrap_err();
+        assert!(refused.contains(want), "{refused}");
     }
+}
+
+fn values(candidate: f64, stable: f64) -> Evidence {
+    Evidence { candidate: Sample::value(candidate), stable: Sample::value(stable) }
+}
+
+/// Runs one step of 20 looks out of 40 with candidates `shift` times as slow.
+fn planned(json: &str, shift: f64) -> Vec<Ruling> {
+    let risk = Risk { horizon: 40, step_looks: 20, ..RISK };
+    let mut panel = Panel::new(vec![(gate(json), Prelude::default())], risk).unwrap();
+    panel.begin(0.5);
+    (0..20)
+        .map(|k| panel.look(&[values(shift * (1.0 + 0.01 * f64::from(k)), 1.0 + 0.01 * f64::from(k * 7 % 20))]))
+        .collect()
+}
+
+#[test]
+fn rank_tests_decide_at_the_end_of_a_step_and_not_before() {
+    for judge in ["mann_whitney", "kayenta"] {
+        let json = format!(r#"{{"name": "p95", "query": "q", "judge": "{judge}"}}"#);
+        for (shift, want) in [(1.0, Ruling::Pass), (1.5, Ruling::Fail)] {
+            let rulings = planned(&json, shift);
+            assert!(rulings[..19].iter().all(|ruling| *ruling == Ruling::Inconclusive), "{judge}: {rulings:?}");
+            assert_eq!(rulings[19], want, "{judge}");
+        }
+    }
+}
+
+#[test]
+fn a_pass_of_ranks_is_not_kept_for_the_next_step_but_a_fail_is() {
+    let json = r#"{"name": "p95", "query": "q", "judge": "mann_whitney"}"#;
+    for (candidate, want) in [(0.5, Ruling::Inconclusive), (2.0, Ruling::Fail)] {
+        let risk = Risk { horizon: 20, step_looks: 10, ..RISK };
+        let mut panel = Panel::new(vec![(gate(json), Prelude::default())], risk).unwrap();
+        panel.begin(0.1);
+        for k in 0..10 {
+            panel.look(&[values(candidate + 0.01 * f64::from(k), 1.0 + 0.01 * f64::from(k))]);
+        }
+        panel.begin(0.5);
+        assert_eq!(panel.look(&[values(1.0, 1.0)]), want);
+    }
+}
+
+#[test]
+fn an_autocorrelated_series_is_judged_in_blocks() {
+    let json = r#"{"name": "p95", "query": "q", "judge": "sign"}"#;
+    let trending: Vec<Sample> = (0..40).map(|k| Sample::value(1.0 + 0.1 * f64::from((k / 8) % 2))).collect();
+    let prelude = Prelude::of(&gate(json), &trending);
+    assert!(prelude.in_blocks);
+    let jumping: Vec<Sample> = (0..40).map(|k| Sample::value(1.0 + 0.1 * f64::from(k % 2))).collect();
+    assert!(!Prelude::of(&gate(json), &jumping).in_blocks);
+    let mut panel = Panel::new(vec![(gate(json), prelude)], RISK).unwrap();
+    panel.begin(0.5);
+    // Nine points of one sign reject at 0.01: 45 windows, and not nine.
+    let first = (1..=60).find(|_| panel.look(&[values(2.0, 1.0)]) == Ruling::Fail);
+    assert_eq!(first, Some(45));
+    assert!(panel.findings()[0].reason.contains("in blocks of 5"));
+}
+
+#[test]
+fn a_latency_gate_without_a_limit_freezes_it_from_the_history() {
+    let json = r#"{"metric": "latency", "quantile": 0.95, "max_increase": {"ratio": 1.5}}"#;
+    let history = vec![slow(0.05); 40];
+    let prelude = Prelude::of(&gate(json), &history);
+    assert_eq!(prelude.threshold.map(|bound| bound.0), Some(0.3));
+    let mut panel = Panel::new(vec![(gate(json), prelude)], RISK).unwrap();
+    panel.begin(0.5);
+    let look = |share| Evidence { candidate: slow(share), stable: slow(0.02) };
+    let last = (0..20).map(|_| panel.look(&[look(0.2)])).last();
+    assert_eq!(last, Some(Ruling::Fail));
+    assert!(panel.findings()[0].reason.starts_with("slower than 300 ms"));
+    let interval = panel.findings()[0].interval.unwrap();
+    assert!(interval.lower > 5.0 && interval.upper.unwrap() < 20.0, "{interval:?}");
+}
+
+#[test]
+fn a_shape_gate_sees_a_shift_below_its_quantile() {
+    let json = r#"{"metric": "latency", "judge": "shape"}"#;
+    // The same share above 300 ms, but far fewer under 100 ms.
+    let shape =
+        |fast: f64| Sample::Histogram(Histogram::new(vec![(0.1, fast), (0.3, 285.0), (f64::INFINITY, 300.0)]).unwrap());
+    for (fast, want) in [(250.0, Ruling::Pass), (200.0, Ruling::Fail)] {
+        let mut panel = super::tests::panel(&[json]);
+        let look = Evidence { candidate: shape(fast), stable: shape(250.0) };
+        let last = (0..60).map(|_| panel.look(std::slice::from_ref(&look))).last();
+        assert_eq!(last, Some(want), "{fast}: {:?}", panel.findings());
+    }
+}
+
+#[test]
+fn a_quantile_of_too_few_requests_is_no_evidence() {
+    let json = r#"{"metric": "latency", "quantile": 0.9, "judge": "sign"}"#;
+    let side = |n: f64, fast: f64| {
+        Sample::Histogram(Histogram::new(vec![(0.1, n * fast), (0.3, n), (f64::INFINITY, n)]).unwrap())
+    };
+    let (mut few, mut enough) = (panel(&[json]), panel(&[json]));
+    for k in 0..9 {
+        let look = |n: f64| [Evidence { candidate: side(n, 0.2), stable: side(9.0 * n, 0.8) }];
+        assert_eq!(few.look(&look(199.0)), Ruling::NoData);
+        assert_eq!(enough.look(&look(200.0)), if k < 8 { Ruling::Inconclusive } else { Ruling::Fail });
+    }
+}
+
+#[test]
+fn the_final_look_finds_what_the_ledger_does_not() {
+    let with = ERRORS.replace("\"fail\"", "\"final_look\": true, \"fail\"");
+    for (json, want) in [(ERRORS, Ruling::Inconclusive), (&with, Ruling::Fail)] {
+        let risk = Risk { horizon: 4, step_looks: 4, steps: 1, ..RISK };
+        let prelude = Prelude::with_effect(DesignEffect::NONE);
+        let mut panel = Panel::new(vec![(gate(json), prelude)], risk).unwrap();
+        panel.begin(0.1);
+        let last = (0..4).map(|_| panel.look(&[counts((1000.0, 16.0), (9000.0, 90.0))])).last();
+        assert_eq!(last, Some(want));
+    }
+}
+
+#[test]
+fn a_gate_with_an_alpha_of_its_own_decides_at_it() {
+    let strict = LIMIT.replace("\"1%\"", "\"1%\", \"alpha\": \"0.1%\"");
+    let panel = panel(&[&strict, SLOW, ERRORS]);
+    let alphas: Vec<f64> = panel.findings().iter().map(|finding| finding.alpha).collect();
+    assert!(alphas.iter().zip([0.001, 0.0045, 0.0045]).all(|(got, want)| (got - want).abs() < 1e-12), "{alphas:?}");
+}
+
+#[test]
+fn advisory_gates_that_changed_are_listed_together() {
+    let carbon = r#"{"name": "carbon", "query": "q", "judge": "sign", "advisory": true}"#;
+    let mut panel = panel(&[LIMIT, carbon, carbon]);
+    for _ in 0..12 {
+        panel.look(&[counts((300.0, 0.0), (2700.0, 0.0)), values(2.0, 1.0), values(1.0, 1.0)]);
+    }
+    let changed: Vec<bool> = panel.findings().iter().map(|finding| finding.changed).collect();
+    assert_eq!(changed, [false, true, false]);
 }
 
 /// 1 - 0.95 is no short decimal: read back to the nearest but one float, it is another limit.

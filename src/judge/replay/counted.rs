@@ -4,32 +4,35 @@ use serde_json::json;
 
 use super::Judged;
 use super::report::Reading;
-use super::spec::{LatencyLook, Terms};
+use super::spec::{Histograms, LatencyLook, Terms, bounds};
 use crate::judge::counts::Counts;
 use crate::judge::design_effect::DesignEffect;
 use crate::judge::evidence::{CountEvidence, CountLook, Sides};
 use crate::judge::final_look;
-use crate::judge::gate::{CountRule, LatencyRule};
+use crate::judge::gate::{Boundaries, CountRule, LatencyRule};
 use crate::judge::interval::{Interval, rate, rate_ratio};
+use crate::judge::shape::ShapeEvidence;
 
-pub(super) fn counts(looks: &[CountLook], rule: &CountRule, terms: &Terms) -> Judged {
+pub(super) fn counts(looks: &[Vec<CountLook>], rule: &CountRule, terms: &Terms) -> Judged {
     // With a final look the running tests and the last one share alpha (docs/judge.md section 3.9, step 4).
     let exact = terms.final_look && final_look_is_possible(rule, terms);
     let alpha = if exact { terms.alpha / 2.0 } else { terms.alpha };
     let mut evidence = CountEvidence::new(rule, terms.horizon);
     let mut readings: Vec<Reading> = looks.iter().map(|look| booked(&mut evidence, look, alpha, terms)).collect();
-    let final_p = if exact { final_p(looks, rule) } else { None };
+    // Every stratum of every look is a stratum.
+    let strata: Vec<CountLook> = looks.iter().flatten().copied().collect();
+    let final_p = if exact { final_p(&strata, rule) } else { None };
     let horizon_reached = terms.horizon.is_none_or(|planned| looks.len() as u64 >= planned);
     if let (Some(p), Some(last), true) = (final_p, readings.last_mut(), horizon_reached) {
         // The test is one of the gate's FAIL tests and gets its share of alpha.
         last.fails |= p <= alpha / rule.fail().count() as f64;
     }
-    let interval = terms.interval.then(|| interval(looks, rule, terms));
+    let interval = terms.interval.then(|| interval(&strata, rule, terms));
     Judged { readings, interval, final_p, warnings: Vec::new() }
 }
 
 pub(super) fn latency(looks: &[LatencyLook], rule: &LatencyRule, terms: &Terms) -> Judged {
-    let counted: Vec<CountLook> = looks.iter().map(|look| look.counts).collect();
+    let counted: Vec<Vec<CountLook>> = looks.iter().map(|look| vec![look.counts]).collect();
     let mut judged = counts(&counted, &rule.rule, terms);
     for (reading, look) in judged.readings.iter_mut().zip(looks) {
         // `json!` writes NaN as null.
@@ -37,16 +40,31 @@ pub(super) fn latency(looks: &[LatencyLook], rule: &LatencyRule, terms: &Terms) 
     }
     if looks.iter().any(|look| !look.exact) {
         judged.warnings.push(
-            "gate.max is no bucket bound: FAIL counts the requests surely above it, PASS those possibly above it"
+            "the threshold is no bucket bound: FAIL counts the requests surely above it, PASS those possibly above it"
                 .to_owned(),
         );
     }
     judged
 }
 
-fn booked(evidence: &mut CountEvidence, look: &CountLook, alpha: f64, terms: &Terms) -> Reading {
-    evidence.look(look, terms.effect);
-    let (fail, pass) = (evidence.ln_e_fail(), evidence.ln_e_pass());
+pub(super) fn shape(looks: &[Histograms], boundaries: Boundaries, terms: &Terms) -> Judged {
+    let mut evidence = ShapeEvidence::new(bounds(looks), boundaries, terms.horizon);
+    let mut judged = Judged::default();
+    for look in looks {
+        if let Err(why) = evidence.look(&look.candidate, &look.stable, terms.effect) {
+            judged.warnings.push(format!("a look was left out: {why}"));
+        }
+        judged.readings.push(reading(evidence.ln_e_fail(), evidence.ln_e_pass(), terms.alpha, terms));
+    }
+    judged
+}
+
+fn booked(evidence: &mut CountEvidence, look: &[CountLook], alpha: f64, terms: &Terms) -> Reading {
+    evidence.look_at_strata(look, terms.effect);
+    reading(evidence.ln_e_fail(), evidence.ln_e_pass(), alpha, terms)
+}
+
+fn reading(fail: f64, pass: f64, alpha: f64, terms: &Terms) -> Reading {
     Reading {
         ln_e_fail: Some(fail),
         ln_e_pass: Some(pass),

@@ -28,12 +28,12 @@ pub fn replay(json: &str) -> Result<Value, ReplayError> {
     let evidence = std::mem::replace(&mut spec.evidence, Evidence::Many(Vec::new()));
     match evidence {
         Evidence::One(looks) => {
-            let judged = judge(&looks, spec.gate.rule(), &spec.terms).map_err(|error| error.under("looks"))?;
+            let judged = judge(&looks, &spec.rule, &spec.terms).map_err(|error| error.under("looks"))?;
             Ok(report::one(&spec, judged))
         }
         Evidence::Many(series) => {
             let judged = series.iter().enumerate().map(|(index, looks)| {
-                let judged = judge(looks, spec.gate.rule(), &spec.terms);
+                let judged = judge(looks, &spec.rule, &spec.terms);
                 judged.map_err(|error| error.under(&format!("[{index}]")).under("series"))
             });
             let judged = judged.collect::<Result<Vec<_>, _>>()?;
@@ -55,10 +55,13 @@ fn judge(looks: &Looks, rule: &Rule, terms: &Terms) -> Result<Judged, ReplayErro
     let mut judged = match (looks, rule) {
         (Looks::Counts(looks), Rule::Count(rule)) => counted::counts(looks, rule, terms),
         (Looks::Latency(looks), Rule::Latency(rule)) => counted::latency(looks, rule, terms),
+        (Looks::Histograms(looks), Rule::Shape(boundaries)) => counted::shape(looks, *boundaries, terms),
         (Looks::Samples(looks), Rule::Samples(rule)) => sampled::samples(looks, rule, terms),
         (Looks::Values(looks), Rule::Series(rule)) => series(looks, rule, terms)?,
         // Looks are read by their rule.
-        (Looks::Counts(_) | Looks::Latency(_) | Looks::Samples(_) | Looks::Values(_), _) => Judged::default(),
+        (Looks::Counts(_) | Looks::Histograms(_) | Looks::Latency(_) | Looks::Samples(_) | Looks::Values(_), _) => {
+            Judged::default()
+        }
     };
     if terms.final_look && judged.final_p.is_none() {
         let why = "final_look: the exact test needs counts against stable, a design effect of 1, no absolute slack in fail, \

@@ -6,13 +6,13 @@ use super::document::{ReplayError, Result, list, metric_value, number, object, o
 use crate::judge::counts::Counts;
 use crate::judge::design_effect::DesignEffect;
 use crate::judge::evidence::{CountLook, Sides};
-use crate::judge::gate::{Gate, LatencyRule, Rule};
+use crate::judge::gate::{Gate, LatencyRule, Rule, share};
 use crate::judge::histogram::{Exceedances, Histogram};
 
 /// A replay file, checked.
 #[derive(Debug)]
 pub(super) struct Spec {
-    pub(super) gate: Gate,
+    pub(super) rule: Rule,
     pub(super) terms: Terms,
     pub(super) evidence: Evidence,
     pub(super) warnings: Vec<String>,
@@ -39,7 +39,9 @@ pub(super) enum Evidence {
 /// The looks of one bake, in the form its rule reads.
 #[derive(Debug)]
 pub(super) enum Looks {
-    Counts(Vec<CountLook>),
+    /// A look is one stratum or more.
+    Counts(Vec<Vec<CountLook>>),
+    Histograms(Vec<Histograms>),
     Latency(Vec<LatencyLook>),
     Samples(Vec<Samples>),
     Values(Vec<Option<Values>>),
@@ -52,6 +54,20 @@ pub(super) struct LatencyLook {
     pub(super) quantile: f64,
     /// Whether the threshold was a bucket bound wherever there were requests.
     pub(super) exact: bool,
+}
+
+/// The histograms of one window.
+#[derive(Debug)]
+pub(super) struct Histograms {
+    pub(super) candidate: Histogram,
+    pub(super) stable: Histogram,
+}
+
+/// One window of the stable revision before the bake.
+#[derive(Debug)]
+enum Past {
+    Counts(Counts),
+    Histogram(Histogram),
 }
 
 /// The value of one window; null for a window without one.
@@ -74,7 +90,9 @@ impl Spec {
         let map = object(document, &keys)?;
         let gate = required(map, "gate", read_gate)?;
         let mut warnings = gate.warnings();
-        let history = optional(map, "history", |value| list(value, side))?;
+        let past = optional(map, "history", |value| list(value, past))?;
+        let rule = frozen(gate.rule(), past.as_deref())?;
+        let history = past.map(|past| counted(&past, &rule)).transpose()?;
         let effect = match (optional(map, "design_effect", design_effect)?, &history) {
             // 1 is the default, so it may stand beside a history; any other number contradicts it.
             (Some(effect), Some(_)) if effect != DesignEffect::NONE => {
@@ -90,14 +108,14 @@ impl Spec {
             (effect, None) => effect.unwrap_or(DesignEffect::NONE),
         };
         let terms = Terms {
-            alpha: optional(map, "alpha", level)?.unwrap_or(0.01),
+            alpha: optional(map, "alpha", level)?.or(gate.alpha()).unwrap_or(0.01),
             beta: optional(map, "beta", level)?.unwrap_or(0.05),
             horizon: optional(map, "horizon", horizon)?,
             effect,
-            final_look: optional(map, "final_look", truth)?.unwrap_or(false),
+            final_look: optional(map, "final_look", truth)?.unwrap_or(false) || gate.final_look(),
             interval: map.contains_key("looks"),
         };
-        let looks = |value| Looks::read(value, gate.rule());
+        let looks = |value| Looks::read(value, &rule);
         let evidence = match (map.contains_key("looks"), map.contains_key("series")) {
             (true, false) => Evidence::One(required(map, "looks", looks)?),
             (false, true) => Evidence::Many(required(map, "series", |value| list(value, looks))?),
@@ -105,7 +123,7 @@ impl Spec {
                 return Err(ReplayError::new("give either `looks` (one bake) or `series` (a list of them)"));
             }
         };
-        Ok(Self { gate, terms, evidence, warnings })
+        Ok(Self { rule, terms, evidence, warnings })
     }
 }
 
@@ -113,8 +131,14 @@ impl Looks {
     fn read(value: &Value, rule: &Rule) -> Result<Self> {
         match rule {
             Rule::Count(rule) => Ok(Self::Counts(list(value, |value| {
-                let (candidate, stable) = sides(value, rule.boundaries.is_some(), side)?;
-                Ok(CountLook::exact(candidate.unwrap_or(Counts::NONE), stable.unwrap_or(Counts::NONE)))
+                let stratum = |value: &Value| {
+                    let (candidate, stable) = sides(value, rule.boundaries.is_some(), side)?;
+                    Ok(CountLook::exact(candidate.unwrap_or(Counts::NONE), stable.unwrap_or(Counts::NONE)))
+                };
+                match value.get("strata") {
+                    Some(_) => required(object(value, &["strata"])?, "strata", |strata| list(strata, stratum)),
+                    None => Ok(vec![stratum(value)?]),
+                }
             })?)),
             Rule::Latency(rule) => Ok(Self::Latency(list(value, |value| latency_look(value, rule))?)),
             Rule::Samples(_) => Ok(Self::Samples(list(value, |value| {
@@ -126,6 +150,10 @@ impl Looks {
                 let pair = candidate.zip(rule.max.or(stable));
                 Ok(pair.map(|(candidate, stable)| Values { candidate, stable }))
             })?)),
+            Rule::Shape(_) => Ok(Self::Histograms(list(value, |value| {
+                let (candidate, stable) = sides(value, true, histogram)?;
+                Ok(Histograms { candidate: candidate.unwrap_or_default(), stable: stable.unwrap_or_default() })
+            })?)),
         }
     }
 }
@@ -134,12 +162,78 @@ fn read_gate(value: &Value) -> Result<Gate> {
     serde_json::from_value(value.clone()).map_err(|error| ReplayError::new(error.to_string()))
 }
 
+/// A window of the past: counts, or the histogram of latencies.
+fn past(value: &Value) -> Result<Past> {
+    match value.get("buckets") {
+        Some(_) => histogram(value).map(Past::Histogram),
+        None => side(value).map(Past::Counts),
+    }
+}
+
+/// The rule with what it takes from the past: the threshold of a latency gate without `max`.
+fn frozen(rule: &Rule, past: Option<&[Past]>) -> Result<Rule> {
+    match rule {
+        Rule::Latency(latency) if latency.threshold.is_none() => {
+            let windows = past.unwrap_or_default().iter().filter_map(|window| match window {
+                Past::Counts(_) => None,
+                Past::Histogram(histogram) => Some(histogram),
+            });
+            let sum = Histogram::sum(windows);
+            let threshold = sum.nearest_bound(sum.quantile(latency.quantile));
+            let none =
+                "a latency gate is replayed with `max`, its threshold, or with a `history` of buckets to freeze one";
+            let threshold = Some(threshold.ok_or_else(|| ReplayError::new(none))?);
+            Ok(Rule::Latency(LatencyRule { threshold, ..*latency }))
+        }
+        Rule::Count(_) | Rule::Latency(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => Ok(rule.clone()),
+    }
+}
+
+/// What the rule counts in the past: the requests above its threshold where that is a histogram. A shape gate has no single
+/// threshold; the burstiness at the worst of its bounds is taken.
+fn counted(past: &[Past], rule: &Rule) -> Result<Vec<Counts>> {
+    let at = |threshold: f64| -> Result<Vec<Counts>> {
+        let counts = past.iter().enumerate().map(|(index, window)| match window {
+            Past::Counts(counts) => Ok(*counts),
+            Past::Histogram(histogram) => match histogram.above(threshold) {
+                Ok(above) => Ok(above.at_least),
+                Err(why) => Err(ReplayError::new(why.to_string()).under(&format!("[{index}]")).under("history")),
+            },
+        });
+        counts.collect()
+    };
+    match rule {
+        Rule::Latency(LatencyRule { threshold: Some(threshold), .. }) => at(*threshold),
+        Rule::Shape(_) => {
+            let histograms = past.iter().filter_map(|window| match window {
+                Past::Counts(_) => None,
+                Past::Histogram(histogram) => Some(histogram),
+            });
+            let bounds: Vec<f64> = Histogram::sum(histograms).bounds().collect();
+            let all = bounds.into_iter().map(at).collect::<Result<Vec<_>>>()?;
+            let factor = |counts: &Vec<Counts>| DesignEffect::measure(counts).map_or(0.0, DesignEffect::factor);
+            let worst = all.into_iter().reduce(|a, b| if factor(&b) > factor(&a) { b } else { a });
+            worst.map_or_else(|| at(f64::MAX), Ok)
+        }
+        Rule::Count(_) | Rule::Latency(_) | Rule::Samples(_) | Rule::Series(_) => at(f64::MAX),
+    }
+}
+
+/// The histograms in which a shape gate finds its bounds: those of the first look with any.
+pub(super) fn bounds(looks: &[Histograms]) -> Vec<f64> {
+    let first = looks.iter().find(|look| look.candidate.total().is_some() || look.stable.total().is_some());
+    first.map_or_else(Vec::new, |look| Histogram::sum([&look.candidate, &look.stable]).bounds().collect())
+}
+
 fn design_effect(value: &Value) -> Result<DesignEffect> {
     DesignEffect::new(number(value)?).map_err(ReplayError::new)
 }
 
 fn level(value: &Value) -> Result<f64> {
-    let level = number(value)?;
+    let level = match value.as_str() {
+        Some(text) => share(text).ok_or_else(|| ReplayError::new("expected a number, or a share such as \"1%\""))?,
+        None => number(value)?,
+    };
     // Below, 1 / level would not be a number.
     if !(1e-300..1.0).contains(&level) {
         return Err(ReplayError::new(format!("an error level lies between 0 and 1, both excluded, not {level}")));

@@ -93,7 +93,7 @@ pub enum Cause {
     },
     /// The budget of time without data is spent.
     NoData,
-    /// Nothing judges this canary.
+    /// Nothing judges it.
     NotJudged,
     /// The provider refused what was to be written, again and again or for good.
     Refused(Trouble),

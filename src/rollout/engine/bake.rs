@@ -53,7 +53,10 @@ impl Rollout {
             Stage::Step(_) if terms.kind == Kind::Canary && terms.bake.is_zero() => {
                 return self.end(Ended::Shifted, Cause::NotJudged);
             }
-            Stage::Watch if terms.watch_after.is_zero() => return self.end(Ended::Promoted, Cause::Passed),
+            Stage::Watch if terms.watch_after.is_zero() => {
+                let why = if terms.judged { Cause::Passed } else { Cause::NotJudged };
+                return self.end(Ended::Promoted, why);
+            }
             Stage::Start | Stage::Step(_) | Stage::Watch => {}
         }
         // Where the clock went back, windows that it names again may lie before this stage.
@@ -138,9 +141,14 @@ impl Rollout {
         let (most, least) = (self.looks_of_stage(), self.plan.min_looks());
         let terms = self.plan.terms();
         let (on_fail, on_starved, on_inconclusive) = (terms.on_fail, terms.on_starved, terms.on_inconclusive);
-        let length = terms.look;
+        let (length, judged) = (terms.look, terms.judged);
         let watching = self.stage == Stage::Watch;
         let tally = self.tally.as_mut()?;
+        if !judged {
+            // Whatever is said: nobody was asked.
+            tally.judged = tally.judged.saturating_add(1);
+            return (tally.judged >= most).then_some(Decision::Pass(Cause::NotJudged));
+        }
         match verdict {
             Verdict::Fail => return Some(Decision::React(on_fail, Cause::Failed)),
             Verdict::Starved if !watching => return Some(Decision::React(on_starved, Cause::Starved)),

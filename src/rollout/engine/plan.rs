@@ -32,6 +32,9 @@ pub struct Terms {
     pub steps: Vec<Weight>,
     /// How long a step must hold; zero for a canary that is not judged.
     pub bake: Duration,
+    /// Whether gates judge it. Without, a step is left when its bake is over.
+    #[serde(default = "judged", skip_serializing_if = "is_judged")]
+    pub judged: bool,
     /// The part of it that is not judged.
     pub warm_up: Duration,
     /// The shortest bake that may end with a pass.
@@ -60,6 +63,16 @@ pub struct Terms {
     pub note_limit: usize,
     /// Whether the provider takes a rollback while an earlier shift is not yet live.
     pub overtakes: bool,
+}
+
+/// Plans of journals that do not say so are judged.
+const fn judged() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_judged(judged: &bool) -> bool {
+    *judged
 }
 
 /// How a rollout ends when all goes well.

@@ -179,6 +179,15 @@ impl Rollout {
         matches!(self.goal, Goal::Back(_))
     }
 
+    /// Why it goes back, or why the stage it is at may be left; `None` while neither is decided.
+    #[must_use]
+    pub fn decided(&self) -> Option<&Cause> {
+        match &self.goal {
+            Goal::Back(why) => Some(why),
+            Goal::Forward => self.passed.as_ref(),
+        }
+    }
+
     /// How it ended, and why; `None` while it goes on.
     #[must_use]
     pub fn ended(&self) -> Option<(Ended, &Cause)> {

@@ -33,6 +33,16 @@ fn a_pass_is_early_once_min_bake_is_over() {
 }
 
 #[test]
+fn without_gates_every_step_holds_for_its_bake_and_then_it_is_promoted() {
+    for verdict in [Verdict::Inconclusive, Verdict::NoData, Verdict::Pass] {
+        let terms = Terms { judged: false, warm_up: secs(0), settle_delay: secs(0), ..terms() };
+        let (ended, why, world) = ends(terms, judged(verdict));
+        assert_eq!((ended, why, world.applied.len()), (Ended::Promoted, Cause::NotJudged, 3));
+        assert!((12..=15).contains(&minutes(&world)), "{} min", minutes(&world));
+    }
+}
+
+#[test]
 fn every_bad_end_is_a_rollback_or_a_hold_as_the_plan_says() {
     let silent = World { store: vec![false], ..World::calm() };
     let cases = [

@@ -47,6 +47,7 @@ fn terms() -> Terms {
         previous: Some(id("40")),
         steps: vec![weight(500), weight(5000), Weight::FULL],
         bake: secs(360),
+        judged: true,
         warm_up: secs(60),
         min_bake: secs(240),
         look: secs(60),

@@ -122,14 +122,15 @@ pub(super) fn plans() -> impl Strategy<Value = Plan> {
     let steps = prop::collection::btree_set(1_u16..100, 1..4);
     let times = (2_u64..7, 0_u64..120, 0_u64..6, 0_u64..6, 0_u64..4);
     let reactions = (reactions(), reactions(), reactions());
-    (steps, times, reactions, any::<bool>(), prop::bool::weighted(0.2), prop::bool::weighted(0.1)).prop_map(
+    let judged = prop::bool::weighted(0.9);
+    (steps, times, reactions, any::<bool>(), prop::bool::weighted(0.2), (prop::bool::weighted(0.1), judged)).prop_map(
         |(
             steps,
             (bake, warm_up, min_bake, budget, watch),
             (on_fail, on_inconclusive, on_starved),
             overtakes,
             canary,
-            bare,
+            (bare, judged),
         )| {
             let mut steps: Vec<Weight> = steps.into_iter().map(|percent| weight(percent * 100)).collect();
             if canary {
@@ -142,6 +143,7 @@ pub(super) fn plans() -> impl Strategy<Value = Plan> {
                 kind: if canary { Kind::Canary } else { Kind::Rollout },
                 steps,
                 bake,
+                judged,
                 warm_up: secs(warm_up).min(bake.saturating_sub(secs(1))),
                 min_bake: secs(min_bake * 60).min(bake),
                 no_data_budget: secs(budget * 60),

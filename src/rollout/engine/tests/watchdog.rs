@@ -108,6 +108,13 @@ impl Watchdog {
         if last == to || share == Weight::ZERO {
             return;
         }
+        if !rollout.plan().terms().judged {
+            assert!(
+                self.looks.len() >= usize::try_from(rollout.plan().bake_looks()).unwrap(),
+                "3: left before its bake"
+            );
+            return;
+        }
         let data = |v: &&Verdict| matches!(v, Verdict::Pass | Verdict::Inconclusive);
         let judged = self.looks.iter().filter(data).count();
         assert!(judged >= usize::try_from(rollout.plan().min_looks()).unwrap(), "3: left after {judged} looks");

@@ -1,0 +1,172 @@
+//! The metrics that the services publish by themselves, and who was asked for each.
+//!
+//! Points are of one minute. Dimensions are matched exactly: a part of them, or none, names another metric, or nothing.
+
+use std::collections::BTreeMap;
+
+use mlroll_backend::{RevisionId, Target};
+
+use super::statistic::Point;
+use super::wire::{Fault, list, map, required};
+use crate::traffic::{Measured, Traffic};
+use ciborium::Value;
+
+/// A namespace, a name and dimensions.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Metric {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) dimensions: BTreeMap<String, String>,
+}
+
+/// What a published metric says of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// 1 for each request.
+    Requests,
+    /// 1 for each that failed, 0 for each that did not.
+    Errors,
+    /// 0 for each request.
+    Nothing,
+    /// How long each took, in so many parts of a second.
+    Latency(u32),
+    /// A twentieth of the time that each took, in so many parts of a second: what the service itself adds.
+    Overhead(u32),
+    /// The most that were under way at once.
+    InFlight,
+}
+
+/// A metric that is published.
+#[derive(Clone, Debug)]
+pub(super) struct Published {
+    pub(super) metric: Metric,
+    pub(super) region: String,
+    pub(super) unit: &'static str,
+    pub(super) kind: Kind,
+    /// Whose requests it is about.
+    pub(super) of: Vec<(Target, RevisionId)>,
+}
+
+const LAMBDA: [(&str, &str, Kind); 5] = [
+    ("Invocations", "Count", Kind::Requests),
+    ("Errors", "Count", Kind::Errors),
+    ("Throttles", "Count", Kind::Nothing),
+    ("Duration", "Milliseconds", Kind::Latency(1000)),
+    ("ConcurrentExecutions", "Count", Kind::InFlight),
+];
+
+const SAGEMAKER: [(&str, &str, Kind); 7] = [
+    ("Invocations", "None", Kind::Requests),
+    ("InvocationsPerInstance", "None", Kind::Requests),
+    ("Invocation4XXErrors", "None", Kind::Nothing),
+    ("Invocation5XXErrors", "None", Kind::Errors),
+    ("InvocationModelErrors", "None", Kind::Errors),
+    ("ModelLatency", "Microseconds", Kind::Latency(1_000_000)),
+    ("OverheadLatency", "Microseconds", Kind::Overhead(1_000_000)),
+];
+
+impl Metric {
+    /// From the members `Namespace`, `MetricName` and `Dimensions`.
+    pub(super) fn read(value: &Value) -> Result<Self, Fault> {
+        let namespace = required(value, "Namespace")?.to_owned();
+        let name = required(value, "MetricName")?.to_owned();
+        let mut dimensions = BTreeMap::new();
+        for dimension in list(value, "Dimensions")? {
+            let (name, value) = (required(dimension, "Name")?, required(dimension, "Value")?);
+            if dimensions.insert(name.to_owned(), value.to_owned()).is_some() {
+                return Err(Fault::invalid_value(format!("The dimension {name} is given twice.")));
+            }
+        }
+        if dimensions.len() > 30 {
+            return Err(Fault::validation("The collection Dimensions must not have a size greater than 30."));
+        }
+        Ok(Self { namespace, name, dimensions })
+    }
+
+    /// As a list of metrics shows it.
+    pub(super) fn write(&self) -> Value {
+        let dimension = |(name, value): (&String, &String)| {
+            map([("Name", Value::from(name.as_str())), ("Value", Value::from(value.as_str()))])
+        };
+        map([
+            ("Namespace", Value::from(self.namespace.as_str())),
+            ("MetricName", Value::from(self.name.as_str())),
+            ("Dimensions", Value::Array(self.dimensions.iter().map(dimension).collect())),
+        ])
+    }
+}
+
+/// All metrics that are published, of revisions that have had requests.
+pub(super) fn published(traffic: &Traffic) -> Vec<Published> {
+    let mut all: BTreeMap<(String, Metric), Published> = BTreeMap::new();
+    for (target, revisions) in traffic.revisions() {
+        for revision in revisions {
+            if traffic.first(target, revision).is_none() {
+                continue;
+            }
+            let (namespace, region, sets, metrics) = match target {
+                Target::Lambda(alias) => {
+                    let function = ("FunctionName", alias.function.clone());
+                    let resource = ("Resource", format!("{}:{}", alias.function, alias.alias));
+                    let version = ("ExecutedVersion", revision.as_str().to_owned());
+                    let sets = vec![
+                        vec![function.clone()],
+                        vec![function.clone(), resource.clone()],
+                        vec![function, resource, version],
+                    ];
+                    ("AWS/Lambda", &alias.region, sets, LAMBDA.as_slice())
+                }
+                Target::SageMaker(endpoint) => {
+                    let name = ("EndpointName", endpoint.endpoint.clone());
+                    let variant = ("VariantName", revision.as_str().to_owned());
+                    ("AWS/SageMaker", &endpoint.region, vec![vec![name, variant]], SAGEMAKER.as_slice())
+                }
+                Target::AzureMl(_) | Target::CloudRun(_) => continue,
+            };
+            for dimensions in sets {
+                let dimensions: BTreeMap<String, String> =
+                    dimensions.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+                for (name, unit, kind) in metrics {
+                    // A request is throttled before a version is chosen.
+                    if *name == "Throttles" && dimensions.contains_key("ExecutedVersion") {
+                        continue;
+                    }
+                    let metric = Metric {
+                        namespace: namespace.to_owned(),
+                        name: (*name).to_owned(),
+                        dimensions: dimensions.clone(),
+                    };
+                    let entry = all.entry((region.clone(), metric.clone())).or_insert_with(|| Published {
+                        metric,
+                        region: region.clone(),
+                        unit,
+                        kind: *kind,
+                        of: Vec::new(),
+                    });
+                    entry.of.push((target.clone(), revision.clone()));
+                }
+            }
+        }
+    }
+    all.into_values().collect()
+}
+
+impl Kind {
+    /// The raw values of what was measured.
+    pub(super) fn point(self, measured: &Measured) -> Point {
+        let requests = measured.requests as f64;
+        if measured.requests == 0 {
+            return Point::default();
+        }
+        let latencies = |parts: f64| measured.latency.iter().map(move |(value, times)| (value * parts, times as f64));
+        let values = match self {
+            Self::Requests => vec![(1.0, requests)],
+            Self::Errors => vec![(1.0, measured.errors as f64), (0.0, requests - measured.errors as f64)],
+            Self::Nothing => vec![(0.0, requests)],
+            Self::Latency(parts) => latencies(f64::from(parts)).collect(),
+            Self::Overhead(parts) => latencies(f64::from(parts) / 20.0).collect(),
+            Self::InFlight => vec![(measured.in_flight as f64, 1.0)],
+        };
+        Point { values, sums: None }
+    }
+}

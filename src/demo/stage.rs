@@ -1,0 +1,68 @@
+//! What is shown on each cloud.
+
+use crate::commands::demo::Stage;
+use crate::exit::ExitStatus;
+
+/// A command, and what is said before it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Act {
+    pub(super) says: &'static str,
+    pub(super) types: &'static [&'static str],
+    /// How it ends when all is as it should be.
+    pub(super) ends: ExitStatus,
+}
+
+impl Stage {
+    /// What people call it.
+    pub(super) const fn title(self) -> &'static str {
+        match self {
+            Self::Lambda => "AWS Lambda",
+        }
+    }
+
+    /// The world, as the sandbox reads it.
+    pub(super) const fn scenario(self) -> &'static str {
+        match self {
+            Self::Lambda => include_str!("lambda.scenario.toml"),
+        }
+    }
+
+    /// The user's file; `{url}` stands for the sandbox.
+    pub(super) const fn config(self) -> &'static str {
+        match self {
+            Self::Lambda => include_str!("lambda.mlroll.toml"),
+        }
+    }
+
+    /// The play.
+    pub(super) const fn acts(self) -> &'static [Act] {
+        match self {
+            Self::Lambda => &LAMBDA,
+        }
+    }
+}
+
+const LAMBDA: [Act; 6] = [
+    Act {
+        says: "The alias `prod` gives everything to version 2. Users send 200 requests a second.",
+        types: &["status"],
+        ends: ExitStatus::Success,
+    },
+    Act {
+        says: "Version 3 is as good as version 2: it gets more traffic as its gates show that it is.",
+        types: &["rollout", "--candidate", "3"],
+        ends: ExitStatus::Success,
+    },
+    Act {
+        says: "Version 4 fails 5 % of its requests: it is found out at 10 %, and taken back.",
+        types: &["rollout", "--candidate", "4"],
+        ends: ExitStatus::GateFailed,
+    },
+    Act {
+        says: "An incident: somebody gives half of the traffic to version 4, by hand and without gates ...",
+        types: &["canary", "--pct", "50", "--candidate", "4", "--again", "--no-gates"],
+        ends: ExitStatus::Success,
+    },
+    Act { says: "... and whoever is on call types this:", types: &["rollback"], ends: ExitStatus::Success },
+    Act { says: "What was decided, and when:", types: &["history"], ends: ExitStatus::Success },
+];

@@ -1,0 +1,80 @@
+//! What is measured on the stable revision before the bake, and frozen.
+
+use mlroll_backend::Sample;
+use serde::{Deserialize, Serialize};
+
+use super::read;
+use crate::judge::counts::Counts;
+use crate::judge::design_effect::DesignEffect;
+use crate::judge::exact::Exact;
+use crate::judge::gate::{Gate, LatencyRule, Rule};
+use crate::judge::histogram::Histogram;
+use crate::judge::series::{Difference, MOST_AUTOCORRELATION, lag_1};
+
+/// What a gate takes from the windows before the bake. Serializes exactly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prelude {
+    /// How bursty its events are; `None` when that could not be measured, which counts as 2.
+    pub effect: Option<DesignEffect>,
+    /// Seconds above which a request is slow, for a latency gate without `max`: the bucket bound nearest stable's quantile.
+    pub threshold: Option<Exact>,
+    /// Whether its series is autocorrelated, so that means of blocks are fed.
+    pub in_blocks: bool,
+}
+
+impl Prelude {
+    /// Measures the samples of the stable revision, a window each, in their order.
+    ///
+    /// The series that a gate judges is the difference of two revisions, of which one has no traffic yet: stable's own
+    /// autocorrelation stands for it. That errs on the safe side, as pairing removes what both share.
+    #[must_use]
+    pub fn of(gate: &Gate, history: &[Sample]) -> Self {
+        let nothing = Self::default();
+        match gate.rule() {
+            Rule::Count(_) => Self { effect: effect_of(history.iter().filter_map(read::counts)), ..nothing },
+            Rule::Latency(rule) => {
+                let histograms: Vec<Histogram> = history.iter().filter_map(read::histogram).collect();
+                let threshold = rule.threshold.or_else(|| frozen(rule, &histograms));
+                let counts = |threshold| effect_of(histograms.iter().filter_map(|h| slow(h, threshold)));
+                Self { effect: threshold.and_then(counts), threshold: threshold.map(Exact), ..nothing }
+            }
+            Rule::Shape(_) => {
+                let histograms: Vec<Histogram> = history.iter().filter_map(read::histogram).collect();
+                let at = |bound| effect_of(histograms.iter().filter_map(|h| slow(h, bound)));
+                // The burstiest bound counts for all.
+                let effects = Histogram::sum(&histograms).bounds().filter_map(at).collect::<Vec<_>>();
+                Self { effect: effects.into_iter().reduce(|a, b| if b > a { b } else { a }), ..nothing }
+            }
+            Rule::Samples(_) => nothing,
+            Rule::Series(rule) => {
+                let values = history.iter().filter_map(|sample| read::value(gate, sample));
+                let comparable: Vec<f64> = match rule.difference {
+                    Difference::Log => values.filter(|value| *value > 0.0).map(f64::ln).collect(),
+                    Difference::Plain => values.collect(),
+                };
+                Self { in_blocks: lag_1(&comparable) > MOST_AUTOCORRELATION, ..nothing }
+            }
+        }
+    }
+
+    /// With a design effect that is known.
+    #[must_use]
+    pub fn with_effect(effect: DesignEffect) -> Self {
+        Self { effect: Some(effect), ..Self::default() }
+    }
+}
+
+fn frozen(rule: &LatencyRule, histograms: &[Histogram]) -> Option<f64> {
+    let sum = Histogram::sum(histograms);
+    let quantile = sum.quantile(rule.quantile);
+    if quantile.is_nan() { None } else { sum.nearest_bound(quantile) }
+}
+
+fn slow(histogram: &Histogram, threshold: f64) -> Option<Counts> {
+    histogram.above(threshold).ok().map(|above| above.at_least)
+}
+
+fn effect_of(counts: impl Iterator<Item = Counts>) -> Option<DesignEffect> {
+    DesignEffect::measure(&counts.collect::<Vec<_>>())
+}

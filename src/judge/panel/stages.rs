@@ -1,0 +1,96 @@
+//! What a counting gate has counted, a stage (a stretch with one split) at a time.
+
+use serde::{Deserialize, Serialize};
+
+use crate::judge::counts::Counts;
+use crate::judge::design_effect::DesignEffect;
+use crate::judge::evidence::{CountLook, Sides};
+use crate::judge::final_look::p_value;
+use crate::judge::gate::CountRule;
+use crate::judge::interval::{Interval, rate, rate_ratio};
+
+/// Totals of the stages so far. Serializes exactly.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stages(Vec<Stage>);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stage {
+    fail: Totals,
+    pass: Totals,
+}
+
+/// Requests and events among them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Totals {
+    candidate: (f64, f64),
+    stable: (f64, f64),
+}
+
+/// Requests and events over all stages: (candidate, stable).
+pub(super) type Sums = ((f64, f64), (f64, f64));
+
+impl Stages {
+    pub(super) fn begin(&mut self) {
+        if self.0.last().is_none_or(|stage| *stage != Stage::default()) {
+            self.0.push(Stage::default());
+        }
+    }
+
+    pub(super) fn look(&mut self, look: &CountLook) {
+        if self.0.is_empty() {
+            self.begin();
+        }
+        if let Some(stage) = self.0.last_mut() {
+            stage.fail.add(look.fail);
+            stage.pass.add(look.pass);
+        }
+    }
+
+    /// All that was counted; `None` before the first request.
+    pub(super) fn sums(&self) -> Option<Sums> {
+        let add = |(a, b): (f64, f64), (c, d): (f64, f64)| (a + c, b + d);
+        let sides = |stage: &Stage| (stage.fail.candidate, stage.fail.stable);
+        self.0.iter().map(sides).reduce(|a, b| (add(a.0, b.0), add(a.1, b.1))).filter(|s| s.0.0 + s.1.0 > 0.0)
+    }
+
+    /// The exact test of docs/judge.md section 3.9, step 4, over all stages so far.
+    pub(super) fn final_p(&self, rule: &CountRule) -> Option<f64> {
+        p_value(&self.strata(|stage| stage.fail), rule.boundaries?.fail.ratio, rule.better.fail())
+    }
+
+    /// The interval to show at level `1 - alpha`: of the candidate's rate for a limit, else of the ratio of the rates.
+    pub(super) fn interval(&self, rule: &CountRule, alpha: f64, effect: DesignEffect) -> Option<Interval> {
+        self.sums()?;
+        let of = |totals: fn(&Stage) -> Totals| {
+            let strata = self.strata(totals);
+            match rule.limit {
+                Some(limit) => {
+                    let all = strata.iter().fold(Counts::NONE, |sum, (candidate, _)| sum.plus(*candidate));
+                    rate(all, Some(limit), alpha)
+                }
+                None => rate_ratio(&strata, alpha, effect),
+            }
+        };
+        let low = of(|stage| stage.fail);
+        let exact = self.0.iter().all(|stage| stage.fail == stage.pass);
+        let high = if exact { low } else { of(|stage| stage.pass) };
+        Some(Interval { lower: low.lower, upper: high.upper })
+    }
+
+    fn strata(&self, totals: fn(&Stage) -> Totals) -> Vec<(Counts, Counts)> {
+        let side = |(requests, events)| Counts::new(requests, events).unwrap_or(Counts::NONE);
+        self.0.iter().map(totals).map(|totals| (side(totals.candidate), side(totals.stable))).collect()
+    }
+}
+
+impl Totals {
+    fn add(&mut self, sides: Sides) {
+        for (total, counts) in [(&mut self.candidate, sides.candidate), (&mut self.stable, sides.stable)] {
+            total.0 += counts.requests();
+            total.1 += counts.events();
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The guided run, as a newcomer sees it.
+
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn demo(folder: &TempDir, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mlroll"));
+    // What a user has set for real clouds must not matter.
+    command
+        .arg("demo")
+        .args(arguments)
+        .env_clear()
+        .env("TMPDIR", folder.path())
+        .env("HOME", "/nonexistent")
+        .env("AWS_PROFILE", "production")
+        .env("AWS_ENDPOINT_URL", "https://lambda.example.com")
+        .env("MLROLL_CLOCK", "https://clock.example.com")
+        .current_dir(folder.path())
+        .stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn one_canary_is_promoted_another_rolled_back_and_nothing_is_left() {
+    let folder = TempDir::new().unwrap();
+    let started = Instant::now();
+    let output = demo(&folder, &[]).output().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{stdout}\n{stderr}");
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+    assert!(stdout.contains("promoted") && stdout.contains("rolled back"), "{stdout}");
+    assert!(stderr.contains("$ mlroll rollback\n"), "{stderr}");
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_script_gets_one_document() {
+    let folder = TempDir::new().unwrap();
+    let output = demo(&folder, &["--output", "json", "--backend", "lambda", "--quiet"]).output().unwrap();
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &document["schema"]), (Some(0), &Value::from("mlroll/demo/1")));
+    let acts = document["stages"][0]["acts"].as_array().unwrap();
+    let outcomes: Vec<_> = acts.iter().filter_map(|act| act["result"]["outcome"].as_str()).collect();
+    assert_eq!(outcomes, ["promoted", "rolled_back", "shifted", "rolled_back"], "{document}");
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn an_interrupt_ends_it_and_leaves_nothing() {
+    let folder = TempDir::new().unwrap();
+    let mut child = demo(&folder, &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while std::fs::read_dir(folder.path()).unwrap().next().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    crate::world::signal(&child, "INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none());
+}

@@ -1,0 +1,75 @@
+//! `explain` and `explain --verify`, on runs that were made by the program itself.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::watched::{Behaviour, GOOD, ROLLOUT, Service};
+use crate::world::{FRAUD, World};
+
+fn journals(world: &World) -> Vec<PathBuf> {
+    let mut paths: Vec<_> =
+        std::fs::read_dir(world.path().join(".mlroll")).unwrap().map(|e| e.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+fn events<'a>(document: &'a Value, name: &str) -> Vec<&'a Value> {
+    document["run"]["events"].as_array().unwrap().iter().filter(|event| event["event"] == name).collect()
+}
+
+#[test]
+fn a_rollback_is_explained_and_judged_again() {
+    let world = Arc::new(World::new());
+    let _service = Service::start(&world, GOOD, Behaviour { errors: 0.2, ..GOOD });
+    world.run(&ROLLOUT).expect(1);
+    let document = world.run(&["explain", "--output", "json"]).expect(0).json();
+    assert_eq!((&document["schema"], &document["verified"]), (&Value::from("mlroll/explain/1"), &Value::Null));
+    let decided = events(&document, "decided");
+    assert_eq!(
+        (decided.len(), &decided[0]["decision"], &decided[0]["gate"]),
+        (1, &Value::from("rollback"), &Value::from("error_rate"))
+    );
+    assert!(decided[0]["rule"].as_str().unwrap().contains(">= 1/alpha = 100; `error_rate` has the largest share"));
+    let begun = events(&document, "begun");
+    let query = begun[0]["queries"][0]["candidate"].as_str().unwrap();
+    assert!(query.contains("http_requests_total{version=\"3\"}[5s]"), "{query}");
+    let looks = events(&document, "look");
+    let counts = &looks.last().unwrap()["read"][0]["candidate"]["counts"];
+    assert!(counts["events"].as_f64().unwrap() > counts["requests"].as_f64().unwrap() / 10.0, "{counts}");
+    assert_eq!(events(&document, "shift").len(), 2);
+
+    let told = world.run(&["explain"]).expect(0).stdout;
+    for part in
+        ["steps 10 %, 50 %, 100 %", "fail at ln E 4.61", "DECIDED rollback: FAIL", "fail ", "ended: rolled_back"]
+    {
+        assert!(told.contains(part), "nowhere {part:?} in\n{told}");
+    }
+    assert!(!told.contains('\u{1b}'), "no colours without a terminal");
+
+    let id = document["run"]["id"].as_str().unwrap();
+    for named in [vec!["explain", id], vec!["explain", "fraud"], vec!["explain", "--target", FRAUD]] {
+        world.run(&[&named[..], &["--verify"]].concat()).expect(0).says("bit for bit");
+    }
+    assert_eq!(world.run(&["explain", "--verify", "--output", "json"]).expect(0).json()["verified"], true);
+
+    let journal = journals(&world).remove(0);
+    let mut bytes = std::fs::read(&journal).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&journal, bytes).unwrap();
+    world.run(&["explain"]).expect(2).says("is damaged");
+    world.run(&["explain", id, "--verify"]).expect(2).says("line ");
+}
+
+#[test]
+fn a_run_that_nothing_judged_is_explained_too() {
+    let world = World::new();
+    let typed = ["rollout", "--no-gates", "--candidate", "3", "--steps", "10%,100%", "--bake", "1s", "--target", FRAUD];
+    world.run(&[&typed[..], &["--reason", "it is late"]].concat()).expect(0);
+    world.run(&["explain", "--verify"]).expect(0);
+    world.run(&["explain"]).expect(0).says("it is late").says("not judged").says("DECIDED pass: live, and not judged");
+    world.run(&["explain", "other"]).expect(6).says("no service `other`");
+    world.run(&["explain", "--target", "lambda:us-east-1/other@prod"]).expect(6).says("mlroll history");
+}

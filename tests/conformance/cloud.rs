@@ -1,0 +1,95 @@
+//! What differs between the clouds.
+
+/// A cloud's names for what all of them have.
+#[derive(Debug)]
+pub struct Cloud {
+    /// The name of its API in faults and the request log.
+    pub api: &'static str,
+    /// A target, whose stable revision has everything.
+    pub target: &'static str,
+    /// A target that does not exist.
+    pub missing_target: &'static str,
+    /// The target as faults and the request log name it.
+    pub about: &'static str,
+    /// The operation that reads it.
+    pub read: &'static str,
+    /// The operation that changes it.
+    pub write: &'static str,
+    /// Its stable revision.
+    pub stable: &'static str,
+    /// A revision without traffic.
+    pub candidate: &'static str,
+    /// Another one.
+    pub other: &'static str,
+    /// A revision that cannot serve; in the world of [`Cloud::scenario`].
+    pub failed: &'static str,
+    /// A revision that does not exist.
+    pub missing: &'static str,
+    /// The status and code of a target that is busy.
+    pub busy: (u16, &'static str),
+    /// The status and code of too many requests.
+    pub throttled: (u16, &'static str),
+    /// The status and code of a caller who may not.
+    pub forbidden: (u16, &'static str),
+    /// The world; the target has its users in it.
+    pub scenario: &'static str,
+    /// Where its metrics are read.
+    pub store: Store,
+}
+
+/// A metric store.
+#[derive(Clone, Copy, Debug)]
+pub struct Store {
+    /// The name of its API in faults and the request log.
+    pub api: &'static str,
+    /// The operation that queries it.
+    pub query: &'static str,
+    /// `metrics` of a service; `{url}` stands for the sandbox.
+    pub config: &'static str,
+    /// A query that it refuses.
+    pub broken: &'static str,
+}
+
+pub const LAMBDA: Cloud = Cloud {
+    api: "lambda",
+    target: "lambda:us-east-1/fraud@prod",
+    missing_target: "lambda:us-east-1/fraud@nobody",
+    about: "fraud@prod",
+    read: "GetAlias",
+    write: "UpdateAlias",
+    stable: "2",
+    candidate: "3",
+    other: "1",
+    failed: "4",
+    missing: "99",
+    busy: (409, "ResourceConflictException"),
+    throttled: (429, "TooManyRequestsException"),
+    forbidden: (403, "AccessDeniedException"),
+    scenario: r#"
+        [targets."lambda:us-east-1/fraud@prod"]
+        requests_per_second = 100
+        stable = "2"
+        [targets."lambda:us-east-1/fraud@prod".revisions]
+        1 = {}
+        2 = { error_rate = 0.01, latency = { median = "80ms", p95 = "160ms" } }
+        3 = { error_rate = 0.05, latency = { median = "80ms", p95 = "160ms" } }
+        4 = { state = "Failed" }
+    "#,
+    store: PROMETHEUS_STORE,
+};
+
+const PROMETHEUS_STORE: Store = Store {
+    api: "prometheus",
+    query: "query",
+    config: r#"
+        source = "prometheus"
+        url = "{url}"
+        requests = 'http_requests_total{service="fraud",version="{{revision}}"}'
+        errors = 'http_requests_total{service="fraud",version="{{revision}}",code=~"5.."}'
+        latency = 'http_request_duration_seconds_bucket{service="fraud",version="{{revision}}"}'
+    "#,
+    broken: "sum(",
+};
+
+/// Lambda, measured by Prometheus.
+pub const PROMETHEUS: Cloud = LAMBDA;

@@ -1,0 +1,79 @@
+//! The contracts of `Backend` and `MetricSource` as named behaviours, each shown by every cloud: the real adapter, over
+//! real HTTP, on a sandbox of its own.
+//!
+//! - `cloud.rs` has what differs: names, operations, error codes; a new cloud is an entry there and a line here
+//! - `backend.rs` has the behaviours of what moves traffic, `metrics.rs` of what measures it
+//! - `stage.rs` starts a sandbox for each, and the test again in a process whose environment leads there
+
+mod backend;
+mod cloud;
+mod metrics;
+mod stage;
+
+/// A test for each behaviour of a contract, on one cloud.
+macro_rules! shows {
+    ($module:ident on $cloud:ident: $($behaviour:ident),* $(,)?) => {
+        $(
+            #[test]
+            fn $behaviour() {
+                let name = concat!(module_path!(), "::", stringify!($behaviour));
+                crate::stage::perform(&crate::cloud::$cloud, name, |case| Box::pin(crate::$module::$behaviour(case)));
+            }
+        )*
+    };
+}
+
+/// All behaviours of a backend.
+macro_rules! backend_contract {
+    ($cloud:ident) => {
+        shows! { backend on $cloud:
+            a_shift_is_observed_as_it_was_written,
+            a_shift_is_absolute_and_may_be_repeated,
+            a_stale_view_is_a_conflict_and_writes_nothing,
+            a_foreign_write_between_read_and_write_is_found,
+            a_lost_reply_is_told_by_looking_again,
+            a_request_that_never_arrived_changed_nothing_or_was_repeated,
+            a_busy_target_is_a_conflict,
+            throttling_is_waited_out,
+            lasting_throttling_is_told,
+            a_refused_permission_is_told,
+            a_missing_target_is_told,
+            a_missing_revision_is_an_obstacle_and_not_shifted_to,
+            a_revision_that_cannot_serve_is_an_obstacle,
+            shares_finer_than_the_granule_are_not_written,
+            more_revisions_than_it_can_are_refused,
+            the_marker_and_the_users_own_text_live_together,
+            the_newest_revision_comes_first,
+            an_answer_cut_short_is_no_observation,
+            a_rehearsal_writes_nothing,
+            a_promotion_names_its_way_back,
+            a_rollback_typed_twice_is_done_once,
+            a_rollback_is_one_read_and_one_write,
+            a_split_that_never_settles_is_unsafe,
+        }
+    };
+}
+
+/// All behaviours of a source of metrics.
+macro_rules! metrics_contract {
+    ($cloud:ident) => {
+        shows! { metrics on $cloud:
+            it_counts_what_users_got,
+            samples_come_by_query_then_subject_then_window,
+            the_same_settled_window_is_answered_the_same,
+            latencies_are_in_seconds,
+            nobody_asked_is_no_data_and_not_zero_errors,
+            a_store_that_fails_costs_samples_and_is_no_error,
+            a_passing_failure_is_not_noticed,
+            a_broken_query_is_found_before_traffic_moves,
+        }
+    };
+}
+
+mod lambda {
+    backend_contract!(LAMBDA);
+}
+
+mod prometheus {
+    metrics_contract!(PROMETHEUS);
+}

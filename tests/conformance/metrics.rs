@@ -1,0 +1,168 @@
+//! What every source of metrics does, whatever store it reads.
+
+use std::time::Duration;
+
+use mlroll_backend::{ErrorKind, MetricSource, Query, Sample, Subject, Timestamp, Why, Window};
+use serde_json::json;
+
+use crate::stage::{Case, id};
+
+/// A source, and users whose requests it has counted: for ten minutes the candidate has had a tenth of 100 a second. Stable
+/// fails 1 % of them, the candidate 5 %; half of both take longer than 80 ms.
+struct Store {
+    case: Case,
+    source: Box<dyn MetricSource>,
+    stable: Subject,
+    candidate: Subject,
+    shifted: Timestamp,
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+impl Store {
+    async fn new(case: Case) -> Self {
+        case.canary(10).await;
+        let shifted = case.now().await;
+        case.advance("10m").await;
+        let source = case.source();
+        let subject = |name: &str| Subject { target: case.target.clone(), revision: id(name) };
+        let (stable, candidate) = (subject(case.cloud.stable), subject(case.cloud.candidate));
+        Self { case, source, stable, candidate, shifted }
+    }
+
+    /// The windows since the shift that are complete by now.
+    async fn windows(&self) -> Vec<Window> {
+        let settled = self.source.settle_delay(&Query::ErrorRate, &self.stable);
+        let until = self.case.now().await.unix_milliseconds() - i64::try_from(settled.as_millis()).unwrap();
+        let until = Timestamp::from_unix_milliseconds(until).unwrap();
+        // The first scrape of a new series is not seen as an increase.
+        Window::within(self.shifted.plus(MINUTE), until, MINUTE).unwrap().collect()
+    }
+
+    async fn ask(&self, queries: &[Query], subjects: &[&Subject], windows: &[Window]) -> Vec<Sample> {
+        let subjects: Vec<_> = subjects.iter().map(|subject| (*subject).clone()).collect();
+        let samples = self.source.sample(queries, &subjects, windows).await.unwrap();
+        assert_eq!(samples.len(), queries.len() * subjects.len() * windows.len());
+        samples
+    }
+}
+
+/// Requests and failures over several windows.
+#[track_caller]
+fn total(samples: &[Sample]) -> (f64, f64) {
+    samples.iter().fold((0.0, 0.0), |(all, failed), sample| match sample {
+        Sample::Counts { requests, events } => (all + requests.get(), failed + events.get()),
+        other => panic!("{other:?} is no count"),
+    })
+}
+
+/// `got` is what is expected of so many independent requests, give or take six standard deviations and the store's own
+/// extrapolation at a window's ends.
+#[track_caller]
+fn about(got: f64, expected: f64) {
+    let off = 6.0 * expected.sqrt() + 0.02 * expected;
+    assert!((got - expected).abs() <= off, "{got} is not about {expected} (+-{off})");
+}
+
+pub async fn it_counts_what_users_got(case: Case) {
+    let store = Store::new(case).await;
+    let windows = store.windows().await;
+    assert!(windows.len() >= 4, "{windows:?}");
+    let minutes = f64::from(u32::try_from(windows.len()).unwrap());
+    let (requests, failed) = total(&store.ask(&[Query::ErrorRate], &[&store.stable], &windows).await);
+    about(requests, minutes * 5_400.0);
+    about(failed, minutes * 54.0);
+    let (requests, failed) = total(&store.ask(&[Query::ErrorRate], &[&store.candidate], &windows).await);
+    about(requests, minutes * 600.0);
+    about(failed, minutes * 30.0);
+}
+
+pub async fn samples_come_by_query_then_subject_then_window(case: Case) {
+    let store = Store::new(case).await;
+    let windows = store.windows().await.split_off(1);
+    let queries = [Query::ErrorRate, Query::Requests];
+    let together = store.ask(&queries, &[&store.candidate, &store.stable], &windows).await;
+    let mut apart = Vec::new();
+    for query in queries {
+        for subject in [&store.candidate, &store.stable] {
+            for window in &windows {
+                apart.extend(store.ask(std::slice::from_ref(&query), &[subject], std::slice::from_ref(window)).await);
+            }
+        }
+    }
+    assert_eq!(together, apart);
+}
+
+pub async fn the_same_settled_window_is_answered_the_same(case: Case) {
+    let store = Store::new(case).await;
+    let windows = store.windows().await;
+    let first = store.ask(&[Query::ErrorRate], &[&store.stable, &store.candidate], &windows).await;
+    store.case.advance("20m").await;
+    let later = store.ask(&[Query::ErrorRate], &[&store.stable, &store.candidate], &windows).await;
+    assert_eq!(first, later, "the settle delay was too short");
+}
+
+pub async fn latencies_are_in_seconds(case: Case) {
+    let store = Store::new(case).await;
+    let windows = store.windows().await;
+    for sample in store.ask(&[Query::Latency], &[&store.stable], &windows).await {
+        let Sample::Histogram(histogram) = sample else { panic!("{sample:?}") };
+        about(histogram.total(), 5_400.0);
+        let up_to = |bound: f64| {
+            let below = histogram.buckets().iter().rfind(|(le, _)| *le <= bound);
+            below.map_or(0.0, |(_, count)| *count) / histogram.total()
+        };
+        assert!(up_to(0.05) < 0.5 && up_to(0.1) > 0.5, "{histogram:?}");
+    }
+}
+
+pub async fn nobody_asked_is_no_data_and_not_zero_errors(case: Case) {
+    let store = Store::new(case).await;
+    let idle = Subject { revision: id(store.case.cloud.other), ..store.stable.clone() };
+    for sample in store.ask(&[Query::ErrorRate, Query::Latency], &[&idle], &store.windows().await).await {
+        match sample {
+            Sample::NoData(_) => {}
+            Sample::Counts { requests, .. } if requests.get() == 0.0 => {}
+            other => panic!("{other:?} of a revision without traffic"),
+        }
+    }
+}
+
+pub async fn a_store_that_fails_costs_samples_and_is_no_error(case: Case) {
+    let store = Store::new(case).await;
+    let windows = store.windows().await;
+    let window = &windows[..1];
+    for (fault, kinds) in [
+        (json!({ "fault": "status", "status": 500 }), &[ErrorKind::Unavailable][..]),
+        (json!({ "fault": "status", "status": 503 }), &[ErrorKind::Unavailable]),
+        (json!({ "fault": "status", "status": 403 }), &[ErrorKind::Auth]),
+        (json!({ "fault": "reset_after" }), &[ErrorKind::Unavailable]),
+        (json!({ "fault": "truncate" }), &[ErrorKind::Unavailable, ErrorKind::Unexpected]),
+    ] {
+        store.case.metric_fault(&fault, 1_000).await;
+        for sample in store.ask(&[Query::ErrorRate], &[&store.stable], window).await {
+            let Sample::NoData(Why::Failed { kind, .. }) = &sample else { panic!("{fault}: {sample:?}") };
+            assert!(kinds.contains(kind), "{fault}: {sample:?}");
+        }
+        store.case.heal().await;
+    }
+    total(&store.ask(&[Query::ErrorRate], &[&store.stable], window).await);
+}
+
+pub async fn a_passing_failure_is_not_noticed(case: Case) {
+    let store = Store::new(case).await;
+    store.case.metric_fault(&json!({ "fault": "status", "status": 503 }), 1).await;
+    total(&store.ask(&[Query::ErrorRate], &[&store.stable], &store.windows().await).await);
+}
+
+pub async fn a_broken_query_is_found_before_traffic_moves(case: Case) {
+    let store = Store::new(case).await;
+    let window = store.windows().await[0];
+    let broken = [Query::ErrorRate, Query::Custom(store.case.broken_query().to_owned())];
+    let checked = match store.source.check(&broken, &[store.stable.clone()], window).await {
+        Err(error) => error,
+        Ok(samples) => panic!("{samples:?}"),
+    };
+    assert!(matches!(checked.kind(), ErrorKind::Invalid | ErrorKind::Unsupported), "{checked}");
+    store.source.check(&[Query::ErrorRate], &[store.stable.clone(), store.candidate.clone()], window).await.unwrap();
+}

@@ -1,0 +1,94 @@
+//! Outsiders' own clients are content with the sandbox: boto3 and the aws CLI, and an AWS that others wrote agrees with it.
+#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use mlroll_sandbox::{Background, Options};
+
+/// Time stands nearly still in it, until a script moves it.
+fn sandbox() -> Background {
+    Background::start(Options { fleet: 60, speed: 0.001, rate_limits: false, ..Options::default() }).unwrap()
+}
+
+/// Where `tests/run` puts other people's programs.
+fn tools() -> PathBuf {
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-env/python/bin");
+    for tool in ["python", "aws", "moto_server"] {
+        assert!(tools.join(tool).exists(), "{tool} is missing: tests/run installs it into target/test-env");
+    }
+    tools
+}
+
+/// Runs a script with the environment that the sandbox exports and nothing of the tester's own AWS.
+fn run(sandbox: &Background, script: &str, arguments: &[&str]) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/outsiders").join(script);
+    let output = Command::new(tools().join("python"))
+        .arg(script)
+        .args(arguments)
+        .env_clear()
+        .env("PATH", tools())
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .envs(sandbox.exports())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn boto3_is_content_with_lambda() {
+    run(&sandbox(), "lambda.py", &[]);
+}
+
+#[test]
+fn the_aws_cli_is_content_with_lambda() {
+    run(&sandbox(), "lambda_cli.py", &[]);
+}
+
+struct Moto {
+    process: Child,
+    url: String,
+}
+
+impl Moto {
+    fn start() -> Self {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let process = Command::new(tools().join("moto_server"))
+            .args(["-H", "127.0.0.1", "-p", &address.port().to_string()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let moto = Self { process, url: format!("http://{address}") };
+        let started = Instant::now();
+        while std::net::TcpStream::connect(address).is_err() {
+            assert!(started.elapsed() < Duration::from_secs(60), "moto does not start");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+
+        moto
+    }
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn legal_calls_leave_the_same_state_as_on_moto() {
+    let moto = Moto::start();
+    for seed in ["1", "2"] {
+        run(&sandbox(), "lambda_and_moto.py", &[&moto.url, seed]);
+    }
+}
