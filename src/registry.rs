@@ -12,10 +12,11 @@ use crate::config::Preset;
 use crate::config::env::Env;
 #[cfg(feature = "google")]
 use crate::config::env::Google;
-#[cfg(any(feature = "azure", feature = "google", feature = "prometheus"))]
+#[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "prometheus"))]
 use crate::config::parse_duration;
 use crate::config::{Metrics, Source};
 use crate::failure::Failure;
+use crate::judge::gate::Gate;
 use crate::reach::Reach;
 
 /// The backend for targets of `provider`, whose requests all go past `wiretap`.
@@ -46,36 +47,49 @@ pub fn backend(provider: Provider, wiretap: Arc<dyn Wiretap>, reach: Reach) -> R
         Provider::Lambda => Ok(Box::new(mlroll_aws::lambda::Lambda::new(wiretap))),
         #[cfg(not(feature = "aws"))]
         Provider::Lambda => Err(absent(provider, wiretap)),
+        #[cfg(feature = "aws")]
+        Provider::SageMaker => Ok(Box::new(mlroll_aws::sagemaker::SageMaker::new(wiretap))),
+        #[cfg(not(feature = "aws"))]
         Provider::SageMaker => Err(absent(provider, wiretap)),
     }
 }
 
-/// The store of metrics that the file describes; `folder` is the file's own, from which paths in it are meant.
+/// The store of metrics that the file describes, for these gates; `folder` is the file's own, from which paths in it are
+/// meant. What is sent to a cloud goes past `wiretap`.
 ///
 /// # Errors
 /// It is out of `reach`, the settings make no sense, a file or a variable they name is missing, or this build has no such
 /// source.
-pub fn metric_source(metrics: &Metrics, folder: &Path, reach: Reach) -> Result<Box<dyn MetricSource>, Failure> {
+pub fn metric_source(
+    metrics: &Metrics,
+    gates: &[Gate],
+    folder: &Path,
+    reach: Reach,
+    wiretap: Arc<dyn Wiretap>,
+) -> Result<Box<dyn MetricSource>, Failure> {
     reach.check_source(metrics.source, metrics.url.as_deref())?;
     match metrics.source {
         #[cfg(feature = "azure")]
-        Source::AzureMonitor => azure_monitor(metrics),
+        Source::AzureMonitor => azure_monitor(metrics, wiretap),
         #[cfg(not(feature = "azure"))]
-        Source::AzureMonitor => Err(no_source(metrics.source, folder)),
+        Source::AzureMonitor => Err(no_source(metrics.source, gates, folder, wiretap)),
         #[cfg(feature = "google")]
         Source::CloudMonitoring => cloud_monitoring(metrics),
         #[cfg(not(feature = "google"))]
-        Source::CloudMonitoring => Err(no_source(metrics.source, folder)),
+        Source::CloudMonitoring => Err(no_source(metrics.source, gates, folder, wiretap)),
         #[cfg(feature = "prometheus")]
         Source::Prometheus => prometheus(metrics, folder),
         #[cfg(not(feature = "prometheus"))]
-        Source::Prometheus => Err(no_source(metrics.source, folder)),
-        Source::Cloudwatch => Err(no_source(metrics.source, folder)),
+        Source::Prometheus => Err(no_source(metrics.source, gates, folder, wiretap)),
+        #[cfg(feature = "aws")]
+        Source::Cloudwatch => cloudwatch(metrics, gates, wiretap),
+        #[cfg(not(feature = "aws"))]
+        Source::Cloudwatch => Err(no_source(metrics.source, gates, folder, wiretap)),
     }
 }
 
 /// How late the store is, where the file says so.
-#[cfg(any(feature = "azure", feature = "google", feature = "prometheus"))]
+#[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "prometheus"))]
 fn settle_delay(metrics: &Metrics) -> Result<Option<std::time::Duration>, Failure> {
     match metrics.settle_delay.as_deref() {
         None | Some("auto") => Ok(None),
@@ -84,7 +98,7 @@ fn settle_delay(metrics: &Metrics) -> Result<Option<std::time::Duration>, Failur
 }
 
 /// Refuses keys that only Prometheus knows: one that does nothing would be taken for one that does.
-#[cfg(any(feature = "azure", feature = "google"))]
+#[cfg(any(feature = "aws", feature = "azure", feature = "google"))]
 fn only_what_it_knows(metrics: &Metrics, hint: &str) -> Result<(), Failure> {
     match metrics.key_of_prometheus() {
         Some(key) => Err(Failure::usage(format!("metrics.{key} is for `source = \"prometheus\"`")).hint(hint)),
@@ -93,13 +107,22 @@ fn only_what_it_knows(metrics: &Metrics, hint: &str) -> Result<(), Failure> {
 }
 
 #[cfg(feature = "azure")]
-fn azure_monitor(metrics: &Metrics) -> Result<Box<dyn MetricSource>, Failure> {
+fn azure_monitor(metrics: &Metrics, wiretap: Arc<dyn Wiretap>) -> Result<Box<dyn MetricSource>, Failure> {
     only_what_it_knows(metrics, "Azure Monitor knows the metrics of Azure ML; leave it out")?;
     let settings = mlroll_azure::Settings::from_lookup(Env::named_by_file);
-    match mlroll_azure::monitor::Monitor::new(&settings, settle_delay(metrics)?, None) {
+    match mlroll_azure::monitor::Monitor::new(&settings, settle_delay(metrics)?, Some(wiretap)) {
         Ok(source) => Ok(Box::new(source)),
         Err(error) => Err(Failure::usage(format!("metrics: {}", error.message()))),
     }
+}
+
+#[cfg(feature = "aws")]
+fn cloudwatch(metrics: &Metrics, gates: &[Gate], wiretap: Arc<dyn Wiretap>) -> Result<Box<dyn MetricSource>, Failure> {
+    use mlroll_aws::cloudwatch::{CloudWatch, Settings};
+
+    only_what_it_knows(metrics, "CloudWatch knows the metrics of Lambda and SageMaker; leave it out")?;
+    let slower_than = gates.iter().filter_map(Gate::slower_than).collect();
+    Ok(Box::new(CloudWatch::new(Settings { settle_delay: settle_delay(metrics)?, slower_than }, wiretap)))
 }
 
 #[cfg(feature = "google")]
@@ -196,25 +219,30 @@ const fn preset(preset: Preset) -> mlroll_prometheus::Preset {
     }
 }
 
-fn no_source(source: Source, _: &Path) -> Failure {
+#[cfg(not(all(feature = "aws", feature = "azure", feature = "google", feature = "prometheus")))]
+fn no_source(source: Source, _: &[Gate], _: &Path, _: Arc<dyn Wiretap>) -> Failure {
     let built = names(&[
         (cfg!(feature = "azure"), "azure-monitor"),
         (cfg!(feature = "google"), "cloud-monitoring"),
+        (cfg!(feature = "aws"), "cloudwatch"),
         (cfg!(feature = "prometheus"), "prometheus"),
     ]);
     Failure::usage(format!("this build of mlroll cannot read metrics from {source:?} yet; it has: {built}"))
 }
 
+#[cfg(not(all(feature = "aws", feature = "azure", feature = "google")))]
 fn absent(provider: Provider, _: Arc<dyn Wiretap>) -> Failure {
     let built = names(&[
         (cfg!(feature = "azure"), "azure-ml"),
         (cfg!(feature = "google"), "cloud-run"),
         (cfg!(feature = "aws"), "lambda"),
+        (cfg!(feature = "aws"), "sagemaker"),
     ]);
     Failure::usage(format!("this build of mlroll cannot move `{provider}` targets; it has: {built}"))
 }
 
 /// Those that this build has.
+#[cfg(not(all(feature = "aws", feature = "azure", feature = "google", feature = "prometheus")))]
 fn names(all: &[(bool, &str)]) -> String {
     let built: Vec<&str> = all.iter().filter(|(there, _)| *there).map(|(_, name)| *name).collect();
     if built.is_empty() { "none".to_owned() } else { built.join(", ") }

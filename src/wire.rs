@@ -120,6 +120,41 @@ impl Wiretap for Wire {
     }
 }
 
+/// The way to a metric store: it is no control plane, so its calls are not counted, and none of them writes.
+#[derive(Debug)]
+pub struct Aside {
+    printer: Printer,
+    named: Mutex<BTreeSet<String>>,
+    reach: Reach,
+}
+
+impl Aside {
+    /// A way on which nothing was sent yet.
+    #[must_use]
+    pub const fn new(printer: Printer) -> Self {
+        Self { printer, named: Mutex::new(BTreeSet::new()), reach: Reach::Anywhere }
+    }
+
+    /// This way, on which nothing leaves that is out of `reach`.
+    #[must_use]
+    pub const fn within(mut self, reach: Reach) -> Self {
+        self.reach = reach;
+        self
+    }
+}
+
+impl Wiretap for Aside {
+    fn about_to_send(&self, call: &Call) -> Permit {
+        let endpoint = endpoint_of(&call.url);
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        if call.overridden && named.insert(endpoint.to_owned()) {
+            self.printer.say(&format!("metrics come from {endpoint}, which is not the cloud's own endpoint"));
+        }
+        self.printer.detail(|| format!("{} {} {}", call.operation, call.method, call.url));
+        if self.reach.allows(&call.url) { Permit::Send } else { Permit::Withhold }
+    }
+}
+
 /// Scheme, host and port.
 fn endpoint_of(url: &str) -> &str {
     let authority = url.find("://").map_or(0, |at| at + 3);

@@ -19,7 +19,7 @@ use crate::output::{Done, Format, Progress, announce, json, text};
 use crate::registry;
 use crate::rollout::engine::{Input, Plan, Rollout, Stage, Terms, Verdict as Ruling};
 use crate::rollout::{Intent, Step};
-use crate::wire::Wire;
+use crate::wire::{Aside, Wire};
 
 /// A watched run as it was asked for.
 #[derive(Debug)]
@@ -126,7 +126,10 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
         .map_err(|f| f.about(target))?;
     let source = || {
         let missing = || Failure::usage("the service has gates, and no `metrics` that they could read");
-        registry::metric_source(service.metrics.as_ref().ok_or_else(missing)?, &folder, driver.clock.reach())
+        let reach = driver.clock.reach();
+        let tap = Arc::new(Aside::new(context.printer).within(reach));
+        let metrics = service.metrics.as_ref().ok_or_else(missing)?;
+        registry::metric_source(metrics, &service.gates, &folder, reach, tap)
     };
     let now = driver.clock.now();
     let (rollout, bench, journal, first) =
@@ -309,7 +312,9 @@ pub(crate) fn check_now(
         let backend =
             registry::backend(target.provider(), Arc::clone(&wire) as _, clock.reach()).map_err(|f| f.about(target))?;
         let missing = || Failure::usage("the service has gates, and no `metrics` that they could read");
-        let source = registry::metric_source(service.metrics.as_ref().ok_or_else(missing)?, folder, clock.reach())?;
+        let tap = Arc::new(Aside::new(*printer).within(clock.reach()));
+        let metrics = service.metrics.as_ref().ok_or_else(missing)?;
+        let source = registry::metric_source(metrics, &service.gates, folder, clock.reach(), tap)?;
         let seen = backend.observe(target).await.map_err(|e| Failure::of(&e, target))?;
         let share = match (&seen.split, &seen.roles.candidate) {
             (Some(split), Some(candidate)) => split.weight_of(candidate),
@@ -387,6 +392,12 @@ async fn plan(
     };
     let queries = service.gates.iter().map(query_of).collect::<Result<Vec<_>, _>>()?;
     let subject = Subject { target: target.clone(), revision: candidate.clone() };
+    if let Some(source) = source
+        && let Err(e) = source.learn(std::slice::from_ref(&subject)).await
+    {
+        let hint = "how late its metrics are is not known, and the store's own delay is taken: `settle_delay` sets it";
+        driver.progress.say(&format!("{hint} ({e})"));
+    }
     let can = backend.capabilities();
     let terms = Terms {
         id: driver.id.clone(),

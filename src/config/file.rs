@@ -188,6 +188,26 @@ pub struct ConfigError {
 }
 
 impl Metrics {
+    /// A key that only Prometheus has, if one is set.
+    #[must_use]
+    pub fn key_of_prometheus(&self) -> Option<&'static str> {
+        let keys = [
+            ("url", self.url.is_some()),
+            ("headers", !self.headers.is_empty()),
+            ("bearer_env", self.bearer_env.is_some()),
+            ("basic_user_env", self.basic_user_env.is_some()),
+            ("basic_password_env", self.basic_password_env.is_some()),
+            ("ca", self.ca.is_some()),
+            ("allow_plain_http", self.allow_plain_http),
+            ("requests", self.requests.is_some()),
+            ("errors", self.errors.is_some()),
+            ("latency", self.latency.is_some()),
+            ("preset", self.preset.is_some()),
+            ("scrape", self.scrape.is_some()),
+        ];
+        keys.into_iter().find_map(|(key, set)| set.then_some(key))
+    }
+
     /// What decides which numbers are read, by key: what a run that goes on must find unchanged. Without secrets: of `url`
     /// no user and no query, of `headers` the names.
     #[must_use]
@@ -214,25 +234,6 @@ impl Metrics {
             ("preset", self.preset.map(|preset| format!("{preset:?}").to_lowercase())),
         ];
         all.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
-    }
-
-    /// A key in use that only Prometheus knows.
-    #[must_use]
-    pub fn key_of_prometheus(&self) -> Option<&'static str> {
-        let keys = [
-            ("url", self.url.is_some()),
-            ("headers", !self.headers.is_empty()),
-            ("bearer_env", self.bearer_env.is_some()),
-            ("basic_user_env", self.basic_user_env.is_some()),
-            ("basic_password_env", self.basic_password_env.is_some()),
-            ("ca", self.ca.is_some()),
-            ("allow_plain_http", self.allow_plain_http),
-            ("requests", self.requests.is_some()),
-            ("errors", self.errors.is_some()),
-            ("latency", self.latency.is_some()),
-            ("preset", self.preset.is_some()),
-        ];
-        keys.into_iter().find(|(_, used)| *used).map(|(key, _)| key)
     }
 }
 

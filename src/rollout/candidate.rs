@@ -23,14 +23,13 @@ pub enum Choice {
 /// - Azure ML: the only deployment beside stable.
 /// - Cloud Run: the newest revision that is ready and younger than stable; those that are not ready are not listed.
 /// - Lambda: the newest published version above stable, by number.
+/// - SageMaker: the other variant, if there are exactly two.
 #[must_use]
 pub fn choose(provider: Provider, stable: &RevisionId, listed: &[Revision]) -> Choice {
     match provider {
         Provider::Lambda => newest_above(stable, listed),
         Provider::CloudRun => younger_than(stable, listed),
-        Provider::AzureMl => the_other(stable, listed),
-        // Its rule comes with its adapter; without one, a person names the candidate.
-        Provider::SageMaker => several(stable, listed),
+        Provider::AzureMl | Provider::SageMaker => the_other(stable, listed),
     }
 }
 
@@ -50,15 +49,6 @@ fn younger_than(stable: &RevisionId, listed: &[Revision]) -> Choice {
     }
 }
 
-/// Names and ages of deployments tell nothing: blue follows green and green blue.
-fn the_other(stable: &RevisionId, listed: &[Revision]) -> Choice {
-    let others: Vec<RevisionId> = listed.iter().map(|r| r.id.clone()).filter(|id| id != stable).collect();
-    match others.as_slice() {
-        [candidate] => Choice::Found { candidate: candidate.clone(), others: Vec::new() },
-        _ => Choice::Several(others),
-    }
-}
-
 fn newest_above(stable: &RevisionId, listed: &[Revision]) -> Choice {
     let number = |id: &RevisionId| id.as_str().parse::<u64>().ok();
     // Everything is newer than `$LATEST`, beside which no candidate can stand: the check of the pair says so.
@@ -67,6 +57,15 @@ fn newest_above(stable: &RevisionId, listed: &[Revision]) -> Choice {
     match above.next() {
         Some(candidate) => Choice::Found { candidate, others: above.collect() },
         None => Choice::Nothing,
+    }
+}
+
+/// Names and ages tell nothing: blue follows green and green blue.
+fn the_other(stable: &RevisionId, listed: &[Revision]) -> Choice {
+    let others: Vec<RevisionId> = listed.iter().map(|r| r.id.clone()).filter(|id| id != stable).collect();
+    match others.as_slice() {
+        [candidate] => Choice::Found { candidate: candidate.clone(), others: Vec::new() },
+        [] | [_, ..] => Choice::Several(others),
     }
 }
 
@@ -112,5 +111,14 @@ mod tests {
         assert_eq!(choose(Provider::Lambda, &id("11"), &[]), Choice::Nothing);
         let choice = choose(Provider::Lambda, &id("$LATEST"), &listed(&["2"]));
         assert_eq!(choice, Choice::Found { candidate: id("2"), others: Vec::new() });
+    }
+
+    #[test]
+    fn sagemaker_takes_the_other_of_two_variants() {
+        let choice = choose(Provider::SageMaker, &id("a"), &listed(&["a", "b"]));
+        assert_eq!(choice, Choice::Found { candidate: id("b"), others: Vec::new() });
+        assert_eq!(choose(Provider::SageMaker, &id("a"), &listed(&["a"])), Choice::Several(Vec::new()));
+        let choice = choose(Provider::SageMaker, &id("b"), &listed(&["a", "b", "c"]));
+        assert_eq!(choice, Choice::Several(vec![id("a"), id("c")]));
     }
 }

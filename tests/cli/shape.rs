@@ -78,7 +78,8 @@ fn sdk_types_stop_at_the_wire() {
         let sdks = ["aws_sdk", "aws_config", "azure_core", "azure_identity"];
         assert!(!sdks.iter().any(|sdk| text.contains(sdk)), "{}", path.display());
     }
-    for path in sources(&root.join("providers/aws/src/lambda")) {
+    let services = ["cloudwatch", "lambda", "sagemaker"].map(|service| root.join("providers/aws/src").join(service));
+    for path in services.iter().flat_map(|folder| sources(folder)) {
         let named = std::fs::read_to_string(&path).unwrap().contains("aws_sdk");
         assert!(!named || path.ends_with("wire.rs"), "{}", path.display());
     }

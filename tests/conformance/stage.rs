@@ -148,7 +148,8 @@ impl Case {
     /// Where its metrics are read.
     pub fn source(&self) -> Box<dyn MetricSource> {
         let metrics: Metrics = toml::from_str(&self.cloud.store.config.replace("{url}", &self.url)).unwrap();
-        mlroll::registry::metric_source(&metrics, Path::new("."), Reach::Loopback).unwrap()
+        mlroll::registry::metric_source(&metrics, &[], Path::new("."), Reach::Loopback, Arc::clone(&self.tap) as _)
+            .unwrap()
     }
 
     pub const fn broken_query(&self) -> &'static str {

@@ -11,8 +11,22 @@ use mlroll_backend::{Error, ErrorKind};
 
 use crate::transport::NotSent;
 
-/// Classifies a failed call of a REST service by status and code.
+/// Classifies a failed call by status and code.
+#[cfg(any(feature = "cloudwatch", feature = "lambda"))]
 pub(crate) fn classify<E>(operation: &'static str, failed: SdkError<E, HttpResponse>) -> Error
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+{
+    classify_by_text(operation, failed, |_| None)
+}
+
+/// Classifies a failed call by status and code, but a `ValidationException` by what it says, where `kind_of_text` knows it:
+/// SageMaker has no codes of its own.
+pub(crate) fn classify_by_text<E>(
+    operation: &'static str,
+    failed: SdkError<E, HttpResponse>,
+    kind_of_text: fn(&str) -> Option<ErrorKind>,
+) -> Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
@@ -22,8 +36,10 @@ where
     let code = failed.code().map(|code| printable(code, 80));
     let (kind, message) = match &failed {
         SdkError::ServiceError(service) => {
-            let kind = kind_of(status, code.as_deref());
             let said = service.err().message().map(|message| printable(message, 600));
+            let known =
+                said.as_deref().filter(|_| code.as_deref() == Some("ValidationException")).and_then(kind_of_text);
+            let kind = known.unwrap_or_else(|| kind_of(status, code.as_deref()));
             (kind, said.unwrap_or_else(|| format!("the provider answered with status {}", status.unwrap_or_default())))
         }
         SdkError::ResponseError(_) => match status {
@@ -143,7 +159,7 @@ fn kind_of(status: Option<u16>, code: Option<&str>) -> ErrorKind {
 }
 
 /// Whatever a server sent, in one line of printable characters.
-fn printable(text: &str, most: usize) -> String {
+pub(crate) fn printable(text: &str, most: usize) -> String {
     let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect();
     if text.chars().nth(most).is_some() {
         line.push_str("...");

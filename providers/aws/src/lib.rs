@@ -1,14 +1,22 @@
 //! `mlroll` on AWS.
 //!
+//! - [`cloudwatch`]: metrics of Lambda, SageMaker and one's own
 //! - [`lambda`]: weighted aliases of Lambda functions
+//! - [`sagemaker`]: variants of SageMaker endpoints
 //!
 //! What the services share sits beside them: `session` (configuration, credentials, a client per region),
 //! `transport` (what happens to every request on its way to the wire), `pace` (the control plane's rate),
 //! `error` (what a failed request means). SDK types stop at each service's `wire.rs`.
 
+#[cfg(feature = "cloudwatch")]
+pub mod cloudwatch;
 mod error;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 mod pace;
+#[cfg(feature = "sagemaker")]
+pub mod sagemaker;
+#[cfg(test)]
+mod scripted;
 mod session;
 mod transport;

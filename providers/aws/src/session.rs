@@ -27,20 +27,67 @@ const OPERATION: Duration = Duration::from_secs(20);
 /// Lambda's control plane takes 15 requests a second from an account in a region, all operations together; not
 /// adjustable (Lambda quotas). The window is a little longer than a second, because the network may squeeze calls
 /// together on their way.
+#[cfg(feature = "lambda")]
 const LAMBDA_CALLS: usize = 15;
+#[cfg(feature = "lambda")]
 const LAMBDA_WINDOW: Duration = Duration::from_millis(1020);
 
-/// What all backends of this cloud share. Nothing is read or connected before the first call.
+/// CloudWatch answers 50 `GetMetricData` a second in a region (CloudWatch quotas); others ask too.
+#[cfg(feature = "cloudwatch")]
+const CLOUDWATCH_CALLS: usize = 25;
+
+/// Hundreds of series take CloudWatch longer than one alias takes Lambda.
+#[cfg(feature = "cloudwatch")]
+const CLOUDWATCH_ATTEMPT: Duration = Duration::from_secs(10);
+
+/// The longest one `GetMetricData` may take, waits and retries included.
+#[cfg(feature = "cloudwatch")]
+const CLOUDWATCH_OPERATION: Duration = Duration::from_secs(30);
+
+/// SageMaker publishes no rate: what it throttles is tried again.
+#[cfg(feature = "sagemaker")]
+const SAGEMAKER_CALLS: usize = 10;
+
+/// What all backends and sources of this cloud share. Nothing is read or connected before the first call.
 #[derive(Debug)]
 pub(crate) struct Session {
     wiretap: Arc<dyn Wiretap>,
     config: OnceCell<SdkConfig>,
-    lambda: Mutex<BTreeMap<String, aws_sdk_lambda::Client>>,
+    #[cfg(feature = "cloudwatch")]
+    cloudwatch: PerRegion<aws_sdk_cloudwatch::Client>,
+    #[cfg(feature = "lambda")]
+    lambda: PerRegion<aws_sdk_lambda::Client>,
+    #[cfg(feature = "sagemaker")]
+    sagemaker: PerRegion<aws_sdk_sagemaker::Client>,
+}
+
+/// A client per region, so that its connections and its pace are shared.
+#[derive(Debug)]
+struct PerRegion<C>(Mutex<BTreeMap<String, C>>);
+
+impl<C: Clone> PerRegion<C> {
+    const fn new() -> Self {
+        Self(Mutex::new(BTreeMap::new()))
+    }
+
+    fn get_or_make(&self, region: &str, make: impl FnOnce() -> C) -> C {
+        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.entry(region.to_owned()).or_insert_with(make).clone()
+    }
 }
 
 impl Session {
-    pub(crate) fn new(wiretap: Arc<dyn Wiretap>) -> Self {
-        Self { wiretap, config: OnceCell::new(), lambda: Mutex::new(BTreeMap::new()) }
+    pub(crate) const fn new(wiretap: Arc<dyn Wiretap>) -> Self {
+        Self {
+            wiretap,
+            config: OnceCell::const_new(),
+            #[cfg(feature = "cloudwatch")]
+            cloudwatch: PerRegion::new(),
+            #[cfg(feature = "lambda")]
+            lambda: PerRegion::new(),
+            #[cfg(feature = "sagemaker")]
+            sagemaker: PerRegion::new(),
+        }
     }
 
     /// Requests for credentials go through our transport too: it keeps tokens out of clear text.
@@ -49,22 +96,56 @@ impl Session {
         aws_config::defaults(BehaviorVersion::latest()).http_client(Transport::new(Arc::clone(&self.wiretap), pace))
     }
 
-    /// The client for Lambda in `region`; one per region, so that its connections and its pace are shared.
+    async fn config(&self, region: &str) -> &SdkConfig {
+        self.config.get_or_init(|| load(self.source(), region)).await
+    }
+
+    /// The client for CloudWatch in `region`.
+    #[cfg(feature = "cloudwatch")]
+    pub(crate) async fn cloudwatch(&self, region: &str) -> aws_sdk_cloudwatch::Client {
+        let config = self.config(region).await;
+        self.cloudwatch.get_or_make(region, || {
+            let pace = Pace::new(CLOUDWATCH_CALLS, Duration::from_secs(1));
+            let transport = Transport::new(Arc::clone(&self.wiretap), pace).with_attempt(CLOUDWATCH_ATTEMPT);
+            let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(CLOUDWATCH_OPERATION);
+            let config = aws_sdk_cloudwatch::config::Builder::from(config)
+                .region(Region::new(region.to_owned()))
+                .http_client(transport)
+                .timeout_config(timeouts.build())
+                .retry_classifier(HonourRetryAfter)
+                .build();
+            aws_sdk_cloudwatch::Client::from_conf(config)
+        })
+    }
+
+    /// The client for Lambda in `region`.
+    #[cfg(feature = "lambda")]
     pub(crate) async fn lambda(&self, region: &str) -> aws_sdk_lambda::Client {
-        let config = self.config.get_or_init(|| load(self.source(), region)).await;
-        let mut clients = self.lambda.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(region) {
-            return client.clone();
-        }
-        let pace = Pace::new(LAMBDA_CALLS, LAMBDA_WINDOW);
-        let config = aws_sdk_lambda::config::Builder::from(config)
-            .region(Region::new(region.to_owned()))
-            .http_client(Transport::new(Arc::clone(&self.wiretap), pace))
-            .retry_classifier(HonourRetryAfter)
-            .build();
-        let client = aws_sdk_lambda::Client::from_conf(config);
-        clients.insert(region.to_owned(), client.clone());
-        client
+        let config = self.config(region).await;
+        self.lambda.get_or_make(region, || {
+            let pace = Pace::new(LAMBDA_CALLS, LAMBDA_WINDOW);
+            let config = aws_sdk_lambda::config::Builder::from(config)
+                .region(Region::new(region.to_owned()))
+                .http_client(Transport::new(Arc::clone(&self.wiretap), pace))
+                .retry_classifier(HonourRetryAfter)
+                .build();
+            aws_sdk_lambda::Client::from_conf(config)
+        })
+    }
+
+    /// The client for SageMaker in `region`.
+    #[cfg(feature = "sagemaker")]
+    pub(crate) async fn sagemaker(&self, region: &str) -> aws_sdk_sagemaker::Client {
+        let config = self.config(region).await;
+        self.sagemaker.get_or_make(region, || {
+            let pace = Pace::new(SAGEMAKER_CALLS, Duration::from_secs(1));
+            let config = aws_sdk_sagemaker::config::Builder::from(config)
+                .region(Region::new(region.to_owned()))
+                .http_client(Transport::new(Arc::clone(&self.wiretap), pace))
+                .retry_classifier(HonourRetryAfter)
+                .build();
+            aws_sdk_sagemaker::Client::from_conf(config)
+        })
     }
 }
 

@@ -31,7 +31,7 @@ use mlroll_backend::{Call, Effect, Permit, Target, Wiretap};
 
 use crate::pace::Pace;
 
-/// The longest a single attempt may take, from sending to the last byte of the answer.
+/// The longest a single attempt may take when nothing else is said, from sending to the last byte of the answer.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
 /// More than any answer of a control plane; a longer one is no answer of a control plane.
@@ -55,6 +55,7 @@ pub(crate) struct Transport {
     inner: SharedHttpClient,
     wiretap: Arc<dyn Wiretap>,
     pace: Arc<Pace>,
+    attempt: Duration,
 }
 
 /// Why a request did not leave this machine.
@@ -72,7 +73,14 @@ impl Transport {
     pub(crate) fn new(wiretap: Arc<dyn Wiretap>, pace: Pace) -> Self {
         let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
         let inner = aws_smithy_http_client::Builder::new().tls_provider(provider).build_https();
-        Self { inner, wiretap, pace: Arc::new(pace) }
+        Self { inner, wiretap, pace: Arc::new(pace), attempt: ATTEMPT }
+    }
+
+    /// One attempt may take this long.
+    #[cfg(feature = "cloudwatch")]
+    pub(crate) const fn with_attempt(mut self, attempt: Duration) -> Self {
+        self.attempt = attempt;
+        self
     }
 }
 
@@ -82,6 +90,7 @@ impl HttpClient for Transport {
             inner: self.inner.http_connector(settings, components),
             wiretap: Arc::clone(&self.wiretap),
             pace: Arc::clone(&self.pace),
+            attempt: self.attempt,
             sleep: components.sleep_impl(),
             time: components.time_source(),
         })
@@ -93,6 +102,7 @@ struct Connector {
     inner: SharedHttpConnector,
     wiretap: Arc<dyn Wiretap>,
     pace: Arc<Pace>,
+    attempt: Duration,
     sleep: Option<SharedAsyncSleep>,
     time: Option<SharedTimeSource>,
 }
@@ -127,8 +137,8 @@ impl Connector {
             Ok(response)
         };
         match &self.sleep {
-            Some(sleep) => Timeout::new(answer, sleep.sleep(ATTEMPT)).await.unwrap_or_else(|_| {
-                Err(ConnectorError::timeout(format!("no answer within {} s", ATTEMPT.as_secs()).into()))
+            Some(sleep) => Timeout::new(answer, sleep.sleep(self.attempt)).await.unwrap_or_else(|_| {
+                Err(ConnectorError::timeout(format!("no answer within {} s", self.attempt.as_secs()).into()))
             }),
             None => answer.await,
         }

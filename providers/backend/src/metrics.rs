@@ -92,6 +92,16 @@ pub trait MetricSource: Debug + Send + Sync {
     /// than asked for, `Auth`, `NotFound`, `Throttled`, `Unavailable`, `Unexpected`.
     async fn check(&self, queries: &[Query], subjects: &[Subject], window: Window) -> Result<Vec<Sample>>;
 
+    /// Finds out what [`settle_delay`](Self::settle_delay) depends on, such as how long a function may run. Not needed by
+    /// sources that depend on nothing.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check); the delay is then what is known without it.
+    async fn learn(&self, subjects: &[Subject]) -> Result<()> {
+        let _ = subjects;
+        Ok(())
+    }
+
     /// What the store is asked about `subject` over windows of this length, in its own language and with everything filled
     /// in, for people who want to ask it again; `None` when there are no such words.
     fn words(&self, _query: &Query, _subject: &Subject, _length: Duration) -> Option<String> {

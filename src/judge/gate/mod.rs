@@ -46,6 +46,15 @@ impl Gate {
         self.file.metric.as_deref()
     }
 
+    /// The latency, in seconds, above which it calls a request slow.
+    #[must_use]
+    pub const fn slower_than(&self) -> Option<f64> {
+        match &self.rule {
+            Rule::Latency(latency) => latency.threshold,
+            Rule::Count(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
+        }
+    }
+
     /// Its own query of the metric source.
     #[must_use]
     pub fn query(&self) -> Option<&str> {

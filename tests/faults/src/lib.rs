@@ -5,6 +5,8 @@
 //! test with its connection pool, its retries and its timeouts. It enforces Lambda's rules strictly: every accepted
 //! update mints a revision id, a stale one gets 412, and an illegal alias is refused in Lambda's own words.
 //!
+//! [`SageMaker`] does the same for the weights of SageMaker endpoints, in awsJson 1.1.
+//!
 //! ```
 //! use mlroll_faults::{Alias, Fault, Kind, Operation, Server};
 //!
@@ -31,6 +33,7 @@ mod log;
 mod operation;
 mod paging;
 mod rules;
+mod sagemaker;
 mod server;
 mod stop;
 mod tokens;
@@ -42,6 +45,7 @@ pub use crate::fault::{Change, Fault, Kind};
 pub use crate::limit::RateLimit;
 pub use crate::log::Request;
 pub use crate::operation::Operation;
+pub use crate::sagemaker::{Endpoint, Failure, SageMaker, SageMakerRequest};
 pub use crate::server::{Options, Server};
 pub use crate::tokens::{Asked, Tokens};
 pub use crate::world::{Alias, Version};

@@ -1,6 +1,8 @@
 //! [`Backend`] on Lambda aliases.
 
 use std::sync::Arc;
+#[cfg(feature = "cloudwatch")]
+use std::time::Duration;
 
 use async_trait::async_trait;
 use mlroll_backend::{
@@ -111,6 +113,14 @@ impl Backend for Lambda {
         }
         Ok(after)
     }
+}
+
+/// How long an invocation of a version may run, where Lambda tells.
+#[cfg(feature = "cloudwatch")]
+pub(crate) async fn timeout(session: &Session, target: &Target, version: &RevisionId) -> Result<Option<Duration>> {
+    let alias = alias_of(target, "GetFunctionConfiguration")?;
+    let client = session.lambda(&alias.region).await;
+    Ok(Calls { client: &client, target, alias }.get_configuration(version).await?.timeout)
 }
 
 fn alias_of<'t>(target: &'t Target, operation: &'static str) -> Result<&'t LambdaAlias> {

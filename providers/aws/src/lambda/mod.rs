@@ -16,3 +16,5 @@ mod tests;
 mod wire;
 
 pub use backend::Lambda;
+#[cfg(feature = "cloudwatch")]
+pub(crate) use backend::timeout;

@@ -1,6 +1,7 @@
 //! Requests to and answers from Lambda's control plane. SDK types stop here.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::types::AliasRoutingConfiguration;
@@ -46,6 +47,8 @@ pub(super) struct Configuration {
     pub(super) state_reason: String,
     pub(super) role: String,
     pub(super) dead_letter: String,
+    /// How long an invocation may run.
+    pub(super) timeout: Option<Duration>,
 }
 
 /// Calls about one alias.
@@ -149,6 +152,7 @@ impl Calls<'_> {
             state_reason: answer.state_reason.unwrap_or_default(),
             role: answer.role.unwrap_or_default(),
             dead_letter: answer.dead_letter_config.and_then(|c| c.target_arn).unwrap_or_default(),
+            timeout: answer.timeout.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs),
         })
     }
 

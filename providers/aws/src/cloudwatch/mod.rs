@@ -1,0 +1,37 @@
+//! Metrics from Amazon CloudWatch.
+//!
+//! - **Asks** `GetMetricData`: every series of every query and subject of a region over all windows in one request (500
+//!   series; more are split), one point a window, because a window is one period. Each series is asked for once, whoever
+//!   needs it. Pages are followed.
+//! - **Sums, never ratios**: metric math takes a missing point for zero and drops a division by zero, so numerator and
+//!   denominator are fetched and divided here.
+//! - **Lambda** by `FunctionName`, `Resource` = `function:alias` and `ExecutedVersion`; failed requests are `Errors`
+//!   (throttled ones happen before a version is chosen and are in neither number), latency is `Duration`.
+//! - **SageMaker** by `EndpointName` and `VariantName`; failed requests are those answered with 5xx and those the model did
+//!   not answer at all (`InvocationModelErrors` less `Invocation4XXErrors`), latency is `ModelLatency`, in microseconds.
+//! - **Latency** by trimmed counts, `TC(:300)` and `TC(300:)`, at the thresholds of the gates: exact shares of slow requests,
+//!   as a [`Histogram`](mlroll_backend::Histogram) with a bucket for each threshold. CloudWatch has no buckets of its own.
+//! - **Any other metric** by an [expression](Expression): `Namespace Metric{Dimension="value"} Statistic`.
+//! - **No data** is: no point, `PartialData` to the end, `InternalError`, `Forbidden`, a point off the grid, numbers that do
+//!   not fit each other, and what failed. Requests without a point for their failures failed not once.
+//! - **Permissions**: `cloudwatch:GetMetricData` on `*` (metrics have no resources).
+//! - **Settles** two minutes after a window's end. Lambda counts a request in the minute it began in, when it ends: for a
+//!   function it is its timeout and two minutes, where `lambda:GetFunctionConfiguration` tells the timeout.
+//! - **Gaps**: alarms are not read. Windows of AWS' own metrics are whole minutes. A metric published as statistic sets or
+//!   with negative values has no percentiles and no trimmed counts. Whether `ExecutedVersion` is told while an alias has no
+//!   weights is not known; where the alias has requests and no version has, there is no data.
+//!
+//! What goes where: `source` (the trait), `question` (which series answer a query, and what they say), `series` (what one is,
+//! and what was read of it), `expression` (queries of the user's own), `batch` (windows and series in requests), `wire`.
+
+mod batch;
+mod expression;
+mod question;
+mod series;
+mod source;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub use expression::{Expression, InvalidExpression};
+pub use source::{CloudWatch, Settings};

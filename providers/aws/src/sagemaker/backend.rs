@@ -1,0 +1,181 @@
+//! [`Backend`] on SageMaker endpoints.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mlroll_backend::{
+    Backend, Capabilities, Error, ErrorKind, GuardKind, Marker, MarkerState, Obstacle, Readiness, Result, Revision,
+    RevisionId, Roles, SageMakerEndpoint, Snapshot, Target, TrafficSplit, Weight, Wiretap, embed,
+};
+
+use super::read::{Known, TAG, obstacles, snapshot, split, tag_of, weights};
+use super::wire::{Calls, Endpoint};
+use crate::session::Session;
+
+const UPDATE: &str = "UpdateEndpointWeightsAndCapacities";
+
+/// Variants of SageMaker endpoints.
+#[derive(Debug)]
+pub struct SageMaker {
+    pub(super) session: Session,
+}
+
+impl SageMaker {
+    /// A backend whose requests all go past `wiretap`. Reads no configuration and connects to nothing yet.
+    #[must_use]
+    pub const fn new(wiretap: Arc<dyn Wiretap>) -> Self {
+        Self { session: Session::new(wiretap) }
+    }
+}
+
+#[async_trait]
+impl Backend for SageMaker {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            granule: Weight::from_basis_points(1).unwrap_or(Weight::FULL),
+            guard: GuardKind::ReadCompare,
+            most_revisions: 10,
+            note_limit: TAG,
+        }
+    }
+
+    async fn observe(&self, target: &Target) -> Result<Snapshot> {
+        let operation = "DescribeEndpoint";
+        let endpoint = endpoint_of(target, operation)?;
+        let client = self.session.sagemaker(&endpoint.region).await;
+        let calls = Calls { client: &client, target, endpoint };
+        let described = describe(&calls).await?;
+        let tag = calls.marker(&described.arn).await?;
+        snapshot(operation, &described, tag.as_deref())
+    }
+
+    async fn revisions(&self, target: &Target, limit: usize) -> Result<Vec<Revision>> {
+        let endpoint = endpoint_of(target, "DescribeEndpoint")?;
+        let client = self.session.sagemaker(&endpoint.region).await;
+        let described = describe(&Calls { client: &client, target, endpoint }).await?;
+        // Variants have no age; the endpoint config's order is all there is.
+        let revision =
+            |name: &str| Some(Revision { id: name.parse().ok()?, created: None, description: String::new() });
+        Ok(described.variants.iter().filter_map(|variant| revision(&variant.name)).take(limit).collect())
+    }
+
+    async fn check(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Result<Vec<Obstacle>> {
+        let endpoint = endpoint_of(target, "DescribeEndpointConfig")?;
+        let client = self.session.sagemaker(&endpoint.region).await;
+        let calls = Calls { client: &client, target, endpoint };
+        let described = describe(&calls).await?;
+        let without_model = calls.variants_without_model(&described.config).await?;
+        Ok(obstacles(&described, &without_model, stable, candidate))
+    }
+
+    async fn shift(&self, target: &Target, to: &TrafficSplit, seen: &Snapshot, marker: &Marker) -> Result<Snapshot> {
+        let endpoint = endpoint_of(target, UPDATE)?;
+        let known = Known::from(&seen.guard).ok_or_else(|| {
+            Error::new(ErrorKind::Invalid, UPDATE, "what was seen of the endpoint was not seen by this backend")
+        })?;
+        if let Some((missing, _)) =
+            to.iter().find(|(revision, _)| !known.variants.iter().any(|v| v == revision.as_str()))
+        {
+            let message = format!("the endpoint has no variant {missing}; it has {}", known.variants.join(", "));
+            return Err(Error::new(ErrorKind::NotFound, UPDATE, message));
+        }
+        let client = self.session.sagemaker(&endpoint.region).await;
+        let calls = Calls { client: &client, target, endpoint };
+        let weights = weights(to, &known.variants);
+        let tag = tag_of(marker);
+        let goes_back = matches!(marker.state, MarkerState::RolledBack { .. });
+        let carried = if goes_back {
+            put_weights(&calls, to, &weights).await?;
+            // The way back is taken: a note that cannot be left must not make it look as if it were not.
+            sent(calls.set_marker(&known.arn, Some(&tag)).await).is_ok()
+        } else {
+            unchanged(&describe(&calls).await?, seen, &known)?;
+            sent(calls.set_marker(&known.arn, Some(&tag)).await)?;
+            if let Err(refused) = put_weights(&calls, to, &weights).await {
+                // The marker goes back to what it was, so that the endpoint is as it was. When even that fails, the new one
+                // does not fit the split, or names the same revisions.
+                if refused.was_answered() {
+                    let before = seen.marker.as_ref().map(tag_of);
+                    let _ = calls.set_marker(&known.arn, before.as_deref()).await;
+                }
+                return Err(refused);
+            }
+            true
+        };
+        Ok(after(to, marker, seen, carried))
+    }
+}
+
+async fn describe(calls: &Calls<'_>) -> Result<Endpoint> {
+    let described = calls.describe().await?;
+    let account = described.arn.split(':').nth(4).unwrap_or_default();
+    match &calls.endpoint.owner {
+        Some(owner) if owner.account != account => {
+            let message = format!(
+                "the credentials are of account {account}, and the target is in {}: this is another endpoint of the same name",
+                owner.account
+            );
+            Err(Error::new(ErrorKind::Invalid, "DescribeEndpoint", message))
+        }
+        Some(_) | None => Ok(described),
+    }
+}
+
+/// Writes weights. After a lost answer the SDK's own next attempt finds the endpoint busy with our change: the endpoint knows
+/// better than the answer.
+async fn put_weights(calls: &Calls<'_>, to: &TrafficSplit, weights: &[(String, u16)]) -> Result<()> {
+    let Err(error) = sent(calls.set_weights(weights).await) else {
+        return Ok(());
+    };
+    let doubtful = error.kind() == ErrorKind::Conflict || !error.was_answered();
+    if doubtful
+        && let Ok(now) = calls.describe().await
+        && split(UPDATE, &now)?.as_ref() == Some(to)
+    {
+        return Ok(());
+    }
+    Err(error)
+}
+
+/// A rehearsal stops writes; what follows them is rehearsed, too.
+fn sent(result: Result<()>) -> Result<()> {
+    match result {
+        Err(e) if e.kind() == ErrorKind::Withheld => Ok(()),
+        other => other,
+    }
+}
+
+/// Read, compare, write: fails when the endpoint is not as it was seen, or is busy.
+fn unchanged(now: &Endpoint, seen: &Snapshot, known: &Known) -> Result<()> {
+    let conflict = |message: String| Err(Error::new(ErrorKind::Conflict, UPDATE, message));
+    if now.status != "InService" {
+        return conflict(format!("the endpoint is {}, and takes no change until it is InService", now.status));
+    }
+    let variants = now.variants.iter().map(|variant| &variant.name);
+    if split(UPDATE, now)? != seen.split || !variants.eq(&known.variants) {
+        return conflict("somebody else changed the endpoint since it was read".to_owned());
+    }
+    Ok(())
+}
+
+/// The endpoint as it is when the weights have been accepted.
+fn after(to: &TrafficSplit, marker: &Marker, seen: &Snapshot, carried: bool) -> Snapshot {
+    let marker = if carried { embed("", marker, TAG).marker } else { None };
+    Snapshot {
+        roles: Roles::of(to, marker.as_ref(), None),
+        split: Some(to.clone()),
+        marker,
+        guard: seen.guard.clone(),
+        readiness: Readiness::Settling("the new weights are accepted".to_owned()),
+        modified: None,
+    }
+}
+
+fn endpoint_of<'t>(target: &'t Target, operation: &'static str) -> Result<&'t SageMakerEndpoint> {
+    match target {
+        Target::SageMaker(endpoint) => Ok(endpoint),
+        Target::AzureMl(_) | Target::CloudRun(_) | Target::Lambda(_) => {
+            Err(Error::new(ErrorKind::Unsupported, operation, format!("{target} is not a SageMaker endpoint")))
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Variants of Amazon SageMaker endpoints.
+//!
+//! - **Target**: `sagemaker:REGION/ENDPOINT`. **Revisions** are the endpoint's production variants, at most ten.
+//! - **Granule**: 0.01 %. Weights are ratios to their sum; integers are written, for all variants, so that the sum is known.
+//!   Instance counts are never written: a capacity step takes minutes, in which nothing else can be written.
+//! - **Guard**: none. A shift reads again just before it writes; a rollback does not, it goes first.
+//! - **Settles** when the endpoint is `InService` again and has the weights that were asked for. Until then every write is
+//!   refused ("Cannot update in-progress endpoint"), also a rollback: that is a conflict, to be tried again.
+//! - **The marker** is the endpoint's tag `mlroll-rollout`, without its brackets, which tags may not hold. It is written
+//!   before the weights, and put back when they are refused; by a rollback after them, so that a tag never stands in its way.
+//! - **Permissions**: `sagemaker:DescribeEndpoint`, `sagemaker:ListTags`, `sagemaker:AddTags`,
+//!   `sagemaker:UpdateEndpointWeightsAndCapacities`; for `canary` also `sagemaker:DescribeEndpointConfig`; `sagemaker:DeleteTags`
+//!   to take back the first marker of a refused shift.
+//! - **Refused**: serverless and asynchronous endpoints (they have one variant), inference components (requests name one,
+//!   weights do not split them), shadow variants beside a canary, and everything while a new endpoint config is deployed.
+//! - **Gaps**: a share is of requests that name no `TargetVariant`. Nothing is deployed, scaled or mirrored.
+
+mod backend;
+mod read;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub use backend::SageMaker;

@@ -1,0 +1,176 @@
+//! From an endpoint's description to what it means.
+
+use mlroll_backend::{
+    Error, ErrorKind, GuardToken, Marker, Obstacle, Readiness, Result, RevisionId, Roles, Snapshot, TrafficSplit,
+    Weight, extract,
+};
+
+use super::wire::{Endpoint, Variant};
+
+/// The longest value of a tag, in characters (SageMaker API model).
+pub(super) const TAG: usize = 256;
+
+/// What a shift has to know besides the split: kept in the guard, as there is nothing else for it to hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) arn: String,
+    pub(super) variants: Vec<String>,
+}
+
+impl Known {
+    fn of(endpoint: &Endpoint) -> Self {
+        let variants = endpoint.variants.iter().map(|variant| variant.name.clone()).collect();
+        Self { arn: endpoint.arn.clone(), variants }
+    }
+
+    /// The parts are an ARN, and names of letters, digits and hyphens: neither has a space or a comma.
+    fn guard(&self) -> GuardToken {
+        GuardToken { token: format!("{} {}", self.arn, self.variants.join(",")), own_text: String::new() }
+    }
+
+    pub(super) fn from(guard: &GuardToken) -> Option<Self> {
+        let (arn, variants) = guard.token.split_once(' ')?;
+        Some(Self { arn: arn.to_owned(), variants: variants.split(',').map(str::to_owned).collect() })
+    }
+}
+
+/// What stands in the marker's tag: a marker without its brackets, which the values of tags may not have.
+pub(super) fn tag_of(marker: &Marker) -> String {
+    let text = mlroll_backend::embed("", marker, TAG).text;
+    text.trim_start_matches('[').trim_end_matches(']').to_owned()
+}
+
+fn marker_in(tag: &str) -> Option<Marker> {
+    let bare = tag.trim().trim_start_matches('[').trim_end_matches(']');
+    extract(&format!("[{bare}]")).1
+}
+
+/// An endpoint and its marker's tag as a snapshot.
+pub(super) fn snapshot(operation: &'static str, endpoint: &Endpoint, tag: Option<&str>) -> Result<Snapshot> {
+    let split = split(operation, endpoint)?;
+    let marker = tag.and_then(marker_in).filter(|marker| split.as_ref().is_some_and(|split| marker.fits(split)));
+    Ok(Snapshot {
+        roles: split.as_ref().map(|split| Roles::of(split, marker.as_ref(), None)).unwrap_or_default(),
+        split,
+        marker,
+        guard: Known::of(endpoint).guard(),
+        readiness: readiness(endpoint),
+        modified: endpoint.modified,
+    })
+}
+
+/// The split that is asked for: while a change is under way, the one that it leads to.
+pub(super) fn split(operation: &'static str, endpoint: &Endpoint) -> Result<Option<TrafficSplit>> {
+    let unexpected = |e: &dyn std::fmt::Display| {
+        Error::new(ErrorKind::Unexpected, operation, format!("SageMaker's answer makes no sense: {e}"))
+    };
+    let mut shares = Vec::new();
+    for Variant { name, desired, .. } in &endpoint.variants {
+        shares.push((name.parse::<RevisionId>().map_err(|e| unexpected(&e))?, f64::from(*desired)));
+    }
+    if shares.iter().all(|(_, share)| *share == 0.0) {
+        return Ok(None);
+    }
+    TrafficSplit::apportion(shares).map(Some).map_err(|e| unexpected(&e))
+}
+
+fn readiness(endpoint: &Endpoint) -> Readiness {
+    let failure = match endpoint.failure.as_str() {
+        "" => String::new(),
+        why => format!(": {why}"),
+    };
+    match endpoint.status.as_str() {
+        "InService" => {
+            let moving = endpoint.variants.iter().find(|variant| variant.current != variant.desired);
+            match moving {
+                Some(Variant { name, current, desired, .. }) => {
+                    Readiness::Settling(format!("variant {name} has weight {current}, and will have {desired}"))
+                }
+                None => Readiness::Live,
+            }
+        }
+        "Creating" => Readiness::Settling("the endpoint is being created".to_owned()),
+        "Updating" if endpoint.deploying => Readiness::Settling("a new endpoint config is being deployed".to_owned()),
+        "Updating" => Readiness::Settling("the endpoint is Updating".to_owned()),
+        "SystemUpdating" => {
+            Readiness::Settling("AWS maintains the endpoint (SystemUpdating); nobody can hurry it".to_owned())
+        }
+        "RollingBack" => Readiness::Settling(
+            "SageMaker takes back a change that failed (RollingBack): the old weights return".to_owned(),
+        ),
+        "Deleting" => Readiness::Failed("the endpoint is being deleted".to_owned()),
+        "Failed" => Readiness::Failed(format!("the endpoint is Failed and can only be deleted{failure}")),
+        "OutOfService" => Readiness::Failed(format!("the endpoint is OutOfService{failure}")),
+        "UpdateRollbackFailed" => Readiness::Failed(format!(
+            "a deployment and its rollback failed: a mix of old and new instances serves; deploy a config that works{failure}"
+        )),
+        other => Readiness::Settling(format!("the endpoint is {other}, which mlroll does not know")),
+    }
+}
+
+/// The weights that make `to` the split, for all variants: whole percents where that is enough.
+pub(super) fn weights(to: &TrafficSplit, variants: &[String]) -> Vec<(String, u16)> {
+    let hundred = Weight::from_basis_points(100).unwrap_or(Weight::FULL);
+    let unit = if to.iter().all(|(_, weight)| weight.is_multiple_of(hundred)) { 100 } else { 1 };
+    let weight = |name: &String| {
+        let share = to.iter().find(|(revision, _)| revision.as_str() == name).map_or(0, |(_, w)| w.basis_points());
+        (name.clone(), share / unit)
+    };
+    variants.iter().map(weight).collect()
+}
+
+/// What keeps a candidate from standing beside stable.
+pub(super) fn obstacles(
+    endpoint: &Endpoint,
+    without_model: &[String],
+    stable: &RevisionId,
+    candidate: &RevisionId,
+) -> Vec<Obstacle> {
+    let mut found = Vec::new();
+    let mut add = |what: String, remedy: &str| found.push(Obstacle { what, remedy: remedy.to_owned() });
+    if endpoint.is_async {
+        add(
+            "the endpoint is asynchronous: it has a queue and one variant, and nothing to split".to_owned(),
+            "roll it out with SageMaker's deployment guardrails, or on a second endpoint",
+        );
+    }
+    if endpoint.variants.iter().any(|variant| variant.is_serverless) {
+        add(
+            "the endpoint is serverless, and those have one variant".to_owned(),
+            "roll it out on a second endpoint, or behind a Lambda alias",
+        );
+    }
+    if !without_model.is_empty() {
+        add(
+            format!(
+                "variants {} hold inference components, which requests name: weights do not split them",
+                without_model.join(", ")
+            ),
+            "update the inference component with a rolling update of SageMaker's own",
+        );
+    }
+    if !endpoint.shadows.is_empty() {
+        add(
+            format!("shadow variants {} mirror one variant's traffic", endpoint.shadows.join(", ")),
+            "end the shadow test first",
+        );
+    }
+    for revision in [candidate, stable] {
+        match endpoint.variants.iter().find(|variant| variant.name == revision.as_str()) {
+            None => add(
+                format!("the endpoint has no variant {revision}"),
+                "name one that it has, or add it by a new endpoint config",
+            ),
+            Some(Variant { instances, wanted_instances, .. })
+                if *instances == Some(0) || *wanted_instances == Some(0) =>
+            {
+                add(
+                    format!("variant {revision} has no instance"),
+                    "give it some first: aws sagemaker update-endpoint-weights-and-capacities",
+                );
+            }
+            Some(_) => {}
+        }
+    }
+    found
+}

@@ -1,0 +1,208 @@
+//! Requests to and answers from SageMaker's control plane. SDK types stop here.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_sagemaker::Client;
+use aws_sdk_sagemaker::types::{DesiredWeightAndCapacity, ProductionVariantSummary, Tag as EndpointTag};
+use mlroll_backend::{Effect, Error, ErrorKind, Result, SageMakerEndpoint, Target, Timestamp};
+
+use crate::error::classify_by_text;
+use crate::transport::{Tag, Tagging};
+
+/// The tag that carries the marker.
+const MARKER: &str = "mlroll-rollout";
+
+/// An endpoint as SageMaker describes it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Endpoint {
+    pub(super) arn: String,
+    pub(super) config: String,
+    /// `InService`, `Updating`, ...
+    pub(super) status: String,
+    pub(super) failure: String,
+    pub(super) modified: Option<Timestamp>,
+    pub(super) variants: Vec<Variant>,
+    pub(super) shadows: Vec<String>,
+    pub(super) is_async: bool,
+    /// A new endpoint config is on its way.
+    pub(super) deploying: bool,
+}
+
+/// One production variant.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Variant {
+    pub(super) name: String,
+    /// The weights that are live and asked for; zero may be left out of the answer.
+    pub(super) current: f32,
+    pub(super) desired: f32,
+    /// How many instances there are, and are asked for, where that is told.
+    pub(super) instances: Option<i32>,
+    pub(super) wanted_instances: Option<i32>,
+    pub(super) is_serverless: bool,
+}
+
+/// Calls about one endpoint.
+pub(super) struct Calls<'a> {
+    pub(super) client: &'a Client,
+    pub(super) target: &'a Target,
+    pub(super) endpoint: &'a SageMakerEndpoint,
+}
+
+impl Calls<'_> {
+    /// `DescribeEndpoint`
+    pub(super) async fn describe(&self) -> Result<Endpoint> {
+        let operation = "DescribeEndpoint";
+        let answer = self
+            .client
+            .describe_endpoint()
+            .endpoint_name(&self.endpoint.endpoint)
+            .customize()
+            .interceptor(self.tagged(operation, Effect::Read))
+            .send()
+            .await
+            .map_err(|e| classify_by_text(operation, e, kind_of_text))?;
+        let missing = |what: &str| {
+            Error::new(ErrorKind::Unexpected, operation, format!("the answer has no {what}: it is not SageMaker's"))
+        };
+        let names =
+            |shadows: Vec<ProductionVariantSummary>| shadows.into_iter().filter_map(|s| s.variant_name).collect();
+        Ok(Endpoint {
+            arn: answer.endpoint_arn.ok_or_else(|| missing("EndpointArn"))?,
+            config: answer.endpoint_config_name.unwrap_or_default(),
+            status: answer.endpoint_status.ok_or_else(|| missing("EndpointStatus"))?.as_str().to_owned(),
+            failure: answer.failure_reason.unwrap_or_default(),
+            modified: answer.last_modified_time.and_then(|at| Timestamp::from_unix_milliseconds(at.to_millis().ok()?)),
+            variants: answer.production_variants.unwrap_or_default().into_iter().map(Variant::of).collect(),
+            shadows: answer.shadow_production_variants.map(names).unwrap_or_default(),
+            is_async: answer.async_inference_config.is_some(),
+            deploying: answer.pending_deployment_summary.is_some(),
+        })
+    }
+
+    /// The variants of an endpoint config that name no model: inference components are placed on them.
+    pub(super) async fn variants_without_model(&self, config: &str) -> Result<Vec<String>> {
+        let operation = "DescribeEndpointConfig";
+        let answer = self
+            .client
+            .describe_endpoint_config()
+            .endpoint_config_name(config)
+            .customize()
+            .interceptor(self.tagged(operation, Effect::Read))
+            .send()
+            .await
+            .map_err(|e| classify_by_text(operation, e, kind_of_text))?;
+        let variants = answer.production_variants.unwrap_or_default().into_iter();
+        let bare = variants.filter(|variant| variant.model_name.as_deref().unwrap_or_default().is_empty());
+        Ok(bare.filter_map(|variant| variant.variant_name).collect())
+    }
+
+    /// The marker's tag, by `ListTags`; it may be on any page.
+    pub(super) async fn marker(&self, arn: &str) -> Result<Option<String>> {
+        let operation = "ListTags";
+        let mut followed = BTreeSet::new();
+        let mut token: Option<String> = None;
+        loop {
+            let page = self
+                .client
+                .list_tags()
+                .resource_arn(arn)
+                .max_results(100)
+                .set_next_token(token.clone())
+                .customize()
+                .interceptor(self.tagged(operation, Effect::Read))
+                .send()
+                .await
+                .map_err(|e| classify_by_text(operation, e, kind_of_text))?;
+            let found = page.tags.unwrap_or_default().into_iter().find(|tag| tag.key.as_deref() == Some(MARKER));
+            if let Some(tag) = found {
+                return Ok(tag.value);
+            }
+            match page.next_token.filter(|next| !next.is_empty()) {
+                Some(next) if !followed.insert(next.clone()) => {
+                    return Err(Error::new(ErrorKind::Unexpected, operation, "the list of tags does not end"));
+                }
+                Some(next) => token = Some(next),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// `AddTags`: replaces the marker's tag; without text, `DeleteTags`.
+    pub(super) async fn set_marker(&self, arn: &str, text: Option<&str>) -> Result<()> {
+        let Some(text) = text else {
+            let operation = "DeleteTags";
+            let call = self.client.delete_tags().resource_arn(arn).tag_keys(MARKER).customize();
+            let sent = call.interceptor(self.tagged(operation, Effect::Write)).send().await;
+            return sent.map(drop).map_err(|e| classify_by_text(operation, e, kind_of_text));
+        };
+        let operation = "AddTags";
+        let tag = EndpointTag::builder().key(MARKER).value(text).build();
+        let call = self.client.add_tags().resource_arn(arn).tags(tag).customize();
+        let sent = call.interceptor(self.tagged(operation, Effect::Write)).send().await;
+        sent.map(drop).map_err(|e| classify_by_text(operation, e, kind_of_text))
+    }
+
+    /// `UpdateEndpointWeightsAndCapacities`, weights only.
+    pub(super) async fn set_weights(&self, weights: &[(String, u16)]) -> Result<()> {
+        let operation = "UpdateEndpointWeightsAndCapacities";
+        let desired = |(name, weight): &(String, u16)| {
+            DesiredWeightAndCapacity::builder().variant_name(name).desired_weight(f32::from(*weight)).build()
+        };
+        self.client
+            .update_endpoint_weights_and_capacities()
+            .endpoint_name(&self.endpoint.endpoint)
+            .set_desired_weights_and_capacities(Some(weights.iter().map(desired).collect()))
+            .customize()
+            .interceptor(self.tagged(operation, Effect::Write))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|e| classify_by_text(operation, e, kind_of_text))
+    }
+
+    fn tagged(&self, operation: &'static str, effect: Effect) -> Tagging {
+        Tagging(Tag { target: self.target.clone(), operation, effect })
+    }
+}
+
+impl Variant {
+    fn of(summary: ProductionVariantSummary) -> Self {
+        let current = summary.current_weight.unwrap_or_default();
+        Self {
+            name: summary.variant_name.unwrap_or_default(),
+            current,
+            desired: summary.desired_weight.unwrap_or(current),
+            instances: summary.current_instance_count,
+            wanted_instances: summary.desired_instance_count,
+            is_serverless: summary.current_serverless_config.is_some() || summary.desired_serverless_config.is_some(),
+        }
+    }
+}
+
+/// SageMaker models next to no errors: what happened is told by the text of a `ValidationException`.
+fn kind_of_text(text: &str) -> Option<ErrorKind> {
+    if text.contains("Cannot update in-progress endpoint") {
+        Some(ErrorKind::Conflict)
+    } else if text.starts_with("Could not find") {
+        Some(ErrorKind::NotFound)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_mean() {
+        for (text, kind) in [
+            ("Cannot update in-progress endpoint \"arn:aws:sagemaker:x\".", Some(ErrorKind::Conflict)),
+            ("Could not find endpoint \"arn:aws:sagemaker:x\".", Some(ErrorKind::NotFound)),
+            ("Could not find endpoint configuration \"arn:aws:sagemaker:x\".", Some(ErrorKind::NotFound)),
+            ("The variant name(s) \"x\" is/are not present within endpoint configuration.", None),
+        ] {
+            assert_eq!(kind_of_text(text), kind, "{text}");
+        }
+    }
+}
