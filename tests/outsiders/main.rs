@@ -53,6 +53,11 @@ fn the_aws_cli_is_content_with_lambda() {
     run(&sandbox(), "lambda_cli.py", &[]);
 }
 
+#[test]
+fn the_aws_cli_is_content_with_cloudwatch() {
+    run(&sandbox(), "cloudwatch_cli.py", &[]);
+}
+
 struct Moto {
     process: Child,
     url: String,
