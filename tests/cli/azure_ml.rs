@@ -440,6 +440,7 @@ fn a_watched_canary_whose_model_crashes_is_rolled_back() {
     assert_eq!((code, &document["outcome"]), (1, &json!("rolled_back")), "{document}");
     let (code, status) = sandbox.run(&["status", "fraud"]);
     assert_eq!(code, 0, "{status}");
-    let shown = status.to_string();
-    assert!(shown.contains("rolled_back") && shown.contains("blue") && shown.contains("green"), "{status}");
+    let endpoint = &status["targets"][0];
+    assert_eq!((&endpoint["bad"], &endpoint["split"][0]["revision"]), (&json!("green"), &json!("blue")), "{status}");
+    assert_eq!(endpoint["split"][0]["percent"], 100.0, "{status}");
 }

@@ -11,7 +11,7 @@ from azure.core.exceptions import (
     ClientAuthenticationError, HttpResponseError, ResourceExistsError, ResourceNotFoundError,
 )
 from azure.core.pipeline.policies import BearerTokenCredentialPolicy
-from azure.mgmt.machinelearningservices import AzureMachineLearningWorkspaces, models
+from azure.mgmt.machinelearningservices import MachineLearningServicesMgmtClient, models
 
 SANDBOX = os.environ["MLROLL_SANDBOX_URL"]
 MLROLL = sys.argv[1]
@@ -34,8 +34,8 @@ class OverHttp(BearerTokenCredentialPolicy):
 
 
 def client_with(policy):
-    return AzureMachineLearningWorkspaces(
-        Static(), SUBSCRIPTION, base_url=SANDBOX, authentication_policy=policy, polling_interval=0, retry_total=0
+    return MachineLearningServicesMgmtClient(
+        Static(), SUBSCRIPTION, base_url=SANDBOX, authentication_policy=policy, polling_interval=0.1, retry_total=0
     )
 
 
@@ -65,7 +65,11 @@ def mlroll(*arguments):
 
 
 def done(poller):
-    """Waits for an operation, as the sandbox's time stands still: it has not ended by then, and has after half an hour."""
+    """Waits for an operation: the sandbox's time stands still, so it has not ended by now, and has after half an hour."""
+    for _ in range(100):
+        if poller.status() != "InProgress":  # What it says before it has asked.
+            break
+        time.sleep(0.05)
     assert not poller.done() and poller.status() == "Updating", poller.status()
     sandbox("clock", {"advance": "30m"})
     return poller.result()
