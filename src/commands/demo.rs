@@ -21,6 +21,8 @@ pub struct DemoArgs {
 pub enum Stage {
     /// An AWS Lambda alias.
     Lambda,
+    /// An Azure ML online endpoint.
+    AzureMl,
 }
 
 /// Runs the verb.

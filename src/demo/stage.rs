@@ -16,6 +16,7 @@ impl Stage {
     /// What people call it.
     pub(super) const fn title(self) -> &'static str {
         match self {
+            Self::AzureMl => "Azure ML",
             Self::Lambda => "AWS Lambda",
         }
     }
@@ -23,6 +24,7 @@ impl Stage {
     /// The world, as the sandbox reads it.
     pub(super) const fn scenario(self) -> &'static str {
         match self {
+            Self::AzureMl => include_str!("azure_ml.scenario.toml"),
             Self::Lambda => include_str!("lambda.scenario.toml"),
         }
     }
@@ -30,6 +32,7 @@ impl Stage {
     /// The user's file; `{url}` stands for the sandbox.
     pub(super) const fn config(self) -> &'static str {
         match self {
+            Self::AzureMl => include_str!("azure_ml.mlroll.toml"),
             Self::Lambda => include_str!("lambda.mlroll.toml"),
         }
     }
@@ -37,6 +40,7 @@ impl Stage {
     /// The play.
     pub(super) const fn acts(self) -> &'static [Act] {
         match self {
+            Self::AzureMl => &AZURE_ML,
             Self::Lambda => &LAMBDA,
         }
     }
@@ -65,4 +69,22 @@ const LAMBDA: [Act; 6] = [
     },
     Act { says: "... and whoever is on call types this:", types: &["rollback"], ends: ExitStatus::Success },
     Act { says: "What was decided, and when:", types: &["history"], ends: ExitStatus::Success },
+];
+
+const AZURE_ML: [Act; 3] = [
+    Act {
+        says: "The endpoint `fraud` gives everything to its deployment blue. Users send 200 requests a second.",
+        types: &["status"],
+        ends: ExitStatus::Success,
+    },
+    Act {
+        says: "Green is as good as blue. Azure takes 20 seconds for each step, and counts by the minute.",
+        types: &["rollout", "--candidate", "green"],
+        ends: ExitStatus::Success,
+    },
+    Act {
+        says: "The model of red crashes on 5 % of its requests. Clients get a 424, not a 5xx: it counts all the same.",
+        types: &["rollout", "--candidate", "red"],
+        ends: ExitStatus::GateFailed,
+    },
 ];

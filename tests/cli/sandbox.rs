@@ -12,14 +12,14 @@ use crate::world::signal;
 const FRAUD: &str = "lambda:us-east-1/fraud@prod";
 
 /// `mlroll sandbox`, and what it told a shell to export.
-struct Sandbox {
+pub(crate) struct Sandbox {
     child: Child,
     exports: Vec<(String, String)>,
     folder: TempDir,
 }
 
 impl Sandbox {
-    fn start(arguments: &[&str], scenario: &str) -> Self {
+    pub(crate) fn start(arguments: &[&str], scenario: &str) -> Self {
         let folder = TempDir::new().unwrap();
         std::fs::write(folder.path().join("world.toml"), scenario).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_mlroll"));
@@ -47,11 +47,11 @@ impl Sandbox {
         &self.exports.iter().find(|(name, _)| name == "MLROLL_SANDBOX_URL").unwrap().1
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.folder.path().join(name), text.replace("{url}", self.url())).unwrap();
     }
 
-    fn run(&self, arguments: &[&str]) -> (i32, Value) {
+    pub(crate) fn run(&self, arguments: &[&str]) -> (i32, Value) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mlroll"));
         command.args(arguments).args(["--output", "json"]).env_clear().env("HOME", self.folder.path());
         let output = command.envs(self.exports.clone()).current_dir(self.folder.path()).output().unwrap();

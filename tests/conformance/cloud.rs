@@ -31,6 +31,8 @@ pub struct Cloud {
     pub throttled: (u16, &'static str),
     /// The status and code of a caller who may not.
     pub forbidden: (u16, &'static str),
+    /// How many of the sandbox's seconds pass in one of ours: more where a shift takes its time.
+    pub speed: f64,
     /// The world; the target has its users in it.
     pub scenario: &'static str,
     /// Where its metrics are read.
@@ -50,6 +52,45 @@ pub struct Store {
     pub broken: &'static str,
 }
 
+pub const AZURE_ML: Cloud = Cloud {
+    api: "azure-ml",
+    target: "azure-ml:00000000-0000-0000-0000-000000000000/ml/prod/fraud",
+    missing_target: "azure-ml:00000000-0000-0000-0000-000000000000/ml/prod/nobody",
+    about: "fraud",
+    read: "OnlineEndpoints_Get",
+    write: "OnlineEndpoints_CreateOrUpdate",
+    stable: "blue",
+    candidate: "green",
+    other: "red",
+    failed: "broken",
+    missing: "purple",
+    busy: (409, "Conflict"),
+    throttled: (429, "TooManyRequests"),
+    forbidden: (403, "AuthorizationFailed"),
+    speed: 20.0,
+    scenario: r#"
+        [targets."azure-ml:00000000-0000-0000-0000-000000000000/ml/prod/fraud"]
+        requests_per_second = 100
+        stable = "blue"
+        [targets."azure-ml:00000000-0000-0000-0000-000000000000/ml/prod/fraud".revisions]
+        red = {}
+        blue = { error_rate = 0.01, latency = { median = "80ms", p95 = "160ms" } }
+        green = { error_rate = 0.05, latency = { median = "80ms", p95 = "160ms" } }
+        broken = { state = "Failed" }
+    "#,
+    store: AZURE_MONITOR_STORE,
+};
+
+const AZURE_MONITOR_STORE: Store = Store {
+    api: "azure-monitor",
+    query: "Metrics_List",
+    config: "source = 'azure-monitor'",
+    broken: "metricnames=RequestsPerHour&$filter=deployment eq '{{revision}}'",
+};
+
+/// Azure ML, measured by Azure Monitor.
+pub const AZURE_MONITOR: Cloud = AZURE_ML;
+
 pub const LAMBDA: Cloud = Cloud {
     api: "lambda",
     target: "lambda:us-east-1/fraud@prod",
@@ -65,6 +106,7 @@ pub const LAMBDA: Cloud = Cloud {
     busy: (409, "ResourceConflictException"),
     throttled: (429, "TooManyRequestsException"),
     forbidden: (403, "AccessDeniedException"),
+    speed: 1.0,
     scenario: r#"
         [targets."lambda:us-east-1/fraud@prod"]
         requests_per_second = 100

@@ -71,7 +71,6 @@ macro_rules! metrics_contract {
             it_counts_what_users_got,
             samples_come_by_query_then_subject_then_window,
             the_same_settled_window_is_answered_the_same,
-            latencies_are_in_seconds,
             nobody_asked_is_no_data_and_not_zero_errors,
             a_store_that_fails_costs_samples_and_is_no_error,
             a_passing_failure_is_not_noticed,
@@ -80,10 +79,34 @@ macro_rules! metrics_contract {
     };
 }
 
+/// Of a source that tells how long requests took.
+macro_rules! latency_contract {
+    ($cloud:ident) => {
+        shows! { metrics on $cloud: latencies_are_in_seconds, nobody_asked_is_no_latency }
+    };
+}
+
+/// Of a source that does not.
+macro_rules! no_latency_contract {
+    ($cloud:ident) => {
+        shows! { metrics on $cloud: latency_is_refused_before_anything_is_sent }
+    };
+}
+
+mod azure_ml {
+    backend_contract!(AZURE_ML);
+}
+
+mod azure_monitor {
+    metrics_contract!(AZURE_MONITOR);
+    no_latency_contract!(AZURE_MONITOR);
+}
+
 mod lambda {
     backend_contract!(LAMBDA);
 }
 
 mod prometheus {
     metrics_contract!(PROMETHEUS);
+    latency_contract!(PROMETHEUS);
 }

@@ -119,13 +119,37 @@ pub async fn latencies_are_in_seconds(case: Case) {
 pub async fn nobody_asked_is_no_data_and_not_zero_errors(case: Case) {
     let store = Store::new(case).await;
     let idle = Subject { revision: id(store.case.cloud.other), ..store.stable.clone() };
-    for sample in store.ask(&[Query::ErrorRate, Query::Latency], &[&idle], &store.windows().await).await {
+    for sample in store.ask(&[Query::ErrorRate], &[&idle], &store.windows().await).await {
         match sample {
             Sample::NoData(_) => {}
             Sample::Counts { requests, .. } if requests.get() == 0.0 => {}
             other => panic!("{other:?} of a revision without traffic"),
         }
     }
+}
+
+pub async fn nobody_asked_is_no_latency(case: Case) {
+    let store = Store::new(case).await;
+    let idle = Subject { revision: id(store.case.cloud.other), ..store.stable.clone() };
+    for sample in store.ask(&[Query::Latency], &[&idle], &store.windows().await).await {
+        assert!(matches!(sample, Sample::NoData(_)), "{sample:?} of a revision without traffic");
+    }
+}
+
+pub async fn latency_is_refused_before_anything_is_sent(case: Case) {
+    let store = Store::new(case).await;
+    let windows = store.windows().await;
+    let sent = store.case.queries().await;
+    let queries = [Query::ErrorRate, Query::Latency];
+    let subjects = std::slice::from_ref(&store.stable);
+    for refused in [
+        store.source.sample(&queries, subjects, &windows).await,
+        store.source.check(&queries, subjects, windows[0]).await,
+    ] {
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    }
+    assert_eq!(store.case.queries().await, sent);
 }
 
 pub async fn a_store_that_fails_costs_samples_and_is_no_error(case: Case) {

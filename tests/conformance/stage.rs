@@ -64,7 +64,7 @@ pub fn perform(cloud: &'static Cloud, name: &str, behaviour: Behaviour) {
     let served = std::thread::spawn(move || {
         runtime.block_on(async {
             let scenario = Some(Scenario::from_toml(cloud.scenario).unwrap());
-            let options = Options { scenario, ..Options::default() };
+            let options = Options { scenario, speed: cloud.speed, ..Options::default() };
             let sandbox = Sandbox::bind(options).await.unwrap();
             ready.send(sandbox.exports()).unwrap();
             sandbox.serve(async { drop(until.await) }).await;
@@ -185,6 +185,12 @@ impl Case {
         let log: Vec<Value> = serde_json::from_str(&self.get("/_sandbox/requests").await).unwrap();
         let own = log.iter().filter(|request| request["api"] == self.cloud.api);
         own.map(|r| (r["operation"].as_str().unwrap().to_owned(), r["status"].as_u64())).collect()
+    }
+
+    /// How many queries arrived at the metric store.
+    pub async fn queries(&self) -> usize {
+        let log: Vec<Value> = serde_json::from_str(&self.get("/_sandbox/requests").await).unwrap();
+        log.iter().filter(|request| request["api"] == self.cloud.store.api).count()
     }
 
     /// How many writes arrived.

@@ -1,4 +1,4 @@
-//! Outsiders' own clients are content with the sandbox: boto3 and the aws CLI, and an AWS that others wrote agrees with it.
+//! Outsiders' own clients are content with the sandbox: boto3, the aws CLI and Azure's management client, and an AWS that others wrote agrees with it.
 #![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::net::TcpListener;
@@ -56,6 +56,11 @@ fn the_aws_cli_is_content_with_lambda() {
 #[test]
 fn the_aws_cli_is_content_with_cloudwatch() {
     run(&sandbox(), "cloudwatch_cli.py", &[]);
+}
+
+#[test]
+fn azures_own_client_is_content_with_online_endpoints() {
+    run(&sandbox(), "azure_ml.py", &[env!("CARGO_BIN_EXE_mlroll")]);
 }
 
 struct Moto {

@@ -29,6 +29,10 @@ pub struct Operation {
 pub enum Twist {
     /// Somebody else changes what the request is about, just before it is served.
     ForeignWrite,
+    /// The write is accepted, and what it began is canceled in the end.
+    SettleCanceled,
+    /// The write is accepted, and what it began fails in the end.
+    SettleFailed,
     /// The write is accepted and never becomes live.
     SettleForever,
     /// The read is answered from the state before the latest write.

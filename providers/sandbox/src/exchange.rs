@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use crate::admin;
-use crate::api::{Answer, Api, Operation, Request, Twist, json_answer};
+use crate::api::{Answer, Api, Operation, Request, json_answer};
 use crate::clock::to_the_millisecond;
 use crate::faults::{Book, Fault, Kind};
 use crate::log::{Entry, Log};
@@ -119,7 +119,7 @@ impl Exchange {
                 let cut = answer.body().is_empty();
                 if cut { Delivery::Reset(Duration::ZERO) } else { Delivery::Half(answer, Duration::ZERO) }
             }
-            Kind::Twist(twist @ (Twist::ForeignWrite | Twist::SettleForever | Twist::Stale)) => {
+            Kind::Twist(twist) => {
                 let mut world = self.world.lock();
                 let played = guarded(|| api.twisted(twist, request, operation, &mut world));
                 let (answer, effective) = played.unwrap_or_else(|| (Some(failed()), true));

@@ -11,6 +11,9 @@
 
 mod admin;
 mod api;
+mod arm;
+pub mod azure_ml;
+pub mod azure_monitor;
 mod background;
 mod clock;
 pub mod cloudwatch;

@@ -29,6 +29,8 @@ pub struct Scenario {
     pub prometheus: Prometheus,
     /// How CloudWatch publishes.
     pub cloudwatch: CloudWatch,
+    /// How Azure Monitor publishes.
+    pub azure_monitor: AzureMonitor,
 }
 
 /// A target and those who use it.
@@ -186,6 +188,15 @@ pub struct CloudWatch {
     pub alarms: BTreeMap<String, Alarm>,
 }
 
+/// How Azure Monitor publishes.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AzureMonitor {
+    /// How long after a request it counts in its minute: until then the minute lacks it.
+    #[serde(deserialize_with = "span")]
+    pub delay: Duration,
+}
+
 /// Why a text is no [`Scenario`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidScenario(String);
@@ -202,20 +213,22 @@ impl Scenario {
     }
 
     /// What a sandbox shows when nothing else is asked for: `lambda:us-east-1/fraud@prod`, stable at version 2, with a
-    /// version 3 that is as good.
+    /// version 3 that is as good, and the endpoint `fraud` on Azure, stable at blue, with a green that is as good.
     #[must_use]
     pub fn default_world() -> Self {
         let healthy = Behaviour { error_rate: 0.002, ..Behaviour::default() };
-        let revisions = ["1", "2", "3"].map(|version| (version.to_owned(), healthy.clone()));
-        let service = Service {
+        let service = |stable: &str, revisions: &[&str]| Service {
             requests_per_second: 50.0,
             daily: 0.0,
             bursts: None,
-            stable: "2".to_owned(),
-            revisions: BTreeMap::from(revisions),
+            stable: stable.to_owned(),
+            revisions: revisions.iter().map(|name| ((*name).to_owned(), healthy.clone())).collect(),
         };
-        let targets = BTreeMap::from([("lambda:us-east-1/fraud@prod".to_owned(), service)]);
-        Self { targets, ..Self::default() }
+        let targets = [
+            ("azure-ml:00000000-0000-0000-0000-000000000000/ml/prod/fraud", service("blue", &["blue", "green"])),
+            ("lambda:us-east-1/fraud@prod", service("2", &["1", "2", "3"])),
+        ];
+        Self { targets: targets.map(|(uri, service)| (uri.to_owned(), service)).into(), ..Self::default() }
     }
 
     /// The targets that can be read as such.
@@ -251,6 +264,12 @@ impl Default for Prometheus {
 impl Default for CloudWatch {
     fn default() -> Self {
         Self { delay: Duration::from_secs(60), late: 0.0, internal_error: 0.0, page: None, alarms: BTreeMap::new() }
+    }
+}
+
+impl Default for AzureMonitor {
+    fn default() -> Self {
+        Self { delay: Duration::from_secs(60) }
     }
 }
 

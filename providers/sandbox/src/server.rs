@@ -12,6 +12,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::api::{Answer, Api, Request};
+use crate::azure_ml::{self, AzureMlApi};
+use crate::azure_monitor::AzureMonitor;
 use crate::cloudwatch::CloudWatch;
 use crate::connection::{self, Limits};
 use crate::exchange::{Delivery, Exchange};
@@ -47,6 +49,7 @@ impl Sandbox {
         fleet::add(&mut scenario, options.fleet).map_err(invalid)?;
         scenario.check().map_err(|error| invalid(error.to_string()))?;
         lambda::check(&scenario).map_err(invalid)?;
+        azure_ml::check(&scenario).map_err(invalid)?;
         if let Some(seed) = options.seed {
             scenario.seed = seed;
         }
@@ -142,5 +145,11 @@ async fn pause() {
 
 /// All APIs; the first that knows a request answers it.
 fn apis() -> Vec<Box<dyn Api>> {
-    vec![Box::new(LambdaApi), Box::new(CloudWatch::default()), Box::new(Prometheus)]
+    vec![
+        Box::new(LambdaApi),
+        Box::new(CloudWatch::default()),
+        Box::new(Prometheus),
+        Box::new(AzureMonitor),
+        Box::new(AzureMlApi),
+    ]
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mlroll_backend::Timestamp;
 
 use crate::Clock;
+use crate::azure_ml::AzureMl;
 use crate::lambda::Lambda;
 use crate::scenario::Scenario;
 use crate::traffic::Traffic;
@@ -20,6 +21,8 @@ pub struct World {
     pub scenario: Scenario,
     /// The functions of AWS Lambda.
     pub lambda: Lambda,
+    /// The online endpoints of Azure Machine Learning.
+    pub azure_ml: AzureMl,
 }
 
 impl World {
@@ -28,7 +31,8 @@ impl World {
     pub fn new(scenario: Scenario, clock: Clock) -> Self {
         let traffic = Traffic::new(&scenario, clock.now());
         let lambda = Lambda::of(&scenario, clock.now());
-        Self { clock, traffic, scenario, lambda }
+        let azure_ml = AzureMl::of(&scenario, clock.now());
+        Self { clock, traffic, scenario, lambda, azure_ml }
     }
 
     /// The moment it is.
@@ -39,7 +43,8 @@ impl World {
 
     /// Carries out what became due since it was last asked, each at its own moment: what was accepted becomes live.
     pub fn settle(&mut self) {
-        for route in self.lambda.settle(self.clock.now()) {
+        let now = self.clock.now();
+        for route in self.lambda.settle(now).into_iter().chain(self.azure_ml.settle(now)) {
             self.traffic.route(&route.target, &route.split, route.at);
         }
     }

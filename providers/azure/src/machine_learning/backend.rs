@@ -179,6 +179,7 @@ impl Backend for OnlineEndpoints {
         };
         let carried = embed(&own_text(&before), marker, TAG_VALUE);
         let tag = carried.marker.is_some().then_some(carried.text);
+        let written = tag.clone();
         let edit = Edit { mirror: mirror_after(&before, &traffic, back), tag, traffic };
         let token = before.token_after(&edit);
         let body = before.edited(PUT, &edit)?;
@@ -193,7 +194,15 @@ impl Backend for OnlineEndpoints {
         let Some(Accepted { document, operation }) = accepted else {
             return Ok(self.look(&calls).await?.1);
         };
-        let pending = Pending { before, to: to.clone(), marker: carried.marker, token, operation, ended_since: None };
+        let pending = Pending {
+            before,
+            to: to.clone(),
+            marker: carried.marker,
+            token,
+            tag: written,
+            operation,
+            ended_since: None,
+        };
         self.with_known(target, |known| known.pending = Some(pending));
         self.tell(target, PUT, &document)
     }

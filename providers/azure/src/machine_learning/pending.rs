@@ -24,6 +24,8 @@ pub(super) struct Pending {
     pub(super) marker: Option<Marker>,
     /// The token that the endpoint will have.
     pub(super) token: String,
+    /// The text of our tag in it.
+    pub(super) tag: Option<String>,
     /// Where Azure tells about the operation.
     pub(super) operation: Option<String>,
     /// Since when it is shown as ended.
@@ -54,7 +56,10 @@ impl Pending {
             self.ended_since.get_or_insert(now);
             return Progress::Done;
         }
-        if read.traffic != self.before.traffic {
+        // A tag that was neither there before nor is ours has come after us, also where the traffic is that from before:
+        // somebody else's rollback.
+        let later = read.tag != self.before.tag && read.tag != self.tag;
+        if read.traffic != self.before.traffic || later {
             return Progress::Shown;
         }
         if !ended {
@@ -95,7 +100,8 @@ mod tests {
         let before = read(r#"{"blue":100}"#, "Succeeded", "");
         let to = TrafficSplit::full("green".parse().unwrap());
         let token = read(r#"{"green":100}"#, "", "").token();
-        let mut pending = Pending { before, to, marker: None, token, operation: None, ended_since: None };
+        let tag = Some("ours".to_owned());
+        let mut pending = Pending { before, to, marker: None, token, tag, operation: None, ended_since: None };
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let old = |state: &str| read(r#"{"blue":100}"#, state, "later");
@@ -117,6 +123,10 @@ mod tests {
             "one of many readers lags"
         );
         assert_eq!(pending.progress(&old("Succeeded"), at(93)), Progress::Shown, "somebody put it back");
+        pending.ended_since = None;
+        let tagged = |tag: &str| Document { tag: Some(tag.to_owned()), ..old("Succeeded") };
+        assert!(matches!(pending.progress(&tagged("ours"), at(94)), Progress::Awaited(_)), "tags may be there first");
+        assert_eq!(pending.progress(&tagged("theirs"), at(94)), Progress::Shown, "somebody put it back and said so");
     }
 
     #[test]
@@ -128,6 +138,7 @@ mod tests {
             to,
             marker: None,
             token: String::new(),
+            tag: None,
             operation: None,
             ended_since: None,
         };

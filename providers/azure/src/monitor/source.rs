@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::{StreamExt, iter};
 use mlroll_backend::{
-    AzureMlEndpoint, Error, ErrorKind, MetricSource, Query, Result, RevisionId, Sample, Subject, Target, Timestamp,
-    Why, Window, Wiretap,
+    AzureMlEndpoint, Error, ErrorKind, Granularity, MetricSource, Query, Result, RevisionId, Sample, Subject, Target,
+    Timestamp, Why, Window, Wiretap,
 };
 
 use super::wire::{OPERATION, Question, Reply};
@@ -17,6 +17,9 @@ use crate::transport::Transport;
 
 /// Metrics are said to be there in under a minute, after the minute they are about.
 const SETTLE_DELAY: Duration = Duration::from_secs(120);
+
+/// How long a point of it is.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// How many requests may be under way at once.
 const AT_ONCE: usize = 8;
@@ -113,8 +116,17 @@ impl MetricSource for Monitor {
         self.ask(queries, subjects, &[window]).await?.into_iter().collect()
     }
 
+    fn words(&self, query: &Query, subject: &Subject, _: Duration) -> Option<String> {
+        Some(Question::new(query).ok()?.words(&subject.revision))
+    }
+
     fn settle_delay(&self, _: &Query, _: &Subject) -> Duration {
         self.settle_delay
+    }
+
+    /// Known without asking: minutes are all there is.
+    async fn granularity(&self, _: &[Query], _: &Subject, _: Timestamp) -> Result<Option<Granularity>> {
+        Ok(Some(Granularity { shortest: MINUTE, because: "a point of Azure Monitor".to_owned() }))
     }
 }
 

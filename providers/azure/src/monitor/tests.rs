@@ -212,3 +212,24 @@ async fn what_fails_costs_its_own_samples_and_is_found_by_a_check() {
     assert!(monitor.check(&[Query::Requests], &[subject("green")], window(0, 1)).await.is_ok());
     assert_eq!(monitor.settle_delay(&Query::Requests, &subject("green")), Duration::from_secs(120));
 }
+
+#[test]
+fn what_is_asked_can_be_asked_again() {
+    let arm = Arm::start();
+    let words = |query: &Query| monitor(&arm).words(query, &subject("green"), Duration::from_secs(60));
+    let asked = words(&Query::ErrorRate).unwrap();
+    assert!(asked.starts_with("metricnames=RequestsPerMinute&aggregation=Average&interval=PT1M&"), "{asked}");
+    assert!(asked.ends_with("&$filter=deployment eq '*' and statusCode eq '*'&top=200"), "{asked}");
+    let asked = words(&p95()).unwrap();
+    assert!(asked.contains("RequestLatency_P95") && asked.contains("deployment eq 'green'"), "{asked}");
+    assert_eq!(words(&Query::Latency), None);
+}
+
+#[tokio::test]
+async fn no_window_is_shorter_than_a_minute() {
+    let arm = Arm::start();
+    let until = window(0, 1).end();
+    let told = monitor(&arm).granularity(&[Query::ErrorRate], &subject("blue"), until).await.unwrap().unwrap();
+    assert_eq!(told.shortest, Duration::from_secs(60));
+    assert!(arm.requests().is_empty(), "nobody had to be asked");
+}

@@ -137,35 +137,9 @@ impl Question {
         (from, until): (Timestamp, Timestamp),
     ) -> Result<Reply> {
         let timespan = format!("{from}/{until}");
-        let top = TOP.to_string();
-        let mut query = vec![
-            ("api-version", API_VERSION),
-            ("timespan", &timespan),
-            ("interval", "PT1M"),
-            ("AutoAdjustTimegrain", "false"),
-            ("ValidateDimensions", "true"),
-        ];
-        let revised;
-        let mut of_deployment = false;
-        match self {
-            Self::Requests { .. } => query.extend([
-                ("metricnames", "RequestsPerMinute"),
-                ("aggregation", "Average"),
-                ("$filter", "deployment eq '*' and statusCode eq '*'"),
-                ("top", &top),
-            ]),
-            Self::Metric(metric) => {
-                query.extend([("metricnames", metric.name.as_str()), ("aggregation", metric.aggregation.name())]);
-                if let Some(namespace) = &metric.namespace {
-                    query.push(("metricnamespace", namespace));
-                }
-                if let Some(filter) = &metric.filter {
-                    revised = filter.replace(REVISION, revision.as_str());
-                    query.extend([("$filter", revised.as_str()), ("top", &top)]);
-                }
-                of_deployment = metric.of_deployment;
-            }
-        }
+        let (parameters, of_deployment) = self.parameters(revision);
+        let mut query = vec![("api-version", API_VERSION), ("timespan", timespan.as_str())];
+        query.extend(parameters.iter().map(|(name, value)| (*name, value.as_str())));
         let mut path = vec![
             "subscriptions",
             &endpoint.subscription,
@@ -186,6 +160,45 @@ impl Question {
         let request =
             Request { operation: OPERATION, target, effect: Effect::Read, method: "GET", address, body: None };
         Reply::parse(&transport.send(&request).await?.body)
+    }
+
+    /// What is asked about a revision, but for the time, as in Azure's query string.
+    pub(super) fn words(&self, revision: &RevisionId) -> String {
+        let parameters = self.parameters(revision).0;
+        let words: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        words.join("&")
+    }
+
+    /// The parameters of the query, but for the time, and whether it goes to the deployment's own resource.
+    fn parameters(&self, revision: &RevisionId) -> (Vec<(&'static str, String)>, bool) {
+        let (name, aggregation, filter) = match self {
+            Self::Requests { .. } => {
+                let filter = "deployment eq '*' and statusCode eq '*'".to_owned();
+                ("RequestsPerMinute", Aggregation::Average, Some(filter))
+            }
+            Self::Metric(metric) => {
+                let filter = metric.filter.as_ref().map(|filter| filter.replace(REVISION, revision.as_str()));
+                (metric.name.as_str(), metric.aggregation, filter)
+            }
+        };
+        let mut parameters = vec![
+            ("metricnames", name.to_owned()),
+            ("aggregation", aggregation.name().to_owned()),
+            ("interval", "PT1M".to_owned()),
+            ("AutoAdjustTimegrain", "false".to_owned()),
+            ("ValidateDimensions", "true".to_owned()),
+        ];
+        let of_deployment = match self {
+            Self::Requests { .. } => false,
+            Self::Metric(metric) => {
+                parameters.extend(metric.namespace.clone().map(|namespace| ("metricnamespace", namespace)));
+                metric.of_deployment
+            }
+        };
+        if let Some(filter) = filter {
+            parameters.extend([("$filter", filter), ("top", TOP.to_string())]);
+        }
+        (parameters, of_deployment)
     }
 
     /// What an answer says about a revision in a window.

@@ -27,7 +27,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All of them, with their names.
-    pub(crate) const ALL: [(Self, &'static str); 8] = [
+    pub(crate) const ALL: [(Self, &'static str); 10] = [
         (Self::Status, "status"),
         (Self::Latency, "latency"),
         (Self::ResetBefore, "reset_before"),
@@ -35,6 +35,8 @@ impl Kind {
         (Self::Truncate, "truncate"),
         (Self::Twist(Twist::Stale), "stale"),
         (Self::Twist(Twist::SettleForever), "settle_forever"),
+        (Self::Twist(Twist::SettleCanceled), "settle_canceled"),
+        (Self::Twist(Twist::SettleFailed), "settle_failed"),
         (Self::Twist(Twist::ForeignWrite), "foreign_write"),
     ];
 

@@ -22,6 +22,8 @@ pub(super) fn can(twist: Twist, operation: &str) -> bool {
                 | "UpdateFunctionCode"
                 | "UpdateFunctionConfiguration"
         ),
+        // Nothing that Lambda accepts is given up again.
+        Twist::SettleCanceled | Twist::SettleFailed => false,
         Twist::ForeignWrite => {
             !matches!(operation, "GetAccountSettings" | "ListFunctions" | "CreateAlias" | route::UNKNOWN)
         }
@@ -32,6 +34,7 @@ pub(super) fn can(twist: Twist, operation: &str) -> bool {
 pub(super) fn play(twist: Twist, request: &Request, world: &mut World) -> (Option<Answer>, bool) {
     match twist {
         Twist::ForeignWrite => (None, foreign_write(request, world)),
+        Twist::SettleCanceled | Twist::SettleFailed => (None, false),
         Twist::SettleForever => {
             let (answer, began) = call::answer(request, world, true);
             (Some(answer), began)

@@ -58,6 +58,8 @@ impl Scenario {
         {
             return Err(place.wrong("page", page, "1 to 100800"));
         }
+        let place = Place("azure_monitor");
+        place.span("delay", self.azure_monitor.delay, Duration::ZERO..=DAY)?;
         for (uri, service) in &self.targets {
             let place = format!("targets.{uri:?}");
             uri.parse::<Target>().map_err(|why| InvalidScenario(format!("{place}: {why}")))?;
@@ -178,6 +180,7 @@ mod tests {
         assert_eq!((third.gco2e, third.conversion_rate), (defaults.gco2e, defaults.conversion_rate));
         assert_eq!(scenario.prometheus.scrape, world.prometheus.scrape);
         assert_eq!(scenario.cloudwatch.delay, world.cloudwatch.delay);
+        assert_eq!(scenario.azure_monitor.delay, world.azure_monitor.delay);
     }
 
     #[test]
