@@ -28,6 +28,7 @@ mod killed;
 mod look;
 mod moto;
 mod no_gates;
+mod plan;
 mod rollback;
 mod sagemaker;
 mod sandbox;

@@ -12,14 +12,14 @@ use crate::world::signal;
 const FRAUD: &str = "lambda:us-east-1/fraud@prod";
 
 /// `mlroll sandbox`, and what it told a shell to export.
-struct Sandbox {
+pub(crate) struct Sandbox {
     child: Child,
     exports: Vec<(String, String)>,
     folder: TempDir,
 }
 
 impl Sandbox {
-    fn start(arguments: &[&str], scenario: &str) -> Self {
+    pub(crate) fn start(arguments: &[&str], scenario: &str) -> Self {
         let folder = TempDir::new().unwrap();
         std::fs::write(folder.path().join("world.toml"), scenario).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_mlroll"));
@@ -43,15 +43,15 @@ impl Sandbox {
         Self { child, exports, folder }
     }
 
-    fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.exports.iter().find(|(name, _)| name == "MLROLL_SANDBOX_URL").unwrap().1
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.folder.path().join(name), text.replace("{url}", self.url())).unwrap();
     }
 
-    fn run(&self, arguments: &[&str]) -> (i32, Value) {
+    pub(crate) fn run(&self, arguments: &[&str]) -> (i32, Value) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mlroll"));
         command.args(arguments).args(["--output", "json"]).env_clear().env("HOME", self.folder.path());
         let output = command.envs(self.exports.clone()).current_dir(self.folder.path()).output().unwrap();
@@ -61,7 +61,7 @@ impl Sandbox {
     }
 
     /// The body of an answer.
-    fn ask(&self, method: &str, path: &str, body: &str) -> String {
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> String {
         let address = self.url().strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
         let length = body.len();
@@ -81,7 +81,7 @@ impl Drop for Sandbox {
 }
 
 /// How version 3 behaves; version 2 fails 0.2 % and takes 80 ms, or 160 ms at the 95th percentile.
-fn world(candidate: &str, delay: &str) -> String {
+pub(crate) fn world(candidate: &str, delay: &str) -> String {
     format!(
         r#"
         seed = 7
@@ -98,7 +98,7 @@ fn world(candidate: &str, delay: &str) -> String {
 }
 
 /// A file whose metrics are `late`.
-fn config(late: &str) -> String {
+pub(crate) fn config(late: &str) -> String {
     format!(
         r#"
         [services.fraud]
@@ -123,8 +123,8 @@ fn config(late: &str) -> String {
     )
 }
 
-const HEALTHY: &str = r#"{ error_rate = 0.002, latency = { median = "80ms", p95 = "160ms" } }"#;
-const FAILING: &str = r#"{ error_rate = 0.05, latency = { median = "80ms", p95 = "160ms" } }"#;
+pub(crate) const HEALTHY: &str = r#"{ error_rate = 0.002, latency = { median = "80ms", p95 = "160ms" } }"#;
+pub(crate) const FAILING: &str = r#"{ error_rate = 0.05, latency = { median = "80ms", p95 = "160ms" } }"#;
 const SLOW: &str = r#"{ error_rate = 0.002, latency = { median = "200ms", p95 = "500ms" } }"#;
 
 /// Runs a rollout to its end, with metrics that are late by `late`; each case in a process of its own.
