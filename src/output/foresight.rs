@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::text::{table, trimmed};
+use crate::explain::chart;
 use crate::foresight::{number, percent, span};
 
 /// `mlroll/plan/1` for people.
@@ -25,7 +26,7 @@ pub fn plan(document: &Value) -> String {
         out += "; not judged";
     }
     out.push('\n');
-    if let Some(rps) = document["traffic"]["requests_per_second"].as_f64() {
+    if let Some(rps) = document.pointer("/traffic/requests_per_second").and_then(Value::as_f64) {
         out += &format!("  traffic: {} requests/s", number(rps));
         for gate in list(&document["gates"]).iter().filter(|gate| gate["base_rate"].is_f64()) {
             let effect = number_of(&gate["design_effect"]);
@@ -48,6 +49,100 @@ pub fn plan(document: &Value) -> String {
         for line in list(&document[name]) {
             out += &format!("  {head}: {}\n", words(line));
         }
+    }
+    out
+}
+
+/// `mlroll/power/1` for people.
+#[must_use]
+pub fn power(document: &Value) -> String {
+    let of = |name: &str| number_of(&document[name]);
+    let mut out = format!(
+        "{} requests/s, {} % of them for the candidate, base rate {}; bake {}, {} looks of {}; seed {}\n",
+        number(of("requests_per_second")),
+        words(&document["percent"]),
+        percent(of("base_rate")),
+        span(of("bake")),
+        words(&document["looks"]),
+        span(of("look")),
+        words(&document["seed"])
+    );
+    for gate in list(&document["gates"]) {
+        let asked = &gate["asked"];
+        let smallest = gate["smallest"].as_f64().map_or_else(|| "nothing".to_owned(), percent);
+        out += &format!(
+            "\ngate `{}` at alpha {}: tolerates {}; in half of all bakes it sees from {smallest} on\n",
+            words(&gate["gate"]),
+            words(&gate["alpha"]),
+            percent(number_of(&gate["tolerated"])),
+        );
+        out += &format!(
+            "  a false alarm: {} of bakes with nothing wrong\n",
+            percent(number_of(deep(gate, "/healthy/chance")))
+        );
+        let curve: Vec<f64> = list(&gate["curve"]).iter().map(number_of).collect();
+        out += &format!("  {}x, {}: ", words(&asked["regression"]), percent(number_of(&asked["rate"])));
+        out += &format!("{} within the bake, {}\n", percent(number_of(&asked["chance"])), median(asked));
+        out += &format!("  failed by each look: {}\n", chart(&curve));
+        let mut table = table(&["REGRESSION", "RATE", "CHANCE", "MEDIAN", "BY FORMULA"]);
+        for rung in list(&gate["ladder"]) {
+            table.add_row([
+                format!("{}x", words(&rung["regression"])),
+                percent(number_of(&rung["rate"])),
+                percent(number_of(&rung["chance"])),
+                median(rung),
+                percent(number_of(deep(rung, "/formula/chance"))),
+            ]);
+        }
+        out += &trimmed(&table);
+    }
+    out
+}
+
+fn median(found: &Value) -> String {
+    match found["median_seconds"].as_f64() {
+        Some(seconds) => format!("half of them after {}", span(seconds)),
+        None => "mostly missed".to_owned(),
+    }
+}
+
+/// `mlroll/backtest/1` for people.
+#[must_use]
+pub fn backtest(document: &Value) -> String {
+    let look = number_of(&document["look"]);
+    let mut out = format!(
+        "bakes of {} looks of {}, {} % for an imagined candidate\n",
+        words(&document["looks"]),
+        span(look),
+        words(&document["percent"])
+    );
+    for gate in list(&document["gates"]) {
+        let result = &gate["result"];
+        let of = |name: &str| number_of(&result[name]);
+        let bakes = |of: &Value| format!("{} of {} bakes", words(&of["failed"]), words(&of["bakes"]));
+        let effect = result["design_effect"].as_f64().map_or_else(|| "not measured".to_owned(), number);
+        out += &format!(
+            "\ngate `{}`: {} windows ({} without data), {} requests each, base rate {}\n",
+            words(&gate["gate"]),
+            words(&result["windows"]),
+            words(&result["without_data"]),
+            number(of("requests")),
+            percent(of("base_rate"))
+        );
+        out += &format!("  design effect {effect}, autocorrelation {}\n", number(of("autocorrelation")));
+        out += &format!(
+            "  with nothing wrong: failed in {}; passed first in {}\n",
+            bakes(&result["healthy"]),
+            words(deep(result, "/healthy/passed"))
+        );
+        let median = deep(result, "/regressed/median_look").as_f64();
+        let soon = median
+            .map_or_else(|| "fewer than half".to_owned(), |n| format!("half of all after {} of data", span(n * look)));
+        out += &format!(
+            "  {}x injected: failed in {}; {soon}\n",
+            words(&document["regression"]),
+            bakes(&result["regressed"])
+        );
     }
     out
 }
@@ -122,6 +217,10 @@ fn range(of: &Value, said: impl Fn(f64) -> String) -> String {
 
 fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn deep<'v>(value: &'v Value, path: &str) -> &'v Value {
+    value.pointer(path).unwrap_or(&Value::Null)
 }
 
 fn number_of(value: &Value) -> f64 {

@@ -29,6 +29,7 @@ mod look;
 mod moto;
 mod no_gates;
 mod plan;
+mod power;
 mod rollback;
 mod sagemaker;
 mod sandbox;
