@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use mlroll_backend::{RevisionId, Target, Weight};
 
 use crate::commands::{
-    canary, completions, demo, explain, gate, history, hold, promote, resume, rollback, rollout, sandbox, status,
+    canary, completions, demo, explain, gate, history, hold, plan, promote, resume, rollback, rollout, sandbox, status,
 };
 use crate::config::parse_duration;
 use crate::output::{ColorChoice, Format};
@@ -70,6 +70,7 @@ pub enum Command {
     Gate(gate::GateArgs),
     History(history::HistoryArgs),
     Hold(hold::HoldArgs),
+    Plan(plan::PlanArgs),
     Promote(promote::PromoteArgs),
     Resume(resume::ResumeArgs),
     Rollback(rollback::RollbackArgs),

@@ -6,6 +6,7 @@
 //! - [`config`] reads `mlroll.toml` and the environment, each once
 //! - [`rollout`] decides, purely: an observation in, a decision out. No clock, no I/O
 //! - [`judge`] judges, purely: counts and values in, a verdict out
+//! - [`foresight`] tells, purely, what a run's gates can see before any traffic moves
 //! - [`journal`] keeps what a rollout did, and takes its steps again
 //! - [`explain`] tells from a journal why each decision fell, and judges once more
 //! - [`driver`] looks, asks [`rollout`], acts and makes sure; [`clock`] is its only source of time
@@ -28,6 +29,7 @@ pub mod driver;
 pub mod exit;
 pub mod explain;
 pub mod failure;
+pub mod foresight;
 pub mod journal;
 pub mod judge;
 pub mod output;
@@ -82,6 +84,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Gate(args) => commands::gate::run(args, &context),
         Command::History(args) => commands::history::run(args, &context),
         Command::Hold(args) => commands::hold::run(args, &context),
+        Command::Plan(args) => commands::plan::run(args, &context),
         Command::Promote(args) => commands::promote::run(args, &context),
         Command::Resume(args) => commands::resume::run(args, &context),
         Command::Rollout(args) => commands::rollout::run(args, &context),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use mlroll_backend::{RevisionId, Weight};
 
+use super::foresee::{Wanted, first_shift};
 use super::watched::{Begin, Watched, only, state_of, watch};
 use super::{Act, Context, Ended, act};
 use crate::cli::{duration, percent, revision};
@@ -66,16 +67,25 @@ pub fn run(args: &CanaryArgs, context: &Context) -> Result<ExitStatus, Ended> {
     let gated = selected.iter().any(|s| has_gates(config.as_ref(), s));
     if gated && !args.no_gates && !args.no_wait {
         let (selected, service) = only(&selected, config.as_ref())?;
-        if global.dry_run {
-            let failure = Failure::usage("what a watched canary does depends on what it sees: a dry run cannot tell");
-            return Err(failure.hint("the shift alone: `--dry-run --no-gates`").into());
-        }
         let watching = Watching::canary(service, args.pct, args.bake);
         if watching.bake.is_zero() {
             let failure = Failure::usage("a bake of no time at all judges nothing");
             return Err(failure.hint("to shift without being judged: `--no-gates`").into());
         }
         let (state, folder) = state_of(config.as_ref(), global.config.as_deref())?;
+        if global.dry_run {
+            let candidate = (args.candidate.clone(), args.again);
+            let wanted = Wanted {
+                verb: "canary",
+                selected,
+                service,
+                state: &state,
+                folder: &folder,
+                watching: &watching,
+                candidate,
+            };
+            return first_shift(context, &wanted);
+        }
         let begin = Begin::New { watching, candidate: args.candidate.clone(), again: args.again, go_on: false };
         let on_interrupt = args.on_interrupt;
         return watch(context, Watched { verb: "canary", selected, service, state, folder, begin, on_interrupt });

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::backtest::{self, BacktestArgs};
+use super::power::{self, PowerArgs};
 use super::watched::{Past, check_now, only, state_of};
 use super::{Context, Ended};
 use crate::config::select;
@@ -23,7 +25,9 @@ pub struct GateArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    Backtest(BacktestArgs),
     Check(CheckArgs),
+    Power(PowerArgs),
     Replay(ReplayArgs),
 }
 
@@ -53,6 +57,8 @@ struct ReplayArgs {
 /// The file cannot be read or makes no sense, or output cannot be written.
 pub fn run(args: &GateArgs, context: &Context) -> Result<ExitStatus, Ended> {
     match &args.what {
+        What::Backtest(args) => backtest::run(args, context),
+        What::Power(args) => power::run(args, context),
         What::Check(CheckArgs { services }) => check(services, context),
         What::Replay(ReplayArgs { file }) => replay_file(file, context),
     }

@@ -1,14 +1,18 @@
 //! One file per verb: its arguments (their comments are its `--help`) and `run`, which translates, calls the driver and
 //! reports.
 
+mod backtest;
 pub mod canary;
 pub mod completions;
 pub mod demo;
 pub mod explain;
+mod foresee;
 pub mod gate;
 pub mod history;
 pub mod hold;
 mod live;
+pub mod plan;
+mod power;
 pub mod promote;
 pub mod resume;
 pub mod rollback;

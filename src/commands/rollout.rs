@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use mlroll_backend::{RevisionId, Weight};
 
+use super::foresee::{Wanted, first_shift};
 use super::watched::{Begin, Watched, only, state_of, watch};
 use super::{Context, Ended};
 use crate::cli::{duration, percent, revision};
@@ -49,10 +50,6 @@ pub struct RolloutArgs {
 /// The arguments or the file are wrong, the run cannot begin, or output cannot be written.
 pub fn run(args: &RolloutArgs, context: &Context) -> Result<ExitStatus, Ended> {
     let global = &context.global;
-    if global.dry_run {
-        let failure = Failure::usage("what a rollout does depends on what it sees: a dry run cannot tell");
-        return Err(failure.hint("the first step alone: `mlroll canary --dry-run --no-gates --pct P`").into());
-    }
     let (selected, config) = select(global.config.as_deref(), &global.target, &args.services, false)?;
     let nothing_said = Service::default();
     let (selected, service) = match selected.as_slice() {
@@ -72,6 +69,19 @@ pub fn run(args: &RolloutArgs, context: &Context) -> Result<ExitStatus, Ended> {
     })?;
     let watching = if args.no_gates { watching.without_gates() } else { watching };
     let (state, folder) = state_of(config.as_ref(), global.config.as_deref())?;
+    if global.dry_run {
+        let candidate = (args.candidate.clone(), args.again);
+        let wanted = Wanted {
+            verb: "rollout",
+            selected,
+            service,
+            state: &state,
+            folder: &folder,
+            watching: &watching,
+            candidate,
+        };
+        return first_shift(context, &wanted);
+    }
     let begin = Begin::New { watching, candidate: args.candidate.clone(), again: args.again, go_on: true };
     watch(
         context,

@@ -368,7 +368,7 @@ pub(crate) fn check_now(
 }
 
 /// Finds out who is stable and who the candidate is, and freezes the plan.
-async fn plan(
+pub(super) async fn plan(
     driver: &Driver<'_>,
     backend: &dyn Backend,
     selected: &Selected,

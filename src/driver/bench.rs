@@ -63,6 +63,54 @@ fn too_short(look: Duration, granularity: &Granularity) -> Failure {
     .hint(format!("look = \"{seconds}s\" or longer"))
 }
 
+/// Stable's windows before the bake, and who was asked what.
+#[derive(Debug)]
+pub(super) struct History {
+    pub(super) queries: Vec<Query>,
+    pub(super) candidate: Subject,
+    pub(super) stable: Subject,
+    /// Of each gate, in the order of time.
+    pub(super) samples: Vec<Vec<Sample>>,
+}
+
+/// Asks every query once, and for the windows before the bake.
+pub(super) async fn history(
+    source: &dyn MetricSource,
+    gates: &[Gate],
+    plan: &Plan,
+    target: &Target,
+    now: Timestamp,
+) -> Result<History, Failure> {
+    let terms = plan.terms();
+    let subject = |revision: &RevisionId| Subject { target: target.clone(), revision: revision.clone() };
+    let (candidate, stable) = (subject(&terms.candidate), subject(&terms.stable));
+    let queries = gates.iter().map(query_of).collect::<Result<Vec<_>, _>>()?;
+    let settled = Timestamp::from_unix_seconds(now.unix_seconds() - seconds(terms.settle_delay)).unwrap_or(now);
+    let length = seconds(terms.look).max(1);
+    let last = settled.unix_seconds().div_euclid(length) * length;
+    let window = |n: i64| {
+        let end = Timestamp::from_unix_seconds(last - n * length);
+        let start = Timestamp::from_unix_seconds(last - (n + 1) * length);
+        start.zip(end).and_then(|(start, end)| Window::new(start, end).ok())
+    };
+    let about = |e: &mlroll_backend::Error| {
+        let failure = Failure::of(e, target);
+        Failure { message: format!("the metric store: {}", failure.message), hints: Vec::new(), ..failure }
+    };
+    let Some(latest) = window(0) else {
+        return Err(Failure::usage(format!("`look`: {} s is no length of a window", length)));
+    };
+    source.check(&queries, &[candidate.clone(), stable.clone()], latest).await.map_err(|e| about(&e))?;
+    let granularity = source.granularity(&queries, &stable, latest.end()).await.map_err(|e| about(&e))?;
+    if let Some(too_fine) = granularity.filter(|granularity| terms.look < granularity.shortest) {
+        return Err(too_short(terms.look, &too_fine).about(target));
+    }
+    let windows: Vec<Window> = (0..i64::from(HISTORY)).rev().filter_map(window).collect();
+    let read = source.sample(&queries, std::slice::from_ref(&stable), &windows).await.map_err(|e| about(&e))?;
+    let samples = read.chunks(windows.len().max(1)).map(<[Sample]>::to_vec).collect();
+    Ok(History { queries, candidate, stable, samples })
+}
+
 impl Bench {
     /// Asks every query once, before traffic moves, and measures how bursty the stable revision is.
     ///
@@ -75,34 +123,9 @@ impl Bench {
         target: &Target,
         now: Timestamp,
     ) -> Result<Self, Failure> {
-        let terms = plan.terms();
-        let subject = |revision: &RevisionId| Subject { target: target.clone(), revision: revision.clone() };
-        let (candidate, stable) = (subject(&terms.candidate), subject(&terms.stable));
-        let queries = gates.iter().map(query_of).collect::<Result<Vec<_>, _>>()?;
-        let settled = Timestamp::from_unix_seconds(now.unix_seconds() - seconds(terms.settle_delay)).unwrap_or(now);
-        let length = seconds(terms.look).max(1);
-        let last = settled.unix_seconds().div_euclid(length) * length;
-        let window = |n: i64| {
-            let end = Timestamp::from_unix_seconds(last - n * length);
-            let start = Timestamp::from_unix_seconds(last - (n + 1) * length);
-            start.zip(end).and_then(|(start, end)| Window::new(start, end).ok())
-        };
-        let about = |e: &mlroll_backend::Error| {
-            let failure = Failure::of(e, target);
-            Failure { message: format!("the metric store: {}", failure.message), hints: Vec::new(), ..failure }
-        };
-        let Some(latest) = window(0) else {
-            return Err(Failure::usage(format!("`look`: {} s is no length of a window", length)));
-        };
-        source.check(&queries, &[candidate.clone(), stable.clone()], latest).await.map_err(|e| about(&e))?;
-        let granularity = source.granularity(&queries, &stable, latest.end()).await.map_err(|e| about(&e))?;
-        if let Some(too_fine) = granularity.filter(|granularity| terms.look < granularity.shortest) {
-            return Err(too_short(terms.look, &too_fine).about(target));
-        }
-        let windows: Vec<Window> = (0..i64::from(HISTORY)).rev().filter_map(window).collect();
-        let history = source.sample(&queries, std::slice::from_ref(&stable), &windows).await.map_err(|e| about(&e))?;
-        let histories = history.chunks(windows.len().max(1));
-        let preludes = gates.iter().zip(histories).map(|(gate, history)| Prelude::of(gate, history));
+        let History { queries, candidate, stable, samples, .. } =
+            history(source.as_ref(), gates, plan, target, now).await?;
+        let preludes = gates.iter().zip(&samples).map(|(gate, samples)| Prelude::of(gate, samples));
         let standing = Standing::new(gates.iter().cloned().zip(preludes).collect(), plan).map_err(Failure::usage)?;
         Ok(Self { judged_by: Some(source), queries, candidate, stable, standing: Some(standing), read: Vec::new() })
     }

@@ -5,7 +5,9 @@
 mod bench;
 mod interrupt;
 mod job;
+mod measure;
 mod ongoing;
+mod rehearse;
 mod report;
 mod standing;
 mod watch;
@@ -19,7 +21,9 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use mlroll_backend::{Backend, Provider, Snapshot};
 
 pub use self::bench::{Bench, query_of, settle_delay};
+pub use self::measure::{Measured, measure};
 pub use self::ongoing::{Ongoing, Runs};
+pub use self::rehearse::{Course, Imagined, Leg, Rehearsal};
 pub use self::report::{Doubt, Report};
 pub use self::standing::Standing;
 pub use self::watch::{OnInterrupt, Watch};

@@ -53,7 +53,7 @@ pub enum Doubt {
 
 impl Report {
     /// Nothing has happened yet.
-    pub(super) fn blank(selected: &Selected) -> Self {
+    pub(crate) fn blank(selected: &Selected) -> Self {
         Self {
             service: selected.service.clone(),
             target: selected.target.clone(),
@@ -72,7 +72,7 @@ impl Report {
     }
 
     /// The target as it was last seen.
-    pub(super) fn saw(&mut self, seen: &Snapshot) {
+    pub(crate) fn saw(&mut self, seen: &Snapshot) {
         if self.before.is_none() {
             self.before.clone_from(&seen.split);
         }

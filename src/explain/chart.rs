@@ -8,7 +8,7 @@ const WIDTH: usize = 60;
 
 /// One character a look, from `·` (nothing, or evidence for the opposite) to `█` (decided); of many looks several share one,
 /// which shows the last of them. `parts` lie between 0 and 1.
-pub(super) fn chart(parts: &[f64]) -> String {
+pub(crate) fn chart(parts: &[f64]) -> String {
     let share = parts.len().div_ceil(WIDTH).max(1);
     parts.chunks(share).filter_map(|chunk| chunk.last()).map(|part| level(*part)).collect()
 }

@@ -12,5 +12,6 @@ mod tests;
 mod text;
 
 pub use account::{Account, Entry, Event, Planned, Readings, Window};
+pub(crate) use chart::chart;
 pub use retrace::{Difference, Judged, Retraced, Step};
 pub use text::text;

@@ -6,7 +6,7 @@
 //!   [`planned`]
 //! - data: [`histogram`], [`design_effect`]
 //! - decisions: [`combine`], [`starved`], [`final_look`], [`verdict`]
-//! - for people: [`interval`], [`power`]
+//! - for people: [`interval`], [`power`], [`forecast`]
 //! - many rollouts at once, for simulations and backtests: [`batch`]
 //! - Kayenta: [`kayenta`], [`kayenta_score`], [`wilcoxon`]
 //! - what users write and read: [`gate`], [`evidence`], [`panel`], [`replay`]
@@ -19,6 +19,7 @@ pub mod design_effect;
 pub mod evidence;
 pub mod exact;
 pub mod final_look;
+pub mod forecast;
 pub mod gate;
 pub mod histogram;
 pub mod interval;

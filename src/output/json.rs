@@ -126,21 +126,21 @@ fn rollout(seen: &Snapshot) -> Option<Value> {
 /// `mlroll/dry-run/1`: the calls that a run would make.
 #[must_use]
 pub fn dry_run(done: &Done<'_>, calls: &[Call]) -> Value {
-    let calls: Vec<Value> = calls
-        .iter()
-        .map(|call| {
-            let body = call.body.as_deref().map(|b| serde_json::from_str(b).unwrap_or_else(|_| Value::String(b.to_owned())));
-            json!({ "target": call.target, "operation": call.operation, "method": call.method, "url": call.url, "body": body })
-        })
-        .collect();
     json!({
         "schema": "mlroll/dry-run/1",
         "verb": done.verb,
         "reason": done.reason,
-        "calls": calls,
+        "calls": calls.iter().map(call).collect::<Vec<_>>(),
         "targets": targets(done),
         "exit_code": done.exit().code(),
     })
+}
+
+/// A call to a control plane, with its body as the JSON that it is.
+#[must_use]
+pub fn call(call: &Call) -> Value {
+    let body = call.body.as_deref().map(|b| serde_json::from_str(b).unwrap_or_else(|_| Value::String(b.to_owned())));
+    json!({ "target": call.target, "operation": call.operation, "method": call.method, "url": call.url, "body": body })
 }
 
 /// `mlroll/error/1`: why nothing could be said or done.

@@ -1,6 +1,7 @@
 //! What users and scripts see: stdout is data, stderr is talk.
 
 mod done;
+pub mod foresight;
 mod github;
 pub mod json;
 mod printer;

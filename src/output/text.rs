@@ -204,18 +204,24 @@ pub const fn ended(ended: Ended) -> &'static str {
 /// The calls that a run would make.
 #[must_use]
 pub fn dry_run(done: &Done<'_>, calls: &[Call]) -> String {
+    sent(calls, "   <- not sent: this is a dry run") + &remarks(done.reason, done.reports)
+}
+
+/// Calls, a line each, with what is said of those that write.
+#[must_use]
+pub fn sent(calls: &[Call], of_writes: &str) -> String {
     let mut text = String::new();
     for call in calls {
         let when = match call.effect {
             Effect::Read => "",
-            Effect::Write => "   <- not sent: this is a dry run",
+            Effect::Write => of_writes,
         };
         text.push_str(&format!("{} {}{when}\n", call.method, call.url));
         if let Some(body) = &call.body {
             text.push_str(&format!("    {body}\n"));
         }
     }
-    text + &remarks(done.reason, done.reports)
+    text
 }
 
 fn about(report: &Report, of: usize) -> String {
@@ -228,13 +234,13 @@ fn calls(calls: Calls) -> String {
     if made.is_empty() { "none".to_owned() } else { made.join(", ") }
 }
 
-fn table(header: &[&str]) -> Table {
+pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
     table
 }
 
 /// The table without the padding at the edges, which breaks copying.
-fn trimmed(table: &Table) -> String {
+pub(super) fn trimmed(table: &Table) -> String {
     table.to_string().lines().map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line).trim_end())).collect()
 }

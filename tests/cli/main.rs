@@ -28,6 +28,8 @@ mod killed;
 mod look;
 mod moto;
 mod no_gates;
+mod plan;
+mod power;
 mod rollback;
 mod sagemaker;
 mod sandbox;

@@ -43,7 +43,7 @@ impl Sandbox {
         Self { child, exports, folder }
     }
 
-    fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.exports.iter().find(|(name, _)| name == "MLROLL_SANDBOX_URL").unwrap().1
     }
 
@@ -80,7 +80,7 @@ impl Sandbox {
     }
 
     /// The body of an answer.
-    fn ask(&self, method: &str, path: &str, body: &str) -> String {
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> String {
         let address = self.url().strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
         let length = body.len();
@@ -103,7 +103,7 @@ impl Drop for Sandbox {
 }
 
 /// How version 3 behaves; version 2 fails 0.2 % and takes 80 ms, or 160 ms at the 95th percentile.
-fn world(candidate: &str, delay: &str) -> String {
+pub(crate) fn world(candidate: &str, delay: &str) -> String {
     format!(
         r#"
         seed = 7
@@ -120,7 +120,7 @@ fn world(candidate: &str, delay: &str) -> String {
 }
 
 /// A file whose metrics are `late`; `more` is said of the service besides.
-fn config(late: &str, more: &str) -> String {
+pub(crate) fn config(late: &str, more: &str) -> String {
     format!(
         r#"
         [services.fraud]
@@ -146,8 +146,8 @@ fn config(late: &str, more: &str) -> String {
     )
 }
 
-const HEALTHY: &str = r#"{ error_rate = 0.002, latency = { median = "80ms", p95 = "160ms" } }"#;
-const FAILING: &str = r#"{ error_rate = 0.05, latency = { median = "80ms", p95 = "160ms" } }"#;
+pub(crate) const HEALTHY: &str = r#"{ error_rate = 0.002, latency = { median = "80ms", p95 = "160ms" } }"#;
+pub(crate) const FAILING: &str = r#"{ error_rate = 0.05, latency = { median = "80ms", p95 = "160ms" } }"#;
 const SLOW: &str = r#"{ error_rate = 0.002, latency = { median = "200ms", p95 = "500ms" } }"#;
 
 /// Runs a rollout to its end, with metrics that are late by `late`; each case in a process of its own.

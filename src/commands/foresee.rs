@@ -1,0 +1,200 @@
+//! What `plan` and the dry run of a watched run share: the run as it can be known before.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mlroll_backend::{Call, GuardKind, RevisionId, Snapshot, Target};
+
+use super::watched::{plan, unfinished};
+use super::{Context, Ended, block_on, new_id};
+use crate::config::{Selected, Service, Watching};
+use crate::driver::{Course, Driver, Imagined, Leg, Limits, Measured, Rehearsal, Report, measure};
+use crate::exit::ExitStatus;
+use crate::failure::Failure;
+use crate::journal::Folder;
+use crate::output::{Done, Format, Progress, json, text};
+use crate::registry;
+use crate::rollout::Outcome;
+use crate::rollout::engine::{Ended as RunEnded, Plan};
+use crate::wire::{Aside, Wire};
+
+/// A run as it was asked for.
+#[derive(Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) verb: &'static str,
+    pub(super) selected: &'a Selected,
+    pub(super) service: &'a Service,
+    pub(super) state: &'a Folder,
+    /// From which paths in the file are meant.
+    pub(super) folder: &'a Path,
+    pub(super) watching: &'a Watching,
+    pub(super) candidate: (Option<RevisionId>, bool),
+}
+
+/// A run as it can be known before.
+#[derive(Debug)]
+pub(super) struct Foreseen {
+    pub(super) plan: Plan,
+    pub(super) seen: Snapshot,
+    pub(super) guard: GuardKind,
+    /// The reads that it begins with.
+    pub(super) opening: Vec<Call>,
+    /// What looking at the target takes, each time.
+    pub(super) look: Vec<Call>,
+    /// When every look passes: the shortest run that promotes.
+    pub(super) shortest: Rehearsal,
+    /// When only the last look of each step passes: the longest.
+    pub(super) longest: Rehearsal,
+    /// The way back.
+    pub(super) back: Option<Leg>,
+    /// One a gate; empty when the store was not asked.
+    pub(super) measured: Vec<Measured>,
+    /// What a person should know of the state it starts from.
+    pub(super) notes: Vec<String>,
+}
+
+/// Finds out all that can be known of a run, and changes nothing: what reads is sent, what writes stops at the wire. The
+/// metric store is asked where `measures`.
+pub(super) fn foresee(context: &Context, wanted: &Wanted<'_>, measures: bool) -> Result<Foreseen, Ended> {
+    let Context { global, printer, clock, .. } = context;
+    let progress = Progress::new(*printer, 1, true);
+    let limits = Limits { accept: global.timeout.unwrap_or(super::ACCEPT), settle: None, no_wait: true };
+    let wire = Arc::new(Wire::new(true, *printer).within(clock.reach()));
+    let driver =
+        Driver { clock: clock.clone(), wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(clock) };
+    let foreseen = block_on(look_ahead(context, &driver, wanted, measures))?;
+    progress.clear();
+    wire.breach()?;
+    Ok(foreseen?)
+}
+
+async fn look_ahead(
+    context: &Context,
+    driver: &Driver<'_>,
+    wanted: &Wanted<'_>,
+    measures: bool,
+) -> Result<Foreseen, Failure> {
+    let Wanted { selected, service, folder, watching, candidate, .. } = wanted;
+    let (clock, target) = (&driver.clock, &selected.target);
+    let backend = registry::backend(target.provider(), Arc::clone(&driver.wire) as _, clock.reach())
+        .map_err(|f| f.about(target))?;
+    let backend = backend.as_ref();
+    let source = match (&service.metrics, watching.judged) {
+        (_, false) => None,
+        (None, true) => return Err(Failure::usage("the service has gates, and no `metrics` that they could read")),
+        (Some(metrics), true) => {
+            let tap = Arc::new(Aside::new(context.printer).within(clock.reach()));
+            Some(registry::metric_source(metrics, &service.gates, folder, clock.reach(), tap)?)
+        }
+    };
+    let plan = plan(driver, backend, selected, service, source.as_deref(), watching, candidate.clone()).await?;
+    let opening = driver.wire.calls();
+    let measured = match &source {
+        Some(source) if measures => measure(source.as_ref(), &service.gates, &plan, target, clock.now()).await?,
+        Some(_) | None => Vec::new(),
+    };
+    let looked = clock.by(clock.deadline(driver.limits.accept), backend.observe(target)).await;
+    let seen = looked.map_err(|_| Failure::usage("no answer within the time limit (--timeout)").about(target))?;
+    let seen = seen.map_err(|e| Failure::of(&e, target))?;
+    let look = driver.wire.calls().split_off(opening.len());
+    let asking = Imagined { plan: &plan, target, seen: &seen, backend: Some(backend) };
+    let shortest = asking.take(driver, Course::Passes).await?;
+    if !matches!(shortest.ended, RunEnded::Promoted | RunEnded::Shifted) {
+        let failure = Failure::usage(format!("the run would end at once: {}; the target has {seen}", shortest.why));
+        return Err(Failure { exit: ExitStatus::Conflict, kind: "conflict", ..failure }.about(target));
+    }
+    let knowing = Imagined { backend: None, ..asking };
+    let longest = knowing.take(driver, Course::PassesAtLast).await?;
+    let back = way_back(driver, &asking).await?;
+    Ok(Foreseen {
+        seen: seen.clone(),
+        guard: backend.capabilities().guard,
+        opening,
+        look,
+        shortest,
+        longest,
+        back,
+        measured,
+        notes: notes(context, wanted, target)?,
+        plan,
+    })
+}
+
+/// The calls of a rollback from the first step.
+async fn way_back(driver: &Driver<'_>, asking: &Imagined<'_>) -> Result<Option<Leg>, Failure> {
+    if !asking.plan.terms().judged {
+        return Ok(None);
+    }
+    let failing = asking.take(driver, Course::Fails).await?;
+    Ok((failing.ended == RunEnded::RolledBack).then(|| failing.legs.into_iter().next_back()).flatten())
+}
+
+/// Runs that are open already change what the verb does.
+fn notes(context: &Context, wanted: &Wanted<'_>, target: &Target) -> Result<Vec<String>, Failure> {
+    let open = unfinished(context, wanted.state, wanted.selected)?;
+    let note = |id: &str| format!("run {id} of {target} is unfinished: `rollout` goes on with it by its own plan");
+    Ok(open.iter().map(|read| note(&read.header.plan.terms().id)).collect())
+}
+
+impl Foreseen {
+    /// What cannot be known before.
+    pub(super) fn unknown(&self) -> Vec<String> {
+        let terms = self.plan.terms();
+        let mut unknown = Vec::new();
+        let guard = match self.guard {
+            GuardKind::Atomic => "what guards each write (the provider's token changes with every write) and ",
+            GuardKind::ReadCompare => "",
+        };
+        unknown.push(format!("{guard}the time and the run's id in the note that travels with the split"));
+        unknown.push(format!(
+            "how long the provider takes until a split is live, and how often it is looked at meanwhile; at most {} each",
+            humantime::format_duration(terms.settle_timeout)
+        ));
+        if terms.judged {
+            unknown.push("what the looks say: each step passes, fails or ends inconclusive by it".to_owned());
+        }
+        if !terms.overtakes {
+            unknown.push(
+                "while a split is not yet live a rollback waits for it: this provider takes one operation at a time"
+                    .to_owned(),
+            );
+        }
+        unknown
+    }
+}
+
+/// `--dry-run` of a watched run: its calls up to the first shift, and what the rest depends on.
+pub(super) fn first_shift(context: &Context, wanted: &Wanted<'_>) -> Result<ExitStatus, Ended> {
+    let foreseen = foresee(context, wanted, wanted.watching.judged)?;
+    let first = foreseen.shortest.legs.first();
+    let shift = first.map(|leg| leg.calls.clone()).unwrap_or_default();
+    let calls: Vec<Call> = [foreseen.opening.clone(), foreseen.look.clone(), shift].concat();
+    let mut report = Report::blank(wanted.selected);
+    report.saw(&foreseen.seen);
+    if let Some(leg) = first {
+        report.after = Some(leg.to.clone());
+    }
+    report.outcome = if first.is_some() { Outcome::Shifted } else { Outcome::Unchanged };
+    report.exit = ExitStatus::Success;
+    report.calls.read = foreseen.opening.len() + foreseen.look.len();
+    report.notes.clone_from(&foreseen.notes);
+    report
+        .notes
+        .push("these are the calls up to the first shift; later ones depend on what is seen: `mlroll plan`".to_owned());
+    report.notes.extend(foreseen.unknown().into_iter().map(|what| format!("not known before: {what}")));
+    let reports = [report];
+    let Context { global, printer, .. } = context;
+    let done = Done { verb: wanted.verb, reason: global.reason.as_deref(), reports: &reports, unreadable: &[] };
+    let said = match global.output {
+        Format::Json => json::dry_run(&done, &calls).to_string(),
+        Format::Text => text::dry_run(&done, &calls),
+    };
+    printer.data(&said).map_err(|e| Ended::Unsaid(ExitStatus::Success, e))?;
+    Ok(ExitStatus::Success)
+}
+
+/// A time in whole seconds, for JSON.
+pub(super) const fn seconds(time: Duration) -> u64 {
+    time.as_secs()
+}

@@ -1,0 +1,49 @@
+//! What the metric store tells of a service before a run: how much traffic, and how many of it are events.
+
+use mlroll_backend::{MetricSource, Target, Timestamp};
+
+use super::Standing;
+use super::bench::history;
+use crate::failure::Failure;
+use crate::foresight::counts;
+use crate::judge::counts::Counts;
+use crate::judge::gate::Gate;
+use crate::judge::panel::Prelude;
+use crate::rollout::engine::Plan;
+
+/// What was measured for one gate on stable's windows before the bake.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Measured {
+    /// What a run would measure and freeze.
+    pub prelude: Prelude,
+    /// Windows that had an answer.
+    pub windows: usize,
+    /// Stable's requests in a window; `None` where the gate counts none.
+    pub requests: Option<f64>,
+    /// The share of them that are events; `None` without a request.
+    pub base_rate: Option<f64>,
+}
+
+/// Asks the store what a run would ask it before its first shift. One entry a gate.
+///
+/// # Errors
+/// What would stop the run, too: a query cannot work, the store cannot be reached, or the gates cannot judge together.
+pub async fn measure(
+    source: &dyn MetricSource,
+    gates: &[Gate],
+    plan: &Plan,
+    target: &Target,
+    now: Timestamp,
+) -> Result<Vec<Measured>, Failure> {
+    let found = history(source, gates, plan, target, now).await?;
+    let preludes: Vec<Prelude> = gates.iter().zip(&found.samples).map(|(gate, of)| Prelude::of(gate, of)).collect();
+    Standing::new(gates.iter().cloned().zip(preludes.iter().copied()).collect(), plan).map_err(Failure::usage)?;
+    let measured = gates.iter().zip(preludes).zip(&found.samples).map(|((gate, prelude), samples)| {
+        let windows: Vec<Counts> = samples.iter().filter_map(|sample| counts(gate, prelude, sample)).collect();
+        let sum = windows.iter().fold(Counts::NONE, |sum, window| sum.plus(*window));
+        let requests = (!windows.is_empty()).then(|| sum.requests() / windows.len() as f64);
+        let base_rate = (sum.requests() > 0.0).then(|| sum.events() / sum.requests());
+        Measured { prelude, windows: windows.len(), requests, base_rate }
+    });
+    Ok(measured.collect())
+}

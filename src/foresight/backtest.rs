@@ -1,0 +1,217 @@
+//! A gate on the past: how often it had failed with nothing wrong, and how soon it had caught a regression.
+//!
+//! The past has one revision. Each of its requests is given to an imagined candidate with the chance of the step's share, and
+//! to stable otherwise (binomial thinning): both then have the rate that each window really had, whatever it did. An injected
+//! regression turns good requests of the candidate into events. A burst is divided between the two, so bursts that would hit
+//! one revision alone are not in it; what guards against those is the design effect, which is measured on the same past.
+
+use serde::Serialize;
+
+use super::draw::{Dice, Draw};
+use crate::judge::batch::Batch;
+use crate::judge::counts::Counts;
+use crate::judge::design_effect::DesignEffect;
+use crate::judge::evidence::CountLook;
+use crate::judge::forecast::Stakes;
+use crate::judge::gate::Better;
+use crate::judge::series::lag_1;
+
+/// How many bakes are imagined at least, by dividing the same past anew.
+const BAKES: usize = 400;
+
+/// Bakes that are imagined at most, whatever there is of the past.
+const MOST_LOOKS: usize = 400_000;
+
+/// What a gate is tried on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Past {
+    /// Stable's windows, in the order of time; `None` for one without an answer.
+    pub windows: Vec<Option<Counts>>,
+    /// Looks of a bake.
+    pub looks: usize,
+    /// The candidate's share, between 0 and 1.
+    pub share: f64,
+    /// How many times as bad the injected regression is.
+    pub regression: f64,
+}
+
+/// What a gate did on the past.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Backtest {
+    /// Windows with an answer.
+    pub windows: usize,
+    /// Those without.
+    pub without_data: usize,
+    /// Requests in a window.
+    pub requests: f64,
+    /// The share of them that were events.
+    pub base_rate: f64,
+    /// How bursty they were, over all of the past; null for too few windows.
+    pub design_effect: Option<f64>,
+    /// The correlation of each window's rate with the next one's.
+    pub autocorrelation: f64,
+    /// With nothing wrong.
+    pub healthy: Backtested,
+    /// With the injected regression.
+    pub regressed: Backtested,
+}
+
+/// What bakes on the past came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Backtested {
+    /// How many were imagined.
+    pub bakes: usize,
+    /// How many of them failed.
+    pub failed: usize,
+    /// How many had passed first.
+    pub passed: usize,
+    /// The look, from 1, at which half of all had failed; null when fewer did.
+    pub median_look: Option<u64>,
+}
+
+/// Tries a gate on the past, at `beta`. `None` when there is no whole bake of it.
+#[must_use]
+pub fn backtest(stakes: &Stakes, past: &Past, beta: f64, seed: u64) -> Option<Backtest> {
+    let answered: Vec<Counts> = past.windows.iter().copied().flatten().collect();
+    let sum = answered.iter().fold(Counts::NONE, |sum, window| sum.plus(*window));
+    if past.looks == 0 || past.windows.len() < past.looks || sum.requests() <= 0.0 {
+        return None;
+    }
+    let base_rate = sum.events() / sum.requests();
+    let effect = DesignEffect::measure(&answered);
+    let rates: Vec<f64> = answered.iter().filter(|w| w.requests() > 0.0).map(|w| w.events() / w.requests()).collect();
+    let mut dice = Dice::new(seed);
+    let healthy = bakes(stakes, past, base_rate, beta, 1.0, &mut dice);
+    let regressed = bakes(stakes, past, base_rate, beta, past.regression, &mut dice);
+    Some(Backtest {
+        windows: answered.len(),
+        without_data: past.windows.len() - answered.len(),
+        requests: sum.requests() / answered.len() as f64,
+        base_rate,
+        design_effect: effect.map(DesignEffect::factor),
+        autocorrelation: Some(lag_1(&rates)).filter(|lag| lag.is_finite()).unwrap_or(0.0),
+        healthy,
+        regressed,
+    })
+}
+
+fn bakes(stakes: &Stakes, past: &Past, base_rate: f64, beta: f64, times: f64, dice: &mut Dice) -> Backtested {
+    let whole = past.windows.len() / past.looks;
+    let most = (MOST_LOOKS / past.looks).max(1);
+    let rounds = BAKES.div_ceil(whole.max(1));
+    let planned = past.looks as u64;
+    let mut batch = Batch::new(&[(stakes.rule, stakes.effect)], stakes.alpha, beta, planned);
+    let mut done = Backtested::default();
+    let mut failed_at = Vec::new();
+    for windows in (0..rounds).flat_map(|_| past.windows.chunks_exact(past.looks)).take(most) {
+        batch.begin();
+        // A window without an answer is no look.
+        for window in windows.iter().flatten() {
+            let (candidate, stable) = thinned(*window, past.share, dice);
+            let candidate = worse(candidate, base_rate, times, stakes.rule.better, dice);
+            batch.look(&[CountLook::exact(candidate, stable)]);
+        }
+        let course = batch.course();
+        done.bakes += 1;
+        match (course.first_fail, course.first_pass) {
+            (Some(fail), pass) => {
+                done.failed += 1;
+                failed_at.push(fail);
+                done.passed += usize::from(pass.is_some_and(|pass| pass < fail));
+            }
+            (None, Some(_)) => done.passed += 1,
+            (None, None) => {}
+        }
+    }
+    failed_at.sort_unstable();
+    done.median_look = failed_at.get(done.bakes.div_ceil(2).saturating_sub(1)).copied();
+    done
+}
+
+/// Gives each request to the candidate with the chance of `share`.
+fn thinned(window: Counts, share: f64, dice: &mut Dice) -> (Counts, Counts) {
+    let events = among(window.events(), share, dice);
+    let rest = among(window.rest(), share, dice);
+    let counts = |events: f64, rest: f64| Counts::new(events + rest, events).unwrap_or(Counts::NONE);
+    (counts(events, rest), counts(window.events() - events, window.rest() - rest))
+}
+
+/// Makes the candidate `times` as bad.
+fn worse(candidate: Counts, base_rate: f64, times: f64, better: Better, dice: &mut Dice) -> Counts {
+    let events = match better {
+        _ if times <= 1.0 => return candidate,
+        Better::Lower => {
+            let turned = ((times - 1.0) * base_rate / (1.0 - base_rate).max(1e-12)).min(1.0);
+            candidate.events() + among(candidate.rest(), turned, dice)
+        }
+        Better::Higher => among(candidate.events(), 1.0 / times, dice),
+    };
+    Counts::new(candidate.requests(), events.min(candidate.requests())).unwrap_or(candidate)
+}
+
+/// How many of `count` are chosen, each with `chance`. Stores extrapolate: a count may be no whole number.
+fn among(count: f64, chance: f64, dice: &mut Dice) -> f64 {
+    if count <= 200.0 {
+        let whole = count.floor();
+        let mut chosen = 0.0;
+        let mut left = whole;
+        while left > 0.0 {
+            chosen += f64::from(u8::from(dice.unit() < chance));
+            left -= 1.0;
+        }
+        return (chosen + (count - whole) * chance).min(count);
+    }
+    Draw::events(count, chance, 1.0).next(dice).min(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::counts::Boundary;
+    use crate::judge::gate::{Boundaries, CountRule};
+
+    fn past(burst: f64, regression: f64) -> Past {
+        let (draw, mut dice) = (Draw::events(2_000.0, 0.01, burst), Dice::new(3));
+        let windows = (0..1_440).map(|_| Counts::new(2_000.0, draw.next(&mut dice)).ok()).collect();
+        Past { windows, looks: 30, share: 0.1, regression }
+    }
+
+    fn stakes() -> Stakes {
+        let boundaries =
+            Boundaries { fail: Boundary { ratio: 1.0, abs: 0.0 }, pass: Boundary { ratio: 1.5, abs: 0.001 } };
+        let rule = CountRule { better: Better::Lower, limit: None, boundaries: Some(boundaries) };
+        Stakes { rule, alpha: 0.01, effect: DesignEffect::NONE }
+    }
+
+    #[test]
+    fn a_steady_past_raises_no_alarm_and_shows_a_regression() {
+        let tried = backtest(&stakes(), &past(1.0, 2.0), 0.05, 1).unwrap();
+        assert!(tried.healthy.bakes >= BAKES && tried.healthy.failed * 100 <= tried.healthy.bakes * 3, "{tried:?}");
+        assert!(tried.regressed.failed * 100 >= tried.regressed.bakes * 90, "{tried:?}");
+        // docs/judge.md section 6: 1 % to 2 % at 10 %, 200 requests a look: about 2,000 candidate requests, or 10 looks.
+        assert!((6..=14).contains(&tried.regressed.median_look.unwrap()), "{tried:?}");
+        assert!((tried.base_rate - 0.01).abs() < 0.001 && tried.autocorrelation.abs() < 0.1, "{tried:?}");
+        assert_eq!(tried.design_effect, Some(1.0));
+    }
+
+    #[test]
+    fn bursts_and_waves_are_measured() {
+        let tried = backtest(&stakes(), &past(4.0, 2.0), 0.05, 1).unwrap();
+        assert!((3.0..5.0).contains(&tried.design_effect.unwrap()), "{tried:?}");
+        let mut waves = past(1.0, 2.0);
+        for (at, window) in waves.windows.iter_mut().enumerate() {
+            let rate = 0.02 + 0.01 * (at as f64 / 40.0).sin();
+            *window = Counts::new(2_000.0, 2_000.0 * rate).ok();
+        }
+        let tried = backtest(&stakes(), &waves, 0.05, 1).unwrap();
+        assert!(tried.autocorrelation > 0.9 && tried.healthy.failed * 100 <= tried.healthy.bakes * 3, "{tried:?}");
+    }
+
+    #[test]
+    fn less_than_a_bake_tells_nothing() {
+        let mut short = past(1.0, 2.0);
+        short.windows.truncate(29);
+        assert_eq!(backtest(&stakes(), &short, 0.05, 1), None);
+        assert_eq!(backtest(&stakes(), &Past { windows: vec![None; 60], ..short }, 0.05, 1), None);
+    }
+}

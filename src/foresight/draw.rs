@@ -1,0 +1,106 @@
+//! Chance that comes from a seed: the same seed gives the same rollouts on every machine.
+
+/// A stream of random numbers: SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+#[derive(Clone, Copy, Debug)]
+pub struct Dice(u64);
+
+/// How many of some requests are events, drawn by inverting the distribution function.
+#[derive(Clone, Debug)]
+pub struct Draw {
+    first: f64,
+    /// Requests that one event stands for.
+    size: f64,
+    cumulative: Vec<f64>,
+}
+
+impl Dice {
+    /// A stream of its own for every seed.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number from 0 up to 1, which it never is.
+    pub fn unit(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+impl Draw {
+    /// Events among `requests` (0 to 1e9), each of which is one with chance `rate`. They come in bursts of `burst` (1 or more),
+    /// which multiplies their variance by that. The mean is exact where `requests` is no whole number of bursts.
+    #[must_use]
+    pub fn events(requests: f64, rate: f64, burst: f64) -> Self {
+        let bursts = requests / burst;
+        let trials = bursts.ceil();
+        if trials <= 0.0 || rate <= 0.0 {
+            return Self { first: 0.0, size: burst, cumulative: vec![1.0] };
+        }
+        let chance = (rate * bursts / trials).min(1.0);
+        if chance >= 1.0 {
+            return Self { first: trials, size: burst, cumulative: vec![1.0] };
+        }
+        // Binomial weights outwards from the mode, as far as they count.
+        let odds = chance / (1.0 - chance);
+        let mode = ((trials + 1.0) * chance).floor().min(trials);
+        let mut below = Vec::new();
+        let (mut k, mut weight) = (mode, 1.0);
+        while k > 0.0 && weight > 1e-18 {
+            weight *= k / ((trials - k + 1.0) * odds);
+            k -= 1.0;
+            below.push(weight);
+        }
+        let first = mode - below.len() as f64;
+        let mut weights: Vec<f64> = below.into_iter().rev().collect();
+        (k, weight) = (mode, 1.0);
+        weights.push(weight);
+        while k < trials && weight > 1e-18 {
+            weight *= (trials - k) * odds / (k + 1.0);
+            k += 1.0;
+            weights.push(weight);
+        }
+        let all: f64 = weights.iter().sum();
+        let mut sum = 0.0;
+        let cumulative = weights.into_iter().map(|weight| {
+            sum += weight / all;
+            sum
+        });
+        Self { first, size: burst, cumulative: cumulative.collect() }
+    }
+
+    /// The next number of events.
+    pub fn next(&self, dice: &mut Dice) -> f64 {
+        let unit = dice.unit();
+        let at = self.cumulative.partition_point(|sum| *sum <= unit).min(self.cumulative.len().saturating_sub(1));
+        (self.first + at as f64) * self.size
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn has_the_mean_and_the_variance_of_its_distribution() {
+        for (requests, rate, burst) in [
+            (60.0, 0.01, 1.0),
+            (4.5, 0.3, 1.0),
+            (27_000.0, 0.005, 1.0),
+            (600.0, 0.02, 3.0),
+            (0.0, 0.5, 1.0),
+            (50.0, 1.0, 1.0),
+        ] {
+            let (draw, mut dice) = (Draw::events(requests, rate, burst), Dice::new(7));
+            let drawn: Vec<f64> = (0..40_000).map(|_| draw.next(&mut dice)).collect();
+            let mean = drawn.iter().sum::<f64>() / 40_000.0;
+            let variance = drawn.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / 40_000.0;
+            let wanted = requests * rate * (1.0 - rate) * burst;
+            assert!((mean - requests * rate).abs() <= 4.0 * (wanted / 40_000.0).sqrt() + 1e-9, "{requests}: {mean}");
+            assert!((variance - wanted).abs() <= 0.12 * wanted + 1e-9, "{requests}: {variance}, not {wanted}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! What a run will do and what its gates can see, before any traffic moves.
+//!
+//! - [`Outlook`]: of a plan, for each step and gate, the smallest regression it sees, how soon, and at what cost
+//!
+//! - [`power`]: of one gate, how surely and how soon it fails a worse candidate, by simulated bakes
+//! - [`backtest`]: of one gate on past data, how often it had failed with nothing wrong, and how soon an injected regression
+//!
+//! The formulas are in [`crate::judge::forecast`]; what they promise and what not is in `docs/foresight.md`.
+
+mod backtest;
+mod draw;
+mod outlook;
+mod power;
+mod read;
+
+pub use backtest::{Backtest, Backtested, Past, backtest};
+pub use draw::{Dice, Draw};
+pub use outlook::{Gated, Outlook, Sight, StepOutlook, Traffic, number, percent, span};
+pub use power::{Found, Power, RUNS, power};
+pub use read::{counting, counts};

@@ -1,0 +1,246 @@
+//! What the gates of a plan can see at each of its steps.
+
+use std::time::Duration;
+
+use mlroll_backend::Weight;
+use serde::Serialize;
+
+use crate::judge::forecast::{Load, Stakes};
+use crate::rollout::engine::{Kind, Plan};
+
+/// Shares that are proposed where the plan's own is too small, in percent.
+const PROPOSED: [f64; 9] = [1.0, 2.0, 5.0, 10.0, 20.0, 25.0, 30.0, 40.0, 50.0];
+
+/// The traffic that a forecast assumes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Traffic {
+    /// Requests per second of both revisions together.
+    pub requests_per_second: f64,
+}
+
+/// A gate that counts, and how many events stable has.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gated {
+    /// Its name.
+    pub name: String,
+    /// What it decides by.
+    pub stakes: Stakes,
+    /// The share of stable's requests that are events.
+    pub base_rate: f64,
+}
+
+/// What is to be expected of the whole plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outlook {
+    /// Of each step below 100 %, in their order.
+    pub steps: Vec<StepOutlook>,
+    /// What the plan cannot do, for people.
+    pub warnings: Vec<String>,
+}
+
+/// What is to be expected at one step.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StepOutlook {
+    /// The candidate's share.
+    pub percent: Weight,
+    /// Its requests in all looks of the bake.
+    pub requests: f64,
+    /// What each counting gate sees.
+    pub gates: Vec<Sight>,
+}
+
+/// What a gate sees at a step, by itself and by this step's looks alone.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Sight {
+    /// The gate.
+    pub gate: String,
+    /// Stable's rate of events.
+    pub base_rate: f64,
+    /// The rate that it tolerates.
+    pub tolerated: f64,
+    /// The candidate's rate nearest to that which it fails in half of the cases before the bake ends; null: none.
+    pub smallest: Option<f64>,
+    /// The rate of a candidate that is `regression` times as bad as what is tolerated.
+    pub regressed: f64,
+    /// How many times as bad.
+    pub regression: f64,
+    /// The candidate's requests until it fails that one, in half of the cases; null: never.
+    pub requests_to_fail: Option<f64>,
+    /// Seconds from the shift until then, with warm-up, whole looks and the delay of the store.
+    pub seconds_to_fail: Option<f64>,
+    /// The chance that it fails that one before the bake ends.
+    pub chance_to_fail: f64,
+    /// Users' requests that the regressed candidate gets before it is taken back, in half of the cases.
+    pub exposed: Option<f64>,
+    /// Seconds from the shift until a candidate as good as stable passes, in half of the cases; null: never.
+    pub seconds_to_pass: Option<f64>,
+}
+
+impl Outlook {
+    /// Of `plan`, whose gates are to see a candidate `regression` times as bad as they tolerate.
+    #[must_use]
+    pub fn of(plan: &Plan, traffic: Traffic, gates: &[Gated], regression: f64) -> Self {
+        let terms = plan.terms();
+        let shares: Vec<Weight> = terms.steps.iter().copied().filter(|share| *share != Weight::FULL).collect();
+        let mut steps = Vec::new();
+        let mut warnings = Vec::new();
+        for share in &shares {
+            let view = View { plan, traffic, share: share.fraction(), regression };
+            let sights: Vec<Sight> = gates.iter().map(|gate| view.sight(gate)).collect();
+            for (sight, gate) in sights.iter().zip(gates) {
+                warnings.extend(view.blind(*share, sight, gate));
+                warnings.extend(view.undecided(*share, sight));
+            }
+            let requests = view.load(0.0).candidate() * f64::from(plan.bake_looks());
+            steps.push(StepOutlook { percent: *share, requests, gates: sights });
+        }
+        Self { steps, warnings }
+    }
+}
+
+/// One step of a plan.
+#[derive(Clone, Copy)]
+struct View<'a> {
+    plan: &'a Plan,
+    traffic: Traffic,
+    share: f64,
+    regression: f64,
+}
+
+impl View<'_> {
+    fn load(&self, base_rate: f64) -> Load {
+        let requests = self.traffic.requests_per_second * self.plan.terms().look.as_secs_f64();
+        Load { requests, share: self.share, base_rate }
+    }
+
+    fn sight(&self, gate: &Gated) -> Sight {
+        let Gated { name, stakes, base_rate } = gate;
+        let load = self.load(*base_rate);
+        let looks = f64::from(self.plan.bake_looks());
+        let tolerated = stakes.tolerated(*base_rate);
+        let regressed = stakes.worse(tolerated, self.regression);
+        let requests_to_fail = stakes.requests_to_fail(&load, regressed);
+        let seconds_to_fail = requests_to_fail.map(|requests| self.seconds(requests / load.candidate()));
+        let to_pass = stakes.requests_to_pass(&load, *base_rate, self.plan.terms().beta);
+        Sight {
+            gate: name.clone(),
+            base_rate: *base_rate,
+            tolerated,
+            smallest: stakes.smallest_seen(&load, looks),
+            regressed,
+            regression: self.regression,
+            requests_to_fail,
+            seconds_to_fail,
+            chance_to_fail: stakes.chance_to_fail(&load, regressed, looks),
+            exposed: seconds_to_fail.map(|seconds| seconds * self.traffic.requests_per_second * self.share),
+            seconds_to_pass: to_pass.map(|requests| {
+                let least = f64::from(self.plan.min_looks());
+                self.seconds((requests / load.candidate()).max(least))
+            }),
+        }
+    }
+
+    /// Seconds from the shift until so many looks are judged.
+    fn seconds(&self, looks: f64) -> f64 {
+        let terms = self.plan.terms();
+        let late = terms.warm_up.as_secs_f64() + terms.settle_delay.as_secs_f64();
+        late + looks.ceil().max(1.0) * terms.look.as_secs_f64()
+    }
+
+    /// Why the regression stays unseen at this step, and what would show it.
+    fn blind(&self, share: Weight, sight: &Sight, gate: &Gated) -> Option<String> {
+        let load = self.load(gate.base_rate);
+        let available = load.candidate() * f64::from(self.plan.bake_looks());
+        if sight.requests_to_fail.is_some_and(|needed| needed <= available) {
+            return None;
+        }
+        let what = format!(
+            "at {share} and {} requests/s `{}` does not see {} where it tolerates {}",
+            number(self.traffic.requests_per_second),
+            sight.gate,
+            percent(sight.regressed),
+            percent(sight.tolerated)
+        );
+        let Some(needed) = sight.requests_to_fail else {
+            return Some(format!("{what}: no number of requests would show it"));
+        };
+        let looks = f64::from(self.plan.bake_looks());
+        let larger = PROPOSED.into_iter().filter(|percent| *percent / 100.0 > self.share).find(|percent| {
+            let load = Load { share: percent / 100.0, ..load };
+            let needed = gate.stakes.requests_to_fail(&load, sight.regressed);
+            needed.is_some_and(|needed| needed <= load.candidate() * looks)
+        });
+        let time = needed / load.candidate() * self.plan.terms().look.as_secs_f64();
+        let bake = span(time + self.plan.terms().warm_up.as_secs_f64());
+        let take = larger.map_or_else(String::new, |percent| format!("take {percent} %, or "));
+        Some(format!("{what} within {}: it needs {}; {take}bake {bake}", humane(self.plan.terms().bake), span(time)))
+    }
+
+    /// Why even a good candidate is not passed at this step.
+    fn undecided(&self, share: Weight, sight: &Sight) -> Option<String> {
+        let terms = self.plan.terms();
+        let ends = self.seconds(f64::from(self.plan.bake_looks()));
+        if sight.seconds_to_pass.is_some_and(|seconds| seconds <= ends + 0.5) {
+            return None;
+        }
+        let then = match terms.kind {
+            Kind::Canary => "the canary ends inconclusive",
+            Kind::Rollout => "the rollout ends inconclusive",
+        };
+        let needs = match sight.seconds_to_pass {
+            Some(seconds) => format!("it needs {}", span(seconds)),
+            None => "stable itself is not better than what is tolerated".to_owned(),
+        };
+        let bake = humane(terms.bake);
+        Some(format!(
+            "at {share} `{}` can hardly pass a candidate as good as stable within {bake}, and {then}: {needs}",
+            sight.gate
+        ))
+    }
+}
+
+/// A share for people.
+#[must_use]
+pub fn percent(share: f64) -> String {
+    format!("{} %", number(share * 100.0))
+}
+
+/// A number with three digits that matter.
+#[must_use]
+pub fn number(value: f64) -> String {
+    let digits = if value == 0.0 { 0 } else { (2 - value.abs().log10().floor() as i32).clamp(0, 6) };
+    let text = format!("{value:.*}", usize::try_from(digits).unwrap_or(0));
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// A time for people, to the minute where it is long.
+#[must_use]
+pub fn span(seconds: f64) -> String {
+    const YEAR: f64 = 365.0 * 86_400.0;
+    if seconds > YEAR {
+        return "more than a year".to_owned();
+    }
+    let step = if seconds >= 600.0 { 60.0 } else { 1.0 };
+    humane(Duration::from_secs_f64((seconds.max(0.0) / step).ceil() * step))
+}
+
+fn humane(time: Duration) -> String {
+    humantime::format_duration(time).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_times_are_short() {
+        for (value, text) in
+            [(0.0, "0"), (0.004, "0.004"), (12.345, "12.3"), (1234.5, "1234"), (10.0, "10"), (1e-9, "0")]
+        {
+            assert_eq!(number(value), text);
+        }
+        assert_eq!(span(93_611.0), "1day 2h 1m");
+        assert_eq!(span(59.2), "1m");
+        assert_eq!(span(1e12), "more than a year");
+    }
+}

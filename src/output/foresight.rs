@@ -1,0 +1,232 @@
+//! What is foreseen, as text: each from the document that scripts get.
+
+use serde_json::Value;
+
+use super::text::{table, trimmed};
+use crate::explain::chart;
+use crate::foresight::{number, percent, span};
+
+/// `mlroll/plan/1` for people.
+#[must_use]
+pub fn plan(document: &Value) -> String {
+    let text = |name: &str| words(&document[name]);
+    let mut out = format!("{} of {}: {} -> {}\n", text("verb"), text("target"), text("stable"), text("candidate"));
+    let late = number_of(&document["settle_delay"]);
+    out += &format!("  takes {}, when it goes well", range(&document["seconds"], span));
+    if document["judged"] == true {
+        out += &format!(
+            "; looks of {} are read {} late, {} in all\n  a false rollback: at most {} over the whole run; a false pass: at most {} by each gate",
+            span(number_of(&document["look"])),
+            span(late),
+            words(&document["horizon"]),
+            percent(number_of(&document["alpha"])),
+            percent(number_of(&document["beta"]))
+        );
+    } else {
+        out += "; not judged";
+    }
+    out.push('\n');
+    if let Some(rps) = document.pointer("/traffic/requests_per_second").and_then(Value::as_f64) {
+        out += &format!("  traffic: {} requests/s", number(rps));
+        for gate in list(&document["gates"]).iter().filter(|gate| gate["base_rate"].is_f64()) {
+            let effect = number_of(&gate["design_effect"]);
+            let bursts = if effect > 1.0 { format!(", bursts of {}", number(effect)) } else { String::new() };
+            out += &format!("; `{}` {}{bursts}", words(&gate["gate"]), percent(number_of(&gate["base_rate"])));
+        }
+        out.push('\n');
+    }
+    out.push('\n');
+    out += &steps(document);
+    out += &sights(document);
+    out += "\ncalls (reads were made, writes were not)\n";
+    out += &calls("to begin with", &document["opening"]);
+    out += &calls("each look at the target", &document["observe"]);
+    for step in list(&document["steps"]) {
+        out += &calls(&format!("step {}, {} %", words(&step["step"]), words(&step["percent"])), &step["calls"]);
+    }
+    out += &calls("to take it back", &document["rollback"]);
+    for (name, head) in [("warnings", "warning"), ("notes", "note"), ("unknown", "not known before")] {
+        for line in list(&document[name]) {
+            out += &format!("  {head}: {}\n", words(line));
+        }
+    }
+    out
+}
+
+/// `mlroll/power/1` for people.
+#[must_use]
+pub fn power(document: &Value) -> String {
+    let of = |name: &str| number_of(&document[name]);
+    let mut out = format!(
+        "{} requests/s, {} % of them for the candidate, base rate {}; bake {}, {} looks of {}; seed {}\n",
+        number(of("requests_per_second")),
+        words(&document["percent"]),
+        percent(of("base_rate")),
+        span(of("bake")),
+        words(&document["looks"]),
+        span(of("look")),
+        words(&document["seed"])
+    );
+    for gate in list(&document["gates"]) {
+        let asked = &gate["asked"];
+        let smallest = gate["smallest"].as_f64().map_or_else(|| "nothing".to_owned(), percent);
+        out += &format!(
+            "\ngate `{}` at alpha {}: tolerates {}; in half of all bakes it sees from {smallest} on\n",
+            words(&gate["gate"]),
+            words(&gate["alpha"]),
+            percent(number_of(&gate["tolerated"])),
+        );
+        out += &format!(
+            "  a false alarm: {} of bakes with nothing wrong\n",
+            percent(number_of(deep(gate, "/healthy/chance")))
+        );
+        let curve: Vec<f64> = list(&gate["curve"]).iter().map(number_of).collect();
+        out += &format!("  {}x, {}: ", words(&asked["regression"]), percent(number_of(&asked["rate"])));
+        out += &format!("{} within the bake, {}\n", percent(number_of(&asked["chance"])), median(asked));
+        out += &format!("  failed by each look: {}\n", chart(&curve));
+        let mut table = table(&["REGRESSION", "RATE", "CHANCE", "MEDIAN", "BY FORMULA"]);
+        for rung in list(&gate["ladder"]) {
+            table.add_row([
+                format!("{}x", words(&rung["regression"])),
+                percent(number_of(&rung["rate"])),
+                percent(number_of(&rung["chance"])),
+                median(rung),
+                percent(number_of(deep(rung, "/formula/chance"))),
+            ]);
+        }
+        out += &trimmed(&table);
+    }
+    out
+}
+
+fn median(found: &Value) -> String {
+    match found["median_seconds"].as_f64() {
+        Some(seconds) => format!("half of them after {}", span(seconds)),
+        None => "mostly missed".to_owned(),
+    }
+}
+
+/// `mlroll/backtest/1` for people.
+#[must_use]
+pub fn backtest(document: &Value) -> String {
+    let look = number_of(&document["look"]);
+    let mut out = format!(
+        "bakes of {} looks of {}, {} % for an imagined candidate\n",
+        words(&document["looks"]),
+        span(look),
+        words(&document["percent"])
+    );
+    for gate in list(&document["gates"]) {
+        let result = &gate["result"];
+        let of = |name: &str| number_of(&result[name]);
+        let bakes = |of: &Value| format!("{} of {} bakes", words(&of["failed"]), words(&of["bakes"]));
+        let effect = result["design_effect"].as_f64().map_or_else(|| "not measured".to_owned(), number);
+        out += &format!(
+            "\ngate `{}`: {} windows ({} without data), {} requests each, base rate {}\n",
+            words(&gate["gate"]),
+            words(&result["windows"]),
+            words(&result["without_data"]),
+            number(of("requests")),
+            percent(of("base_rate"))
+        );
+        out += &format!("  design effect {effect}, autocorrelation {}\n", number(of("autocorrelation")));
+        out += &format!(
+            "  with nothing wrong: failed in {}; passed first in {}\n",
+            bakes(&result["healthy"]),
+            words(deep(result, "/healthy/passed"))
+        );
+        let median = deep(result, "/regressed/median_look").as_f64();
+        let soon = median
+            .map_or_else(|| "fewer than half".to_owned(), |n| format!("half of all after {} of data", span(n * look)));
+        out += &format!(
+            "  {}x injected: failed in {}; {soon}\n",
+            words(&document["regression"]),
+            bakes(&result["regressed"])
+        );
+    }
+    out
+}
+
+fn steps(document: &Value) -> String {
+    let mut table = table(&["STEP", "SHARE", "TAKES", "LOOKS", "REQUESTS"]);
+    for step in list(&document["steps"]) {
+        table.add_row([
+            words(&step["step"]),
+            format!("{} %", words(&step["percent"])),
+            range(&step["seconds"], span),
+            range(&step["looks"], |looks| format!("{looks}")),
+            step["requests"].as_f64().map_or_else(|| "-".to_owned(), |requests| format!("{requests:.0}")),
+        ]);
+    }
+    trimmed(&table)
+}
+
+fn sights(document: &Value) -> String {
+    let mut table = table(&[
+        "SHARE",
+        "GATE",
+        "TOLERATES",
+        "SEES FROM",
+        "AT",
+        "FAILS AFTER",
+        "CHANCE",
+        "EXPOSED",
+        "A GOOD ONE PASSES",
+    ]);
+    let mut any = false;
+    for step in list(&document["steps"]) {
+        for sight in list(&step["gates"]) {
+            any = true;
+            let or =
+                |value: &Value, said: &dyn Fn(f64) -> String| value.as_f64().map_or_else(|| "never".to_owned(), said);
+            table.add_row([
+                format!("{} %", words(&step["percent"])),
+                words(&sight["gate"]),
+                percent(number_of(&sight["tolerated"])),
+                or(&sight["smallest"], &percent),
+                percent(number_of(&sight["regressed"])),
+                or(&sight["seconds_to_fail"], &span),
+                percent(number_of(&sight["chance_to_fail"])),
+                or(&sight["exposed"], &|requests| format!("{requests:.0} requests")),
+                or(&sight["seconds_to_pass"], &|seconds| format!("after {}", span(seconds))),
+            ]);
+        }
+    }
+    if any { format!("\n{}", trimmed(&table)) } else { String::new() }
+}
+
+fn calls(head: &str, calls: &Value) -> String {
+    let calls = list(calls);
+    if calls.is_empty() {
+        return String::new();
+    }
+    let mut out = format!("  {head}\n");
+    for call in calls {
+        out += &format!("    {} {}\n", words(&call["method"]), words(&call["url"]));
+        if !call["body"].is_null() {
+            out += &format!("        {}\n", call["body"]);
+        }
+    }
+    out
+}
+
+fn range(of: &Value, said: impl Fn(f64) -> String) -> String {
+    let (least, most) = (said(number_of(&of["least"])), said(number_of(&of["most"])));
+    if least == most { least } else { format!("{least} to {most}") }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn deep<'v>(value: &'v Value, path: &str) -> &'v Value {
+    value.pointer(path).unwrap_or(&Value::Null)
+}
+
+fn number_of(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_default()
+}
+
+fn words(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
