@@ -87,3 +87,11 @@ mod lambda {
 mod prometheus {
     metrics_contract!(PROMETHEUS);
 }
+
+mod cloud_run {
+    backend_contract!(CLOUD_RUN);
+}
+
+mod cloud_monitoring {
+    metrics_contract!(CLOUD_MONITORING);
+}

@@ -29,6 +29,8 @@ pub struct Scenario {
     pub prometheus: Prometheus,
     /// How CloudWatch publishes.
     pub cloudwatch: CloudWatch,
+    /// How Google Cloud Monitoring publishes.
+    pub cloud_monitoring: CloudMonitoring,
 }
 
 /// A target and those who use it.
@@ -186,6 +188,21 @@ pub struct CloudWatch {
     pub alarms: BTreeMap<String, Alarm>,
 }
 
+/// How Google Cloud Monitoring publishes.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CloudMonitoring {
+    /// How long after its end a minute can be read.
+    #[serde(deserialize_with = "span")]
+    pub delay: Duration,
+    /// The share of answers that lack a part and say so in `executionErrors`; asked again a second later, chance decides
+    /// anew.
+    #[serde(deserialize_with = "share")]
+    pub execution_errors: f64,
+    /// The most points in one page of an answer, less than Google's own limit of 100,000; a page has a series at least.
+    pub page: Option<usize>,
+}
+
 /// Why a text is no [`Scenario`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidScenario(String);
@@ -202,19 +219,21 @@ impl Scenario {
     }
 
     /// What a sandbox shows when nothing else is asked for: `lambda:us-east-1/fraud@prod`, stable at version 2, with a
-    /// version 3 that is as good.
+    /// version 3 that is as good; and `cloud-run:acme/europe-west3/fraud` likewise.
     #[must_use]
     pub fn default_world() -> Self {
         let healthy = Behaviour { error_rate: 0.002, ..Behaviour::default() };
-        let revisions = ["1", "2", "3"].map(|version| (version.to_owned(), healthy.clone()));
-        let service = Service {
+        let of = |names: [&str; 3]| Service {
             requests_per_second: 50.0,
             daily: 0.0,
             bursts: None,
-            stable: "2".to_owned(),
-            revisions: BTreeMap::from(revisions),
+            stable: names[1].to_owned(),
+            revisions: names.map(|name| (name.to_owned(), healthy.clone())).into(),
         };
-        let targets = BTreeMap::from([("lambda:us-east-1/fraud@prod".to_owned(), service)]);
+        let targets = BTreeMap::from([
+            ("cloud-run:acme/europe-west3/fraud".to_owned(), of(["fraud-00001-a", "fraud-00002-b", "fraud-00003-c"])),
+            ("lambda:us-east-1/fraud@prod".to_owned(), of(["1", "2", "3"])),
+        ]);
         Self { targets, ..Self::default() }
     }
 
@@ -251,6 +270,13 @@ impl Default for Prometheus {
 impl Default for CloudWatch {
     fn default() -> Self {
         Self { delay: Duration::from_secs(60), late: 0.0, internal_error: 0.0, page: None, alarms: BTreeMap::new() }
+    }
+}
+
+/// Sampled each 60 s, then not visible for up to 180 s (Google's list of metrics).
+impl Default for CloudMonitoring {
+    fn default() -> Self {
+        Self { delay: Duration::from_secs(180), execution_errors: 0.0, page: None }
     }
 }
 

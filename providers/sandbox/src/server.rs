@@ -12,10 +12,12 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::api::{Answer, Api, Request};
+use crate::cloud_run::{self, CloudRunApi};
 use crate::cloudwatch::CloudWatch;
 use crate::connection::{self, Limits};
 use crate::exchange::{Delivery, Exchange};
 use crate::lambda::{self, LambdaApi};
+use crate::monitoring::CloudMonitoringApi;
 use crate::prometheus::Prometheus;
 use crate::scenario::Scenario;
 use crate::{Clock, Options, SharedWorld, World, exports, fleet};
@@ -47,6 +49,7 @@ impl Sandbox {
         fleet::add(&mut scenario, options.fleet).map_err(invalid)?;
         scenario.check().map_err(|error| invalid(error.to_string()))?;
         lambda::check(&scenario).map_err(invalid)?;
+        cloud_run::check(&scenario).map_err(invalid)?;
         if let Some(seed) = options.seed {
             scenario.seed = seed;
         }
@@ -142,5 +145,11 @@ async fn pause() {
 
 /// All APIs; the first that knows a request answers it.
 fn apis() -> Vec<Box<dyn Api>> {
-    vec![Box::new(LambdaApi), Box::new(CloudWatch::default()), Box::new(Prometheus)]
+    vec![
+        Box::new(LambdaApi),
+        Box::new(CloudRunApi),
+        Box::new(CloudMonitoringApi),
+        Box::new(CloudWatch::default()),
+        Box::new(Prometheus),
+    ]
 }

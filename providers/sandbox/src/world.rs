@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mlroll_backend::Timestamp;
 
 use crate::Clock;
+use crate::cloud_run::CloudRun;
 use crate::lambda::Lambda;
 use crate::scenario::Scenario;
 use crate::traffic::Traffic;
@@ -20,6 +21,8 @@ pub struct World {
     pub scenario: Scenario,
     /// The functions of AWS Lambda.
     pub lambda: Lambda,
+    /// The services of Google Cloud Run.
+    pub cloud_run: CloudRun,
 }
 
 impl World {
@@ -28,7 +31,8 @@ impl World {
     pub fn new(scenario: Scenario, clock: Clock) -> Self {
         let traffic = Traffic::new(&scenario, clock.now());
         let lambda = Lambda::of(&scenario, clock.now());
-        Self { clock, traffic, scenario, lambda }
+        let cloud_run = CloudRun::of(&scenario, clock.now());
+        Self { clock, traffic, scenario, lambda, cloud_run }
     }
 
     /// The moment it is.
@@ -39,7 +43,9 @@ impl World {
 
     /// Carries out what became due since it was last asked, each at its own moment: what was accepted becomes live.
     pub fn settle(&mut self) {
-        for route in self.lambda.settle(self.clock.now()) {
+        let now = self.clock.now();
+        let routed = self.lambda.settle(now).into_iter().chain(self.cloud_run.settle(now));
+        for route in routed {
             self.traffic.route(&route.target, &route.split, route.at);
         }
     }
