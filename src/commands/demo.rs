@@ -21,6 +21,8 @@ pub struct DemoArgs {
 pub enum Stage {
     /// An AWS Lambda alias.
     Lambda,
+    /// A Google Cloud Run service.
+    CloudRun,
 }
 
 /// Runs the verb.

@@ -16,6 +16,7 @@ impl Stage {
     /// What people call it.
     pub(super) const fn title(self) -> &'static str {
         match self {
+            Self::CloudRun => "Google Cloud Run",
             Self::Lambda => "AWS Lambda",
         }
     }
@@ -23,6 +24,7 @@ impl Stage {
     /// The world, as the sandbox reads it.
     pub(super) const fn scenario(self) -> &'static str {
         match self {
+            Self::CloudRun => include_str!("cloud_run.scenario.toml"),
             Self::Lambda => include_str!("lambda.scenario.toml"),
         }
     }
@@ -30,6 +32,7 @@ impl Stage {
     /// The user's file; `{url}` stands for the sandbox.
     pub(super) const fn config(self) -> &'static str {
         match self {
+            Self::CloudRun => include_str!("cloud_run.mlroll.toml"),
             Self::Lambda => include_str!("lambda.mlroll.toml"),
         }
     }
@@ -37,6 +40,7 @@ impl Stage {
     /// The play.
     pub(super) const fn acts(self) -> &'static [Act] {
         match self {
+            Self::CloudRun => &CLOUD_RUN,
             Self::Lambda => &LAMBDA,
         }
     }
@@ -61,6 +65,31 @@ const LAMBDA: [Act; 6] = [
     Act {
         says: "An incident: somebody gives half of the traffic to version 4, by hand and without gates ...",
         types: &["canary", "--pct", "50", "--candidate", "4", "--again", "--no-gates"],
+        ends: ExitStatus::Success,
+    },
+    Act { says: "... and whoever is on call types this:", types: &["rollback"], ends: ExitStatus::Success },
+    Act { says: "What was decided, and when:", types: &["history"], ends: ExitStatus::Success },
+];
+
+const CLOUD_RUN: [Act; 6] = [
+    Act {
+        says: "The service gives everything to revision fraud-00002-b; Cloud Monitoring tells four minutes later.",
+        types: &["status"],
+        ends: ExitStatus::Success,
+    },
+    Act {
+        says: "Revision fraud-00003-c is as good: it gets more traffic as its gates show that it is.",
+        types: &["rollout", "--candidate", "fraud-00003-c"],
+        ends: ExitStatus::Success,
+    },
+    Act {
+        says: "Revision fraud-00004-d fails 5 % of its requests: it is found out at 10 %, and taken back.",
+        types: &["rollout", "--candidate", "fraud-00004-d"],
+        ends: ExitStatus::GateFailed,
+    },
+    Act {
+        says: "An incident: somebody gives half of the traffic to it, by hand and without gates ...",
+        types: &["canary", "--pct", "50", "--candidate", "fraud-00004-d", "--again", "--no-gates"],
         ends: ExitStatus::Success,
     },
     Act { says: "... and whoever is on call types this:", types: &["rollback"], ends: ExitStatus::Success },

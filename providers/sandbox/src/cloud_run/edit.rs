@@ -11,7 +11,7 @@ use super::{template, traffic};
 use crate::google::{self, Parameters, Refusal};
 
 /// Fields that the user has the say of and that change nothing here.
-const PLAIN: [&str; 15] = [
+const PLAIN: [&str; 17] = [
     "binaryAuthorization",
     "buildConfig",
     "client",
@@ -19,6 +19,7 @@ const PLAIN: [&str; 15] = [
     "customAudiences",
     "defaultUriDisabled",
     "description",
+    "functionalType",
     "iapEnabled",
     "ingress",
     "invokerIamDisabled",
@@ -26,6 +27,7 @@ const PLAIN: [&str; 15] = [
     "launchStage",
     "multiRegionSettings",
     "scaling",
+    "sshEnabled",
     "threatDetectionEnabled",
 ];
 
@@ -33,7 +35,7 @@ const PLAIN: [&str; 15] = [
 const MODELLED: [&str; 3] = ["annotations", "template", "traffic"];
 
 /// Fields that are Google's: a body may repeat them, and they are not looked at.
-const OUTPUT: [&str; 19] = [
+const OUTPUT: [&str; 18] = [
     "conditions",
     "createTime",
     "creator",
@@ -52,7 +54,6 @@ const OUTPUT: [&str; 19] = [
     "updateTime",
     "uri",
     "urls",
-    "threatDetection",
 ];
 
 /// Namespaces that v2 keeps as fields and refuses in the map (discovery document, `Service.annotations`).

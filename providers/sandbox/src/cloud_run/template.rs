@@ -1,14 +1,15 @@
 //! The template of a request: which revision it makes, and which it does not.
 
+use mlroll_backend::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::state::{Health, Revision, Service};
 use super::store::{Mint, is_revision};
 use crate::google::{self, Refusal};
-use mlroll_backend::Timestamp;
 
-/// Fields of `google.cloud.run.v2.RevisionTemplate`.
-const TEMPLATE: [&str; 20] = [
+/// Fields of `google.cloud.run.v2.RevisionTemplate` (discovery document, revision 20261031).
+const TEMPLATE: [&str; 24] = [
+    "ambientNetworking",
     "annotations",
     "client",
     "clientVersion",
@@ -23,18 +24,22 @@ const TEMPLATE: [&str; 20] = [
     "maxInstanceRequestConcurrency",
     "nodeSelector",
     "revision",
+    "sandboxes",
     "scaling",
     "serviceAccount",
     "serviceMesh",
     "sessionAffinity",
     "timeout",
+    "volumes",
     "vpcAccess",
+    "workloadIdentityConfig",
 ];
 
 /// Fields of `google.cloud.run.v2.Container`.
-const CONTAINER: [&str; 16] = [
+const CONTAINER: [&str; 18] = [
     "args",
     "baseImageUri",
+    "buildConfig",
     "buildInfo",
     "command",
     "dependsOn",
@@ -45,6 +50,7 @@ const CONTAINER: [&str; 16] = [
     "ports",
     "readinessProbe",
     "resources",
+    "sandboxLauncher",
     "sourceCode",
     "startupProbe",
     "volumeMounts",
@@ -109,8 +115,7 @@ pub(super) fn apply(sent: Sent<'_>, changed: &mut Service, mint: &mut Mint, now:
 fn read(sent: Option<&Value>) -> Result<Map<String, Value>, Refusal> {
     let missing = || Refusal::invalid("template.containers: at least one container is required");
     let Some(Value::Object(template)) = sent else { return Err(missing()) };
-    let fields: Vec<&str> = TEMPLATE.into_iter().chain(["volumes"]).collect();
-    google::known(template, "service.template", &fields)?;
+    google::known(template, "service.template", &TEMPLATE)?;
     let containers = template.get("containers").and_then(Value::as_array).filter(|all| !all.is_empty());
     for (at, container) in containers.ok_or_else(missing)?.iter().enumerate() {
         let place = format!("service.template.containers[{at}]");
