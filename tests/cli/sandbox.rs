@@ -60,12 +60,34 @@ impl Sandbox {
         (output.status.code().unwrap_or(-1), document.unwrap_or_else(|e| panic!("{e}: {stdout}\n{stderr}")))
     }
 
+    /// Waits until the control plane was written to, and the store asked `queries` times since.
+    fn wait_for_looks(&self, queries: usize) {
+        for _ in 0..2_000 {
+            let log: Value = serde_json::from_str(&self.ask("GET", "/_sandbox/requests", "")).unwrap();
+            let log = log.as_array().unwrap();
+            let written = log.iter().position(|request| request["operation"] == "UpdateAlias").unwrap_or(log.len());
+            if log[written..].iter().filter(|request| request["api"] == "prometheus").count() >= queries {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("nobody looks");
+    }
+
+    /// The alias as Lambda shows it.
+    fn alias(&self) -> Value {
+        serde_json::from_str(&self.ask("GET", "/2015-03-31/functions/fraud/aliases/prod", "")).unwrap()
+    }
+
     /// The body of an answer.
     fn ask(&self, method: &str, path: &str, body: &str) -> String {
         let address = self.url().strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
         let length = body.len();
         write!(stream, "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n").unwrap();
+        let scope = "AKIDTEST/20261121/us-east-1/lambda/aws4_request";
+        write!(stream, "Authorization: AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0\r\n")
+            .unwrap();
         write!(stream, "Content-Length: {length}\r\n\r\n{body}").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -97,14 +119,15 @@ fn world(candidate: &str, delay: &str) -> String {
     )
 }
 
-/// A file whose metrics are `late`.
-fn config(late: &str) -> String {
+/// A file whose metrics are `late`; `more` is said of the service besides.
+fn config(late: &str, more: &str) -> String {
     format!(
         r#"
         [services.fraud]
         target = "{FRAUD}"
         steps = ["10%", "50%", "100%"]
         bake = "15m"
+        {more}
         [services.fraud.metrics]
         source = "prometheus"
         url = "{{url}}"
@@ -131,7 +154,7 @@ const SLOW: &str = r#"{ error_rate = 0.002, latency = { median = "200ms", p95 = 
 fn ended(candidate: &str, late: &str) -> (i32, Value) {
     let sandbox = Sandbox::start(&["--speed", "600"], &world(candidate, late));
     let settle = if late == "0s" { "30s" } else { "150s" };
-    sandbox.write("mlroll.toml", &config(settle));
+    sandbox.write("mlroll.toml", &config(settle, ""));
     let ended = sandbox.run(&["rollout"]);
     looks_are_disjoint_and_within_their_step(&sandbox);
     ended
@@ -178,6 +201,80 @@ fn late_metrics_change_no_verdict() {
             assert_eq!(failed.map_or("", |finding| finding["gate"].as_str().unwrap()), gate, "{outcome}");
         }
     }
+}
+
+/// What a rollout of a healthy candidate comes to when something happens in mid-bake.
+fn disturbed(speed: &str, more: &str, disturb: impl FnOnce(&Sandbox)) -> (i32, Value, Value) {
+    let sandbox = Sandbox::start(&["--speed", speed], &world(HEALTHY, "60s"));
+    sandbox.write("mlroll.toml", &config("90s", more));
+    let (code, outcome) = std::thread::scope(|scope| {
+        let run = scope.spawn(|| sandbox.run(&["rollout"]));
+        sandbox.wait_for_looks(2);
+        disturb(&sandbox);
+        run.join().unwrap()
+    });
+    (code, outcome, sandbox.alias())
+}
+
+#[test]
+fn without_users_nothing_is_promoted() {
+    let idle = world(HEALTHY, "60s").replace("requests_per_second = 200", "requests_per_second = 0");
+    let sandbox = Sandbox::start(&["--speed", "600"], &idle);
+    sandbox.write("mlroll.toml", &config("90s", "on_inconclusive = \"hold\""));
+    let (code, outcome) = sandbox.run(&["rollout"]);
+    assert_eq!((code, outcome["outcome"].as_str()), (3, Some("held")), "{outcome}");
+    assert_eq!(sandbox.alias()["RoutingConfig"]["AdditionalVersionWeights"]["3"], 0.1);
+}
+
+#[test]
+fn a_store_that_dies_in_mid_bake_is_waited_for_and_then_decided_without() {
+    // What is answered with 401 is not asked again at once; a server that fails is, in real time.
+    for (more, status, code, ended, weight) in [
+        ("on_inconclusive = \"hold\"\nno_data_budget = \"5m\"", 401, 3, "held", json!(0.1)),
+        ("on_inconclusive = \"rollback\"\nno_data_budget = \"5m\"", 503, 1, "rolled_back", Value::Null),
+    ] {
+        let (got, outcome, alias) = disturbed("120", more, |sandbox| {
+            let dead = json!({ "api": "prometheus", "fault": "status", "status": status, "times": 1_000_000 });
+            sandbox.ask("POST", "/_sandbox/faults", &dead.to_string());
+        });
+        assert_eq!((got, outcome["outcome"].as_str()), (code, Some(ended)), "{outcome}");
+        assert_eq!(alias["RoutingConfig"]["AdditionalVersionWeights"]["3"], weight, "{outcome}");
+        assert_eq!(alias["FunctionVersion"], "2");
+    }
+}
+
+#[test]
+fn a_change_by_somebody_else_ends_it_and_stays() {
+    let (code, outcome, alias) = disturbed("120", "", |sandbox| {
+        let theirs = r#"{"FunctionVersion":"2","RoutingConfig":{"AdditionalVersionWeights":{"3":0.3}}}"#;
+        let answer = sandbox.ask("PUT", "/2015-03-31/functions/fraud/aliases/prod", theirs);
+        assert!(answer.contains("RevisionId"), "{answer}");
+    });
+    assert_eq!(code, 4, "{outcome}");
+    assert_eq!(alias["RoutingConfig"]["AdditionalVersionWeights"], json!({ "3": 0.3 }), "{outcome}");
+}
+
+#[test]
+fn a_rollback_from_another_terminal_wins() {
+    let (code, outcome, alias) = disturbed("120", "", |sandbox| {
+        let (code, back) = sandbox.run(&["rollback"]);
+        assert_eq!((code, &back["targets"][0]["calls"]), (0, &json!({ "read": 1, "write": 1, "poll": 0 })), "{back}");
+    });
+    assert_eq!(code, 4, "{outcome}");
+    assert_eq!((&alias["FunctionVersion"], &alias["RoutingConfig"]), (&json!("2"), &Value::Null), "{alias}");
+}
+
+/// All is well for twenty minutes: nobody can find what has not begun, but whoever goes on watching can.
+#[test]
+fn what_breaks_after_the_promotion_is_taken_back_by_who_still_watches() {
+    let leak = r#"{ error_rate = 0.002, latency = { median = "80ms", p95 = "160ms" },
+        leak = { after = "50m", error_rate_per_hour = 1.0 } }"#;
+    let sandbox = Sandbox::start(&["--speed", "600"], &world(&leak.replace('\n', " "), "60s"));
+    let limit = "[[services.fraud.gates]]\nname = \"limit\"\nmetric = \"error_rate\"\nmax = \"3%\"\n";
+    sandbox.write("mlroll.toml", &(config("90s", "watch_after = \"2h\"") + limit));
+    let (code, outcome) = sandbox.run(&["rollout"]);
+    assert_eq!((code, outcome["outcome"].as_str()), (1, Some("rolled_back")), "{outcome}");
+    assert_eq!(sandbox.alias()["FunctionVersion"], "2", "back to the previous one");
 }
 
 #[test]

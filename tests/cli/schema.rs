@@ -99,6 +99,8 @@ struct Metrics {
     source: Source,
     /// How late the store is, or auto
     settle_delay: Option<String>,
+    /// Prometheus: how often it scrapes; measured when not given
+    scrape: Option<String>,
     /// Prometheus: its address
     url: Option<String>,
     /// Prometheus: headers of every request
