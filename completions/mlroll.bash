@@ -268,7 +268,7 @@ _mlroll() {
             fi
             case "${prev}" in
                 --backend)
-                    COMPREPLY=($(compgen -W "lambda" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "lambda cloud-run" -- "${cur}"))
                     return 0
                     ;;
                 --config)

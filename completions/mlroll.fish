@@ -86,7 +86,8 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand completions" -l dry-run -d
 complete -c mlroll -n "__fish_mlroll_using_subcommand completions" -s q -l quiet -d 'Say nothing but errors'
 complete -c mlroll -n "__fish_mlroll_using_subcommand completions" -s v -l verbose -d 'Name each request as it is sent'
 complete -c mlroll -n "__fish_mlroll_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mlroll -n "__fish_mlroll_using_subcommand demo" -l backend -d 'Only the part of this backend' -r -f -a "lambda\t'An AWS Lambda alias'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand demo" -l backend -d 'Only the part of this backend' -r -f -a "lambda\t'An AWS Lambda alias'
+cloud-run\t'A Google Cloud Run service'"
 complete -c mlroll -n "__fish_mlroll_using_subcommand demo" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
 complete -c mlroll -n "__fish_mlroll_using_subcommand demo" -l target -d 'Act on this target; needs no file, and may be given several times' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand demo" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'

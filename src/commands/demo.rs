@@ -23,6 +23,8 @@ pub enum Stage {
     Lambda,
     /// An Azure ML online endpoint.
     AzureMl,
+    /// A Google Cloud Run service.
+    CloudRun,
 }
 
 /// Runs the verb.

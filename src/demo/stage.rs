@@ -17,6 +17,7 @@ impl Stage {
     pub(super) const fn title(self) -> &'static str {
         match self {
             Self::AzureMl => "Azure ML",
+            Self::CloudRun => "Google Cloud Run",
             Self::Lambda => "AWS Lambda",
         }
     }
@@ -25,6 +26,7 @@ impl Stage {
     pub(super) const fn scenario(self) -> &'static str {
         match self {
             Self::AzureMl => include_str!("azure_ml.scenario.toml"),
+            Self::CloudRun => include_str!("cloud_run.scenario.toml"),
             Self::Lambda => include_str!("lambda.scenario.toml"),
         }
     }
@@ -33,6 +35,7 @@ impl Stage {
     pub(super) const fn config(self) -> &'static str {
         match self {
             Self::AzureMl => include_str!("azure_ml.mlroll.toml"),
+            Self::CloudRun => include_str!("cloud_run.mlroll.toml"),
             Self::Lambda => include_str!("lambda.mlroll.toml"),
         }
     }
@@ -41,6 +44,7 @@ impl Stage {
     pub(super) const fn acts(self) -> &'static [Act] {
         match self {
             Self::AzureMl => &AZURE_ML,
+            Self::CloudRun => &CLOUD_RUN,
             Self::Lambda => &LAMBDA,
         }
     }
@@ -87,4 +91,29 @@ const AZURE_ML: [Act; 3] = [
         types: &["rollout", "--candidate", "red"],
         ends: ExitStatus::GateFailed,
     },
+];
+
+const CLOUD_RUN: [Act; 6] = [
+    Act {
+        says: "The service gives everything to revision fraud-00002-b; Cloud Monitoring tells four minutes later.",
+        types: &["status"],
+        ends: ExitStatus::Success,
+    },
+    Act {
+        says: "Revision fraud-00003-c is as good: it gets more traffic as its gates show that it is.",
+        types: &["rollout", "--candidate", "fraud-00003-c"],
+        ends: ExitStatus::Success,
+    },
+    Act {
+        says: "Revision fraud-00004-d fails 5 % of its requests: it is found out at 10 %, and taken back.",
+        types: &["rollout", "--candidate", "fraud-00004-d"],
+        ends: ExitStatus::GateFailed,
+    },
+    Act {
+        says: "An incident: somebody gives half of the traffic to it, by hand and without gates ...",
+        types: &["canary", "--pct", "50", "--candidate", "fraud-00004-d", "--again", "--no-gates"],
+        ends: ExitStatus::Success,
+    },
+    Act { says: "... and whoever is on call types this:", types: &["rollback"], ends: ExitStatus::Success },
+    Act { says: "What was decided, and when:", types: &["history"], ends: ExitStatus::Success },
 ];

@@ -34,6 +34,9 @@ fn one_canary_is_promoted_another_rolled_back_and_nothing_is_left() {
     assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
     assert!(stdout.contains("promoted") && stdout.contains("rolled back"), "{stdout}");
     assert!(stderr.contains("$ mlroll rollback\n"), "{stderr}");
+    for shown in ["rollout --candidate 3", "rollout --candidate fraud-00003-c"] {
+        assert!(stderr.contains(shown), "{stderr}");
+    }
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(left.is_empty(), "{left:?}");
 }
@@ -41,14 +44,16 @@ fn one_canary_is_promoted_another_rolled_back_and_nothing_is_left() {
 #[test]
 fn a_script_gets_one_document() {
     let folder = TempDir::new().unwrap();
-    let output = demo(&folder, &["--output", "json", "--backend", "lambda", "--quiet"]).output().unwrap();
-    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((output.status.code(), &document["schema"]), (Some(0), &Value::from("mlroll/demo/1")));
-    let acts = document["stages"][0]["acts"].as_array().unwrap();
-    let outcomes: Vec<_> = acts.iter().filter_map(|act| act["result"]["outcome"].as_str()).collect();
-    assert_eq!(outcomes, ["promoted", "rolled_back", "shifted", "rolled_back"], "{document}");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!said.contains("$ mlroll") && !said.contains("waiting"), "quiet is for errors: {said}");
+    for backend in ["cloud-run", "lambda"] {
+        let output = demo(&folder, &["--output", "json", "--backend", backend, "--quiet"]).output().unwrap();
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((output.status.code(), &document["schema"]), (Some(0), &Value::from("mlroll/demo/1")));
+        let acts = document["stages"][0]["acts"].as_array().unwrap();
+        let outcomes: Vec<_> = acts.iter().filter_map(|act| act["result"]["outcome"].as_str()).collect();
+        assert_eq!(outcomes, ["promoted", "rolled_back", "shifted", "rolled_back"], "{document}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!said.contains("$ mlroll") && !said.contains("waiting"), "quiet is for errors: {said}");
+    }
 }
 
 #[test]

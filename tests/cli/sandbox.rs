@@ -316,6 +316,72 @@ fn only_loopback_is_listened_on_and_a_broken_world_is_pointed_at() {
     }
 }
 
+/// The same on Cloud Run: bakes of an hour, and all that is known of them from Cloud Monitoring, which is `late`.
+fn ended_on_cloud_run(candidate: &str, late: &str) -> (i32, Value) {
+    let world = format!(
+        r#"
+        seed = 7
+        [cloud_monitoring]
+        delay = "{late}"
+        [targets."{SERVICE}"]
+        requests_per_second = 100
+        stable = "fraud-00002-b"
+        [targets."{SERVICE}".revisions]
+        fraud-00002-b = {HEALTHY}
+        fraud-00003-c = {candidate}
+        "#
+    );
+    let sandbox = Sandbox::start(&["--speed", "1800"], &world);
+    // Whole minutes are published, so the last one is whole a minute later.
+    let settle = if late == "0s" { "60s" } else { "auto" };
+    let config = format!(
+        r#"
+        [services.fraud]
+        target = "{SERVICE}"
+        steps = ["10%", "50%", "100%"]
+        bake = "1h"
+        min_bake = "1h"
+        look = "60s"
+        [services.fraud.metrics]
+        source = "cloud-monitoring"
+        settle_delay = "{settle}"
+        [[services.fraud.gates]]
+        metric = "error_rate"
+        max_increase = {{ ratio = 1.5, abs = "0.2%" }}
+        [[services.fraud.gates]]
+        metric = "latency"
+        quantile = 0.95
+        max = "300ms"
+        "#
+    );
+    sandbox.write("mlroll.toml", &config);
+    let ended = sandbox.run(&["rollout"]);
+    looks_are_disjoint_and_within_their_step(&sandbox);
+    ended
+}
+
+const SERVICE: &str = "cloud-run:acme/europe-west3/fraud";
+
+#[test]
+fn the_delay_of_cloud_monitoring_changes_no_verdict() {
+    for (candidate, expected) in [
+        (HEALTHY, (0, "promoted", "")),
+        (FAILING, (1, "rolled_back", "error_rate")),
+        (SLOW, (1, "rolled_back", "latency")),
+    ] {
+        let runs = std::thread::scope(|scope| {
+            let began = ["0s", "180s"].map(|late| scope.spawn(move || ended_on_cloud_run(candidate, late)));
+            began.map(|run| run.join().unwrap())
+        });
+        for (code, outcome) in runs {
+            let (wanted, name, gate) = expected;
+            assert_eq!((code, outcome["outcome"].as_str()), (wanted, Some(name)), "{outcome}");
+            let failed = outcome["findings"].as_array().unwrap().iter().find(|finding| finding["verdict"] == "fail");
+            assert_eq!(failed.map_or("", |finding| finding["gate"].as_str().unwrap()), gate, "{outcome}");
+        }
+    }
+}
+
 /// Without it, whoever types `rollback` waits as long as the sandbox's own answers take, and no longer.
 #[test]
 fn a_fault_can_be_scripted_from_outside() {

@@ -135,3 +135,41 @@ const PROMETHEUS_STORE: Store = Store {
 
 /// Lambda, measured by Prometheus.
 pub const PROMETHEUS: Cloud = LAMBDA;
+
+pub const CLOUD_RUN: Cloud = Cloud {
+    api: "cloud-run",
+    target: "cloud-run:acme/europe-west3/fraud",
+    missing_target: "cloud-run:acme/europe-west3/nobody",
+    about: "fraud",
+    read: "GetService",
+    write: "UpdateService",
+    stable: "fraud-00002-b",
+    candidate: "fraud-00003-c",
+    other: "fraud-00001-a",
+    failed: "fraud-00004-d",
+    missing: "fraud-00099-x",
+    busy: (409, "ABORTED"),
+    throttled: (429, "RESOURCE_EXHAUSTED"),
+    forbidden: (403, "PERMISSION_DENIED"),
+    scenario: r#"
+        [targets."cloud-run:acme/europe-west3/fraud"]
+        requests_per_second = 100
+        stable = "fraud-00002-b"
+        [targets."cloud-run:acme/europe-west3/fraud".revisions]
+        fraud-00001-a = {}
+        fraud-00002-b = { error_rate = 0.01, latency = { median = "80ms", p95 = "160ms" } }
+        fraud-00003-c = { error_rate = 0.05, latency = { median = "80ms", p95 = "160ms" } }
+        fraud-00004-d = { state = "Failed" }
+    "#,
+    store: CLOUD_MONITORING_STORE,
+};
+
+const CLOUD_MONITORING_STORE: Store = Store {
+    api: "cloud-monitoring",
+    query: "ListTimeSeries",
+    config: r#"source = "cloud-monitoring""#,
+    broken: r#"metric.type="run.googleapis.com/request_count" AND resource.labels.revision_name=="{{revision}}" | ALIGN_DELTA | REDUCE_SUM"#,
+};
+
+/// Cloud Run, measured by Cloud Monitoring.
+pub const CLOUD_MONITORING: Cloud = CLOUD_RUN;

@@ -110,3 +110,11 @@ mod prometheus {
     metrics_contract!(PROMETHEUS);
     latency_contract!(PROMETHEUS);
 }
+
+mod cloud_run {
+    backend_contract!(CLOUD_RUN);
+}
+
+mod cloud_monitoring {
+    metrics_contract!(CLOUD_MONITORING);
+}

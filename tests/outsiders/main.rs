@@ -1,4 +1,5 @@
-//! Outsiders' own clients are content with the sandbox: boto3, the aws CLI and Azure's management client, and an AWS that others wrote agrees with it.
+//! Outsiders' own clients are content with the sandbox: boto3, the aws CLI, Google's and Azure's for Python, and an AWS
+//! that others wrote agrees with it.
 #![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::net::TcpListener;
@@ -61,6 +62,14 @@ fn the_aws_cli_is_content_with_cloudwatch() {
 #[test]
 fn azures_own_client_is_content_with_online_endpoints() {
     run(&sandbox(), "azure_ml.py", &[env!("CARGO_BIN_EXE_mlroll")]);
+}
+
+#[test]
+fn googles_clients_are_content_with_cloud_run_and_cloud_monitoring() {
+    // Some hours after midnight, so that a script can count back.
+    let start = Some("2026-11-21T09:00:00Z".parse().unwrap());
+    let sandbox = Background::start(Options { speed: 0.001, start, ..Options::default() }).unwrap();
+    run(&sandbox, "cloud_run.py", &[env!("CARGO_BIN_EXE_mlroll")]);
 }
 
 struct Moto {

@@ -12,7 +12,7 @@ use crate::scenario::Scenario;
 pub struct Options {
     /// Where to listen: a loopback address. Port 0 is any free one.
     pub listen: SocketAddr,
-    /// What there is; `None` is the default world: [`Scenario::default_world`].
+    /// What there is; `None` is [`Scenario::default_world`].
     pub scenario: Option<Scenario>,
     /// How many functions `fraud-0001`, `fraud-0002`, .. there are besides, each with versions 1 and 2 and the alias
     /// `prod` on 1; at most 9,999.

@@ -31,6 +31,8 @@ pub struct Scenario {
     pub cloudwatch: CloudWatch,
     /// How Azure Monitor publishes.
     pub azure_monitor: AzureMonitor,
+    /// How Google Cloud Monitoring publishes.
+    pub cloud_monitoring: CloudMonitoring,
 }
 
 /// A target and those who use it.
@@ -197,6 +199,21 @@ pub struct AzureMonitor {
     pub delay: Duration,
 }
 
+/// How Google Cloud Monitoring publishes.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CloudMonitoring {
+    /// How long after its end a minute can be read.
+    #[serde(deserialize_with = "span")]
+    pub delay: Duration,
+    /// The share of answers that lack a part and say so in `executionErrors`; asked again a second later, chance decides
+    /// anew.
+    #[serde(deserialize_with = "share")]
+    pub execution_errors: f64,
+    /// The most points in one page of an answer, less than Google's own limit of 100,000; a page has a series at least.
+    pub page: Option<usize>,
+}
+
 /// Why a text is no [`Scenario`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidScenario(String);
@@ -213,7 +230,8 @@ impl Scenario {
     }
 
     /// What a sandbox shows when nothing else is asked for: `lambda:us-east-1/fraud@prod`, stable at version 2, with a
-    /// version 3 that is as good, and the endpoint `fraud` on Azure, stable at blue, with a green that is as good.
+    /// version 3 that is as good; `cloud-run:acme/europe-west3/fraud` likewise; and the endpoint `fraud` on Azure, stable at
+    /// blue, with a green that is as good.
     #[must_use]
     pub fn default_world() -> Self {
         let healthy = Behaviour { error_rate: 0.002, ..Behaviour::default() };
@@ -226,6 +244,10 @@ impl Scenario {
         };
         let targets = [
             ("azure-ml:00000000-0000-0000-0000-000000000000/ml/prod/fraud", service("blue", &["blue", "green"])),
+            (
+                "cloud-run:acme/europe-west3/fraud",
+                service("fraud-00002-b", &["fraud-00001-a", "fraud-00002-b", "fraud-00003-c"]),
+            ),
             ("lambda:us-east-1/fraud@prod", service("2", &["1", "2", "3"])),
         ];
         Self { targets: targets.map(|(uri, service)| (uri.to_owned(), service)).into(), ..Self::default() }
@@ -270,6 +292,13 @@ impl Default for CloudWatch {
 impl Default for AzureMonitor {
     fn default() -> Self {
         Self { delay: Duration::from_secs(60) }
+    }
+}
+
+/// Sampled each 60 s, then not visible for up to 180 s (Google's list of metrics).
+impl Default for CloudMonitoring {
+    fn default() -> Self {
+        Self { delay: Duration::from_secs(180), execution_errors: 0.0, page: None }
     }
 }
 

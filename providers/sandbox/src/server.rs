@@ -14,10 +14,12 @@ use tokio::task::JoinSet;
 use crate::api::{Answer, Api, Request};
 use crate::azure_ml::{self, AzureMlApi};
 use crate::azure_monitor::AzureMonitor;
+use crate::cloud_run::{self, CloudRunApi};
 use crate::cloudwatch::CloudWatch;
 use crate::connection::{self, Limits};
 use crate::exchange::{Delivery, Exchange};
 use crate::lambda::{self, LambdaApi};
+use crate::monitoring::CloudMonitoringApi;
 use crate::prometheus::Prometheus;
 use crate::scenario::Scenario;
 use crate::{Clock, Options, SharedWorld, World, exports, fleet};
@@ -50,6 +52,7 @@ impl Sandbox {
         scenario.check().map_err(|error| invalid(error.to_string()))?;
         lambda::check(&scenario).map_err(invalid)?;
         azure_ml::check(&scenario).map_err(invalid)?;
+        cloud_run::check(&scenario).map_err(invalid)?;
         if let Some(seed) = options.seed {
             scenario.seed = seed;
         }
@@ -147,6 +150,8 @@ async fn pause() {
 fn apis() -> Vec<Box<dyn Api>> {
     vec![
         Box::new(LambdaApi),
+        Box::new(CloudRunApi),
+        Box::new(CloudMonitoringApi),
         Box::new(CloudWatch::default()),
         Box::new(Prometheus),
         Box::new(AzureMonitor),

@@ -6,6 +6,7 @@ use mlroll_backend::Timestamp;
 
 use crate::Clock;
 use crate::azure_ml::AzureMl;
+use crate::cloud_run::CloudRun;
 use crate::lambda::Lambda;
 use crate::scenario::Scenario;
 use crate::traffic::Traffic;
@@ -23,6 +24,8 @@ pub struct World {
     pub lambda: Lambda,
     /// The online endpoints of Azure Machine Learning.
     pub azure_ml: AzureMl,
+    /// The services of Google Cloud Run.
+    pub cloud_run: CloudRun,
 }
 
 impl World {
@@ -32,7 +35,8 @@ impl World {
         let traffic = Traffic::new(&scenario, clock.now());
         let lambda = Lambda::of(&scenario, clock.now());
         let azure_ml = AzureMl::of(&scenario, clock.now());
-        Self { clock, traffic, scenario, lambda, azure_ml }
+        let cloud_run = CloudRun::of(&scenario, clock.now());
+        Self { clock, traffic, scenario, lambda, azure_ml, cloud_run }
     }
 
     /// The moment it is.
@@ -44,7 +48,9 @@ impl World {
     /// Carries out what became due since it was last asked, each at its own moment: what was accepted becomes live.
     pub fn settle(&mut self) {
         let now = self.clock.now();
-        for route in self.lambda.settle(now).into_iter().chain(self.azure_ml.settle(now)) {
+        let azure = self.azure_ml.settle(now);
+        let routed = self.lambda.settle(now).into_iter().chain(self.cloud_run.settle(now)).chain(azure);
+        for route in routed {
             self.traffic.route(&route.target, &route.split, route.at);
         }
     }

@@ -10,6 +10,7 @@ mod parameters;
 mod series;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 
@@ -18,6 +19,7 @@ use self::eval::{Evaluation, Failure, Value};
 use self::parameters::Parameters;
 use self::series::{Labels, Store};
 use crate::api::{Answer, Api, Operation, Request};
+use crate::traffic::Traffic;
 use crate::world::World;
 
 /// The most moments that a query over a range of time may have.
@@ -101,6 +103,19 @@ impl Api for Prometheus {
         };
         answer::json(data)
     }
+}
+
+/// Answers a query on the metrics that Cloud Monitoring has of the Cloud Run services of a project, at a moment in
+/// milliseconds since 1970.
+pub(crate) fn of_cloud_run(
+    request: &Request,
+    traffic: &mut Traffic,
+    project: &str,
+    delay: Duration,
+    now: i64,
+) -> Answer {
+    let mut store = Store::of_cloud_run(traffic, project, delay, now);
+    answer::json(query(&Parameters::of(request), &mut store, now))
 }
 
 fn query(parameters: &Parameters, store: &mut Store<'_>, now: i64) -> Result<Data, Problem> {

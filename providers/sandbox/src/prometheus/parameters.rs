@@ -1,5 +1,7 @@
 //! What a request asks, from its address and its form.
 
+use std::collections::BTreeMap;
+
 use http::Method;
 use mlroll_backend::Timestamp;
 use promql_parser::parser::{Expr, VectorSelector, parse};
@@ -17,14 +19,18 @@ pub(super) struct Parameters(Vec<(String, String)>);
 impl Parameters {
     pub(super) fn of(request: &Request) -> Self {
         let mut all = Vec::new();
-        let is_form = request
-            .headers()
-            .get(http::header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|value| value.trim_start().starts_with("application/x-www-form-urlencoded"));
+        let is_form = kind(request).starts_with("application/x-www-form-urlencoded");
         // A body of another type is not read, as in Go.
         if request.method() == Method::POST && is_form {
             all.extend(form_urlencoded::parse(request.body()).into_owned());
+        }
+        let is_json = kind(request).starts_with("application/json");
+        // As Cloud Monitoring's discovery document has it; Prometheus reads no such body, and its clients send none.
+        if request.method() == Method::POST
+            && is_json
+            && let Ok(members) = serde_json::from_slice::<BTreeMap<String, String>>(request.body())
+        {
+            all.extend(members);
         }
         if let Some(query) = request.uri().query() {
             all.extend(form_urlencoded::parse(query.as_bytes()).into_owned());
@@ -96,6 +102,12 @@ impl Parameters {
         }
         Ok((start, end, step))
     }
+}
+
+/// The type of a request's body.
+fn kind(request: &Request) -> &str {
+    let kind = request.headers().get(http::header::CONTENT_TYPE);
+    kind.and_then(|value| value.to_str().ok()).map(str::trim_start).unwrap_or_default()
 }
 
 /// A duration in milliseconds: seconds as a number, or text such as `1h30m`.

@@ -4,6 +4,7 @@
 //! revision goes on when nobody asks it any more, and its series with it. One that was never asked has only `up`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use mlroll_backend::{RevisionId, Target};
 
@@ -60,6 +61,8 @@ pub(super) struct Store<'a> {
     instances: Vec<Instance>,
     pub(super) series: Vec<Series>,
     interval: i64,
+    /// What a sum of seconds is multiplied by.
+    unit: f64,
     /// The first and the last moment that a sample may have, in milliseconds since 1970.
     began: i64,
     visible: i64,
@@ -128,6 +131,26 @@ impl Kind {
         }
     }
 
+    /// Its name in Cloud Monitoring's PromQL, and the labels that only this kind has; nothing where it is not there.
+    fn on_cloud_run(self) -> Option<(&'static str, Vec<(&'static str, String)>)> {
+        let answered = |code: &str, class: &str| {
+            vec![("response_code", code.to_owned()), ("response_code_class", class.to_owned())]
+        };
+        match self {
+            Self::Succeeded => Some(("run_googleapis_com:request_count", answered("200", "2xx"))),
+            Self::Failed => Some(("run_googleapis_com:request_count", answered("500", "5xx"))),
+            Self::LatencyBucket(place) => {
+                let bound = BOUNDS.get(place).map_or_else(|| "+Inf".to_owned(), |bound| (bound * 1000.0).to_string());
+                Some(("run_googleapis_com:request_latencies_bucket", vec![("le", bound)]))
+            }
+            Self::LatencySum => Some(("run_googleapis_com:request_latencies_sum", Vec::new())),
+            Self::LatencyCount => Some(("run_googleapis_com:request_latencies_count", Vec::new())),
+            Self::ScoreBucket(_) | Self::ScoreSum | Self::ScoreCount | Self::Conversions | Self::Carbon | Self::Up => {
+                None
+            }
+        }
+    }
+
     /// What it shows; nothing before there is something to show.
     fn value(self, counters: &Counters) -> Option<f64> {
         let once = |there: u64, value: f64| (there > 0).then_some(value);
@@ -181,7 +204,34 @@ impl<'a> Store<'a> {
         }
         let began = traffic.began().unix_milliseconds() - HISTORY;
         let visible = now.saturating_sub(i64::try_from(settings.delay.as_millis()).unwrap_or(i64::MAX));
-        Self { traffic, instances, series, interval, began, visible, scraped: BTreeMap::new() }
+        Self { traffic, instances, series, interval, unit: 1.0, began, visible, scraped: BTreeMap::new() }
+    }
+
+    /// What Cloud Monitoring has of a project's Cloud Run services at `now`, in milliseconds since 1970: a sample a minute,
+    /// under the names and labels of its PromQL, latencies in milliseconds.
+    pub(super) fn of_cloud_run(traffic: &'a mut Traffic, project: &str, delay: Duration, now: i64) -> Self {
+        let mut store = Self::new(traffic, &Prometheus { scrape: Duration::from_secs(60), delay }, now);
+        store.unit = 1000.0;
+        let instances = &store.instances;
+        let renamed = store.series.iter().filter_map(|series| {
+            let Instance { target: Target::CloudRun(service), revision, .. } = instances.get(series.instance)? else {
+                return None;
+            };
+            let (name, own) = series.kind.on_cloud_run()?;
+            let common = [
+                (NAME, name.to_owned()),
+                ("monitored_resource", "cloud_run_revision".to_owned()),
+                ("project_id", service.project.clone()),
+                ("location", service.region.clone()),
+                ("service_name", service.service.clone()),
+                ("configuration_name", service.service.clone()),
+                ("revision_name", revision.to_string()),
+            ];
+            let labels = common.into_iter().chain(own).map(|(name, value)| (name.to_owned(), value)).collect();
+            (service.project == project).then_some(Series { labels, ..series.clone() })
+        });
+        store.series = renamed.collect();
+        store
     }
 
     /// The samples of a series from one moment to another, both included, in milliseconds since 1970.
@@ -204,7 +254,7 @@ impl<'a> Store<'a> {
                 self.traffic.counted(&instance.target, &instance.revision, at.div_euclid(1000))
             });
             if let Some(value) = series.kind.value(counters) {
-                samples.push((at, value));
+                samples.push((at, if series.kind == Kind::LatencySum { value * self.unit } else { value }));
             }
             number += 1;
         }

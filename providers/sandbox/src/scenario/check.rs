@@ -60,6 +60,14 @@ impl Scenario {
         }
         let place = Place("azure_monitor");
         place.span("delay", self.azure_monitor.delay, Duration::ZERO..=DAY)?;
+        let place = Place("cloud_monitoring");
+        place.span("delay", self.cloud_monitoring.delay, Duration::ZERO..=DAY)?;
+        place.number("execution_errors", self.cloud_monitoring.execution_errors, 0.0..=1.0)?;
+        if let Some(page) = self.cloud_monitoring.page
+            && !(1..=100_000).contains(&page)
+        {
+            return Err(place.wrong("page", page, "1 to 100000"));
+        }
         for (uri, service) in &self.targets {
             let place = format!("targets.{uri:?}");
             uri.parse::<Target>().map_err(|why| InvalidScenario(format!("{place}: {why}")))?;
@@ -138,6 +146,10 @@ mod tests {
         delay = "60s"
         late = "5%"
         alarms.slow = { state = "OK", then = { after = "10m", state = "ALARM" } }
+        [cloud_monitoring]
+        delay = "2m"
+        execution_errors = "1%"
+        page = 10
         [targets."cloud-run:acme/europe-west3/fraud"]
         requests_per_second = 20
         daily = "30%"
@@ -181,6 +193,7 @@ mod tests {
         assert_eq!(scenario.prometheus.scrape, world.prometheus.scrape);
         assert_eq!(scenario.cloudwatch.delay, world.cloudwatch.delay);
         assert_eq!(scenario.azure_monitor.delay, world.azure_monitor.delay);
+        assert_eq!(scenario.cloud_monitoring.delay, world.cloud_monitoring.delay);
     }
 
     #[test]
@@ -201,6 +214,8 @@ mod tests {
                 "stable is \"fraud-3\"; allowed is a revision: fraud-1, fraud-2",
             ),
             ("sd = 0.1", "sd = 0.6", "score.sd is 0.6"),
+            ("page = 10", "page = 0", "cloud_monitoring.page is 0; allowed is 1 to 100000"),
+            ("delay = \"2m\"", "delay = \"2d\"", "cloud_monitoring.delay is 2days"),
             ("state = \"OK\"", "state = \"FINE\"", "FINE"),
             (
                 "cloud-run:acme/europe-west3/fraud\".revisions.fraud-1",
