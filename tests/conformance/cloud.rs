@@ -91,5 +91,15 @@ const PROMETHEUS_STORE: Store = Store {
     broken: "sum(",
 };
 
+/// Lambda, measured by CloudWatch.
+pub const CLOUDWATCH: Cloud = Cloud { store: CLOUDWATCH_STORE, ..LAMBDA };
+
+const CLOUDWATCH_STORE: Store = Store {
+    api: "cloudwatch",
+    query: "GetMetricData",
+    config: "source = 'cloudwatch'",
+    broken: "AWS/Lambda Errors{FunctionName='fraud'",
+};
+
 /// Lambda, measured by Prometheus.
 pub const PROMETHEUS: Cloud = LAMBDA;

@@ -80,6 +80,10 @@ macro_rules! metrics_contract {
     };
 }
 
+mod cloudwatch {
+    metrics_contract!(CLOUDWATCH);
+}
+
 mod lambda {
     backend_contract!(LAMBDA);
 }
