@@ -21,6 +21,9 @@ pub struct DemoArgs {
 pub enum Stage {
     /// An AWS Lambda alias.
     Lambda,
+    /// An Amazon SageMaker endpoint.
+    #[value(name = "sagemaker")]
+    SageMaker,
 }
 
 /// Runs the verb.

@@ -17,6 +17,7 @@ impl Stage {
     pub(super) const fn title(self) -> &'static str {
         match self {
             Self::Lambda => "AWS Lambda",
+            Self::SageMaker => "Amazon SageMaker",
         }
     }
 
@@ -24,6 +25,7 @@ impl Stage {
     pub(super) const fn scenario(self) -> &'static str {
         match self {
             Self::Lambda => include_str!("lambda.scenario.toml"),
+            Self::SageMaker => include_str!("sagemaker.scenario.toml"),
         }
     }
 
@@ -31,6 +33,7 @@ impl Stage {
     pub(super) const fn config(self) -> &'static str {
         match self {
             Self::Lambda => include_str!("lambda.mlroll.toml"),
+            Self::SageMaker => include_str!("sagemaker.mlroll.toml"),
         }
     }
 
@@ -38,6 +41,7 @@ impl Stage {
     pub(super) const fn acts(self) -> &'static [Act] {
         match self {
             Self::Lambda => &LAMBDA,
+            Self::SageMaker => &SAGEMAKER,
         }
     }
 }
@@ -65,4 +69,22 @@ const LAMBDA: [Act; 6] = [
     },
     Act { says: "... and whoever is on call types this:", types: &["rollback"], ends: ExitStatus::Success },
     Act { says: "What was decided, and when:", types: &["history"], ends: ExitStatus::Success },
+];
+
+const SAGEMAKER: [Act; 3] = [
+    Act {
+        says: "The endpoint `fraud` gives everything to variant `a`. CloudWatch counts what becomes of it.",
+        types: &["status"],
+        ends: ExitStatus::Success,
+    },
+    Act {
+        says: "Variant `b` is as good as `a`. New weights take a minute to be live, and metrics two to be complete.",
+        types: &["rollout", "--candidate", "b"],
+        ends: ExitStatus::Success,
+    },
+    Act {
+        says: "Variant `c` is slow: 500 ms at the 95th percentile, where 300 are allowed.",
+        types: &["rollout", "--candidate", "c"],
+        ends: ExitStatus::GateFailed,
+    },
 ];

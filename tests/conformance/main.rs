@@ -91,3 +91,8 @@ mod lambda {
 mod prometheus {
     metrics_contract!(PROMETHEUS);
 }
+
+mod sagemaker {
+    backend_contract!(SAGEMAKER);
+    metrics_contract!(SAGEMAKER);
+}

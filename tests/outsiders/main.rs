@@ -53,6 +53,11 @@ fn the_aws_cli_is_content_with_lambda() {
     run(&sandbox(), "lambda_cli.py", &[]);
 }
 
+#[test]
+fn boto3_is_content_with_sagemaker_and_with_what_was_written() {
+    run(&sandbox(), "sagemaker.py", &[env!("CARGO_BIN_EXE_mlroll")]);
+}
+
 struct Moto {
     process: Child,
     url: String,

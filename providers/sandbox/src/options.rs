@@ -12,7 +12,8 @@ use crate::scenario::Scenario;
 pub struct Options {
     /// Where to listen: a loopback address. Port 0 is any free one.
     pub listen: SocketAddr,
-    /// What there is; `None` is the default world: `lambda:us-east-1/fraud@prod` with versions 1 to 3, on 2.
+    /// What there is; `None` is the default world: `lambda:us-east-1/fraud@prod` with versions 1 to 3, on 2, and
+    /// `sagemaker:us-east-1/fraud` with variants `a` and `b`, on `a`.
     pub scenario: Option<Scenario>,
     /// How many functions `fraud-0001`, `fraud-0002`, .. there are besides, each with versions 1 and 2 and the alias
     /// `prod` on 1; at most 9,999.

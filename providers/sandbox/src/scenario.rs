@@ -29,6 +29,8 @@ pub struct Scenario {
     pub prometheus: Prometheus,
     /// How CloudWatch publishes.
     pub cloudwatch: CloudWatch,
+    /// How SageMaker changes endpoints.
+    pub sagemaker: SageMaker,
 }
 
 /// A target and those who use it.
@@ -186,6 +188,51 @@ pub struct CloudWatch {
     pub alarms: BTreeMap<String, Alarm>,
 }
 
+/// How SageMaker changes endpoints.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SageMaker {
+    /// How long new weights take.
+    #[serde(deserialize_with = "span")]
+    pub update: Duration,
+    /// How long a new endpoint, or another endpoint config, takes.
+    #[serde(deserialize_with = "span")]
+    pub deploy: Duration,
+    /// What befalls endpoints.
+    pub incidents: Vec<Incident>,
+}
+
+/// Something that nobody asked for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Incident {
+    /// The endpoint's name, in any region.
+    pub endpoint: String,
+    /// What it is.
+    pub status: IncidentStatus,
+    /// How long after the sandbox began.
+    #[serde(deserialize_with = "span")]
+    pub after: Duration,
+    /// How long it lasts; a failure is for good.
+    #[serde(default = "five_minutes", deserialize_with = "span")]
+    pub last: Duration,
+}
+
+/// The state that an incident brings an endpoint into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum IncidentStatus {
+    /// AWS maintains it.
+    SystemUpdating,
+    /// The next change from then on is taken back when it should have become live.
+    RollingBack,
+    /// It fails.
+    Failed,
+}
+
+const fn five_minutes() -> Duration {
+    Duration::from_secs(300)
+}
+
 /// Why a text is no [`Scenario`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidScenario(String);
@@ -202,20 +249,23 @@ impl Scenario {
     }
 
     /// What a sandbox shows when nothing else is asked for: `lambda:us-east-1/fraud@prod`, stable at version 2, with a
-    /// version 3 that is as good.
+    /// version 3 that is as good, and `sagemaker:us-east-1/fraud`, stable at variant `a`, with an idle `b`.
     #[must_use]
     pub fn default_world() -> Self {
         let healthy = Behaviour { error_rate: 0.002, ..Behaviour::default() };
-        let revisions = ["1", "2", "3"].map(|version| (version.to_owned(), healthy.clone()));
-        let service = Service {
+        let service = |stable: &str, revisions: &[&str]| Service {
             requests_per_second: 50.0,
             daily: 0.0,
             bursts: None,
-            stable: "2".to_owned(),
-            revisions: BTreeMap::from(revisions),
+            stable: stable.to_owned(),
+            revisions: revisions.iter().map(|name| ((*name).to_owned(), healthy.clone())).collect(),
         };
-        let targets = BTreeMap::from([("lambda:us-east-1/fraud@prod".to_owned(), service)]);
-        Self { targets, ..Self::default() }
+        let targets = [
+            ("lambda:us-east-1/fraud@prod", service("2", &["1", "2", "3"])),
+            ("sagemaker:us-east-1/fraud", service("a", &["a", "b"])),
+        ];
+        let targets = targets.map(|(uri, service)| (uri.to_owned(), service));
+        Self { targets: BTreeMap::from(targets), ..Self::default() }
     }
 
     /// The targets that can be read as such.
@@ -251,6 +301,12 @@ impl Default for Prometheus {
 impl Default for CloudWatch {
     fn default() -> Self {
         Self { delay: Duration::from_secs(60), late: 0.0, internal_error: 0.0, page: None, alarms: BTreeMap::new() }
+    }
+}
+
+impl Default for SageMaker {
+    fn default() -> Self {
+        Self { update: Duration::from_secs(60), deploy: five_minutes(), incidents: Vec::new() }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::connection::{self, Limits};
 use crate::exchange::{Delivery, Exchange};
 use crate::lambda::{self, LambdaApi};
 use crate::prometheus::Prometheus;
+use crate::sagemaker::{self, SageMakerApi};
 use crate::scenario::Scenario;
 use crate::{Clock, Options, SharedWorld, World, exports, fleet};
 
@@ -47,6 +48,7 @@ impl Sandbox {
         fleet::add(&mut scenario, options.fleet).map_err(invalid)?;
         scenario.check().map_err(|error| invalid(error.to_string()))?;
         lambda::check(&scenario).map_err(invalid)?;
+        sagemaker::check(&scenario).map_err(invalid)?;
         if let Some(seed) = options.seed {
             scenario.seed = seed;
         }
@@ -57,6 +59,7 @@ impl Sandbox {
         let mut world = World::new(scenario, clock);
         if !options.rate_limits {
             world.lambda.lift_rate_limit();
+            world.sagemaker.lift_rate_limit();
         }
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
@@ -142,5 +145,5 @@ async fn pause() {
 
 /// All APIs; the first that knows a request answers it.
 fn apis() -> Vec<Box<dyn Api>> {
-    vec![Box::new(LambdaApi), Box::new(CloudWatch::default()), Box::new(Prometheus)]
+    vec![Box::new(LambdaApi), Box::new(SageMakerApi), Box::new(CloudWatch::default()), Box::new(Prometheus)]
 }

@@ -6,6 +6,7 @@ use mlroll_backend::Timestamp;
 
 use crate::Clock;
 use crate::lambda::Lambda;
+use crate::sagemaker::SageMaker;
 use crate::scenario::Scenario;
 use crate::traffic::Traffic;
 
@@ -20,6 +21,8 @@ pub struct World {
     pub scenario: Scenario,
     /// The functions of AWS Lambda.
     pub lambda: Lambda,
+    /// The endpoints of Amazon SageMaker.
+    pub sagemaker: SageMaker,
 }
 
 impl World {
@@ -28,7 +31,8 @@ impl World {
     pub fn new(scenario: Scenario, clock: Clock) -> Self {
         let traffic = Traffic::new(&scenario, clock.now());
         let lambda = Lambda::of(&scenario, clock.now());
-        Self { clock, traffic, scenario, lambda }
+        let sagemaker = SageMaker::of(&scenario, clock.now());
+        Self { clock, traffic, scenario, lambda, sagemaker }
     }
 
     /// The moment it is.
@@ -39,8 +43,12 @@ impl World {
 
     /// Carries out what became due since it was last asked, each at its own moment: what was accepted becomes live.
     pub fn settle(&mut self) {
-        for route in self.lambda.settle(self.clock.now()) {
+        let now = self.clock.now();
+        for route in self.lambda.settle(now) {
             self.traffic.route(&route.target, &route.split, route.at);
+        }
+        for (target, split, at) in self.sagemaker.settle(now) {
+            self.traffic.route(&target, &split, at);
         }
     }
 }
