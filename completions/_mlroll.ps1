@@ -38,6 +38,7 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('canary', 'canary', [CompletionResultType]::ParameterValue, 'Shift a share of the traffic to a candidate')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print completions for a shell')
+            [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'See a canary promoted and another rolled back, on clouds simulated in this process')
             [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'Tell why each decision of a watched run fell: gate, query, window, numbers, evidence, rule')
             [CompletionResult]::new('gate', 'gate', [CompletionResultType]::ParameterValue, 'Try gates without moving traffic')
             [CompletionResult]::new('history', 'history', [CompletionResultType]::ParameterValue, 'List the runs that were watched, the newest first')
@@ -46,6 +47,7 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('resume', 'resume', [CompletionResultType]::ParameterValue, 'Go on with a run that was held, interrupted or cut off')
             [CompletionResult]::new('rollback', 'rollback', [CompletionResultType]::ParameterValue, 'Give all traffic back, now')
             [CompletionResult]::new('rollout', 'rollout', [CompletionResultType]::ParameterValue, 'Take a candidate through all steps of its service, judged by its gates')
+            [CompletionResult]::new('sandbox', 'sandbox', [CompletionResultType]::ParameterValue, 'Serve the clouds on loopback: control planes and metric stores, fed by simulated users')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show who gets what, who is stable, candidate and previous, and what a run is at')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
@@ -74,6 +76,23 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             break
         }
         'mlroll;completions' {
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of ./mlroll.toml')
+            [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Act on this target; needs no file, and may be given several times')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write the result')
+            [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'Why this is done; shown wherever the result is')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Give up after this time, all told [default: 5m, and 30m more until the split is live]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print the calls that a run would make, and change nothing')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'mlroll;demo' {
+            [CompletionResult]::new('--backend', '--backend', [CompletionResultType]::ParameterName, 'Only the part of this backend')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of ./mlroll.toml')
             [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Act on this target; needs no file, and may be given several times')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write the result')
@@ -282,6 +301,28 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'mlroll;sandbox' {
+            [CompletionResult]::new('--listen', '--listen', [CompletionResultType]::ParameterName, 'Where to listen; loopback only')
+            [CompletionResult]::new('--scenario', '--scenario', [CompletionResultType]::ParameterName, 'The world to simulate, described in docs/sandbox.md')
+            [CompletionResult]::new('--speed', '--speed', [CompletionResultType]::ParameterName, 'How many of its seconds pass in one of ours')
+            [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'What all chance is drawn from [default: the scenario''s]')
+            [CompletionResult]::new('--latency', '--latency', [CompletionResultType]::ParameterName, 'How much later each answer is sent')
+            [CompletionResult]::new('--fleet', '--fleet', [CompletionResultType]::ParameterName, 'Add this many Lambda functions, fraud-0001 and so on')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of ./mlroll.toml')
+            [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Act on this target; needs no file, and may be given several times')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write the result')
+            [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'Why this is done; shown wherever the result is')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Give up after this time, all told [default: 5m, and 30m more until the split is live]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print the calls that a run would make, and change nothing')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'mlroll;status' {
             [CompletionResult]::new('--every', '--every', [CompletionResultType]::ParameterName, 'How often to look; at least a second')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of ./mlroll.toml')
@@ -303,6 +344,7 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
         'mlroll;help' {
             [CompletionResult]::new('canary', 'canary', [CompletionResultType]::ParameterValue, 'Shift a share of the traffic to a candidate')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print completions for a shell')
+            [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'See a canary promoted and another rolled back, on clouds simulated in this process')
             [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'Tell why each decision of a watched run fell: gate, query, window, numbers, evidence, rule')
             [CompletionResult]::new('gate', 'gate', [CompletionResultType]::ParameterValue, 'Try gates without moving traffic')
             [CompletionResult]::new('history', 'history', [CompletionResultType]::ParameterValue, 'List the runs that were watched, the newest first')
@@ -311,6 +353,7 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('resume', 'resume', [CompletionResultType]::ParameterValue, 'Go on with a run that was held, interrupted or cut off')
             [CompletionResult]::new('rollback', 'rollback', [CompletionResultType]::ParameterValue, 'Give all traffic back, now')
             [CompletionResult]::new('rollout', 'rollout', [CompletionResultType]::ParameterValue, 'Take a candidate through all steps of its service, judged by its gates')
+            [CompletionResult]::new('sandbox', 'sandbox', [CompletionResultType]::ParameterValue, 'Serve the clouds on loopback: control planes and metric stores, fed by simulated users')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show who gets what, who is stable, candidate and previous, and what a run is at')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
@@ -319,6 +362,9 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             break
         }
         'mlroll;help;completions' {
+            break
+        }
+        'mlroll;help;demo' {
             break
         }
         'mlroll;help;explain' {
@@ -351,6 +397,9 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             break
         }
         'mlroll;help;rollout' {
+            break
+        }
+        'mlroll;help;sandbox' {
             break
         }
         'mlroll;help;status' {

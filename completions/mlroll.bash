@@ -22,6 +22,9 @@ _mlroll() {
             mlroll,completions)
                 cmd="mlroll__subcmd__completions"
                 ;;
+            mlroll,demo)
+                cmd="mlroll__subcmd__demo"
+                ;;
             mlroll,explain)
                 cmd="mlroll__subcmd__explain"
                 ;;
@@ -48,6 +51,9 @@ _mlroll() {
                 ;;
             mlroll,rollout)
                 cmd="mlroll__subcmd__rollout"
+                ;;
+            mlroll,sandbox)
+                cmd="mlroll__subcmd__sandbox"
                 ;;
             mlroll,status)
                 cmd="mlroll__subcmd__status"
@@ -76,6 +82,9 @@ _mlroll() {
             mlroll__subcmd__help,completions)
                 cmd="mlroll__subcmd__help__subcmd__completions"
                 ;;
+            mlroll__subcmd__help,demo)
+                cmd="mlroll__subcmd__help__subcmd__demo"
+                ;;
             mlroll__subcmd__help,explain)
                 cmd="mlroll__subcmd__help__subcmd__explain"
                 ;;
@@ -103,6 +112,9 @@ _mlroll() {
             mlroll__subcmd__help,rollout)
                 cmd="mlroll__subcmd__help__subcmd__rollout"
                 ;;
+            mlroll__subcmd__help,sandbox)
+                cmd="mlroll__subcmd__help__subcmd__sandbox"
+                ;;
             mlroll__subcmd__help,status)
                 cmd="mlroll__subcmd__help__subcmd__status"
                 ;;
@@ -119,7 +131,7 @@ _mlroll() {
 
     case "${cmd}" in
         mlroll)
-            opts="-q -v -h -V --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help --version canary completions explain gate history hold promote resume rollback rollout status help"
+            opts="-q -v -h -V --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help --version canary completions demo explain gate history hold promote resume rollback rollout sandbox status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -217,6 +229,48 @@ _mlroll() {
                 return 0
             fi
             case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --target)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
+                    return 0
+                    ;;
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "always auto never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mlroll__subcmd__demo)
+            opts="-q -v -h --backend --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --backend)
+                    COMPREPLY=($(compgen -W "lambda sagemaker" -- "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -457,7 +511,7 @@ _mlroll() {
             return 0
             ;;
         mlroll__subcmd__help)
-            opts="canary completions explain gate history hold promote resume rollback rollout status help"
+            opts="canary completions demo explain gate history hold promote resume rollback rollout sandbox status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -485,6 +539,20 @@ _mlroll() {
             return 0
             ;;
         mlroll__subcmd__help__subcmd__completions)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mlroll__subcmd__help__subcmd__demo)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -639,6 +707,20 @@ _mlroll() {
             return 0
             ;;
         mlroll__subcmd__help__subcmd__rollout)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mlroll__subcmd__help__subcmd__sandbox)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -893,6 +975,68 @@ _mlroll() {
                     ;;
                 --on-interrupt)
                     COMPREPLY=($(compgen -W "hold rollback" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --target)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
+                    return 0
+                    ;;
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "always auto never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mlroll__subcmd__sandbox)
+            opts="-q -v -h --listen --scenario --speed --seed --latency --fleet --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --scenario)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --speed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --latency)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --fleet)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --config)

@@ -35,6 +35,7 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand --version 'Print version'
             cand canary 'Shift a share of the traffic to a candidate'
             cand completions 'Print completions for a shell'
+            cand demo 'See a canary promoted and another rolled back, on clouds simulated in this process'
             cand explain 'Tell why each decision of a watched run fell: gate, query, window, numbers, evidence, rule'
             cand gate 'Try gates without moving traffic'
             cand history 'List the runs that were watched, the newest first'
@@ -43,6 +44,7 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand resume 'Go on with a run that was held, interrupted or cut off'
             cand rollback 'Give all traffic back, now'
             cand rollout 'Take a candidate through all steps of its service, judged by its gates'
+            cand sandbox 'Serve the clouds on loopback: control planes and metric stores, fed by simulated users'
             cand status 'Show who gets what, who is stable, candidate and previous, and what a run is at'
             cand help 'Print this message or the help of the given subcommand(s)'
         }
@@ -69,6 +71,22 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'mlroll;completions'= {
+            cand --config 'Read this file instead of ./mlroll.toml'
+            cand --target 'Act on this target; needs no file, and may be given several times'
+            cand --output 'How to write the result'
+            cand --reason 'Why this is done; shown wherever the result is'
+            cand --timeout 'Give up after this time, all told [default: 5m, and 30m more until the split is live]'
+            cand --color 'When to colour'
+            cand --dry-run 'Print the calls that a run would make, and change nothing'
+            cand -q 'Say nothing but errors'
+            cand --quiet 'Say nothing but errors'
+            cand -v 'Name each request as it is sent'
+            cand --verbose 'Name each request as it is sent'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'mlroll;demo'= {
+            cand --backend 'Only the part of this backend'
             cand --config 'Read this file instead of ./mlroll.toml'
             cand --target 'Act on this target; needs no file, and may be given several times'
             cand --output 'How to write the result'
@@ -262,6 +280,27 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
+        &'mlroll;sandbox'= {
+            cand --listen 'Where to listen; loopback only'
+            cand --scenario 'The world to simulate, described in docs/sandbox.md'
+            cand --speed 'How many of its seconds pass in one of ours'
+            cand --seed 'What all chance is drawn from [default: the scenario''s]'
+            cand --latency 'How much later each answer is sent'
+            cand --fleet 'Add this many Lambda functions, fraud-0001 and so on'
+            cand --config 'Read this file instead of ./mlroll.toml'
+            cand --target 'Act on this target; needs no file, and may be given several times'
+            cand --output 'How to write the result'
+            cand --reason 'Why this is done; shown wherever the result is'
+            cand --timeout 'Give up after this time, all told [default: 5m, and 30m more until the split is live]'
+            cand --color 'When to colour'
+            cand --dry-run 'Print the calls that a run would make, and change nothing'
+            cand -q 'Say nothing but errors'
+            cand --quiet 'Say nothing but errors'
+            cand -v 'Name each request as it is sent'
+            cand --verbose 'Name each request as it is sent'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
         &'mlroll;status'= {
             cand --every 'How often to look; at least a second'
             cand --config 'Read this file instead of ./mlroll.toml'
@@ -282,6 +321,7 @@ set edit:completion:arg-completer[mlroll] = {|@words|
         &'mlroll;help'= {
             cand canary 'Shift a share of the traffic to a candidate'
             cand completions 'Print completions for a shell'
+            cand demo 'See a canary promoted and another rolled back, on clouds simulated in this process'
             cand explain 'Tell why each decision of a watched run fell: gate, query, window, numbers, evidence, rule'
             cand gate 'Try gates without moving traffic'
             cand history 'List the runs that were watched, the newest first'
@@ -290,12 +330,15 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand resume 'Go on with a run that was held, interrupted or cut off'
             cand rollback 'Give all traffic back, now'
             cand rollout 'Take a candidate through all steps of its service, judged by its gates'
+            cand sandbox 'Serve the clouds on loopback: control planes and metric stores, fed by simulated users'
             cand status 'Show who gets what, who is stable, candidate and previous, and what a run is at'
             cand help 'Print this message or the help of the given subcommand(s)'
         }
         &'mlroll;help;canary'= {
         }
         &'mlroll;help;completions'= {
+        }
+        &'mlroll;help;demo'= {
         }
         &'mlroll;help;explain'= {
         }
@@ -318,6 +361,8 @@ set edit:completion:arg-completer[mlroll] = {|@words|
         &'mlroll;help;rollback'= {
         }
         &'mlroll;help;rollout'= {
+        }
+        &'mlroll;help;sandbox'= {
         }
         &'mlroll;help;status'= {
         }

@@ -40,6 +40,7 @@ complete -c mlroll -n "__fish_mlroll_needs_command" -s h -l help -d 'Print help 
 complete -c mlroll -n "__fish_mlroll_needs_command" -s V -l version -d 'Print version'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "canary" -d 'Shift a share of the traffic to a candidate'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "completions" -d 'Print completions for a shell'
+complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "demo" -d 'See a canary promoted and another rolled back, on clouds simulated in this process'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "explain" -d 'Tell why each decision of a watched run fell: gate, query, window, numbers, evidence, rule'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "gate" -d 'Try gates without moving traffic'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "history" -d 'List the runs that were watched, the newest first'
@@ -48,6 +49,7 @@ complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "promote" -d 'Give the
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "resume" -d 'Go on with a run that was held, interrupted or cut off'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "rollback" -d 'Give all traffic back, now'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "rollout" -d 'Take a candidate through all steps of its service, judged by its gates'
+complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "sandbox" -d 'Serve the clouds on loopback: control planes and metric stores, fed by simulated users'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "status" -d 'Show who gets what, who is stable, candidate and previous, and what a run is at'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -l pct -d 'The candidate\'s share in percent, such as 10 or 0.5' -r
@@ -84,6 +86,21 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand completions" -l dry-run -d
 complete -c mlroll -n "__fish_mlroll_using_subcommand completions" -s q -l quiet -d 'Say nothing but errors'
 complete -c mlroll -n "__fish_mlroll_using_subcommand completions" -s v -l verbose -d 'Name each request as it is sent'
 complete -c mlroll -n "__fish_mlroll_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mlroll -n "__fish_mlroll_using_subcommand demo" -l backend -d 'Only the part of this backend' -r -f -a "lambda\t'An AWS Lambda alias'
+sagemaker\t'An Amazon SageMaker endpoint'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand demo" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
+complete -c mlroll -n "__fish_mlroll_using_subcommand demo" -l target -d 'Act on this target; needs no file, and may be given several times' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand demo" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
+text\t'Tables, for people'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand demo" -l reason -d 'Why this is done; shown wherever the result is' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand demo" -l timeout -d 'Give up after this time, all told [default: 5m, and 30m more until the split is live]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand demo" -l color -d 'When to colour' -r -f -a "always\t'Always'
+auto\t'On a terminal, unless `NO_COLOR` is set'
+never\t'Never'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand demo" -l dry-run -d 'Print the calls that a run would make, and change nothing'
+complete -c mlroll -n "__fish_mlroll_using_subcommand demo" -s q -l quiet -d 'Say nothing but errors'
+complete -c mlroll -n "__fish_mlroll_using_subcommand demo" -s v -l verbose -d 'Name each request as it is sent'
+complete -c mlroll -n "__fish_mlroll_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mlroll -n "__fish_mlroll_using_subcommand explain" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
 complete -c mlroll -n "__fish_mlroll_using_subcommand explain" -l target -d 'Act on this target; needs no file, and may be given several times' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand explain" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
@@ -237,6 +254,25 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -l dry-run -d 'Pr
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -s q -l quiet -d 'Say nothing but errors'
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -s v -l verbose -d 'Name each request as it is sent'
 complete -c mlroll -n "__fish_mlroll_using_subcommand rollout" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mlroll -n "__fish_mlroll_using_subcommand sandbox" -l listen -d 'Where to listen; loopback only' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand sandbox" -l scenario -d 'The world to simulate, described in docs/sandbox.md' -r -F
+complete -c mlroll -n "__fish_mlroll_using_subcommand sandbox" -l speed -d 'How many of its seconds pass in one of ours' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand sandbox" -l seed -d 'What all chance is drawn from [default: the scenario\'s]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand sandbox" -l latency -d 'How much later each answer is sent' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand sandbox" -l fleet -d 'Add this many Lambda functions, fraud-0001 and so on' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand sandbox" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
+complete -c mlroll -n "__fish_mlroll_using_subcommand sandbox" -l target -d 'Act on this target; needs no file, and may be given several times' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand sandbox" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
+text\t'Tables, for people'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand sandbox" -l reason -d 'Why this is done; shown wherever the result is' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand sandbox" -l timeout -d 'Give up after this time, all told [default: 5m, and 30m more until the split is live]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand sandbox" -l color -d 'When to colour' -r -f -a "always\t'Always'
+auto\t'On a terminal, unless `NO_COLOR` is set'
+never\t'Never'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand sandbox" -l dry-run -d 'Print the calls that a run would make, and change nothing'
+complete -c mlroll -n "__fish_mlroll_using_subcommand sandbox" -s q -l quiet -d 'Say nothing but errors'
+complete -c mlroll -n "__fish_mlroll_using_subcommand sandbox" -s v -l verbose -d 'Name each request as it is sent'
+complete -c mlroll -n "__fish_mlroll_using_subcommand sandbox" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -l every -d 'How often to look; at least a second' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -l target -d 'Act on this target; needs no file, and may be given several times' -r
@@ -252,17 +288,19 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand status" -l dry-run -d 'Pri
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -s q -l quiet -d 'Say nothing but errors'
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -s v -l verbose -d 'Name each request as it is sent'
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions explain gate history hold promote resume rollback rollout status help" -f -a "canary" -d 'Shift a share of the traffic to a candidate'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions explain gate history hold promote resume rollback rollout status help" -f -a "completions" -d 'Print completions for a shell'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions explain gate history hold promote resume rollback rollout status help" -f -a "explain" -d 'Tell why each decision of a watched run fell: gate, query, window, numbers, evidence, rule'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions explain gate history hold promote resume rollback rollout status help" -f -a "gate" -d 'Try gates without moving traffic'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions explain gate history hold promote resume rollback rollout status help" -f -a "history" -d 'List the runs that were watched, the newest first'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions explain gate history hold promote resume rollback rollout status help" -f -a "hold" -d 'Ask a run that is going on to stop advancing and keep its split'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions explain gate history hold promote resume rollback rollout status help" -f -a "promote" -d 'Give the candidate all traffic and make it stable'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions explain gate history hold promote resume rollback rollout status help" -f -a "resume" -d 'Go on with a run that was held, interrupted or cut off'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions explain gate history hold promote resume rollback rollout status help" -f -a "rollback" -d 'Give all traffic back, now'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions explain gate history hold promote resume rollback rollout status help" -f -a "rollout" -d 'Take a candidate through all steps of its service, judged by its gates'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions explain gate history hold promote resume rollback rollout status help" -f -a "status" -d 'Show who gets what, who is stable, candidate and previous, and what a run is at'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions explain gate history hold promote resume rollback rollout status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold promote resume rollback rollout sandbox status help" -f -a "canary" -d 'Shift a share of the traffic to a candidate'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold promote resume rollback rollout sandbox status help" -f -a "completions" -d 'Print completions for a shell'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold promote resume rollback rollout sandbox status help" -f -a "demo" -d 'See a canary promoted and another rolled back, on clouds simulated in this process'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold promote resume rollback rollout sandbox status help" -f -a "explain" -d 'Tell why each decision of a watched run fell: gate, query, window, numbers, evidence, rule'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold promote resume rollback rollout sandbox status help" -f -a "gate" -d 'Try gates without moving traffic'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold promote resume rollback rollout sandbox status help" -f -a "history" -d 'List the runs that were watched, the newest first'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold promote resume rollback rollout sandbox status help" -f -a "hold" -d 'Ask a run that is going on to stop advancing and keep its split'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold promote resume rollback rollout sandbox status help" -f -a "promote" -d 'Give the candidate all traffic and make it stable'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold promote resume rollback rollout sandbox status help" -f -a "resume" -d 'Go on with a run that was held, interrupted or cut off'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold promote resume rollback rollout sandbox status help" -f -a "rollback" -d 'Give all traffic back, now'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold promote resume rollback rollout sandbox status help" -f -a "rollout" -d 'Take a candidate through all steps of its service, judged by its gates'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold promote resume rollback rollout sandbox status help" -f -a "sandbox" -d 'Serve the clouds on loopback: control planes and metric stores, fed by simulated users'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold promote resume rollback rollout sandbox status help" -f -a "status" -d 'Show who gets what, who is stable, candidate and previous, and what a run is at'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold promote resume rollback rollout sandbox status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c mlroll -n "__fish_mlroll_using_subcommand help; and __fish_seen_subcommand_from gate" -f -a "check" -d 'Judge the canary in flight by what its gates say of the last `bake`, and move nothing'
 complete -c mlroll -n "__fish_mlroll_using_subcommand help; and __fish_seen_subcommand_from gate" -f -a "replay" -d 'Judge recorded looks, and print the evidence after each as JSON'

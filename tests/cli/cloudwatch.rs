@@ -35,6 +35,7 @@ fn config(look: &str) -> String {
         steps = ["10%", "50%", "100%"]
         bake = "15m"
         look = "{look}"
+        no_data_budget = "1h"
         [services.fraud.metrics]
         source = "cloudwatch"
         [[services.fraud.gates]]
@@ -49,7 +50,7 @@ fn config(look: &str) -> String {
 }
 
 fn sandbox(candidate: &str, store: &str) -> Sandbox {
-    let sandbox = Sandbox::start(&["--speed", "600"], &world(candidate, store));
+    let sandbox = Sandbox::start(&["--speed", "300"], &world(candidate, store));
     sandbox.write("mlroll.toml", &config("60s"));
     sandbox
 }

@@ -59,7 +59,7 @@ fn a_sagemaker_endpoint_is_judged_by_cloudwatch() {
     let acts = document["stages"][0]["acts"].as_array().unwrap();
     let outcomes: Vec<_> = acts.iter().filter_map(|act| act["result"]["outcome"].as_str()).collect();
     assert_eq!(outcomes, ["promoted", "rolled_back"], "{document}");
-    assert!(acts[1]["result"]["targets"][0]["metrics"]["calls"].as_u64() > Some(10), "{document}");
+    assert!(acts[1]["result"]["targets"][0]["metrics"]["calls"].as_u64() > Some(2), "{document}");
 }
 
 #[test]

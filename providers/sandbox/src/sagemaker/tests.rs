@@ -47,7 +47,8 @@ fn weights_are_live_when_the_endpoint_is_in_service_again() {
 
 #[test]
 fn a_change_that_fails_is_taken_back() {
-    let mut all = with("incidents = [{ endpoint = \"fraud\", status = \"RollingBack\", after = \"0s\", last = \"2m\" }]");
+    let mut all =
+        with("incidents = [{ endpoint = \"fraud\", status = \"RollingBack\", after = \"0s\", last = \"2m\" }]");
     halve(&mut all, at(0));
     all.settle(at(61));
     assert_eq!(fraud(&mut all).status(), "RollingBack");
