@@ -37,7 +37,7 @@ pub struct CloudWatch {
     pub(super) settings: Settings,
     /// How long each version of a function may run, as far as that was asked for.
     pub(super) timeouts: Mutex<BTreeMap<Subject, Duration>>,
-    usage: Mutex<Usage>,
+    pub(super) usage: Mutex<Usage>,
 }
 
 impl CloudWatch {
