@@ -25,6 +25,9 @@ pub enum Stage {
     AzureMl,
     /// A Google Cloud Run service.
     CloudRun,
+    /// An Amazon SageMaker endpoint.
+    #[value(name = "sagemaker")]
+    SageMaker,
 }
 
 /// Runs the verb.

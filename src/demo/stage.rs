@@ -19,6 +19,7 @@ impl Stage {
             Self::AzureMl => "Azure ML",
             Self::CloudRun => "Google Cloud Run",
             Self::Lambda => "AWS Lambda",
+            Self::SageMaker => "Amazon SageMaker",
         }
     }
 
@@ -28,6 +29,7 @@ impl Stage {
             Self::AzureMl => include_str!("azure_ml.scenario.toml"),
             Self::CloudRun => include_str!("cloud_run.scenario.toml"),
             Self::Lambda => include_str!("lambda.scenario.toml"),
+            Self::SageMaker => include_str!("sagemaker.scenario.toml"),
         }
     }
 
@@ -37,6 +39,7 @@ impl Stage {
             Self::AzureMl => include_str!("azure_ml.mlroll.toml"),
             Self::CloudRun => include_str!("cloud_run.mlroll.toml"),
             Self::Lambda => include_str!("lambda.mlroll.toml"),
+            Self::SageMaker => include_str!("sagemaker.mlroll.toml"),
         }
     }
 
@@ -46,6 +49,7 @@ impl Stage {
             Self::AzureMl => &AZURE_ML,
             Self::CloudRun => &CLOUD_RUN,
             Self::Lambda => &LAMBDA,
+            Self::SageMaker => &SAGEMAKER,
         }
     }
 }
@@ -116,4 +120,22 @@ const CLOUD_RUN: [Act; 6] = [
     },
     Act { says: "... and whoever is on call types this:", types: &["rollback"], ends: ExitStatus::Success },
     Act { says: "What was decided, and when:", types: &["history"], ends: ExitStatus::Success },
+];
+
+const SAGEMAKER: [Act; 3] = [
+    Act {
+        says: "The endpoint `fraud` gives everything to variant `a`. CloudWatch counts what becomes of it.",
+        types: &["status"],
+        ends: ExitStatus::Success,
+    },
+    Act {
+        says: "Variant `b` is as good as `a`. New weights take a minute to be live, and metrics two to be complete.",
+        types: &["rollout", "--candidate", "b"],
+        ends: ExitStatus::Success,
+    },
+    Act {
+        says: "Variant `c` is slow: 500 ms at the 95th percentile, where 300 are allowed.",
+        types: &["rollout", "--candidate", "c"],
+        ends: ExitStatus::GateFailed,
+    },
 ];

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use mlroll_backend::{Granularity, MetricSource, Query, RevisionId, Sample, Subject, Target, Timestamp, Why, Window};
+use mlroll_backend::{
+    Granularity, MetricSource, Query, RevisionId, Sample, Subject, Target, Timestamp, Usage, Why, Window,
+};
 use serde_json::Value;
 
 use super::Standing;
@@ -185,6 +187,12 @@ impl Bench {
     pub fn take_read(&mut self) -> Option<Basis> {
         self.standing.as_ref()?;
         Some(Basis::Read(std::mem::take(&mut self.read)))
+    }
+
+    /// What this run has asked of a store that bills its answers.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        self.judged_by.as_ref()?.usage()
     }
 
     /// What each gate says.

@@ -1,6 +1,6 @@
 //! What became of one target.
 
-use mlroll_backend::{Snapshot, Target, TrafficSplit};
+use mlroll_backend::{Snapshot, Target, TrafficSplit, Usage};
 
 use crate::config::Selected;
 use crate::exit::ExitStatus;
@@ -30,6 +30,8 @@ pub struct Report {
     pub doubt: Option<Doubt>,
     /// HTTP requests to its control plane.
     pub calls: Calls,
+    /// What was asked of a metric store that bills its answers.
+    pub metrics: Option<Usage>,
     /// What a person should know.
     pub notes: Vec<String>,
     /// What the gates say.
@@ -64,6 +66,7 @@ impl Report {
             settled: false,
             doubt: None,
             calls: Calls::default(),
+            metrics: None,
             notes: Vec::new(),
             findings: Vec::new(),
             failure: None,

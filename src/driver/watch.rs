@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mlroll_backend::{Backend, Error, ErrorKind, Weight};
+use mlroll_backend::{Backend, Error, ErrorKind, Usage, Weight};
 
 use super::interrupt::{Interrupts, Told};
 use super::{Bench, Driver, Report, job};
@@ -223,6 +223,10 @@ impl Watch<'_> {
     fn conclude(&self, mut report: Report) -> Report {
         report.calls = self.driver.wire.count(&self.selected.target);
         report.findings = self.bench.findings();
+        report.metrics = self.bench.usage();
+        if let Some(Usage { calls, series }) = report.metrics.filter(|usage| usage.calls > 0) {
+            report.note(format!("the metric store was asked {calls} times, for {series} series in all"));
+        }
         if report.failure.is_some() {
             return report;
         }

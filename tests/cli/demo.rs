@@ -68,6 +68,18 @@ fn a_model_that_crashes_on_azure_is_rolled_back() {
 }
 
 #[test]
+fn a_sagemaker_endpoint_is_judged_by_cloudwatch() {
+    let folder = TempDir::new().unwrap();
+    let output = demo(&folder, &["--output", "json", "--backend", "sagemaker", "--quiet"]).output().unwrap();
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{document}");
+    let acts = document["stages"][0]["acts"].as_array().unwrap();
+    let outcomes: Vec<_> = acts.iter().filter_map(|act| act["result"]["outcome"].as_str()).collect();
+    assert_eq!(outcomes, ["promoted", "rolled_back"], "{document}");
+    assert!(acts[1]["result"]["targets"][0]["metrics"]["calls"].as_u64() > Some(2), "{document}");
+}
+
+#[test]
 fn an_interrupt_ends_it_and_leaves_nothing() {
     let folder = TempDir::new().unwrap();
     let mut child = demo(&folder, &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

@@ -13,6 +13,7 @@ mod arguments;
 mod azure_ml;
 mod cloud_run;
 mod cloud_run_watched;
+mod cloudwatch;
 mod completions;
 mod demo;
 mod disk;

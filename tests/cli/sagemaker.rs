@@ -86,6 +86,36 @@ fn a_rollback_reads_the_endpoint_and_its_tag_and_writes_weights_first() {
     assert_eq!((&calls["read"], &calls["write"]), (&json!(2), &json!(2)));
 }
 
+#[test]
+fn who_may_not_read_the_tag_rolls_back_all_the_same_where_the_split_tells_who_is_stable() {
+    let forbidden = |case: &Case, times: usize| {
+        for operation in ["ListTags", "AddTags"] {
+            for _ in 0..times {
+                case.sagemaker.fail(operation, Failure::Refused(400, "AccessDeniedException", "not authorized"));
+            }
+        }
+    };
+    let case = Case::with_canary();
+    forbidden(&case, 20);
+    let (ran, document) = case.verb(&["rollback"]);
+    ran.expect(0);
+    assert_eq!((document["outcome"].as_str(), case.weights()), (Some("rolled_back"), vec![100.0, 0.0]));
+    // Everything is with one: only the tag tells where it came from.
+    let (ran, document) = case.verb(&["rollback"]);
+    ran.expect(5);
+    assert_eq!(document["targets"][0]["error"]["operation"], "ListTags", "{document}");
+
+    for percent in ["50", "75"] {
+        let case = Case::new();
+        case.verb(&["canary", "--pct", percent]).0.expect(0);
+        assert_eq!(case.weights().iter().sum::<f64>(), 200.0);
+        forbidden(&case, 20);
+        case.verb(&["rollback"]).0.expect(5).says("ListTags");
+        case.verb(&["rollback", "--to", "a"]).0.expect(0);
+        assert_eq!(case.weights(), [100.0, 0.0]);
+    }
+}
+
 /// The candidate has most of it, and is not stable for that.
 #[test]
 fn the_larger_share_is_not_stable_when_the_tag_says_otherwise() {

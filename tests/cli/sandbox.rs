@@ -12,14 +12,14 @@ use crate::world::signal;
 const FRAUD: &str = "lambda:us-east-1/fraud@prod";
 
 /// `mlroll sandbox`, and what it told a shell to export.
-pub(crate) struct Sandbox {
-    child: Child,
-    exports: Vec<(String, String)>,
+pub struct Sandbox {
+    pub child: Child,
+    pub exports: Vec<(String, String)>,
     folder: TempDir,
 }
 
 impl Sandbox {
-    pub(crate) fn start(arguments: &[&str], scenario: &str) -> Self {
+    pub fn start(arguments: &[&str], scenario: &str) -> Self {
         let folder = TempDir::new().unwrap();
         std::fs::write(folder.path().join("world.toml"), scenario).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_mlroll"));
@@ -43,15 +43,15 @@ impl Sandbox {
         Self { child, exports, folder }
     }
 
-    pub(crate) fn url(&self) -> &str {
+    pub fn url(&self) -> &str {
         &self.exports.iter().find(|(name, _)| name == "MLROLL_SANDBOX_URL").unwrap().1
     }
 
-    pub(crate) fn write(&self, name: &str, text: &str) {
+    pub fn write(&self, name: &str, text: &str) {
         std::fs::write(self.folder.path().join(name), text.replace("{url}", self.url())).unwrap();
     }
 
-    pub(crate) fn run(&self, arguments: &[&str]) -> (i32, Value) {
+    pub fn run(&self, arguments: &[&str]) -> (i32, Value) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mlroll"));
         command.args(arguments).args(["--output", "json"]).env_clear().env("HOME", self.folder.path());
         let output = command.envs(self.exports.clone()).current_dir(self.folder.path()).output().unwrap();
@@ -80,7 +80,7 @@ impl Sandbox {
     }
 
     /// The body of an answer.
-    pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> String {
+    pub fn ask(&self, method: &str, path: &str, body: &str) -> String {
         let address = self.url().strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
         let length = body.len();
@@ -103,7 +103,7 @@ impl Drop for Sandbox {
 }
 
 /// How version 3 behaves; version 2 fails 0.2 % and takes 80 ms, or 160 ms at the 95th percentile.
-pub(crate) fn world(candidate: &str, delay: &str) -> String {
+pub fn world(candidate: &str, delay: &str) -> String {
     format!(
         r#"
         seed = 7
@@ -120,7 +120,7 @@ pub(crate) fn world(candidate: &str, delay: &str) -> String {
 }
 
 /// A file whose metrics are `late`; `more` is said of the service besides.
-pub(crate) fn config(late: &str, more: &str) -> String {
+pub fn config(late: &str, more: &str) -> String {
     format!(
         r#"
         [services.fraud]
@@ -146,9 +146,9 @@ pub(crate) fn config(late: &str, more: &str) -> String {
     )
 }
 
-pub(crate) const HEALTHY: &str = r#"{ error_rate = 0.002, latency = { median = "80ms", p95 = "160ms" } }"#;
-pub(crate) const FAILING: &str = r#"{ error_rate = 0.05, latency = { median = "80ms", p95 = "160ms" } }"#;
-const SLOW: &str = r#"{ error_rate = 0.002, latency = { median = "200ms", p95 = "500ms" } }"#;
+pub const HEALTHY: &str = r#"{ error_rate = 0.002, latency = { median = "80ms", p95 = "160ms" } }"#;
+pub const FAILING: &str = r#"{ error_rate = 0.05, latency = { median = "80ms", p95 = "160ms" } }"#;
+pub const SLOW: &str = r#"{ error_rate = 0.002, latency = { median = "200ms", p95 = "500ms" } }"#;
 
 /// Runs a rollout to its end, with metrics that are late by `late`; each case in a process of its own.
 fn ended(candidate: &str, late: &str) -> (i32, Value) {
@@ -161,7 +161,8 @@ fn ended(candidate: &str, late: &str) -> (i32, Value) {
 }
 
 /// No look has data of another step: each lies between what was live when it began and the next shift, and no two overlap.
-fn looks_are_disjoint_and_within_their_step(sandbox: &Sandbox) {
+/// Returns how many there were.
+pub fn looks_are_disjoint_and_within_their_step(sandbox: &Sandbox) -> u64 {
     let (code, explained) = sandbox.run(&["explain"]);
     assert_eq!(code, 0, "{explained}");
     let events = explained["run"]["events"].as_array().unwrap();
@@ -182,6 +183,7 @@ fn looks_are_disjoint_and_within_their_step(sandbox: &Sandbox) {
         }
     }
     assert!(looks > 0, "{explained}");
+    looks
 }
 
 #[test]

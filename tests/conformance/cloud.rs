@@ -39,6 +39,13 @@ pub struct Cloud {
     pub store: Store,
 }
 
+impl Cloud {
+    /// The operations that read and write the marker, where it is kept apart from the split.
+    pub fn marker_apart(&self) -> Option<(&'static str, &'static str)> {
+        (self.api == SAGEMAKER.api).then_some(("ListTags", "AddTags"))
+    }
+}
+
 /// A metric store.
 #[derive(Clone, Copy, Debug)]
 pub struct Store {
@@ -133,6 +140,47 @@ const PROMETHEUS_STORE: Store = Store {
     broken: "sum(",
 };
 
+pub const SAGEMAKER: Cloud = Cloud {
+    api: "sagemaker",
+    target: "sagemaker:us-east-1/fraud",
+    missing_target: "sagemaker:us-east-1/nobody",
+    about: "fraud",
+    read: "DescribeEndpoint",
+    write: "UpdateEndpointWeightsAndCapacities",
+    stable: "a",
+    candidate: "b",
+    other: "c",
+    failed: "d",
+    missing: "z",
+    busy: (400, "ValidationException"),
+    throttled: (400, "ThrottlingException"),
+    forbidden: (400, "AccessDeniedException"),
+    speed: 1.0,
+    scenario: r#"
+        [sagemaker]
+        update = "2s"
+        [targets."sagemaker:us-east-1/fraud"]
+        requests_per_second = 100
+        stable = "a"
+        [targets."sagemaker:us-east-1/fraud".revisions]
+        a = { error_rate = 0.01, latency = { median = "80ms", p95 = "160ms" } }
+        b = { error_rate = 0.05, latency = { median = "80ms", p95 = "160ms" } }
+        c = {}
+        d = { state = "Failed" }
+    "#,
+    store: CLOUDWATCH_STORE,
+};
+
+/// Lambda, measured by CloudWatch.
+pub const CLOUDWATCH: Cloud = Cloud { store: CLOUDWATCH_STORE, ..LAMBDA };
+
+const CLOUDWATCH_STORE: Store = Store {
+    api: "cloudwatch",
+    query: "GetMetricData",
+    config: "source = 'cloudwatch'",
+    broken: "AWS/Lambda Errors{FunctionName='fraud'",
+};
+
 /// Lambda, measured by Prometheus.
 pub const PROMETHEUS: Cloud = LAMBDA;
 
@@ -151,6 +199,7 @@ pub const CLOUD_RUN: Cloud = Cloud {
     busy: (409, "ABORTED"),
     throttled: (429, "RESOURCE_EXHAUSTED"),
     forbidden: (403, "PERMISSION_DENIED"),
+    speed: 1.0,
     scenario: r#"
         [targets."cloud-run:acme/europe-west3/fraud"]
         requests_per_second = 100

@@ -102,6 +102,11 @@ mod azure_monitor {
     no_latency_contract!(AZURE_MONITOR);
 }
 
+mod cloudwatch {
+    metrics_contract!(CLOUDWATCH);
+    latency_contract!(CLOUDWATCH);
+}
+
 mod lambda {
     backend_contract!(LAMBDA);
 }
@@ -117,4 +122,11 @@ mod cloud_run {
 
 mod cloud_monitoring {
     metrics_contract!(CLOUD_MONITORING);
+    latency_contract!(CLOUD_MONITORING);
+}
+
+mod sagemaker {
+    backend_contract!(SAGEMAKER);
+    metrics_contract!(SAGEMAKER);
+    latency_contract!(SAGEMAKER);
 }

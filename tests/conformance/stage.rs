@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mlroll::config::Metrics;
+use mlroll::judge::gate::Gate;
 use mlroll::reach::Reach;
 use mlroll_backend::{
     Backend, Call, Effect, Marker, MarkerState, MetricSource, Permit, RevisionId, Snapshot, Target, Timestamp,
@@ -148,7 +149,11 @@ impl Case {
     /// Where its metrics are read.
     pub fn source(&self) -> Box<dyn MetricSource> {
         let metrics: Metrics = toml::from_str(&self.cloud.store.config.replace("{url}", &self.url)).unwrap();
-        mlroll::registry::metric_source(&metrics, &[], Path::new("."), Reach::Loopback, Arc::clone(&self.tap) as _)
+        // Stores without buckets count at the limits of gates.
+        let gates: Vec<Gate> = ["50ms", "100ms"]
+            .map(|max| serde_json::from_value(json!({ "metric": "latency", "quantile": 0.95, "max": max })).unwrap())
+            .into();
+        mlroll::registry::metric_source(&metrics, &gates, Path::new("."), Reach::Loopback, Arc::clone(&self.tap) as _)
             .unwrap()
     }
 

@@ -72,6 +72,11 @@ fn googles_clients_are_content_with_cloud_run_and_cloud_monitoring() {
     run(&sandbox, "cloud_run.py", &[env!("CARGO_BIN_EXE_mlroll")]);
 }
 
+#[test]
+fn boto3_is_content_with_sagemaker_and_with_what_was_written() {
+    run(&sandbox(), "sagemaker.py", &[env!("CARGO_BIN_EXE_mlroll")]);
+}
+
 struct Moto {
     process: Child,
     url: String,

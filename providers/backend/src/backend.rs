@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{Marker, Result, Revision, RevisionId, Snapshot, Target, TrafficSplit, Weight};
+use crate::{Error, ErrorKind, Marker, Result, Revision, RevisionId, Snapshot, Target, TrafficSplit, Weight};
 
 /// What a provider can do: facts that callers ask for instead of guessing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +75,14 @@ pub trait Backend: Debug + Send + Sync {
     /// # Errors
     /// `NotFound` when there is no such target; `Auth`, `Throttled`, `Unavailable`, `Unexpected`.
     async fn observe(&self, target: &Target) -> Result<Snapshot>;
+
+    /// Reads the target without its marker, for a rollback that cannot have it: roles only where the split tells them.
+    ///
+    /// # Errors
+    /// As [`observe`](Self::observe); `Unsupported` where the marker comes with the split, so that neither can be read alone.
+    async fn observe_without_marker(&self, target: &Target) -> Result<Snapshot> {
+        Err(Error::new(ErrorKind::Unsupported, "", format!("{target} is read whole, or not at all")))
+    }
 
     /// Lists revisions that could get traffic, the newest first, at most `limit`.
     ///

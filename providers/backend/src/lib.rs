@@ -35,7 +35,7 @@ pub use backend::{Backend, Capabilities, GuardKind, Obstacle};
 pub use error::{Error, ErrorKind, Result};
 pub use histogram::{Histogram, InvalidHistogram};
 pub use marker::{CarriedMarker, InvalidMarker, Marker, MarkerState, embed, extract};
-pub use metrics::{Granularity, MetricSource, Query, Subject};
+pub use metrics::{Granularity, MetricSource, Query, Subject, Usage};
 pub use revision::{InvalidRevisionId, Revision, RevisionId};
 pub use roles::Roles;
 pub use sample::{Finite, Sample, Why};

@@ -60,6 +60,15 @@ pub struct Granularity {
     pub because: String,
 }
 
+/// What a store that bills its answers was asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Usage {
+    /// Requests for data, each page one; the transport's own retries are not counted.
+    pub calls: u64,
+    /// Series that were asked for, in all requests together: what is billed.
+    pub series: u64,
+}
+
 /// A store of metrics.
 ///
 /// Adapters never loop over failures, sleep, print or read the environment; retries are the transport's. Nobody but the
@@ -105,6 +114,11 @@ pub trait MetricSource: Debug + Send + Sync {
     /// What the store is asked about `subject` over windows of this length, in its own language and with everything filled
     /// in, for people who want to ask it again; `None` when there are no such words.
     fn words(&self, _query: &Query, _subject: &Subject, _length: Duration) -> Option<String> {
+        None
+    }
+
+    /// What was asked of the store so far; `None` when nobody bills it.
+    fn usage(&self) -> Option<Usage> {
         None
     }
 

@@ -2,7 +2,7 @@
 //!
 //! - [`Sandbox`] is the server: one loopback port for everything; [`Background`] is the same on a thread of its own
 //! - [`Api`] is one cloud's API; a folder each. All are served on one port and told apart by path, host and headers
-//! - [`World`] is what they share: the [`Clock`], the state of each control plane ([`lambda`], [`cloud_run`]), and the [`traffic`] of
+//! - [`World`] is what they share: the [`Clock`], the state of each control plane ([`lambda`], [`cloud_run`], ..), and the [`traffic`] of
 //!   simulated users. [`SharedWorld`] is the way to it from the same process
 //! - a control plane tells the traffic where requests go; a metric store asks it what became of them
 //! - `/_sandbox/*` is about the sandbox itself: faults, the request log, the clock
@@ -25,10 +25,12 @@ mod faults;
 mod fleet;
 mod google;
 pub mod lambda;
+mod limit;
 mod log;
 mod monitoring;
 mod options;
 pub mod prometheus;
+pub mod sagemaker;
 pub mod scenario;
 mod server;
 pub mod traffic;

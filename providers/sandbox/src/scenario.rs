@@ -33,6 +33,8 @@ pub struct Scenario {
     pub azure_monitor: AzureMonitor,
     /// How Google Cloud Monitoring publishes.
     pub cloud_monitoring: CloudMonitoring,
+    /// How SageMaker changes endpoints.
+    pub sagemaker: SageMaker,
 }
 
 /// A target and those who use it.
@@ -214,6 +216,51 @@ pub struct CloudMonitoring {
     pub page: Option<usize>,
 }
 
+/// How SageMaker changes endpoints.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SageMaker {
+    /// How long new weights take.
+    #[serde(deserialize_with = "span")]
+    pub update: Duration,
+    /// How long a new endpoint, or another endpoint config, takes.
+    #[serde(deserialize_with = "span")]
+    pub deploy: Duration,
+    /// What befalls endpoints.
+    pub incidents: Vec<Incident>,
+}
+
+/// Something that nobody asked for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Incident {
+    /// The endpoint's name, in any region.
+    pub endpoint: String,
+    /// What it is.
+    pub status: IncidentStatus,
+    /// How long after the sandbox began.
+    #[serde(deserialize_with = "span")]
+    pub after: Duration,
+    /// How long it lasts; a failure is for good.
+    #[serde(default = "five_minutes", deserialize_with = "span")]
+    pub last: Duration,
+}
+
+/// The state that an incident brings an endpoint into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum IncidentStatus {
+    /// AWS maintains it.
+    SystemUpdating,
+    /// The next change from then on is taken back when it should have become live.
+    RollingBack,
+    /// It fails.
+    Failed,
+}
+
+const fn five_minutes() -> Duration {
+    Duration::from_secs(300)
+}
+
 /// Why a text is no [`Scenario`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidScenario(String);
@@ -230,8 +277,8 @@ impl Scenario {
     }
 
     /// What a sandbox shows when nothing else is asked for: `lambda:us-east-1/fraud@prod`, stable at version 2, with a
-    /// version 3 that is as good; `cloud-run:acme/europe-west3/fraud` likewise; and the endpoint `fraud` on Azure, stable at
-    /// blue, with a green that is as good.
+    /// version 3 that is as good; `cloud-run:acme/europe-west3/fraud` likewise; and the endpoints `fraud` on SageMaker, stable
+    /// at variant `a` with an idle `b`, and on Azure, stable at blue with a green that is as good.
     #[must_use]
     pub fn default_world() -> Self {
         let healthy = Behaviour { error_rate: 0.002, ..Behaviour::default() };
@@ -249,6 +296,7 @@ impl Scenario {
                 service("fraud-00002-b", &["fraud-00001-a", "fraud-00002-b", "fraud-00003-c"]),
             ),
             ("lambda:us-east-1/fraud@prod", service("2", &["1", "2", "3"])),
+            ("sagemaker:us-east-1/fraud", service("a", &["a", "b"])),
         ];
         Self { targets: targets.map(|(uri, service)| (uri.to_owned(), service)).into(), ..Self::default() }
     }
@@ -299,6 +347,12 @@ impl Default for AzureMonitor {
 impl Default for CloudMonitoring {
     fn default() -> Self {
         Self { delay: Duration::from_secs(180), execution_errors: 0.0, page: None }
+    }
+}
+
+impl Default for SageMaker {
+    fn default() -> Self {
+        Self { update: Duration::from_secs(60), deploy: five_minutes(), incidents: Vec::new() }
     }
 }
 

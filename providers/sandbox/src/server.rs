@@ -21,6 +21,7 @@ use crate::exchange::{Delivery, Exchange};
 use crate::lambda::{self, LambdaApi};
 use crate::monitoring::CloudMonitoringApi;
 use crate::prometheus::Prometheus;
+use crate::sagemaker::{self, SageMakerApi};
 use crate::scenario::Scenario;
 use crate::{Clock, Options, SharedWorld, World, exports, fleet};
 
@@ -53,6 +54,7 @@ impl Sandbox {
         lambda::check(&scenario).map_err(invalid)?;
         azure_ml::check(&scenario).map_err(invalid)?;
         cloud_run::check(&scenario).map_err(invalid)?;
+        sagemaker::check(&scenario).map_err(invalid)?;
         if let Some(seed) = options.seed {
             scenario.seed = seed;
         }
@@ -63,6 +65,7 @@ impl Sandbox {
         let mut world = World::new(scenario, clock);
         if !options.rate_limits {
             world.lambda.lift_rate_limit();
+            world.sagemaker.lift_rate_limit();
         }
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
@@ -150,6 +153,7 @@ async fn pause() {
 fn apis() -> Vec<Box<dyn Api>> {
     vec![
         Box::new(LambdaApi),
+        Box::new(SageMakerApi),
         Box::new(CloudRunApi),
         Box::new(CloudMonitoringApi),
         Box::new(CloudWatch::default()),

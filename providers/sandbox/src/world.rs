@@ -8,6 +8,7 @@ use crate::Clock;
 use crate::azure_ml::AzureMl;
 use crate::cloud_run::CloudRun;
 use crate::lambda::Lambda;
+use crate::sagemaker::SageMaker;
 use crate::scenario::Scenario;
 use crate::traffic::Traffic;
 
@@ -26,6 +27,8 @@ pub struct World {
     pub azure_ml: AzureMl,
     /// The services of Google Cloud Run.
     pub cloud_run: CloudRun,
+    /// The endpoints of Amazon SageMaker.
+    pub sagemaker: SageMaker,
 }
 
 impl World {
@@ -36,7 +39,8 @@ impl World {
         let lambda = Lambda::of(&scenario, clock.now());
         let azure_ml = AzureMl::of(&scenario, clock.now());
         let cloud_run = CloudRun::of(&scenario, clock.now());
-        Self { clock, traffic, scenario, lambda, azure_ml, cloud_run }
+        let sagemaker = SageMaker::of(&scenario, clock.now());
+        Self { clock, traffic, scenario, lambda, azure_ml, cloud_run, sagemaker }
     }
 
     /// The moment it is.
@@ -52,6 +56,9 @@ impl World {
         let routed = self.lambda.settle(now).into_iter().chain(self.cloud_run.settle(now)).chain(azure);
         for route in routed {
             self.traffic.route(&route.target, &route.split, route.at);
+        }
+        for (target, split, at) in self.sagemaker.settle(now) {
+            self.traffic.route(&target, &split, at);
         }
     }
 }

@@ -5,16 +5,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mlroll_backend::{Error, MetricSource, Query, Result, Sample, Subject, Target, Why, Window, Wiretap};
+use mlroll_backend::{
+    Error, Granularity, MetricSource, Query, Result, Sample, Subject, Target, Timestamp, Usage, Why, Window, Wiretap,
+};
 
 use super::batch::{Batch, batches};
 use super::question::{Asked, Question};
 use super::series::Readings;
-use super::wire::{Answer, get_metric_data};
+use super::wire::{Answer, get_metric_data, words};
 use crate::session::Session;
 
 /// Points of a minute are complete two minutes after it (nerdswords/yet-another-cloudwatch-exporter#1796).
 const SETTLE_DELAY: Duration = Duration::from_secs(120);
+
+/// AWS publishes the metrics of its services once a minute.
+const PUBLISHED: Duration = Duration::from_secs(60);
 
 /// What the source is told.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,13 +37,19 @@ pub struct CloudWatch {
     pub(super) settings: Settings,
     /// How long each version of a function may run, as far as that was asked for.
     pub(super) timeouts: Mutex<BTreeMap<Subject, Duration>>,
+    pub(super) usage: Mutex<Usage>,
 }
 
 impl CloudWatch {
     /// A source whose requests all go past `wiretap`. Reads no configuration and connects to nothing yet.
     #[must_use]
     pub const fn new(settings: Settings, wiretap: Arc<dyn Wiretap>) -> Self {
-        Self { session: Session::new(wiretap), settings, timeouts: Mutex::new(BTreeMap::new()) }
+        Self {
+            session: Session::new(wiretap),
+            settings,
+            timeouts: Mutex::new(BTreeMap::new()),
+            usage: Mutex::new(Usage { calls: 0, series: 0 }),
+        }
     }
 
     /// A sample for each combination, in the order that [`MetricSource::sample`] promises, and the first failure.
@@ -78,7 +89,7 @@ impl CloudWatch {
     /// Reads a batch; what failed is in the readings too.
     async fn read(&self, batch: &Batch, about: &Target, readings: &mut Readings) -> Option<Error> {
         let client = self.session.cloudwatch(&batch.region).await;
-        let (answers, mut failure) = match get_metric_data(&client, batch, about).await {
+        let (answers, mut failure) = match get_metric_data(&client, batch, about, &self.usage).await {
             Ok(answers) => (answers, None),
             Err(error) => {
                 let why = Why::Failed { kind: error.kind(), message: error.to_string() };
@@ -121,6 +132,27 @@ impl MetricSource for CloudWatch {
         #[cfg(not(feature = "lambda"))]
         let _ = subjects;
         Ok(())
+    }
+
+    fn words(&self, query: &Query, subject: &Subject, length: Duration) -> Option<String> {
+        let asked = Question::new(query, &self.settings.slower_than).ok()?.about(subject).ok()?;
+        Some(words(&asked.series(), length))
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        Some(*self.usage.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn granularity(&self, queries: &[Query], subject: &Subject, _: Timestamp) -> Result<Option<Granularity>> {
+        for query in queries {
+            let asked = Question::new(query, &self.settings.slower_than)?.about(subject)?;
+            if asked.series().iter().any(|series| series.namespace.starts_with("AWS/")) {
+                let because = "one point of the metrics that AWS publishes".to_owned();
+                return Ok(Some(Granularity { shortest: PUBLISHED, because }));
+            }
+        }
+        // How often others publish theirs is theirs to know.
+        Ok(None)
     }
 
     fn settle_delay(&self, _: &Query, subject: &Subject) -> Duration {

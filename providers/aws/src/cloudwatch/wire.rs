@@ -1,11 +1,14 @@
 //! Requests to and answers from CloudWatch. SDK types stop here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricDataResult, MetricStat, ScanBy, StatusCode};
-use mlroll_backend::{Effect, Error, ErrorKind, Result, Target, Why};
+use mlroll_backend::{Effect, Error, ErrorKind, Result, Target, Usage, Why};
+use serde_json::{Value, json};
 
 use super::batch::Batch;
 use super::series::{Reading, Series};
@@ -22,8 +25,13 @@ pub(super) struct Answer {
 }
 
 /// `GetMetricData` with all its pages: an answer for each series of the batch, in its order. `about` is a target it is asked
-/// for.
-pub(super) async fn get_metric_data(client: &Client, batch: &Batch, about: &Target) -> Result<Vec<Answer>> {
+/// for. Each page adds to `usage`.
+pub(super) async fn get_metric_data(
+    client: &Client,
+    batch: &Batch,
+    about: &Target,
+    usage: &Mutex<Usage>,
+) -> Result<Vec<Answer>> {
     let mut queries = Vec::with_capacity(batch.series.len());
     for (n, series) in batch.series.iter().enumerate() {
         queries.push(query(n, series, batch)?);
@@ -32,6 +40,11 @@ pub(super) async fn get_metric_data(client: &Client, batch: &Batch, about: &Targ
     let mut followed = BTreeSet::new();
     let mut token: Option<String> = None;
     loop {
+        {
+            let mut usage = usage.lock().unwrap_or_else(PoisonError::into_inner);
+            usage.calls += 1;
+            usage.series = usage.series.saturating_add(u64::try_from(batch.series.len()).unwrap_or(u64::MAX));
+        }
         let page = client
             .get_metric_data()
             .set_metric_data_queries(Some(queries.clone()))
@@ -81,6 +94,22 @@ fn query(n: usize, series: &Series, batch: &Batch) -> Result<MetricDataQuery> {
         .set_account_id(series.place.account.clone())
         .return_data(true)
         .build())
+}
+
+/// The `MetricDataQueries` for these series and periods, as `aws cloudwatch get-metric-data` takes them.
+pub(super) fn words(series: &[&Series], period: Duration) -> String {
+    let query = |(n, series): (usize, &&Series)| {
+        let dimension = |(name, value): &(String, String)| json!({ "Name": name, "Value": value });
+        let dimensions: Vec<Value> = series.dimensions.iter().map(dimension).collect();
+        let metric = json!({ "Namespace": series.namespace, "MetricName": series.metric, "Dimensions": dimensions });
+        let statistic = json!({ "Metric": metric, "Period": period.as_secs(), "Stat": series.statistic });
+        let mut query = json!({ "Id": id(n), "MetricStat": statistic });
+        if let (Some(account), Value::Object(query)) = (&series.place.account, &mut query) {
+            query.insert("AccountId".to_owned(), json!(account));
+        }
+        query
+    };
+    series.iter().enumerate().map(query).collect::<Value>().to_string()
 }
 
 /// What the pages have told of one series so far.

@@ -8,7 +8,7 @@ use mlroll_backend::{
     RevisionId, Roles, SageMakerEndpoint, Snapshot, Target, TrafficSplit, Weight, Wiretap, embed,
 };
 
-use super::read::{Known, TAG, obstacles, snapshot, split, tag_of, weights};
+use super::read::{Known, TAG, marks_the_smaller, obstacles, snapshot, split, tag_of, weights};
 use super::wire::{Calls, Endpoint};
 use crate::session::Session;
 
@@ -49,6 +49,18 @@ impl Backend for SageMaker {
         snapshot(operation, &described, tag.as_deref())
     }
 
+    async fn observe_without_marker(&self, target: &Target) -> Result<Snapshot> {
+        let operation = "DescribeEndpoint";
+        let endpoint = endpoint_of(target, operation)?;
+        let client = self.session.sagemaker(&endpoint.region).await;
+        let described = describe(&Calls { client: &client, target, endpoint }).await?;
+        let mut seen = snapshot(operation, &described, None)?;
+        if marks_the_smaller(&described) {
+            seen.roles = Roles::default();
+        }
+        Ok(seen)
+    }
+
     async fn revisions(&self, target: &Target, limit: usize) -> Result<Vec<Revision>> {
         let endpoint = endpoint_of(target, "DescribeEndpoint")?;
         let client = self.session.sagemaker(&endpoint.region).await;
@@ -81,7 +93,7 @@ impl Backend for SageMaker {
         }
         let client = self.session.sagemaker(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
-        let weights = weights(to, &known.variants);
+        let weights = weights(to, &marker.stable, &known.variants);
         let tag = tag_of(marker);
         let goes_back = matches!(marker.state, MarkerState::RolledBack { .. });
         let carried = if goes_back {

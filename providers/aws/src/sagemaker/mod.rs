@@ -8,6 +8,8 @@
 //!   refused ("Cannot update in-progress endpoint"), also a rollback: that is a conflict, to be tried again.
 //! - **The marker** is the endpoint's tag `mlroll-rollout`, without its brackets, which tags may not hold. It is written
 //!   before the weights, and put back when they are refused; by a rollback after them, so that a tag never stands in its way.
+//! - **Without the tag** (a caller who may not list tags) a rollback goes by the weights: the larger share is stable. A canary
+//!   that has as much as stable, or more, is written in weights that sum to 200 or 20,000, and is then not guessed at.
 //! - **Permissions**: `sagemaker:DescribeEndpoint`, `sagemaker:ListTags`, `sagemaker:AddTags`,
 //!   `sagemaker:UpdateEndpointWeightsAndCapacities`; for `canary` also `sagemaker:DescribeEndpointConfig`; `sagemaker:DeleteTags`
 //!   to take back the first marker of a refused shift.

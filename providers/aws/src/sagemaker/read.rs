@@ -108,15 +108,24 @@ fn readiness(endpoint: &Endpoint) -> Readiness {
     }
 }
 
-/// The weights that make `to` the split, for all variants: whole percents where that is enough.
-pub(super) fn weights(to: &TrafficSplit, variants: &[String]) -> Vec<(String, u16)> {
+/// The weights that make `to` the split, for all variants: whole percents where that is enough. They are twice as large when
+/// `stable` has no more than another, so that whoever reads them without the tag does not take the larger one for it.
+pub(super) fn weights(to: &TrafficSplit, stable: &RevisionId, variants: &[String]) -> Vec<(String, u16)> {
     let hundred = Weight::from_basis_points(100).unwrap_or(Weight::FULL);
     let unit = if to.iter().all(|(_, weight)| weight.is_multiple_of(hundred)) { 100 } else { 1 };
+    let own = to.weight_of(stable);
+    let times = if to.iter().any(|(revision, weight)| revision != stable && weight >= own) { 2 } else { 1 };
     let weight = |name: &String| {
         let share = to.iter().find(|(revision, _)| revision.as_str() == name).map_or(0, |(_, w)| w.basis_points());
-        (name.clone(), share / unit)
+        (name.clone(), share / unit * times)
     };
     variants.iter().map(weight).collect()
+}
+
+/// Whether the weights are those of a canary that has as much as stable, or more.
+pub(super) fn marks_the_smaller(endpoint: &Endpoint) -> bool {
+    let sum: f64 = endpoint.variants.iter().map(|variant| f64::from(variant.desired)).sum();
+    [200.0, 20_000.0].contains(&sum)
 }
 
 /// What keeps a candidate from standing beside stable.

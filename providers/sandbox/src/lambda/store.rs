@@ -8,8 +8,8 @@ use mlroll_backend::{Target, Timestamp};
 use serde_json::Map;
 use sha2::{Digest as _, Sha256};
 
-use super::limit::Bucket;
 use super::state::{Alias, Function, Routed, Settings, Slot, Until, Version, target};
+use crate::limit::Bucket;
 use crate::scenario::{Scenario, Service, State};
 
 /// The functions of AWS Lambda.
@@ -133,7 +133,7 @@ impl Lambda {
             return true;
         }
         let Some(region) = self.regions.get_mut(region) else { return true };
-        region.bucket.get_or_insert_with(|| Bucket::full(uptime)).take(uptime)
+        region.bucket.get_or_insert_with(|| Bucket::full(PER_SECOND, uptime)).take(uptime)
     }
 
     /// A number from 0 to below 1 by chance, the same ones for the same seed.
@@ -195,8 +195,11 @@ impl Mint {
     }
 }
 
+/// Lambda's quota for "the remainder of the control plane API requests", which cannot be raised.
+const PER_SECOND: f64 = 15.0;
+
 /// The account that owns everything.
-pub(super) const ACCOUNT: &str = "123456789012";
+pub(crate) const ACCOUNT: &str = "123456789012";
 
 /// The hash of code, as Lambda writes it.
 pub(super) fn sha256(code: &[u8]) -> String {

@@ -68,6 +68,14 @@ impl Scenario {
         {
             return Err(place.wrong("page", page, "1 to 100000"));
         }
+        let place = Place("sagemaker");
+        place.span("update", self.sagemaker.update, Duration::ZERO..=DAY)?;
+        place.span("deploy", self.sagemaker.deploy, Duration::ZERO..=DAY)?;
+        for (n, incident) in self.sagemaker.incidents.iter().enumerate() {
+            let table = format!("sagemaker.incidents.{n}");
+            Place(&table).span("after", incident.after, Duration::ZERO..=DAY)?;
+            Place(&table).span("last", incident.last, Duration::ZERO..=DAY)?;
+        }
         for (uri, service) in &self.targets {
             let place = format!("targets.{uri:?}");
             uri.parse::<Target>().map_err(|why| InvalidScenario(format!("{place}: {why}")))?;

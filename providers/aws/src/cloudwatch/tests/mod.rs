@@ -46,7 +46,8 @@ fn variant() -> [Subject; 1] {
 
 async fn source(server: &Server) -> CloudWatch {
     let settings = Settings { slower_than: vec![0.3], ..Settings::default() };
-    CloudWatch { session: Session::at(&server.url, Arc::new(Tap)).await, settings, timeouts: Mutex::default() }
+    let session = Session::at(&server.url, Arc::new(Tap)).await;
+    CloudWatch { session, settings, timeouts: Mutex::default(), usage: Mutex::default() }
 }
 
 /// A store with `value` at every period of a series, or none.

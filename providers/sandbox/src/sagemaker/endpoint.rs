@@ -1,0 +1,74 @@
+//! Endpoints: what they are, their beginning and their end.
+
+use serde_json::{Value, json};
+
+use super::call::{Call, Reply};
+use super::error::Refusal;
+use super::render;
+use super::state::{Endpoint, Slot, Variant, Work};
+use super::tags;
+use super::update::variants_of;
+use crate::scenario::Behaviour;
+
+impl Call<'_> {
+    pub(super) fn describe_endpoint(&mut self) -> Reply {
+        let name = self.input.name("EndpointName")?;
+        let arn = self.arn("endpoint", &name);
+        let (name, endpoint) = self.endpoint()?;
+        Ok(render::endpoint(&name, &arn, endpoint))
+    }
+
+    pub(super) fn create_endpoint(&mut self) -> Reply {
+        let (name, config) = (self.input.name("EndpointName")?, self.input.name("EndpointConfigName")?);
+        let tags = tags::read(&self.input)?;
+        let arn = self.arn("endpoint", &name);
+        if self.here().endpoints.contains_key(&name) {
+            return Err(Refusal::exists("endpoint", &arn));
+        }
+        let found = self.config(&config)?;
+        let shadows = found.body.get("ShadowProductionVariants").and_then(Value::as_array).cloned();
+        let variants = variants_of(found)?;
+        let (now, length) = (self.now, self.world.sagemaker.settings.deploy);
+        let takes = self.takes(length);
+        let mut endpoint = Endpoint {
+            config,
+            created: now,
+            modified: now,
+            variants,
+            shadows: shadows.unwrap_or_default(),
+            change: None,
+            failure: None,
+            failed: false,
+            tags,
+            misfortunes: Vec::new(),
+        };
+        endpoint.begin(Work::Create, now, takes);
+        self.introduce(&name, &endpoint.variants);
+        self.here().endpoints.insert(name, Slot { now: endpoint, before: None });
+        Ok(json!({ "EndpointArn": arn }))
+    }
+
+    /// Its users go on asking whatever answered last: nobody measures them any more.
+    pub(super) fn delete_endpoint(&mut self) -> Reply {
+        let name = self.input.name("EndpointName")?;
+        let arn = self.arn("endpoint", &name);
+        let (now, length) = (self.now, self.world.sagemaker.settings.update);
+        let slot = self.here().endpoints.get_mut(&name).ok_or_else(|| Refusal::no_such("endpoint", &arn))?;
+        if slot.now.change.is_some() {
+            return Err(Refusal::in_progress(&arn));
+        }
+        slot.before = Some(Box::new(slot.now.clone()));
+        slot.now.begin(Work::Delete, now, Some(length));
+        Ok(json!({}))
+    }
+
+    /// Tells the simulated users of variants that they have not met.
+    pub(super) fn introduce(&mut self, endpoint: &str, variants: &[Variant]) {
+        let target = super::store::target(&self.region, endpoint);
+        for variant in variants {
+            if let Ok(revision) = variant.name.parse() {
+                self.world.traffic.add_revision(&target, &revision, &Behaviour::default());
+            }
+        }
+    }
+}

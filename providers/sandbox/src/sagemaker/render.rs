@@ -1,0 +1,79 @@
+//! What answers look like.
+
+use mlroll_backend::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::state::{Endpoint, Variant, Work};
+
+/// A moment as this protocol writes it: seconds since 1970.
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of this era are exact in a float")]
+pub(super) fn moment(at: Timestamp) -> Value {
+    json!(at.unix_milliseconds() as f64 / 1000.0)
+}
+
+/// A float of 32 bits with the digits that it has: 0.1, not 0.10000000149.
+fn weight(weight: f32) -> Value {
+    json!(weight.to_string().parse::<f64>().unwrap_or(f64::from(weight)))
+}
+
+fn variant(variant: &Variant) -> Value {
+    let mut shown = Map::new();
+    let mut set = |member: &str, value: Value| shown.insert(member.to_owned(), value);
+    set("VariantName", json!(variant.name));
+    set("CurrentWeight", weight(variant.weight));
+    set("DesiredWeight", weight(variant.desired_weight));
+    match (variant.instances, variant.desired_instances) {
+        (Some(instances), Some(desired)) => {
+            set("CurrentInstanceCount", json!(instances));
+            set("DesiredInstanceCount", json!(desired));
+        }
+        _ => {
+            set("CurrentServerlessConfig", json!({ "MemorySizeInMB": 2048, "MaxConcurrency": 1 }));
+        }
+    }
+    Value::Object(shown)
+}
+
+/// `DescribeEndpoint`
+pub(super) fn endpoint(name: &str, arn: &str, endpoint: &Endpoint) -> Value {
+    let mut shown = Map::new();
+    let mut set = |member: &str, value: Value| shown.insert(member.to_owned(), value);
+    set("EndpointName", json!(name));
+    set("EndpointArn", json!(arn));
+    set("EndpointConfigName", json!(endpoint.config));
+    set("EndpointStatus", json!(endpoint.status()));
+    set("CreationTime", moment(endpoint.created));
+    set("LastModifiedTime", moment(endpoint.modified));
+    let creating = matches!(endpoint.change.as_ref().map(|change| &change.work), Some(Work::Create));
+    if !creating {
+        set("ProductionVariants", endpoint.variants.iter().map(variant).collect());
+    }
+    if !endpoint.shadows.is_empty() {
+        let shadow = |shadow: &Value| {
+            let (name, weight) = (shadow.get("VariantName"), shadow.get("InitialVariantWeight"));
+            json!({ "VariantName": name, "CurrentWeight": weight, "DesiredWeight": weight,
+                "CurrentInstanceCount": shadow.get("InitialInstanceCount") })
+        };
+        set("ShadowProductionVariants", endpoint.shadows.iter().map(shadow).collect());
+    }
+    if let Some(failure) = &endpoint.failure {
+        set("FailureReason", json!(failure));
+    }
+    if let Some(change) = &endpoint.change
+        && let Work::Deploy { config, variants } = &change.work
+    {
+        let pending = |one: &Variant| {
+            let since = moment(change.since);
+            let status = json!([{ "Status": "Creating", "StartTime": since }]);
+            json!({ "VariantName": one.name, "DesiredWeight": weight(one.desired_weight),
+                "DesiredInstanceCount": one.desired_instances, "VariantStatus": status })
+        };
+        let summary = json!({
+            "EndpointConfigName": config,
+            "StartTime": moment(change.since),
+            "ProductionVariants": variants.iter().map(pending).collect::<Value>(),
+        });
+        set("PendingDeploymentSummary", summary);
+    }
+    Value::Object(shown)
+}

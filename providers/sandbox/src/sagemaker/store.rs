@@ -1,0 +1,173 @@
+//! All endpoints, configs and models of all regions, and how they come to be.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mlroll_backend::{SageMakerEndpoint, Target, Timestamp, TrafficSplit};
+use serde_json::{Map, Value, json};
+
+use super::input::is_name;
+use super::state::{Endpoint, Misfortune, Resource, Slot, Tags, Variant};
+use crate::limit::Bucket;
+use crate::scenario::{self, Scenario, Service, State};
+
+/// The endpoints of Amazon SageMaker.
+#[derive(Debug)]
+pub struct SageMaker {
+    pub(super) regions: BTreeMap<String, Region>,
+    pub(super) settings: scenario::SageMaker,
+    buckets: BTreeMap<String, Bucket>,
+    limited: bool,
+    requests: u64,
+}
+
+/// What there is in one region, by name.
+#[derive(Debug, Default)]
+pub(super) struct Region {
+    pub(super) endpoints: BTreeMap<String, Slot>,
+    pub(super) configs: BTreeMap<String, Resource>,
+    pub(super) models: BTreeMap<String, Resource>,
+}
+
+/// Variants of one endpoint config (SageMaker API model).
+pub(super) const MOST_VARIANTS: usize = 10;
+
+/// Requests in a second: a guess, because AWS publishes none.
+const PER_SECOND: f64 = 25.0;
+
+/// Whether the SageMaker targets of a scenario make sense.
+///
+/// # Errors
+/// A name is none that SageMaker would take, or there are too many variants.
+pub(crate) fn check(scenario: &Scenario) -> Result<(), String> {
+    for (target, service) in scenario.parsed_targets() {
+        if !matches!(target, Target::SageMaker(_)) {
+            continue;
+        }
+        if let Some(name) = service.revisions.keys().find(|name| !is_name(name) || name.len() > 63) {
+            return Err(format!("{target}: revision `{name}` is no name of a variant, such as a"));
+        }
+        if service.revisions.len() > MOST_VARIANTS {
+            return Err(format!("{target}: there are more than {MOST_VARIANTS} variants"));
+        }
+    }
+    Ok(())
+}
+
+impl SageMaker {
+    /// The endpoints of a scenario, as they have been for a while.
+    #[must_use]
+    pub fn of(scenario: &Scenario, now: Timestamp) -> Self {
+        let settings = scenario.sagemaker.clone();
+        let mut all = Self { regions: BTreeMap::new(), settings, buckets: BTreeMap::new(), limited: true, requests: 0 };
+        for (target, service) in scenario.parsed_targets() {
+            if let Target::SageMaker(SageMakerEndpoint { region, endpoint, .. }) = target {
+                all.add(&region, &endpoint, service, now);
+            }
+        }
+        all
+    }
+
+    fn add(&mut self, region: &str, name: &str, service: &Service, now: Timestamp) {
+        let region = self.regions.entry(region.to_owned()).or_default();
+        let resource = |body: Value| Resource { body: map(body), created: now, tags: Tags::new() };
+        let mut summaries = Vec::new();
+        let mut variants = Vec::new();
+        for (variant, behaviour) in &service.revisions {
+            let weight = if *variant == service.stable { 1.0 } else { 0.0 };
+            let model = format!("{name}-{variant}");
+            let role = format!("arn:aws:iam::{}:role/{name}", crate::lambda::ACCOUNT);
+            let image = format!("{}.dkr.ecr.us-east-1.amazonaws.com/{name}:{variant}", crate::lambda::ACCOUNT);
+            let body = json!({ "ModelName": model, "PrimaryContainer": { "Image": image }, "ExecutionRoleArn": role });
+            region.models.insert(model.clone(), resource(body));
+            summaries.push(json!({
+                "VariantName": variant, "ModelName": model, "InitialInstanceCount": 1, "InstanceType": "ml.m5.large",
+                "InitialVariantWeight": weight,
+            }));
+            // One that cannot serve has no instance that has come up.
+            let instances = Some(i64::from(behaviour.state == State::Active));
+            variants.push(Variant {
+                name: variant.clone(),
+                weight,
+                desired_weight: weight,
+                instances,
+                desired_instances: Some(1),
+            });
+        }
+        let config = format!("{name}-1");
+        let body = json!({ "EndpointConfigName": config, "ProductionVariants": summaries });
+        region.configs.insert(config.clone(), resource(body));
+        let befalls = self.settings.incidents.iter().filter(|incident| incident.endpoint == name);
+        let misfortune = |incident: &scenario::Incident| Misfortune {
+            status: incident.status,
+            at: now.plus(incident.after),
+            last: incident.last,
+        };
+        let mut misfortunes: Vec<Misfortune> = befalls.map(misfortune).collect();
+        misfortunes.sort_by_key(|misfortune| misfortune.at);
+        let long_ago = Timestamp::from_unix_seconds(now.unix_seconds() - 26 * 3600).unwrap_or(now);
+        let endpoint = Endpoint {
+            config,
+            created: long_ago,
+            modified: long_ago,
+            variants,
+            shadows: Vec::new(),
+            change: None,
+            failure: None,
+            failed: false,
+            tags: Tags::new(),
+            misfortunes,
+        };
+        region.endpoints.insert(name.to_owned(), Slot { now: endpoint, before: None });
+    }
+
+    /// The id of a request, another each time.
+    pub(super) fn request_id(&mut self) -> String {
+        self.requests += 1;
+        format!("00000000-0000-4000-8000-{:012x}", self.requests)
+    }
+
+    /// Lets any number of requests through.
+    pub fn lift_rate_limit(&mut self) {
+        self.limited = false;
+    }
+
+    /// Takes a request of the region's rate at a moment of real time; whether there was one left.
+    pub(super) fn admits(&mut self, region: &str, uptime: Duration) -> bool {
+        if !self.limited || !self.regions.contains_key(region) {
+            return true;
+        }
+        self.buckets.entry(region.to_owned()).or_insert_with(|| Bucket::full(PER_SECOND, uptime)).take(uptime)
+    }
+
+    /// Carries out what is due, and tells where requests go from when on.
+    pub(crate) fn settle(&mut self, now: Timestamp) -> Vec<(Target, TrafficSplit, Timestamp)> {
+        let mut routed = Vec::new();
+        for (name, region) in &mut self.regions {
+            if region.endpoints.values().all(|slot| slot.now.change.is_none() && slot.now.misfortunes.is_empty()) {
+                continue;
+            }
+            let shadows = |config: &Resource| {
+                let shadows = config.body.get("ShadowProductionVariants").and_then(Value::as_array);
+                shadows.cloned().unwrap_or_default()
+            };
+            let configs = region.configs.iter().map(|(config, resource)| (config.clone(), shadows(resource))).collect();
+            region.endpoints.retain(|endpoint, slot| {
+                let (splits, stays) = slot.now.settle(now, &configs);
+                let target = target(name, endpoint);
+                routed.extend(splits.into_iter().map(|(split, at)| (target.clone(), split, at)));
+                stays
+            });
+        }
+        routed
+    }
+}
+
+/// The target that an endpoint is.
+pub(super) fn target(region: &str, endpoint: &str) -> Target {
+    Target::SageMaker(SageMakerEndpoint { region: region.to_owned(), endpoint: endpoint.to_owned(), owner: None })
+}
+
+pub(super) fn map(value: Value) -> Map<String, Value> {
+    if let Value::Object(members) = value { members } else { Map::new() }
+}
