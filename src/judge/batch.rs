@@ -18,6 +18,7 @@ use super::verdict::{Course, Verdict};
 #[derive(Clone, Debug)]
 pub struct Batch {
     gates: Vec<Gate>,
+    stake: Stake,
     looks: u64,
     course: Course,
     enough_fail: f64,
@@ -35,7 +36,6 @@ struct Gate {
 struct Test {
     against: Against,
     effect: f64,
-    stake: Stake,
     points: Row,
     /// How many points there are.
     bets: usize,
@@ -55,10 +55,19 @@ struct Test {
     state: Row,
     /// x, t and looks at the current split that are not in the state of a PASS test yet.
     run: (f64, f64, f64),
-    /// The grid point that told most when a PASS test was last evaluated.
-    witness: usize,
+    /// The grid point that told most when a PASS test was last evaluated, if nothing but its run has changed since.
+    witness: Option<Witness>,
     /// `ln(1 / beta)` of a PASS test.
     enough: f64,
+}
+
+/// One term of the mixture of a PASS test: `ln w_j + l_j` is `base + x a - t b - looks c`.
+#[derive(Clone, Copy, Debug)]
+struct Witness {
+    base: f64,
+    a: f64,
+    b: f64,
+    c: f64,
 }
 
 /// What the increments at one split have in common.
@@ -84,11 +93,12 @@ impl Batch {
     /// Gates before their first rollout, at `alpha` and `beta`, with `planned` looks.
     #[must_use]
     pub fn new(gates: &[(CountRule, DesignEffect)], alpha: f64, beta: f64, planned: u64) -> Self {
+        let stake = Stake::Spread(planned);
         let gates = gates.iter().map(|(rule, effect)| Gate {
-            fail: rule.fail().map(|a| Test::new(a, rule.better.fail(), Stake::Spread(planned), *effect, 0.0)).collect(),
-            pass: rule.pass().map(|a| Test::new(a, rule.better.pass(), Stake::Once, *effect, -beta.ln())).collect(),
+            fail: rule.fail().map(|a| Test::new(a, rule.better.fail(), *effect, 0.0)).collect(),
+            pass: rule.pass().map(|a| Test::new(a, rule.better.pass(), *effect, -beta.ln())).collect(),
         });
-        Self { gates: gates.collect(), looks: 0, course: Course::default(), enough_fail: 1.0 / alpha }
+        Self { gates: gates.collect(), stake, looks: 0, course: Course::default(), enough_fail: 1.0 / alpha }
     }
 
     /// Begins the next rollout: tables stay, evidence goes.
@@ -98,17 +108,19 @@ impl Batch {
         for test in self.gates.iter_mut().flat_map(|gate| gate.fail.iter_mut().chain(&mut gate.pass)) {
             test.state = Row::default();
             test.run = (0.0, 0.0, 0.0);
+            test.witness = None;
         }
     }
 
     /// Books one look, a [`CountLook`] for each gate, and rules.
     pub fn look(&mut self, looks: &[CountLook]) -> Verdict {
         self.looks += 1;
+        let (bet, cash) = (self.stake.bet(self.looks), self.stake.cash(self.looks));
         let (mut e, mut passes) = (0.0, true);
         for (gate, look) in self.gates.iter_mut().zip(looks) {
             let mut sum = 0.0;
             for test in &mut gate.fail {
-                sum += test.grow(look.fail.candidate, look.fail.stable, self.looks);
+                sum += test.grow(look.fail.candidate, look.fail.stable, bet, cash);
             }
             e += sum / gate.fail.len() as f64;
             for test in &mut gate.pass {
@@ -131,7 +143,7 @@ impl Batch {
     #[must_use]
     pub fn ln_e_fail(&self) -> f64 {
         let of = |gate: &Gate| {
-            let sum: f64 = gate.fail.iter().map(|test| test.evidence(self.looks)).sum();
+            let sum: f64 = gate.fail.iter().map(|test| test.evidence(self.stake.cash(self.looks))).sum();
             sum / gate.fail.len() as f64
         };
         (self.gates.iter().map(of).sum::<f64>() / self.gates.len() as f64).ln()
@@ -139,7 +151,7 @@ impl Batch {
 }
 
 impl Test {
-    fn new(against: Against, direction: Direction, stake: Stake, effect: DesignEffect, enough: f64) -> Self {
+    fn new(against: Against, direction: Direction, effect: DesignEffect, enough: f64) -> Self {
         let limit = match against {
             Against::Limit(limit) => limit.share(),
             Against::Stable(_) => 0.0,
@@ -152,7 +164,6 @@ impl Test {
         let mut test = Self {
             against,
             effect,
-            stake,
             // Padding has g = 1, of which nothing is learnt.
             points: row(points.iter().copied().chain([1.0; 20])),
             bets: points.len(),
@@ -166,7 +177,7 @@ impl Test {
             unknown: (f64::NAN, f64::NAN),
             state: Row::default(),
             run: (0.0, 0.0, 0.0),
-            witness: 0,
+            witness: None,
             enough,
         };
         if matches!(against, Against::Limit(_)) {
@@ -175,9 +186,8 @@ impl Test {
         test
     }
 
-    /// Books a look of a FAIL test, the `looks`-th, and gives E.
-    fn grow(&mut self, candidate: Counts, stable: Counts, looks: u64) -> f64 {
-        let bet = self.stake.bet(looks);
+    /// Books a look of a FAIL test, and gives E.
+    fn grow(&mut self, candidate: Counts, stable: Counts, bet: f64, cash: f64) -> f64 {
         let (x, t) = self.counted(candidate, stable);
         let passing = self.find(candidate, stable);
         let place = if passing.is_none() { self.powers(x, t) } else { None };
@@ -195,14 +205,17 @@ impl Test {
                 grown(&mut self.state, &self.weights, &powers, &ONES, bet)
             }
         };
-        self.total(sums) + self.stake.cash(looks)
+        self.total(sums, cash)
     }
 
     /// Books a look of a PASS test.
     fn book(&mut self, candidate: Counts, stable: Counts) {
         let (x, t) = self.counted(candidate, stable);
         match self.find(candidate, stable) {
-            Some(terms) => self.state = zip(&self.state, &terms.increment(&self.a, x, t), |sum, l| sum + l),
+            Some(terms) => {
+                self.state = zip(&self.state, &terms.increment(&self.a, x, t), |sum, l| sum + l);
+                self.witness = None;
+            }
             None => self.run = (self.run.0 + x, self.run.1 + t, self.run.2 + 1.0),
         }
     }
@@ -212,12 +225,11 @@ impl Test {
         if self.bets == 0 {
             return false;
         }
-        let table = self.tables.get(self.current);
-        if let Some(term) = self.term(self.witness, table)
-            && term >= self.enough
-        {
+        let (x, t, looks) = self.run;
+        if self.witness.is_some_and(|at| at.base + x * at.a - t * at.b - looks * at.c >= self.enough) {
             return true;
         }
+        let table = self.tables.get(self.current);
         let sums = self.sums(table);
         // The mixture lies between its largest term and its largest part. Padding has no weight.
         let most = sums.iter().flatten().fold(f64::MIN, |most, sum| if *sum > most { *sum } else { most });
@@ -230,7 +242,7 @@ impl Test {
             .flatten()
             .enumerate()
             .fold((0, f64::MIN), |best, (at, term)| if *term > best.1 { (at, *term) } else { best });
-        self.witness = best.0;
+        self.witness = self.witness(best.0, table);
         best.1 >= self.enough || terms.iter().flatten().map(|term| (term - self.enough).exp()).sum::<f64>() >= 1.0
     }
 
@@ -244,32 +256,27 @@ impl Test {
         zip(&self.state, &run, |sum, l| sum + l)
     }
 
-    /// One term of the mixture of a PASS test.
-    fn term(&self, at: usize, table: Option<&Table>) -> Option<f64> {
-        let (x, t, looks) = self.run;
+    fn witness(&self, at: usize, table: Option<&Table>) -> Option<Witness> {
         let one = |row: &Row| row.as_flattened().get(at).copied();
-        let run = match table {
-            Some(Table { terms: Terms { b, c }, .. }) => x * one(&self.a)? - t * one(b)? - looks * one(c)?,
-            None => 0.0,
-        };
-        Some(one(&self.state)? + run + one(&self.ln_weights)?)
+        let Table { terms: Terms { b, c }, .. } = table?;
+        Some(Witness { base: one(&self.state)? + one(&self.ln_weights)?, a: one(&self.a)?, b: one(b)?, c: one(c)? })
     }
 
-    /// E of a FAIL test, after `looks`.
-    fn evidence(&self, looks: u64) -> f64 {
+    /// E of a FAIL test.
+    fn evidence(&self, cash: f64) -> f64 {
         let mut sums = [0.0; 4];
         for (m, w) in self.state.iter().zip(&self.weights) {
             for ((m, w), sum) in m.iter().zip(w).zip(&mut sums) {
                 *sum += m * w;
             }
         }
-        self.total(sums) + self.stake.cash(looks)
+        self.total(sums, cash)
     }
 
-    /// Without a grid point everything that was bet is kept.
-    fn total(&self, sums: [f64; 4]) -> f64 {
+    /// E of a FAIL test; without a grid point nothing is ever bet.
+    fn total(&self, sums: [f64; 4], cash: f64) -> f64 {
         let [a, b, c, d] = sums;
-        if self.bets == 0 { 1.0 } else { (a + b) + (c + d) }
+        if self.bets == 0 { 1.0 } else { (a + b) + (c + d) + cash }
     }
 
     /// What `a` and `b` are multiplied by.
@@ -316,6 +323,7 @@ impl Test {
 
     /// Moves the looks at the current split into the state of a PASS test.
     fn settle(&mut self) {
+        self.witness = None;
         if self.run.2 > 0.0 {
             self.state = self.sums(self.tables.get(self.current));
             self.run = (0.0, 0.0, 0.0);
@@ -338,7 +346,8 @@ impl Test {
                     return Terms { b: nothing, c: nothing };
                 }
                 let share = weighted / total;
-                let b = map(&self.points, |g| ln(1.0 + (g - 1.0) * share) / effect);
+                let inverse = 1.0 / effect;
+                let b = map(&self.points, |g| ln(1.0 + (g - 1.0) * share) * inverse);
                 let slack = boundary.abs * n_c / effect;
                 let c = |g: f64| slack * (g - 1.0) * (n_b / (n_b + g * weighted));
                 Terms { b, c: if slack > 0.0 { map(&self.points, c) } else { nothing } }

@@ -100,6 +100,7 @@ fn a_batch_decides_as_the_ledgers_do() {
         GATE,
         r#"{"metric": "error_rate", "max": "2%", "max_increase": {"ratio": 1.2, "abs": "0.1%"}}"#,
         r#"{"metric": "error_rate", "max": 0.3}"#,
+        r#"{"metric": "error_rate", "max": 0.995}"#,
         r#"{"metric": "error_rate", "better": "higher", "fail": {"ratio": 0.9}, "pass": {"ratio": 0.8}}"#,
     ];
     let mut dice = Dice::new(21);
