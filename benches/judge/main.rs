@@ -114,7 +114,6 @@ fn broken(rollouts: u32) -> String {
 
 /// The time this process has been on a CPU: what a busy machine does not change. Linux tells, in hundredths of a second;
 /// elsewhere it is the time passed.
-#[expect(clippy::disallowed_methods, reason = "this is what is measured")]
 fn on_cpu(begun: Instant) -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // After the name, which may hold anything: the state is field 3, user and system time are fields 14 and 15.
