@@ -154,7 +154,7 @@ impl Test {
     fn new(against: Against, direction: Direction, effect: DesignEffect, enough: f64) -> Self {
         let limit = match against {
             Against::Limit(limit) => limit.share(),
-            Against::Stable(_) => 0.0,
+            Against::Mirrored(_) | Against::Stable(_) => 0.0,
         };
         let points: Vec<f64> = grid(direction).filter(|g| g * limit < 1.0).collect();
         let all: f64 = (1..=points.len()).map(|j| j as f64).sum();
@@ -188,6 +188,7 @@ impl Test {
 
     /// Books a look of a FAIL test, and gives E.
     fn grow(&mut self, candidate: Counts, stable: Counts, bet: f64, cash: f64) -> f64 {
+        let (candidate, stable) = self.sides(candidate, stable);
         let (x, t) = self.counted(candidate, stable);
         let passing = self.find(candidate, stable);
         let place = if passing.is_none() { self.powers(x, t) } else { None };
@@ -210,6 +211,7 @@ impl Test {
 
     /// Books a look of a PASS test.
     fn book(&mut self, candidate: Counts, stable: Counts) {
+        let (candidate, stable) = self.sides(candidate, stable);
         let (x, t) = self.counted(candidate, stable);
         match self.find(candidate, stable) {
             Some(terms) => {
@@ -279,11 +281,23 @@ impl Test {
         if self.bets == 0 { 1.0 } else { (a + b) + (c + d) + cash }
     }
 
+    /// The sides as the test reads them.
+    fn sides(&self, candidate: Counts, stable: Counts) -> (Counts, Counts) {
+        match self.against {
+            Against::Limit(_) | Against::Stable(_) => (candidate, stable),
+            Against::Mirrored(_) => (stable, candidate),
+        }
+    }
+
     /// What `a` and `b` are multiplied by.
     fn counted(&self, candidate: Counts, stable: Counts) -> (f64, f64) {
         match self.against {
             Against::Limit(_) => (candidate.events(), candidate.rest()),
-            Against::Stable(_) => (candidate.events(), candidate.events() + stable.events()),
+            // A side without requests: no evidence.
+            Against::Mirrored(_) | Against::Stable(_) if candidate.requests() <= 0.0 || stable.requests() <= 0.0 => {
+                (0.0, 0.0)
+            }
+            Against::Mirrored(_) | Against::Stable(_) => (candidate.events(), candidate.events() + stable.events()),
         }
     }
 
@@ -291,7 +305,7 @@ impl Test {
     fn find(&mut self, candidate: Counts, stable: Counts) -> Option<Terms> {
         let split = match self.against {
             Against::Limit(_) => return None,
-            Against::Stable(_) => (candidate.requests(), stable.requests()),
+            Against::Mirrored(_) | Against::Stable(_) => (candidate.requests(), stable.requests()),
         };
         if self.tables.get(self.current).is_some_and(|table| table.split == split) {
             return None;
@@ -339,7 +353,7 @@ impl Test {
                 // Padding is no grid point, and g * tau may be more than 1 only there.
                 Terms { b: row(self.points.iter().flatten().take(self.bets).map(|g| rest(*g))), c: nothing }
             }
-            Against::Stable(boundary) => {
+            Against::Mirrored(boundary) | Against::Stable(boundary) => {
                 let (n_c, n_b) = split;
                 let (weighted, total) = (boundary.ratio * n_c, boundary.ratio * n_c + n_b);
                 if n_c <= 0.0 || n_b <= 0.0 || total <= 0.0 {

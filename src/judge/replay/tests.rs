@@ -91,6 +91,22 @@ fn two_limits_average_fail_and_take_the_smaller_pass() {
     near(&both["ln_e_pass"], number(&limit, "ln_e_pass").min(number(&ratio, "ln_e_pass")));
 }
 
+/// The mean of the up and the down e-process at the same boundary (docs/judge.md section 3.2).
+#[test]
+fn two_sided_is_the_mean_of_up_and_down() {
+    let looks = [look(9, 300, 31, 2700), look(1, 300, 25, 2700)];
+    let gate = |keys: Value| run(&with(example(&looks), "gate", keys));
+    let up = gate(json!({"metric": "error_rate", "fail": {"ratio": 1}}));
+    let down = gate(json!({"metric": "error_rate", "better": "higher", "fail": {"ratio": 1}}));
+    let both = gate(json!({"metric": "error_rate", "two_sided": true, "fail": {"ratio": 1}}));
+    for at in 0..2 {
+        let e = |report: &Value| report["looks"][at]["ln_e_fail"].as_f64().unwrap().exp();
+        near(&both["looks"][at]["ln_e_fail"], (e(&up) / 2.0 + e(&down) / 2.0).ln());
+    }
+    let wrong = json!({"metric": "error_rate", "two_sided": true, "max": "1%"});
+    assert!(refusal(&with(example(&looks), "gate", wrong)).starts_with("gate: two_sided: "));
+}
+
 #[test]
 fn latency_counts_what_is_above_the_limit() {
     let side = |fast: u32, all: u32| json!({"buckets": [[0.1, fast / 2], [0.3, fast], ["+Inf", all]]});
