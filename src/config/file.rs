@@ -11,6 +11,7 @@ use mlroll_backend::Target;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::gate_key;
 use super::values::{OnFail, OnInconclusive, Share, Span, Steps};
 use crate::judge::gate::Gate;
 
@@ -288,10 +289,10 @@ pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
 }
 
 fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
-    let config: Config = toml::from_str(text).map_err(|e| ConfigError {
-        path: path.to_owned(),
-        place: e.span().map(|span| place(text, &span)),
-        message: e.message().trim().replace('\n', "; "),
+    let config: Config = toml::from_str(text).map_err(|e| {
+        let span = e.span().map(|span| gate_key::span(text, &span, e.message()).unwrap_or(span));
+        let message = e.message().trim().replace('\n', "; ");
+        ConfigError { path: path.to_owned(), place: span.map(|span| place(text, &span)), message }
     })?;
     for (name, service) in &config.services {
         let listed = service.get_ref().lists().find_map(Targets::complaint);
@@ -380,7 +381,23 @@ mod tests {
             (service("alpha = 2"), "mlroll.toml:3:9: 2 is no share"),
             (
                 service("[[services.fraud.gates]]\nmetric = \"latency\"\nquantile = 0.95\nmax = \"fast\""),
-                "mlroll.toml:3:1: max: ",
+                "mlroll.toml:6:7: max: ",
+            ),
+            (
+                service("[[services.fraud.gates]]\nmetric = \"error_rate\"\n# max = 0\n  max  =  2\nadvisory = true"),
+                "mlroll.toml:6:11: max: a limit",
+            ),
+            (
+                service("gates = [\n  { metric = \"error_rate\", name = \"x, max\", max = 2, advisory = true }]"),
+                "mlroll.toml:4:51: max: a limit",
+            ),
+            (
+                service("[[services.fraud.gates]]\nmetric = \"error_rate\"\nquantile = 0.9"),
+                "mlroll.toml:5:12: `quantile` belongs",
+            ),
+            (
+                service("[[services.fraud.gates]]\nmetric = \"latency\"\nmax = \"1s\""),
+                "mlroll.toml:3:1: a latency gate needs",
             ),
             (
                 "[services.fraud]\ntarget = \"lambda:us-east-1/fraud\"\n".to_owned(),

@@ -2,6 +2,7 @@
 
 pub mod env;
 mod file;
+mod gate_key;
 mod recover;
 mod select;
 mod values;

@@ -12,6 +12,8 @@ use super::limit::Limit;
 pub enum Against {
     /// A fixed rate.
     Limit(Limit),
+    /// Stable's rate, held against the candidate's: the same test with the sides exchanged.
+    Mirrored(Boundary),
     /// The stable revision's rate in the same look.
     Stable(Boundary),
 }
@@ -30,7 +32,7 @@ impl CountingTest {
     pub fn new(against: Against, direction: Direction, stake: Stake) -> Self {
         let ledger = match against {
             Against::Limit(limit) => Ledger::below(direction, stake, limit.share()),
-            Against::Stable(_) => Ledger::new(direction, stake),
+            Against::Mirrored(_) | Against::Stable(_) => Ledger::new(direction, stake),
         };
         Self { against, ledger }
     }
@@ -48,6 +50,7 @@ impl CountingTest {
                 .iter()
                 .map(|(candidate, stable)| match against {
                     Against::Limit(limit) => limit.increment(*candidate, g, design_effect),
+                    Against::Mirrored(boundary) => boundary.increment(*stable, *candidate, g, design_effect),
                     Against::Stable(boundary) => boundary.increment(*candidate, *stable, g, design_effect),
                 })
                 .sum()

@@ -44,6 +44,7 @@ pub mod wilcoxon;
 
 mod ranks;
 mod roots;
+mod rows;
 
 #[cfg(test)]
 mod tests;

@@ -185,6 +185,8 @@ struct Gate {
     alpha: Option<Share>,
     /// Keep half of its alpha for an exact test at the end
     final_look: Option<bool>,
+    /// A change in either direction counts; for counts against stable
+    two_sided: Option<bool>,
     /// Reported, never decides
     advisory: Option<bool>,
 }

@@ -48,6 +48,8 @@ pub(super) struct GateFile {
     alpha: Option<Quantity>,
     #[serde(skip_serializing_if = "is_false")]
     pub(super) final_look: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    two_sided: bool,
     pub(super) advisory: bool,
 }
 
@@ -86,6 +88,16 @@ impl GateFile {
         }
         let metric = self.metric.as_deref();
         self.alpha()?;
+        let counts =
+            self.judge.is_none() && self.query.is_none() && !matches!(metric, Some("latency" | "availability"));
+        let one_sided = [self.max.is_some(), self.min.is_some(), self.better.is_some(), self.final_look];
+        if self.two_sided && (!counts || one_sided.contains(&true)) {
+            return Err(
+                "two_sided: a change in either direction counts: it is for counts against stable (max_increase, fail, \
+                        pass), without max, min, better and final_look"
+                    .to_owned(),
+            );
+        }
         match self.judge {
             Some(Judge::Shape) if metric == Some("latency") && self.query.is_none() => self.shape(),
             Some(Judge::Shape) => {
@@ -125,7 +137,7 @@ impl GateFile {
             (None, None) => None,
         };
         let boundaries = self.boundaries(better, limit.is_none())?;
-        Ok(Rule::Count(CountRule { better, limit, boundaries }))
+        Ok(Rule::Count(CountRule { better, limit, boundaries, two_sided: self.two_sided }))
     }
 
     /// The share of requests that did not fail: what is judged is the share that did, its complement.
@@ -139,7 +151,7 @@ impl GateFile {
         let limit =
             limit.map(|least| Limit::new(1.0 - least.share())).transpose().map_err(|why| format!("min: {why}"))?;
         let boundaries = self.boundaries(Better::Lower, limit.is_none())?;
-        Ok(Rule::Count(CountRule { better: Better::Lower, limit, boundaries }))
+        Ok(Rule::Count(CountRule { better: Better::Lower, limit, boundaries, two_sided: false }))
     }
 
     fn shape(&self) -> Result<Rule, String> {
@@ -200,7 +212,7 @@ impl GateFile {
         Ok(Rule::Latency(LatencyRule {
             quantile,
             threshold,
-            rule: CountRule { better: Better::Lower, limit, boundaries },
+            rule: CountRule { better: Better::Lower, limit, boundaries, two_sided: false },
         }))
     }
 

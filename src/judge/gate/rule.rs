@@ -43,6 +43,8 @@ pub struct CountRule {
     pub limit: Option<Limit>,
     /// The boundaries against stable.
     pub boundaries: Option<Boundaries>,
+    /// Whether a change in either direction counts: FAIL is the mean of both e-processes, PASS asks for both.
+    pub two_sided: bool,
 }
 
 /// Where FAIL and PASS begin, against stable.
@@ -147,6 +149,7 @@ impl CountRule {
     }
 
     fn against(&self, boundary: Option<Boundary>) -> impl Iterator<Item = Against> + use<> {
-        self.limit.map(Against::Limit).into_iter().chain(boundary.map(Against::Stable))
+        let other = boundary.filter(|_| self.two_sided).map(Against::Mirrored);
+        self.limit.map(Against::Limit).into_iter().chain(boundary.map(Against::Stable)).chain(other)
     }
 }

@@ -242,8 +242,11 @@ fn level(value: &Value) -> Result<f64> {
 }
 
 fn horizon(value: &Value) -> Result<u64> {
-    let planned = value.as_u64().filter(|planned| (1..=1_000_000_000).contains(planned));
-    planned.ok_or_else(|| ReplayError::new("a horizon is a whole number of looks from 1, or null"))
+    // 120.0 is how some languages write 120.
+    let whole = value.as_f64().filter(|planned| (1.0..=1e9).contains(planned) && planned.trunc() == *planned);
+    whole
+        .map(|planned| planned as u64)
+        .ok_or_else(|| ReplayError::new("a horizon is a whole number of looks from 1, or null"))
 }
 
 /// Both sides of a look, `None` for null: a window without data. The stable side may be missing unless it is needed.

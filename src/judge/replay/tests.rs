@@ -91,6 +91,22 @@ fn two_limits_average_fail_and_take_the_smaller_pass() {
     near(&both["ln_e_pass"], number(&limit, "ln_e_pass").min(number(&ratio, "ln_e_pass")));
 }
 
+/// The mean of the up and the down e-process at the same boundary (docs/judge.md section 3.2).
+#[test]
+fn two_sided_is_the_mean_of_up_and_down() {
+    let looks = [look(9, 300, 31, 2700), look(1, 300, 25, 2700)];
+    let gate = |keys: Value| run(&with(example(&looks), "gate", keys));
+    let up = gate(json!({"metric": "error_rate", "fail": {"ratio": 1}}));
+    let down = gate(json!({"metric": "error_rate", "better": "higher", "fail": {"ratio": 1}}));
+    let both = gate(json!({"metric": "error_rate", "two_sided": true, "fail": {"ratio": 1}}));
+    for at in 0..2 {
+        let e = |report: &Value| report["looks"][at]["ln_e_fail"].as_f64().unwrap().exp();
+        near(&both["looks"][at]["ln_e_fail"], (e(&up) / 2.0 + e(&down) / 2.0).ln());
+    }
+    let wrong = json!({"metric": "error_rate", "two_sided": true, "max": "1%"});
+    assert!(refusal(&with(example(&looks), "gate", wrong)).starts_with("gate: two_sided: "));
+}
+
 #[test]
 fn latency_counts_what_is_above_the_limit() {
     let side = |fast: u32, all: u32| json!({"buckets": [[0.1, fast / 2], [0.3, fast], ["+Inf", all]]});
@@ -312,6 +328,94 @@ fn extreme() -> impl Strategy<Value = f64> {
 /// Every number that is not there must be null for a reason the page gives.
 fn finite_evidence(report: &Value) -> bool {
     report["looks"].as_array().unwrap().iter().all(|look| look["ln_e_fail"].is_f64() && look["ln_e_pass"].is_f64())
+}
+
+/// A replay file of every kind of gate.
+fn of_every_kind() -> Vec<Value> {
+    let buckets = |fast: u32| json!({"buckets": [[0.1, fast], ["0.3", fast + 5], ["+Inf", fast + 9]]});
+    let histograms =
+        json!([{"candidate": buckets(90), "stable": buckets(900)}, {"candidate": null, "stable": buckets(3)}]);
+    let values = json!([{"candidate": 1.2, "stable": 1.0}, {"candidate": 1.1, "stable": null}, {"candidate": 0.9, "stable": 1.3}]);
+    let samples = json!([{"candidate": [1, 2.5, null, 4, 2, 2, 3, 9, 8], "stable": [1, 1, 2, 3, 4, 5, 6, 7]}]);
+    let history: Vec<Value> = (0..24).map(|k| json!({"requests": 1000, "events": k % 5})).collect();
+    let counts = json!([look(9, 300, 31, 2700), {"strata": [look(1, 30, 3, 270), look(0, 0, 5, 9)]}]);
+    let file =
+        |gate: Value, looks: &Value| json!({"gate": gate, "alpha": 0.01, "beta": "5%", "horizon": 12, "looks": looks});
+    let both = json!({"metric": "error_rate", "max": "1%", "max_increase": {"ratio": 1.5, "abs": "0.1%"}});
+    vec![
+        with(file(both.clone(), &counts), "history", json!(history)),
+        with(
+            file(json!({"metric": "error_rate", "better": "higher", "fail": {"ratio": 0.9}}), &counts),
+            "final_look",
+            json!(true),
+        ),
+        with(json!({"gate": both}), "series", json!([[look(9, 300, 31, 2700)], []])),
+        file(json!({"metric": "availability", "min": "99%"}), &counts),
+        file(json!({"metric": "latency", "quantile": 0.95, "max": "200ms", "fail": {"ratio": 1.1}}), &histograms),
+        with(
+            file(json!({"metric": "latency", "quantile": 0.5, "fail": {"abs": 0}}), &histograms),
+            "history",
+            json!([buckets(5)]),
+        ),
+        file(json!({"metric": "latency", "judge": "shape"}), &histograms),
+        file(json!({"metric": "latency", "judge": "sign", "tolerance": "5%"}), &values),
+        file(json!({"name": "p", "query": "q", "judge": "t", "difference": "plain", "pass_tolerance": 0.2}), &values),
+        file(json!({"name": "p", "query": "q", "max": 12.5}), &values),
+        file(json!({"metric": "latency", "judge": "mann_whitney", "better": "higher"}), &samples),
+        file(json!({"metric": "latency", "judge": "kayenta", "tolerance": 0.1}), &samples),
+    ]
+}
+
+/// Puts something else in the place of the `at`-th value of a document, or takes it away.
+fn mutate(document: &mut Value, at: &mut usize, other: Option<&Value>) {
+    if *at == 0 {
+        *document = other.cloned().unwrap_or_default();
+    }
+    *at = at.wrapping_sub(1);
+    let children: Vec<&mut Value> = match document {
+        Value::Array(items) => items.iter_mut().collect(),
+        Value::Object(map) => {
+            if *at == 0 && other.is_none() {
+                map.retain(|key, _| key.len() > 5);
+            }
+            map.values_mut().collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    };
+    for child in children {
+        mutate(child, at, other);
+    }
+}
+
+#[test]
+fn a_file_of_every_kind_is_judged() {
+    for document in of_every_kind() {
+        run(&document);
+        assert_eq!(run(&with(document.clone(), "horizon", json!(12.0))), run(&with(document, "horizon", json!(12))));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn no_mutated_file_panics(
+        kind in any::<proptest::sample::Index>(), places in proptest::collection::vec(0usize..80, 1..4),
+        others in proptest::collection::vec(proptest::option::weighted(0.8, any_json()), 3), cut in any::<proptest::sample::Index>(),
+    ) {
+        let mut document = kind.get(&of_every_kind()).clone();
+        for (place, other) in places.into_iter().zip(&others) {
+            let mut at = place;
+            mutate(&mut document, &mut at, other.as_ref());
+        }
+        let text = document.to_string();
+        if let Ok(report) = replay(&text) {
+            // What is judged at all is judged the same again, and is JSON without NaN.
+            prop_assert_eq!(&serde_json::from_str::<Value>(&report.to_string()).unwrap()["schema"], "mlroll/replay/1");
+            prop_assert_eq!(report.to_string(), run(&document).to_string());
+        }
+        let _ = replay(text.get(..cut.index(text.len())).unwrap_or_default());
+    }
 }
 
 proptest! {

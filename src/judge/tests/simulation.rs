@@ -100,6 +100,8 @@ fn a_batch_decides_as_the_ledgers_do() {
         GATE,
         r#"{"metric": "error_rate", "max": "2%", "max_increase": {"ratio": 1.2, "abs": "0.1%"}}"#,
         r#"{"metric": "error_rate", "max": 0.3}"#,
+        r#"{"metric": "error_rate", "max": 0.995}"#,
+        r#"{"metric": "error_rate", "two_sided": true, "fail": {"ratio": 1.1}}"#,
         r#"{"metric": "error_rate", "better": "higher", "fail": {"ratio": 0.9}, "pass": {"ratio": 0.8}}"#,
     ];
     let mut dice = Dice::new(21);
@@ -116,7 +118,10 @@ fn a_batch_decides_as_the_ledgers_do() {
                     let n_c = if look % 7 == 0 { 0.0 } else { 100.0 + odd };
                     let side = |n: f64, x: f64| Counts::new(n, (x + odd).min(n)).unwrap();
                     let (x_c, x_b) = (dice.poisson(100.0 * 0.01 * worse), dice.poisson(9000.0 * 0.01));
-                    let look = CountLook::exact(side(n_c, x_c), side(9000.0 + 50.0 * odd, x_b));
+                    let look = CountLook::exact(
+                        side(n_c, x_c),
+                        side(if look % 11 == 0 { 0.0 } else { 9000.0 + 50.0 * odd }, x_b),
+                    );
                     let before = batch.course();
                     batch.look(&[look]);
                     evidence.look(&look, effect);
