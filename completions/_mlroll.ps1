@@ -43,6 +43,7 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('gate', 'gate', [CompletionResultType]::ParameterValue, 'Try gates without moving traffic')
             [CompletionResult]::new('history', 'history', [CompletionResultType]::ParameterValue, 'List the runs that were watched, the newest first')
             [CompletionResult]::new('hold', 'hold', [CompletionResultType]::ParameterValue, 'Ask a run that is going on to stop advancing and keep its split')
+            [CompletionResult]::new('plan', 'plan', [CompletionResultType]::ParameterValue, 'Tell what a rollout will do, how long it takes, and what its gates can and cannot see; change nothing')
             [CompletionResult]::new('promote', 'promote', [CompletionResultType]::ParameterValue, 'Give the candidate all traffic and make it stable')
             [CompletionResult]::new('resume', 'resume', [CompletionResultType]::ParameterValue, 'Go on with a run that was held, interrupted or cut off')
             [CompletionResult]::new('rollback', 'rollback', [CompletionResultType]::ParameterValue, 'Give all traffic back, now')
@@ -139,12 +140,62 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('backtest', 'backtest', [CompletionResultType]::ParameterValue, 'Try gates on the past: how often they had failed with nothing wrong, and how soon they had caught a regression')
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Judge the canary in flight by what its gates say of the last `bake`, and move nothing')
+            [CompletionResult]::new('power', 'power', [CompletionResultType]::ParameterValue, 'Tell how surely and how soon a gate fails a candidate that is worse')
             [CompletionResult]::new('replay', 'replay', [CompletionResultType]::ParameterValue, 'Judge recorded looks, and print the evidence after each as JSON')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }
+        'mlroll;gate;backtest' {
+            [CompletionResult]::new('--gate', '--gate', [CompletionResultType]::ParameterName, 'The gate: a name, or with --file one as JSON [default: all of the service that count]')
+            [CompletionResult]::new('--file', '--file', [CompletionResultType]::ParameterName, 'Windows of a look each, in place of the store: CSV with columns `requests` and `events`, or a JSON list of {"requests", "events"} (null for a window without data); `-` reads standard input')
+            [CompletionResult]::new('--since', '--since', [CompletionResultType]::ParameterName, 'How much of the past')
+            [CompletionResult]::new('--revision', '--revision', [CompletionResultType]::ParameterName, 'Whose past, in place of the revision in charge')
+            [CompletionResult]::new('--pct', '--pct', [CompletionResultType]::ParameterName, 'The candidate''s share in percent [default: the first step of the service, else 10]')
+            [CompletionResult]::new('--regression', '--regression', [CompletionResultType]::ParameterName, 'How many times as bad the injected regression is')
+            [CompletionResult]::new('--bake', '--bake', [CompletionResultType]::ParameterName, 'How long a step bakes, in place of what the service says')
+            [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'What all chance is drawn from')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of ./mlroll.toml')
+            [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Act on this target; needs no file, and may be given several times')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write the result')
+            [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'Why this is done; shown wherever the result is')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Give up after this time, all told [default: 5m, and 30m more until the split is live]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print the calls that a run would make, and change nothing')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'mlroll;gate;check' {
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of ./mlroll.toml')
+            [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Act on this target; needs no file, and may be given several times')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write the result')
+            [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'Why this is done; shown wherever the result is')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Give up after this time, all told [default: 5m, and 30m more until the split is live]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print the calls that a run would make, and change nothing')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'mlroll;gate;power' {
+            [CompletionResult]::new('--gate', '--gate', [CompletionResultType]::ParameterName, 'The gate: a name, or one as JSON, such as ''{"metric": "error_rate", "max": "1%"}'', for which no file is needed [default: all of the service that count]')
+            [CompletionResult]::new('--rps', '--rps', [CompletionResultType]::ParameterName, 'Requests per second of both revisions together')
+            [CompletionResult]::new('--pct', '--pct', [CompletionResultType]::ParameterName, 'The candidate''s share in percent')
+            [CompletionResult]::new('--base-rate', '--base-rate', [CompletionResultType]::ParameterName, 'The share of stable''s requests that are events, such as 0.5%')
+            [CompletionResult]::new('--regression', '--regression', [CompletionResultType]::ParameterName, 'How many times as bad as stable the candidate is')
+            [CompletionResult]::new('--bake', '--bake', [CompletionResultType]::ParameterName, 'How long it bakes, in place of what the service says')
+            [CompletionResult]::new('--design-effect', '--design-effect', [CompletionResultType]::ParameterName, 'How bursty events are: the factor by which their variance exceeds that of single ones')
+            [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'What all chance is drawn from')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of ./mlroll.toml')
             [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Act on this target; needs no file, and may be given several times')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write the result')
@@ -177,12 +228,20 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             break
         }
         'mlroll;gate;help' {
+            [CompletionResult]::new('backtest', 'backtest', [CompletionResultType]::ParameterValue, 'Try gates on the past: how often they had failed with nothing wrong, and how soon they had caught a regression')
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Judge the canary in flight by what its gates say of the last `bake`, and move nothing')
+            [CompletionResult]::new('power', 'power', [CompletionResultType]::ParameterValue, 'Tell how surely and how soon a gate fails a candidate that is worse')
             [CompletionResult]::new('replay', 'replay', [CompletionResultType]::ParameterValue, 'Judge recorded looks, and print the evidence after each as JSON')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }
+        'mlroll;gate;help;backtest' {
+            break
+        }
         'mlroll;gate;help;check' {
+            break
+        }
+        'mlroll;gate;help;power' {
             break
         }
         'mlroll;gate;help;replay' {
@@ -214,6 +273,31 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'Why this is done; shown wherever the result is')
             [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Give up after this time, all told [default: 5m, and 30m more until the split is live]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print the calls that a run would make, and change nothing')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'mlroll;plan' {
+            [CompletionResult]::new('--pct', '--pct', [CompletionResultType]::ParameterName, 'Plan a canary at this share instead of a rollout')
+            [CompletionResult]::new('--candidate', '--candidate', [CompletionResultType]::ParameterName, 'The revision on trial')
+            [CompletionResult]::new('--steps', '--steps', [CompletionResultType]::ParameterName, 'The candidate''s shares, rising to 100 %, in place of those of the service')
+            [CompletionResult]::new('--bake', '--bake', [CompletionResultType]::ParameterName, 'How long each step must hold, in place of what the service says')
+            [CompletionResult]::new('--rps', '--rps', [CompletionResultType]::ParameterName, 'Requests per second of both revisions together, in place of what the store tells')
+            [CompletionResult]::new('--base-rate', '--base-rate', [CompletionResultType]::ParameterName, 'The share of stable''s requests that are events, such as 0.5%, in place of what the store tells')
+            [CompletionResult]::new('--regression', '--regression', [CompletionResultType]::ParameterName, 'How many times what a gate tolerates it is meant to see, such as 2x')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of ./mlroll.toml')
+            [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Act on this target; needs no file, and may be given several times')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write the result')
+            [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'Why this is done; shown wherever the result is')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Give up after this time, all told [default: 5m, and 30m more until the split is live]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
+            [CompletionResult]::new('--again', '--again', [CompletionResultType]::ParameterName, 'Plan with a revision that was rolled back')
+            [CompletionResult]::new('--no-gates', '--no-gates', [CompletionResultType]::ParameterName, 'Plan a run that is not judged')
             [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print the calls that a run would make, and change nothing')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but errors')
@@ -349,6 +433,7 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('gate', 'gate', [CompletionResultType]::ParameterValue, 'Try gates without moving traffic')
             [CompletionResult]::new('history', 'history', [CompletionResultType]::ParameterValue, 'List the runs that were watched, the newest first')
             [CompletionResult]::new('hold', 'hold', [CompletionResultType]::ParameterValue, 'Ask a run that is going on to stop advancing and keep its split')
+            [CompletionResult]::new('plan', 'plan', [CompletionResultType]::ParameterValue, 'Tell what a rollout will do, how long it takes, and what its gates can and cannot see; change nothing')
             [CompletionResult]::new('promote', 'promote', [CompletionResultType]::ParameterValue, 'Give the candidate all traffic and make it stable')
             [CompletionResult]::new('resume', 'resume', [CompletionResultType]::ParameterValue, 'Go on with a run that was held, interrupted or cut off')
             [CompletionResult]::new('rollback', 'rollback', [CompletionResultType]::ParameterValue, 'Give all traffic back, now')
@@ -371,11 +456,19 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             break
         }
         'mlroll;help;gate' {
+            [CompletionResult]::new('backtest', 'backtest', [CompletionResultType]::ParameterValue, 'Try gates on the past: how often they had failed with nothing wrong, and how soon they had caught a regression')
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Judge the canary in flight by what its gates say of the last `bake`, and move nothing')
+            [CompletionResult]::new('power', 'power', [CompletionResultType]::ParameterValue, 'Tell how surely and how soon a gate fails a candidate that is worse')
             [CompletionResult]::new('replay', 'replay', [CompletionResultType]::ParameterValue, 'Judge recorded looks, and print the evidence after each as JSON')
             break
         }
+        'mlroll;help;gate;backtest' {
+            break
+        }
         'mlroll;help;gate;check' {
+            break
+        }
+        'mlroll;help;gate;power' {
             break
         }
         'mlroll;help;gate;replay' {
@@ -385,6 +478,9 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             break
         }
         'mlroll;help;hold' {
+            break
+        }
+        'mlroll;help;plan' {
             break
         }
         'mlroll;help;promote' {

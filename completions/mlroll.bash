@@ -40,6 +40,9 @@ _mlroll() {
             mlroll,hold)
                 cmd="mlroll__subcmd__hold"
                 ;;
+            mlroll,plan)
+                cmd="mlroll__subcmd__plan"
+                ;;
             mlroll,promote)
                 cmd="mlroll__subcmd__promote"
                 ;;
@@ -58,20 +61,32 @@ _mlroll() {
             mlroll,status)
                 cmd="mlroll__subcmd__status"
                 ;;
+            mlroll__subcmd__gate,backtest)
+                cmd="mlroll__subcmd__gate__subcmd__backtest"
+                ;;
             mlroll__subcmd__gate,check)
                 cmd="mlroll__subcmd__gate__subcmd__check"
                 ;;
             mlroll__subcmd__gate,help)
                 cmd="mlroll__subcmd__gate__subcmd__help"
                 ;;
+            mlroll__subcmd__gate,power)
+                cmd="mlroll__subcmd__gate__subcmd__power"
+                ;;
             mlroll__subcmd__gate,replay)
                 cmd="mlroll__subcmd__gate__subcmd__replay"
+                ;;
+            mlroll__subcmd__gate__subcmd__help,backtest)
+                cmd="mlroll__subcmd__gate__subcmd__help__subcmd__backtest"
                 ;;
             mlroll__subcmd__gate__subcmd__help,check)
                 cmd="mlroll__subcmd__gate__subcmd__help__subcmd__check"
                 ;;
             mlroll__subcmd__gate__subcmd__help,help)
                 cmd="mlroll__subcmd__gate__subcmd__help__subcmd__help"
+                ;;
+            mlroll__subcmd__gate__subcmd__help,power)
+                cmd="mlroll__subcmd__gate__subcmd__help__subcmd__power"
                 ;;
             mlroll__subcmd__gate__subcmd__help,replay)
                 cmd="mlroll__subcmd__gate__subcmd__help__subcmd__replay"
@@ -100,6 +115,9 @@ _mlroll() {
             mlroll__subcmd__help,hold)
                 cmd="mlroll__subcmd__help__subcmd__hold"
                 ;;
+            mlroll__subcmd__help,plan)
+                cmd="mlroll__subcmd__help__subcmd__plan"
+                ;;
             mlroll__subcmd__help,promote)
                 cmd="mlroll__subcmd__help__subcmd__promote"
                 ;;
@@ -118,8 +136,14 @@ _mlroll() {
             mlroll__subcmd__help,status)
                 cmd="mlroll__subcmd__help__subcmd__status"
                 ;;
+            mlroll__subcmd__help__subcmd__gate,backtest)
+                cmd="mlroll__subcmd__help__subcmd__gate__subcmd__backtest"
+                ;;
             mlroll__subcmd__help__subcmd__gate,check)
                 cmd="mlroll__subcmd__help__subcmd__gate__subcmd__check"
+                ;;
+            mlroll__subcmd__help__subcmd__gate,power)
+                cmd="mlroll__subcmd__help__subcmd__gate__subcmd__power"
                 ;;
             mlroll__subcmd__help__subcmd__gate,replay)
                 cmd="mlroll__subcmd__help__subcmd__gate__subcmd__replay"
@@ -341,12 +365,82 @@ _mlroll() {
             return 0
             ;;
         mlroll__subcmd__gate)
-            opts="-q -v -h --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help check replay help"
+            opts="-q -v -h --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help backtest check power replay help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --target)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
+                    return 0
+                    ;;
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "always auto never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mlroll__subcmd__gate__subcmd__backtest)
+            opts="-q -v -h --gate --file --since --revision --pct --regression --bake --seed --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --gate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --revision)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pct)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --regression)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bake)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -417,8 +511,22 @@ _mlroll() {
             return 0
             ;;
         mlroll__subcmd__gate__subcmd__help)
-            opts="check replay help"
+            opts="backtest check power replay help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mlroll__subcmd__gate__subcmd__help__subcmd__backtest)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -458,6 +566,20 @@ _mlroll() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mlroll__subcmd__gate__subcmd__help__subcmd__power)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mlroll__subcmd__gate__subcmd__help__subcmd__replay)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
@@ -465,6 +587,76 @@ _mlroll() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mlroll__subcmd__gate__subcmd__power)
+            opts="-q -v -h --gate --rps --pct --base-rate --regression --bake --design-effect --seed --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --gate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rps)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pct)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --base-rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --regression)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bake)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --design-effect)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --target)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
+                    return 0
+                    ;;
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "always auto never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -581,7 +773,7 @@ _mlroll() {
             return 0
             ;;
         mlroll__subcmd__help__subcmd__gate)
-            opts="check replay"
+            opts="backtest check power replay"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -594,7 +786,35 @@ _mlroll() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mlroll__subcmd__help__subcmd__gate__subcmd__backtest)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mlroll__subcmd__help__subcmd__gate__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mlroll__subcmd__help__subcmd__gate__subcmd__power)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -651,6 +871,20 @@ _mlroll() {
             return 0
             ;;
         mlroll__subcmd__help__subcmd__hold)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mlroll__subcmd__help__subcmd__plan)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -793,6 +1027,72 @@ _mlroll() {
                 return 0
             fi
             case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --target)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
+                    return 0
+                    ;;
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "always auto never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mlroll__subcmd__plan)
+            opts="-q -v -h --pct --candidate --again --steps --bake --no-gates --rps --base-rate --regression --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --pct)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --candidate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --steps)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bake)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rps)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --base-rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --regression)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -40,6 +40,7 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand gate 'Try gates without moving traffic'
             cand history 'List the runs that were watched, the newest first'
             cand hold 'Ask a run that is going on to stop advancing and keep its split'
+            cand plan 'Tell what a rollout will do, how long it takes, and what its gates can and cannot see; change nothing'
             cand promote 'Give the candidate all traffic and make it stable'
             cand resume 'Go on with a run that was held, interrupted or cut off'
             cand rollback 'Give all traffic back, now'
@@ -131,11 +132,59 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand --verbose 'Name each request as it is sent'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
+            cand backtest 'Try gates on the past: how often they had failed with nothing wrong, and how soon they had caught a regression'
             cand check 'Judge the canary in flight by what its gates say of the last `bake`, and move nothing'
+            cand power 'Tell how surely and how soon a gate fails a candidate that is worse'
             cand replay 'Judge recorded looks, and print the evidence after each as JSON'
             cand help 'Print this message or the help of the given subcommand(s)'
         }
+        &'mlroll;gate;backtest'= {
+            cand --gate 'The gate: a name, or with --file one as JSON [default: all of the service that count]'
+            cand --file 'Windows of a look each, in place of the store: CSV with columns `requests` and `events`, or a JSON list of {"requests", "events"} (null for a window without data); `-` reads standard input'
+            cand --since 'How much of the past'
+            cand --revision 'Whose past, in place of the revision in charge'
+            cand --pct 'The candidate''s share in percent [default: the first step of the service, else 10]'
+            cand --regression 'How many times as bad the injected regression is'
+            cand --bake 'How long a step bakes, in place of what the service says'
+            cand --seed 'What all chance is drawn from'
+            cand --config 'Read this file instead of ./mlroll.toml'
+            cand --target 'Act on this target; needs no file, and may be given several times'
+            cand --output 'How to write the result'
+            cand --reason 'Why this is done; shown wherever the result is'
+            cand --timeout 'Give up after this time, all told [default: 5m, and 30m more until the split is live]'
+            cand --color 'When to colour'
+            cand --dry-run 'Print the calls that a run would make, and change nothing'
+            cand -q 'Say nothing but errors'
+            cand --quiet 'Say nothing but errors'
+            cand -v 'Name each request as it is sent'
+            cand --verbose 'Name each request as it is sent'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
         &'mlroll;gate;check'= {
+            cand --config 'Read this file instead of ./mlroll.toml'
+            cand --target 'Act on this target; needs no file, and may be given several times'
+            cand --output 'How to write the result'
+            cand --reason 'Why this is done; shown wherever the result is'
+            cand --timeout 'Give up after this time, all told [default: 5m, and 30m more until the split is live]'
+            cand --color 'When to colour'
+            cand --dry-run 'Print the calls that a run would make, and change nothing'
+            cand -q 'Say nothing but errors'
+            cand --quiet 'Say nothing but errors'
+            cand -v 'Name each request as it is sent'
+            cand --verbose 'Name each request as it is sent'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'mlroll;gate;power'= {
+            cand --gate 'The gate: a name, or one as JSON, such as ''{"metric": "error_rate", "max": "1%"}'', for which no file is needed [default: all of the service that count]'
+            cand --rps 'Requests per second of both revisions together'
+            cand --pct 'The candidate''s share in percent'
+            cand --base-rate 'The share of stable''s requests that are events, such as 0.5%'
+            cand --regression 'How many times as bad as stable the candidate is'
+            cand --bake 'How long it bakes, in place of what the service says'
+            cand --design-effect 'How bursty events are: the factor by which their variance exceeds that of single ones'
+            cand --seed 'What all chance is drawn from'
             cand --config 'Read this file instead of ./mlroll.toml'
             cand --target 'Act on this target; needs no file, and may be given several times'
             cand --output 'How to write the result'
@@ -166,11 +215,17 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'mlroll;gate;help'= {
+            cand backtest 'Try gates on the past: how often they had failed with nothing wrong, and how soon they had caught a regression'
             cand check 'Judge the canary in flight by what its gates say of the last `bake`, and move nothing'
+            cand power 'Tell how surely and how soon a gate fails a candidate that is worse'
             cand replay 'Judge recorded looks, and print the evidence after each as JSON'
             cand help 'Print this message or the help of the given subcommand(s)'
         }
+        &'mlroll;gate;help;backtest'= {
+        }
         &'mlroll;gate;help;check'= {
+        }
+        &'mlroll;gate;help;power'= {
         }
         &'mlroll;gate;help;replay'= {
         }
@@ -198,6 +253,30 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand --reason 'Why this is done; shown wherever the result is'
             cand --timeout 'Give up after this time, all told [default: 5m, and 30m more until the split is live]'
             cand --color 'When to colour'
+            cand --dry-run 'Print the calls that a run would make, and change nothing'
+            cand -q 'Say nothing but errors'
+            cand --quiet 'Say nothing but errors'
+            cand -v 'Name each request as it is sent'
+            cand --verbose 'Name each request as it is sent'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'mlroll;plan'= {
+            cand --pct 'Plan a canary at this share instead of a rollout'
+            cand --candidate 'The revision on trial'
+            cand --steps 'The candidate''s shares, rising to 100 %, in place of those of the service'
+            cand --bake 'How long each step must hold, in place of what the service says'
+            cand --rps 'Requests per second of both revisions together, in place of what the store tells'
+            cand --base-rate 'The share of stable''s requests that are events, such as 0.5%, in place of what the store tells'
+            cand --regression 'How many times what a gate tolerates it is meant to see, such as 2x'
+            cand --config 'Read this file instead of ./mlroll.toml'
+            cand --target 'Act on this target; needs no file, and may be given several times'
+            cand --output 'How to write the result'
+            cand --reason 'Why this is done; shown wherever the result is'
+            cand --timeout 'Give up after this time, all told [default: 5m, and 30m more until the split is live]'
+            cand --color 'When to colour'
+            cand --again 'Plan with a revision that was rolled back'
+            cand --no-gates 'Plan a run that is not judged'
             cand --dry-run 'Print the calls that a run would make, and change nothing'
             cand -q 'Say nothing but errors'
             cand --quiet 'Say nothing but errors'
@@ -326,6 +405,7 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand gate 'Try gates without moving traffic'
             cand history 'List the runs that were watched, the newest first'
             cand hold 'Ask a run that is going on to stop advancing and keep its split'
+            cand plan 'Tell what a rollout will do, how long it takes, and what its gates can and cannot see; change nothing'
             cand promote 'Give the candidate all traffic and make it stable'
             cand resume 'Go on with a run that was held, interrupted or cut off'
             cand rollback 'Give all traffic back, now'
@@ -343,16 +423,24 @@ set edit:completion:arg-completer[mlroll] = {|@words|
         &'mlroll;help;explain'= {
         }
         &'mlroll;help;gate'= {
+            cand backtest 'Try gates on the past: how often they had failed with nothing wrong, and how soon they had caught a regression'
             cand check 'Judge the canary in flight by what its gates say of the last `bake`, and move nothing'
+            cand power 'Tell how surely and how soon a gate fails a candidate that is worse'
             cand replay 'Judge recorded looks, and print the evidence after each as JSON'
         }
+        &'mlroll;help;gate;backtest'= {
+        }
         &'mlroll;help;gate;check'= {
+        }
+        &'mlroll;help;gate;power'= {
         }
         &'mlroll;help;gate;replay'= {
         }
         &'mlroll;help;history'= {
         }
         &'mlroll;help;hold'= {
+        }
+        &'mlroll;help;plan'= {
         }
         &'mlroll;help;promote'= {
         }

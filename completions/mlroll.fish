@@ -45,6 +45,7 @@ complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "explain" -d 'Tell why
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "gate" -d 'Try gates without moving traffic'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "history" -d 'List the runs that were watched, the newest first'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "hold" -d 'Ask a run that is going on to stop advancing and keep its split'
+complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "plan" -d 'Tell what a rollout will do, how long it takes, and what its gates can and cannot see; change nothing'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "promote" -d 'Give the candidate all traffic and make it stable'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "resume" -d 'Go on with a run that was held, interrupted or cut off'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "rollback" -d 'Give all traffic back, now'
@@ -115,22 +116,45 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand explain" -l dry-run -d 'Pr
 complete -c mlroll -n "__fish_mlroll_using_subcommand explain" -s q -l quiet -d 'Say nothing but errors'
 complete -c mlroll -n "__fish_mlroll_using_subcommand explain" -s v -l verbose -d 'Name each request as it is sent'
 complete -c mlroll -n "__fish_mlroll_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -l target -d 'Act on this target; needs no file, and may be given several times' -r
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from backtest check power replay help" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from backtest check power replay help" -l target -d 'Act on this target; needs no file, and may be given several times' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from backtest check power replay help" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
 text\t'Tables, for people'"
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -l reason -d 'Why this is done; shown wherever the result is' -r
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -l timeout -d 'Give up after this time, all told [default: 5m, and 30m more until the split is live]' -r
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -l color -d 'When to colour' -r -f -a "always\t'Always'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from backtest check power replay help" -l reason -d 'Why this is done; shown wherever the result is' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from backtest check power replay help" -l timeout -d 'Give up after this time, all told [default: 5m, and 30m more until the split is live]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from backtest check power replay help" -l color -d 'When to colour' -r -f -a "always\t'Always'
 auto\t'On a terminal, unless `NO_COLOR` is set'
 never\t'Never'"
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -l dry-run -d 'Print the calls that a run would make, and change nothing'
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -s q -l quiet -d 'Say nothing but errors'
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -s v -l verbose -d 'Name each request as it is sent'
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -f -a "check" -d 'Judge the canary in flight by what its gates say of the last `bake`, and move nothing'
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -f -a "replay" -d 'Judge recorded looks, and print the evidence after each as JSON'
-complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from check replay help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from backtest check power replay help" -l dry-run -d 'Print the calls that a run would make, and change nothing'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from backtest check power replay help" -s q -l quiet -d 'Say nothing but errors'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from backtest check power replay help" -s v -l verbose -d 'Name each request as it is sent'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from backtest check power replay help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from backtest check power replay help" -f -a "backtest" -d 'Try gates on the past: how often they had failed with nothing wrong, and how soon they had caught a regression'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from backtest check power replay help" -f -a "check" -d 'Judge the canary in flight by what its gates say of the last `bake`, and move nothing'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from backtest check power replay help" -f -a "power" -d 'Tell how surely and how soon a gate fails a candidate that is worse'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from backtest check power replay help" -f -a "replay" -d 'Judge recorded looks, and print the evidence after each as JSON'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and not __fish_seen_subcommand_from backtest check power replay help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from backtest" -l gate -d 'The gate: a name, or with --file one as JSON [default: all of the service that count]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from backtest" -l file -d 'Windows of a look each, in place of the store: CSV with columns `requests` and `events`, or a JSON list of {"requests", "events"} (null for a window without data); `-` reads standard input' -r -F
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from backtest" -l since -d 'How much of the past' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from backtest" -l revision -d 'Whose past, in place of the revision in charge' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from backtest" -l pct -d 'The candidate\'s share in percent [default: the first step of the service, else 10]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from backtest" -l regression -d 'How many times as bad the injected regression is' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from backtest" -l bake -d 'How long a step bakes, in place of what the service says' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from backtest" -l seed -d 'What all chance is drawn from' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from backtest" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from backtest" -l target -d 'Act on this target; needs no file, and may be given several times' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from backtest" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
+text\t'Tables, for people'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from backtest" -l reason -d 'Why this is done; shown wherever the result is' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from backtest" -l timeout -d 'Give up after this time, all told [default: 5m, and 30m more until the split is live]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from backtest" -l color -d 'When to colour' -r -f -a "always\t'Always'
+auto\t'On a terminal, unless `NO_COLOR` is set'
+never\t'Never'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from backtest" -l dry-run -d 'Print the calls that a run would make, and change nothing'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from backtest" -s q -l quiet -d 'Say nothing but errors'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from backtest" -s v -l verbose -d 'Name each request as it is sent'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from backtest" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from check" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from check" -l target -d 'Act on this target; needs no file, and may be given several times' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from check" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
@@ -144,6 +168,27 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subc
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Say nothing but errors'
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Name each request as it is sent'
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from power" -l gate -d 'The gate: a name, or one as JSON, such as \'{"metric": "error_rate", "max": "1%"}\', for which no file is needed [default: all of the service that count]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from power" -l rps -d 'Requests per second of both revisions together' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from power" -l pct -d 'The candidate\'s share in percent' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from power" -l base-rate -d 'The share of stable\'s requests that are events, such as 0.5%' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from power" -l regression -d 'How many times as bad as stable the candidate is' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from power" -l bake -d 'How long it bakes, in place of what the service says' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from power" -l design-effect -d 'How bursty events are: the factor by which their variance exceeds that of single ones' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from power" -l seed -d 'What all chance is drawn from' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from power" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from power" -l target -d 'Act on this target; needs no file, and may be given several times' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from power" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
+text\t'Tables, for people'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from power" -l reason -d 'Why this is done; shown wherever the result is' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from power" -l timeout -d 'Give up after this time, all told [default: 5m, and 30m more until the split is live]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from power" -l color -d 'When to colour' -r -f -a "always\t'Always'
+auto\t'On a terminal, unless `NO_COLOR` is set'
+never\t'Never'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from power" -l dry-run -d 'Print the calls that a run would make, and change nothing'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from power" -s q -l quiet -d 'Say nothing but errors'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from power" -s v -l verbose -d 'Name each request as it is sent'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from power" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -l target -d 'Act on this target; needs no file, and may be given several times' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
@@ -157,7 +202,9 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subc
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -s q -l quiet -d 'Say nothing but errors'
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -s v -l verbose -d 'Name each request as it is sent'
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from replay" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from help" -f -a "backtest" -d 'Try gates on the past: how often they had failed with nothing wrong, and how soon they had caught a regression'
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from help" -f -a "check" -d 'Judge the canary in flight by what its gates say of the last `bake`, and move nothing'
+complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from help" -f -a "power" -d 'Tell how surely and how soon a gate fails a candidate that is worse'
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from help" -f -a "replay" -d 'Judge recorded looks, and print the evidence after each as JSON'
 complete -c mlroll -n "__fish_mlroll_using_subcommand gate; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c mlroll -n "__fish_mlroll_using_subcommand history" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
@@ -186,6 +233,28 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand hold" -l dry-run -d 'Print
 complete -c mlroll -n "__fish_mlroll_using_subcommand hold" -s q -l quiet -d 'Say nothing but errors'
 complete -c mlroll -n "__fish_mlroll_using_subcommand hold" -s v -l verbose -d 'Name each request as it is sent'
 complete -c mlroll -n "__fish_mlroll_using_subcommand hold" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -l pct -d 'Plan a canary at this share instead of a rollout' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -l candidate -d 'The revision on trial' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -l steps -d 'The candidate\'s shares, rising to 100 %, in place of those of the service' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -l bake -d 'How long each step must hold, in place of what the service says' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -l rps -d 'Requests per second of both revisions together, in place of what the store tells' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -l base-rate -d 'The share of stable\'s requests that are events, such as 0.5%, in place of what the store tells' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -l regression -d 'How many times what a gate tolerates it is meant to see, such as 2x' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
+complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -l target -d 'Act on this target; needs no file, and may be given several times' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
+text\t'Tables, for people'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -l reason -d 'Why this is done; shown wherever the result is' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -l timeout -d 'Give up after this time, all told [default: 5m, and 30m more until the split is live]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -l color -d 'When to colour' -r -f -a "always\t'Always'
+auto\t'On a terminal, unless `NO_COLOR` is set'
+never\t'Never'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -l again -d 'Plan with a revision that was rolled back'
+complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -l no-gates -d 'Plan a run that is not judged'
+complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -l dry-run -d 'Print the calls that a run would make, and change nothing'
+complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -s q -l quiet -d 'Say nothing but errors'
+complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -s v -l verbose -d 'Name each request as it is sent'
+complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l candidate -d 'The candidate, where it was not mlroll that put it in flight' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
 complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l target -d 'Act on this target; needs no file, and may be given several times' -r
@@ -303,4 +372,5 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_
 complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold promote resume rollback rollout sandbox status help" -f -a "status" -d 'Show who gets what, who is stable, candidate and previous, and what a run is at'
 complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold promote resume rollback rollout sandbox status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c mlroll -n "__fish_mlroll_using_subcommand help; and __fish_seen_subcommand_from gate" -f -a "check" -d 'Judge the canary in flight by what its gates say of the last `bake`, and move nothing'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and __fish_seen_subcommand_from gate" -f -a "power" -d 'Tell how surely and how soon a gate fails a candidate that is worse'
 complete -c mlroll -n "__fish_mlroll_using_subcommand help; and __fish_seen_subcommand_from gate" -f -a "replay" -d 'Judge recorded looks, and print the evidence after each as JSON'

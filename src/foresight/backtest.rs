@@ -179,7 +179,7 @@ mod tests {
     fn stakes() -> Stakes {
         let boundaries =
             Boundaries { fail: Boundary { ratio: 1.0, abs: 0.0 }, pass: Boundary { ratio: 1.5, abs: 0.001 } };
-        let rule = CountRule { better: Better::Lower, limit: None, boundaries: Some(boundaries) };
+        let rule = CountRule { better: Better::Lower, limit: None, boundaries: Some(boundaries), two_sided: false };
         Stakes { rule, alpha: 0.01, effect: DesignEffect::NONE }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! - [`Outlook`]: of a plan, for each step and gate, the smallest regression it sees, how soon, and at what cost
 //!
-//! - [`power`]: of one gate, how surely and how soon it fails a worse candidate, by simulated bakes
-//! - [`backtest`]: of one gate on past data, how often it had failed with nothing wrong, and how soon an injected regression
+//! - [`power()`]: of one gate, how surely and how soon it fails a worse candidate, by simulated bakes
+//! - [`backtest()`]: of one gate on past data, how often it had failed with nothing wrong, and how soon an injected regression
 //!
 //! The formulas are in [`crate::judge::forecast`]; what they promise and what not is in `docs/foresight.md`.
 

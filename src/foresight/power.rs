@@ -190,7 +190,7 @@ mod tests {
         let rules = [(None, Some(equal)), (None, Some(slack)), (limit, None), (limit, Some(equal))];
         let (mut settings, mut undecided) = (0, 0);
         for (at, (limit, boundaries)) in rules.into_iter().enumerate() {
-            let rule = CountRule { better: Better::Lower, limit, boundaries };
+            let rule = CountRule { better: Better::Lower, limit, boundaries, two_sided: false };
             let stakes = Stakes { rule, alpha: 0.01, effect: DesignEffect::NONE };
             for (requests, share) in [(600.0, 0.01), (600.0, 0.1), (3_000.0, 0.1)] {
                 for times in [2.5, 4.0] {
@@ -215,7 +215,7 @@ mod tests {
     fn a_false_alarm_is_rarer_than_alpha_and_a_seed_is_all_there_is_to_chance() {
         let boundaries =
             Boundaries { fail: Boundary { ratio: 1.0, abs: 0.0 }, pass: Boundary { ratio: 1.5, abs: 0.001 } };
-        let rule = CountRule { better: Better::Lower, limit: None, boundaries: Some(boundaries) };
+        let rule = CountRule { better: Better::Lower, limit: None, boundaries: Some(boundaries), two_sided: false };
         let load = Load { requests: 600.0, share: 0.1, base_rate: 0.01 };
         for burst in [1.0, 3.0] {
             let stakes = Stakes { rule, alpha: 0.05, effect: DesignEffect::new(burst).unwrap() };

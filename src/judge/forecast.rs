@@ -112,9 +112,11 @@ impl Stakes {
     /// The rate at which it stops tolerating a candidate: the strictest of its limits.
     #[must_use]
     pub fn tolerated(&self, base_rate: f64) -> f64 {
-        let limits = self.rule.fail().map(|against| match against {
-            Against::Limit(limit) => limit.share(),
-            Against::Stable(boundary) => boundary.at(base_rate),
+        let limits = self.rule.fail().filter_map(|against| match against {
+            Against::Limit(limit) => Some(limit.share()),
+            // It stops tolerating one that is better.
+            Against::Mirrored(_) => None,
+            Against::Stable(boundary) => Some(boundary.at(base_rate)),
         });
         let strictest = match self.rule.better {
             Better::Higher => limits.reduce(f64::max),
@@ -155,7 +157,10 @@ impl Stakes {
             let l = match against {
                 Against::Limit(limit) if g * limit.share() >= 1.0 => return None,
                 Against::Limit(limit) => limit.increment(candidate, g, factor),
-                Against::Stable(_) if others <= 0.0 => return None,
+                Against::Mirrored(_) | Against::Stable(_) if others <= 0.0 => return None,
+                Against::Mirrored(boundary) => {
+                    boundary.increment(Counts::new(others, stable_events * others).ok()?, candidate, g, factor)
+                }
                 Against::Stable(boundary) => {
                     boundary.increment(candidate, Counts::new(others, stable_events * others).ok()?, g, factor)
                 }
@@ -189,7 +194,11 @@ mod tests {
         let fail = Boundary { ratio: 1.0, abs: 0.0 };
         let boundaries = boundaries.then_some(Boundaries { fail, pass: Boundary { ratio: 1.5, abs: 0.001 } });
         let limit = limit.map(|tau| Limit::new(tau).unwrap());
-        Stakes { rule: CountRule { better: Better::Lower, limit, boundaries }, alpha: 0.01, effect: DesignEffect::NONE }
+        Stakes {
+            rule: CountRule { better: Better::Lower, limit, boundaries, two_sided: false },
+            alpha: 0.01,
+            effect: DesignEffect::NONE,
+        }
     }
 
     #[test]
