@@ -1,12 +1,14 @@
 //! `mlroll hold`
 
 use clap::Args;
+use serde_json::json;
 
 use super::watched::{only, state_of, unfinished};
 use super::{Context, Ended};
 use crate::config::select;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
+use crate::output::Format;
 
 /// Ask a run that is going on to stop advancing and keep its split
 ///
@@ -25,7 +27,11 @@ pub struct HoldArgs {
 pub fn run(args: &HoldArgs, context: &Context) -> Result<ExitStatus, Ended> {
     let global = &context.global;
     let (selected, config) = select(global.config.as_deref(), &global.target, &args.services, false)?;
-    let (selected, _) = only(&selected, config.as_ref())?;
+    let selected = match selected.as_slice() {
+        // A run that is not judged needs no service: what is held is named by its target.
+        [one] => one,
+        meant => only(meant, config.as_ref())?.0,
+    };
     let (state, _) = state_of(config.as_ref(), global.config.as_deref())?;
     let running = unfinished(context, &state, selected)?.into_iter().find(|read| read.rollout.ended().is_none());
     let Some(read) = running else {
@@ -36,6 +42,13 @@ pub fn run(args: &HoldArgs, context: &Context) -> Result<ExitStatus, Ended> {
     if !global.dry_run {
         state.request_hold(id).map_err(|e| Failure::usage(e.to_string()))?;
     }
-    context.printer.say(&format!("rollout {id} is asked to hold"));
+    let asked = if global.dry_run { "would be asked" } else { "is asked" };
+    context.printer.say(&format!("rollout {id} {asked} to hold"));
+    if global.output == Format::Json {
+        let document = json!({
+            "schema": "mlroll/hold/1", "target": selected.target, "run": id, "asked": !global.dry_run,
+        });
+        context.printer.data(&document.to_string()).map_err(|e| Ended::Unsaid(ExitStatus::Success, e))?;
+    }
     Ok(ExitStatus::Success)
 }

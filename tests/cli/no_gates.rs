@@ -76,6 +76,22 @@ fn a_change_by_somebody_else_in_mid_bake_ends_it() {
 }
 
 #[test]
+fn a_run_that_no_file_knows_can_be_held() {
+    let world = World::new();
+    let terms = ["--steps", "10%,100%", "--bake", "60s", "--target", FRAUD];
+    let mut command = world.command(&[&ROLLOUT[..], &terms].concat());
+    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("a canary", &world, |world| world.split() == "2+3:0.1");
+    let hold = ["hold", "--target", FRAUD, "--output", "json"];
+    let document = world.run(&[&hold[..], &["--dry-run"]].concat()).expect(0).json();
+    assert_eq!(document["asked"], Value::Bool(false));
+    let document = world.run(&hold).expect(0).json();
+    assert_eq!((&document["schema"], &document["asked"]), (&Value::from("mlroll/hold/1"), &Value::Bool(true)));
+    signal(&child, "INT");
+    child.wait_with_output().unwrap();
+}
+
+#[test]
 fn an_interrupt_takes_it_back_and_what_was_held_is_gone_on_with() {
     let world = world(STEPS).slow();
     let start = |more: &[&str]| {

@@ -1,6 +1,6 @@
 //! What an observation means.
 
-use mlroll_backend::{MarkerState, Snapshot, Timestamp};
+use mlroll_backend::{MarkerState, Readiness, Snapshot, Timestamp};
 
 use super::state::Goal;
 use super::{Action, Cause, Ended, Rollout, Stage};
@@ -95,7 +95,22 @@ impl Rollout {
             (Some(split), None) | (None, Some(split)) => split.to_string(),
             (None, None) => "no traffic to anybody".to_owned(),
         };
+        self.forget_superseded(&seen);
         self.end(Ended::Halted, Cause::Interference { expected, found: seen.to_string() })
+    }
+
+    /// What somebody else has changed since our writes is theirs beyond doubt, where ours cannot arrive any more: an atomic
+    /// guard refuses one that was sent before theirs; without one, a write that was accepted has ended when the target is
+    /// live.
+    fn forget_superseded(&mut self, seen: &Snapshot) {
+        let atomic = self.plan.terms().overtakes;
+        let changed = self.confirmed.as_ref().is_some_and(|before| before.guard.token != seen.guard.token);
+        for attempt in self.attempted.iter_mut().chain(&mut self.overtaken) {
+            if (atomic && changed) || (!attempt.in_doubt && seen.readiness == Readiness::Live) {
+                attempt.in_doubt = false;
+                attempt.accepted = false;
+            }
+        }
     }
 
     fn is_at_stable(&self, seen: &Snapshot) -> bool {

@@ -78,6 +78,28 @@ fn the_split_from_before_with_another_guard_is_a_humans() {
     assert_eq!((talk.world.applied.len(), talk.world.split), (1, TrafficSplit::full(id("41"))));
 }
 
+/// Whoever writes between our write and the look that would confirm it leaves no doubt about the traffic: it is theirs.
+/// Only where nothing is atomic may a write without an answer still arrive.
+#[test]
+fn a_foreign_write_before_the_confirming_look_is_no_doubt() {
+    for (fault, overtakes, doubt) in [
+        (WriteFault::None, true, false),
+        (WriteFault::None, false, false),
+        (WriteFault::LostReply, true, false),
+        (WriteFault::LostReply, false, true),
+    ] {
+        let terms = Terms { overtakes, ..terms() };
+        let mut talk = Talk::new(terms, World { writes: vec![fault], overtakes, ..calm() });
+        talk.until_shift();
+        let input = talk.world.perform(&talk.action).unwrap();
+        talk.world.foreign("43", 10_000, true);
+        talk.tell(input);
+        let (ended, why) = talk.until_done();
+        assert!(matches!((ended, &why), (Ended::Halted, Cause::Interference { .. })), "{ended:?} {why:?}");
+        assert_eq!(talk.rollout.is_traffic_in_doubt(), doubt, "{fault:?} overtakes: {overtakes}");
+    }
+}
+
 /// And when that human was `mlroll rollback`, its marker says so: the rollout is over.
 #[test]
 fn a_rollback_with_our_id_ends_the_rollout() {
