@@ -155,7 +155,7 @@ _mlroll() {
 
     case "${cmd}" in
         mlroll)
-            opts="-q -v -h -V --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help --version canary completions demo explain gate history hold promote resume rollback rollout sandbox status help"
+            opts="-q -v -h -V --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help --version canary completions demo explain gate history hold plan promote resume rollback rollout sandbox status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -292,7 +292,7 @@ _mlroll() {
             fi
             case "${prev}" in
                 --backend)
-                    COMPREPLY=($(compgen -W "lambda cloud-run" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "lambda azure-ml cloud-run sagemaker" -- "${cur}"))
                     return 0
                     ;;
                 --config)
@@ -703,7 +703,7 @@ _mlroll() {
             return 0
             ;;
         mlroll__subcmd__help)
-            opts="canary completions demo explain gate history hold promote resume rollback rollout sandbox status help"
+            opts="canary completions demo explain gate history hold plan promote resume rollback rollout sandbox status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
