@@ -306,7 +306,9 @@ proptest! {
                     (_, Value::String(text)) => json!(text.chars().rev().collect::<String>()),
                     (_, Value::Array(_) | Value::Null | Value::Object(_)) => json!("x"),
                 };
-                let changed = *place != before;
+                // One number may be written in several ways.
+                let number_of = |value: &Value| value.as_str().and_then(|text| text.parse::<f64>().ok()).map(f64::to_bits);
+                let changed = *place != before && (number_of(place).is_none() || number_of(place) != number_of(&before));
                 let of_the_judge = path.contains("/evidence/") || path.ends_with("/verdict");
                 let verified = verifies(forged(&lines));
                 prop_assert!(!(verified && changed && of_the_judge), "{path}: {before} was changed, and not seen");
