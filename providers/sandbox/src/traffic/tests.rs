@@ -27,7 +27,7 @@ fn half() -> TrafficSplit {
 
 fn world(change: impl FnOnce(&mut Service)) -> Traffic {
     let mut scenario = Scenario { seed: 11, ..Scenario::default_world() };
-    change(scenario.targets.values_mut().next().unwrap());
+    change(scenario.targets.get_mut("lambda:us-east-1/fraud@prod").unwrap());
     Traffic::new(&scenario, at(BEGAN))
 }
 
