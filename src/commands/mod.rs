@@ -5,6 +5,7 @@ mod backtest;
 pub mod canary;
 pub mod completions;
 pub mod demo;
+pub mod deploy;
 pub mod explain;
 mod foresee;
 pub mod gate;
