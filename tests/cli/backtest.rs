@@ -179,8 +179,9 @@ fn a_month_of_minutes_and_five_gates_take_less_than_ten_seconds() {
     }
     let errors = &gates[0]["result"]["regressed"];
     assert!(errors["failed"].as_u64().unwrap() * 100 >= errors["bakes"].as_u64().unwrap() * 90, "{errors}");
-    // Others may use the machine at the same time: what counts is the work of both, one after the other.
-    assert!(spent < 10.0, "{spent} s of work");
+    // Others may use the machine at the same time: what counts is the work of both, one after the other. Without optimization
+    // arithmetic alone takes some 20 s of it.
+    assert!(spent < if cfg!(debug_assertions) { 60.0 } else { 10.0 }, "{spent} s of work");
     assert!(cfg!(debug_assertions) || ran.took < Duration::from_secs(10), "it took {:?}", ran.took);
 }
 
