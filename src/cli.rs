@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use mlroll_backend::{RevisionId, Target, Weight};
 
 use crate::commands::{
-    canary, completions, demo, explain, gate, history, hold, plan, promote, resume, rollback, rollout, sandbox, status,
+    canary, completions, demo, deploy, explain, gate, history, hold, plan, promote, resume, rollback, rollout, sandbox,
+    status,
 };
 use crate::config::parse_duration;
 use crate::output::{ColorChoice, Format};
@@ -66,6 +67,7 @@ pub enum Command {
     Canary(canary::CanaryArgs),
     Completions(completions::CompletionsArgs),
     Demo(demo::DemoArgs),
+    Deploy(deploy::DeployArgs),
     Explain(explain::ExplainArgs),
     Gate(gate::GateArgs),
     History(history::HistoryArgs),

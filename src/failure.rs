@@ -1,6 +1,6 @@
 //! Why a run ended without doing what was asked: the one door from errors to text, hints and exit status.
 
-use mlroll_backend::{Error, ErrorKind, Target};
+use mlroll_backend::{Error, ErrorKind, RevisionId, Target};
 
 use crate::config::ConfigError;
 use crate::exit::ExitStatus;
@@ -48,6 +48,21 @@ impl Failure {
             message: said(error),
             hints: hints(error, target),
         }
+    }
+
+    /// Something else is under way.
+    #[must_use]
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self { exit: ExitStatus::Conflict, kind: ErrorKind::Conflict.name(), ..Self::usage(message) }
+    }
+
+    /// A new revision did not answer well to the request it was tried with.
+    #[must_use]
+    pub fn smoke(target: &Target, revision: &RevisionId, answer: &str) -> Self {
+        let message = format!("{revision} was made, and fails the smoke test: {answer}");
+        Self { exit: ExitStatus::GateFailed, kind: "smoke", ..Self::usage(message) }
+            .about(target)
+            .hint("it has no traffic, and `mlroll canary` would give it some: deploy a better one first")
     }
 
     /// Somebody stopped the run.

@@ -5,6 +5,8 @@ mod backtest;
 pub mod canary;
 pub mod completions;
 pub mod demo;
+pub mod deploy;
+mod earlier;
 pub mod explain;
 mod foresee;
 pub mod gate;

@@ -3,6 +3,7 @@
 //! `job` is one intent on one target; here many of them run at once.
 
 mod bench;
+mod deploy;
 mod interrupt;
 mod job;
 mod measure;
@@ -21,6 +22,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use mlroll_backend::{Backend, Provider, Snapshot};
 
 pub use self::bench::{Bench, query_of, settle_delay};
+pub use self::deploy::{Delivered, Delivery};
 pub use self::measure::{Measured, measure};
 pub use self::ongoing::{Ongoing, Runs};
 pub use self::rehearse::{Course, Imagined, Leg, Rehearsal};

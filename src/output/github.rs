@@ -37,7 +37,7 @@ pub fn announce_failure(env: &Env, printer: Printer, failure: &Failure, document
     write_files(env, printer, &summary, &outputs(Outcome::Failed, failure.exit, false, document));
 }
 
-fn write_files(env: &Env, printer: Printer, summary: &str, outputs: &str) {
+pub(super) fn write_files(env: &Env, printer: Printer, summary: &str, outputs: &str) {
     let files =
         [("GITHUB_STEP_SUMMARY", &env.github_step_summary, summary), ("GITHUB_OUTPUT", &env.github_output, outputs)];
     for (name, path, text) in files {
@@ -49,7 +49,7 @@ fn write_files(env: &Env, printer: Printer, summary: &str, outputs: &str) {
     }
 }
 
-fn failure_annotation(failure: &Failure) -> String {
+pub(super) fn failure_annotation(failure: &Failure) -> String {
     format!("::error title=mlroll::{}", escaped(&failure.message))
 }
 
@@ -116,7 +116,7 @@ fn property(text: &str) -> String {
 }
 
 /// Text inside a Markdown table or list: it cannot end the line or open a tag.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     text.replace(['\r', '\n'], " ").replace('|', "\\|").replace('<', "&lt;")
 }
 

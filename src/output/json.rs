@@ -150,7 +150,7 @@ pub fn error(failure: &Failure) -> Value {
     json!({ "schema": "mlroll/error/1", "error": failure_object(failure), "exit_code": failure.exit.code() })
 }
 
-fn failure_object(failure: &Failure) -> Value {
+pub(super) fn failure_object(failure: &Failure) -> Value {
     let Failure { kind, operation, target, message, hints, .. } = failure;
     json!({ "kind": kind, "operation": operation, "target": target.as_ref().map(Target::to_string), "message": message, "hints": hints })
 }

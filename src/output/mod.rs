@@ -1,5 +1,6 @@
 //! What users and scripts see: stdout is data, stderr is talk.
 
+pub mod deployed;
 mod done;
 pub mod foresight;
 mod github;

@@ -228,7 +228,7 @@ fn about(report: &Report, of: usize) -> String {
     if of > 1 { format!("{}: ", report.target) } else { String::new() }
 }
 
-fn calls(calls: Calls) -> String {
+pub(super) fn calls(calls: Calls) -> String {
     let kinds = [(calls.read, "read"), (calls.write, "write"), (calls.poll, "poll")];
     let made: Vec<String> = kinds.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
     if made.is_empty() { "none".to_owned() } else { made.join(", ") }

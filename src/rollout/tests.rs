@@ -21,6 +21,8 @@ const LAMBDA: Capabilities = Capabilities {
     guard: GuardKind::Atomic,
     most_revisions: 2,
     note_limit: 256,
+    artifacts: &[],
+    mirror: None,
 };
 
 fn id(text: &str) -> RevisionId {

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{Error, ErrorKind, Marker, Result, Revision, RevisionId, Snapshot, Target, TrafficSplit, Weight};
+use crate::{
+    ArtifactKind, Capacity, Deployed, Error, ErrorKind, Marker, Pace, Probe, Release, Result, Revision, RevisionId,
+    Snapshot, Target, TrafficSplit, Weight,
+};
 
 /// What a provider can do: facts that callers ask for instead of guessing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +22,10 @@ pub struct Capabilities {
     /// How long the text that carries the marker may be, with the user's own, in UTF-16 code units: what
     /// [`embed`](crate::embed) is called with.
     pub note_limit: usize,
+    /// What it can make a revision from, by [`Backend::deploy`].
+    pub artifacts: &'static [ArtifactKind],
+    /// The largest share of traffic that it mirrors, by [`Backend::mirror`]; `None` when it cannot.
+    pub mirror: Option<Weight>,
 }
 
 /// How a provider keeps two writers apart.
@@ -113,4 +120,76 @@ pub trait Backend: Debug + Send + Sync {
     /// `Invalid` when the provider refuses the split; `Unsupported` when its capabilities say so;
     /// `Auth`, `Throttled`, `Unavailable`, `Unexpected`.
     async fn shift(&self, target: &Target, to: &TrafficSplit, seen: &Snapshot, marker: &Marker) -> Result<Snapshot>;
+
+    /// Makes a revision at zero traffic.
+    ///
+    /// # Behaviour
+    /// - Without a name in `release` the revision's name follows from what is in it and from stable, so that the same call
+    ///   made again, also after a crash in the middle, goes on where it was or finds what is there
+    ///   ([`Deployed::made`] is false then).
+    /// - Every other setting is stable's. Traffic is never moved, not even where the provider's default is to.
+    /// - Goes on until the revision could serve, pausing by `pace`; in a rehearsal all its requests are built, and answers to
+    ///   those withheld are imagined.
+    ///
+    /// # Errors
+    /// As [`shift`](Self::shift). `Unsupported` for an artifact or a setting that the provider does not know; `Conflict`
+    /// where `previous` would be lost and [`Release::may_discard_previous`] is not set; `Invalid` when the revision cannot
+    /// start, with the provider's own words.
+    async fn deploy(&self, target: &Target, seen: &Snapshot, release: &Release, pace: &dyn Pace) -> Result<Deployed> {
+        let _ = (seen, pace);
+        Err(unsupported(target, &format!("mlroll cannot deploy by `{}`", release.artifact.kind().flag())))
+    }
+
+    /// Sends one request to one revision, also at zero traffic, and tells what it answered.
+    ///
+    /// # Errors
+    /// As [`observe`](Self::observe); an answer of the revision that is an error is no error here. `Unsupported` where a
+    /// revision without traffic cannot be asked.
+    async fn probe(&self, target: &Target, revision: &RevisionId, payload: &[u8]) -> Result<Probe> {
+        let _ = (revision, payload);
+        Err(unsupported(target, "one revision alone cannot be asked"))
+    }
+
+    /// Finds what has to change so that `candidate` can carry what `stable` carries, before it gets its first weight:
+    /// instance counts, bounds of autoscaling, provisioned concurrency; and that nothing takes it away meanwhile. `None` when
+    /// nothing has to. Only reads.
+    ///
+    /// # Errors
+    /// As [`observe`](Self::observe).
+    async fn capacity(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Result<Option<Capacity>> {
+        let _ = (target, stable, candidate);
+        Ok(None)
+    }
+
+    /// Makes what [`capacity`](Self::capacity) found so. Absolute and idempotent; returns when it is in effect.
+    ///
+    /// # Errors
+    /// As [`shift`](Self::shift).
+    async fn prepare(&self, target: &Target, capacity: &Capacity, pace: &dyn Pace) -> Result<()> {
+        let _ = (capacity, pace);
+        Err(unsupported(target, "there is no capacity to prepare"))
+    }
+
+    /// Undoes [`prepare`](Self::prepare) when a rollout has ended, with `keeps` the revision that has everything now.
+    /// Absolute and idempotent.
+    ///
+    /// # Errors
+    /// As [`shift`](Self::shift).
+    async fn restore(&self, target: &Target, capacity: &Capacity, keeps: &RevisionId, pace: &dyn Pace) -> Result<()> {
+        let _ = (capacity, keeps, pace);
+        Err(unsupported(target, "there is no capacity to restore"))
+    }
+
+    /// Mirrors `share` of the traffic to `revision`, whose answers nobody sees; zero ends that.
+    ///
+    /// # Errors
+    /// As [`shift`](Self::shift).
+    async fn mirror(&self, target: &Target, revision: &RevisionId, share: Weight, seen: &Snapshot) -> Result<Snapshot> {
+        let _ = (revision, share, seen);
+        Err(unsupported(target, "traffic cannot be mirrored"))
+    }
+}
+
+fn unsupported(target: &Target, what: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, "", format!("{what} on {target}"))
 }

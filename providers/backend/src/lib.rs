@@ -8,6 +8,7 @@
 //! - [`Marker`]: the note that travels with the traffic, so that a rollback needs nothing but the target
 //! - [`Roles`]: who is stable, candidate and previous, from the marker and the split
 //! - [`Snapshot`]: what a backend saw
+//! - [`Release`], [`Artifact`], [`Deployed`]: what becomes a revision; [`Capacity`]: what it needs before its first weight
 //! - [`Query`], [`Subject`], [`Window`]: what a metric source is asked
 //! - [`Sample`], [`Histogram`], [`Finite`]: what it measured, or [`Why`] there is nothing
 //! - [`Wiretap`]: what every adapter reports before a request leaves, and where a dry run stops it
@@ -20,6 +21,7 @@ mod error;
 mod histogram;
 mod marker;
 mod metrics;
+mod release;
 mod revision;
 mod roles;
 mod sample;
@@ -35,7 +37,8 @@ pub use backend::{Backend, Capabilities, GuardKind, Obstacle};
 pub use error::{Error, ErrorKind, Result};
 pub use histogram::{Histogram, InvalidHistogram};
 pub use marker::{CarriedMarker, InvalidMarker, Marker, MarkerState, embed, extract};
-pub use metrics::{Granularity, MetricSource, Query, Subject, Usage};
+pub use metrics::{Granularity, MetricSource, Query, Resource, Subject, Usage};
+pub use release::{Artifact, ArtifactKind, Capacity, Deployed, Pace, Probe, Release, Settings};
 pub use revision::{InvalidRevisionId, Revision, RevisionId};
 pub use roles::Roles;
 pub use sample::{Finite, Sample, Why};

@@ -6,32 +6,83 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, RevisionId, Sample, Target, Timestamp, Window};
+use crate::{Error, ErrorKind, Result, RevisionId, Sample, Target, Timestamp, Window};
 
 /// What to measure.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Query {
+    /// Whether any of these alarms (CloudWatch alarms, Cloud Monitoring policies) was open at some time of the window: one
+    /// or zero, [`Sample::Value`]. They are the store's own and about no revision; one that is missing is an error, one
+    /// without data is no data.
+    Alarms(Vec<String>),
     /// Any query of the source in its own language, with `{{revision}}` and `{{window}}` filled in; answered by one
     /// number in a unit that only its author knows: [`Sample::Value`].
     Custom(String),
     /// Requests, and the failed ones among them: [`Sample::Counts`].
     ErrorRate,
+    /// The smallest unused share of a resource, from 0 to 1: [`Sample::Value`].
+    Headroom(Resource),
+    /// How long new instances took until they could serve, in seconds, the mean of the window: [`Sample::Value`]. A window
+    /// without new instances is empty.
+    InstanceStartup,
     /// How long requests took, in seconds: [`Sample::Histogram`].
     Latency,
+    /// How many requests waited for an instance, at most: [`Sample::Value`].
+    PendingRequests,
+    /// Things that happened, and those among them that count (conversions among visits), each by a selector or query of the
+    /// source in its own language: [`Sample::Counts`].
+    Ratio {
+        /// What happened.
+        requests: String,
+        /// What counts.
+        events: String,
+    },
     /// How many requests there were: [`Sample::Value`].
     Requests,
+    /// The model's own outputs, by a selector or query of the source: [`Sample::Histogram`], whose bounds are scores and not
+    /// seconds.
+    Scores(String),
+}
+
+/// What may run out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resource {
+    /// Processor time.
+    Cpu,
+    /// Time of the accelerators.
+    Gpu,
+    /// Memory of the accelerators.
+    GpuMemory,
+    /// Memory.
+    Memory,
 }
 
 impl Query {
+    /// The error of a source that cannot answer it: `Unsupported`.
+    #[must_use]
+    pub fn unsupported(&self, operation: &'static str, store: &str) -> Error {
+        Error::new(ErrorKind::Unsupported, operation, format!("{store} has nothing to answer `{self}` with"))
+    }
+
     /// The name of the metric in `mlroll.toml` and JSON.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
+            Self::Alarms(_) => "alarms",
             Self::Custom(_) => "custom",
             Self::ErrorRate => "error_rate",
+            Self::Headroom(Resource::Cpu) => "cpu_headroom",
+            Self::Headroom(Resource::Gpu) => "gpu_headroom",
+            Self::Headroom(Resource::GpuMemory) => "gpu_memory_headroom",
+            Self::Headroom(Resource::Memory) => "memory_headroom",
+            Self::InstanceStartup => "instance_startup",
             Self::Latency => "latency",
+            Self::PendingRequests => "pending_requests",
+            Self::Ratio { .. } => "ratio",
             Self::Requests => "requests",
+            Self::Scores(_) => "scores",
         }
     }
 }

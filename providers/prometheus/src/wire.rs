@@ -42,6 +42,12 @@ impl Question {
                 None => Err(missing("latency")),
             },
             Query::Requests => requests().map(Self::Requests),
+            Query::Alarms(_)
+            | Query::Headroom(_)
+            | Query::InstanceStartup
+            | Query::PendingRequests
+            | Query::Ratio { .. }
+            | Query::Scores(_) => Err(query.unsupported("settings", "Prometheus")),
         }
     }
 
@@ -135,7 +141,13 @@ impl Spacing {
     /// That of the counters behind the first of `queries` which has any.
     pub(crate) fn of(queries: &[Query], selectors: &Selectors) -> Option<Self> {
         let counters = |query: &Query| match query {
-            Query::Custom(_) => None,
+            Query::Alarms(_)
+            | Query::Custom(_)
+            | Query::Headroom(_)
+            | Query::InstanceStartup
+            | Query::PendingRequests
+            | Query::Ratio { .. }
+            | Query::Scores(_) => None,
             Query::ErrorRate | Query::Requests => selectors.requests.first(),
             Query::Latency => selectors.latency.as_ref().map(|(buckets, _)| buckets),
         };

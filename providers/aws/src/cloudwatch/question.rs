@@ -61,6 +61,12 @@ impl Question {
             )),
             Query::Latency => Ok(Self::Latency(slower_than.to_vec())),
             Query::Requests => Ok(Self::Requests),
+            Query::Alarms(_)
+            | Query::Headroom(_)
+            | Query::InstanceStartup
+            | Query::PendingRequests
+            | Query::Ratio { .. }
+            | Query::Scores(_) => Err(query.unsupported("GetMetricData", "CloudWatch")),
         }
     }
 

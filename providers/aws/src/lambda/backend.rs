@@ -40,6 +40,8 @@ impl Backend for Lambda {
             guard: GuardKind::Atomic,
             most_revisions: 2,
             note_limit: DESCRIPTION,
+            artifacts: &[],
+            mirror: None,
         }
     }
 

@@ -36,6 +36,8 @@ impl Backend for SageMaker {
             guard: GuardKind::ReadCompare,
             most_revisions: 10,
             note_limit: TAG,
+            artifacts: &[],
+            mirror: None,
         }
     }
 

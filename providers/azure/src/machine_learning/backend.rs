@@ -126,6 +126,8 @@ impl Backend for OnlineEndpoints {
             guard: GuardKind::ReadCompare,
             most_revisions: 20,
             note_limit: TAG_VALUE,
+            artifacts: &[],
+            mirror: None,
         }
     }
 

@@ -117,6 +117,12 @@ impl Question {
             Query::Custom(text) => Metric::parse(text).map(Self::Metric),
             Query::ErrorRate => Ok(Self::Requests { failures: true }),
             Query::Requests => Ok(Self::Requests { failures: false }),
+            Query::Alarms(_)
+            | Query::Headroom(_)
+            | Query::InstanceStartup
+            | Query::PendingRequests
+            | Query::Ratio { .. }
+            | Query::Scores(_) => Err(query.unsupported(OPERATION, "Azure Monitor")),
             Query::Latency => Err(Error::new(
                 ErrorKind::Unsupported,
                 OPERATION,

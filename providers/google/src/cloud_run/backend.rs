@@ -69,6 +69,8 @@ impl Backend for CloudRun {
             guard: GuardKind::Atomic,
             most_revisions: 100,
             note_limit: NOTE,
+            artifacts: &[],
+            mirror: None,
         }
     }
 

@@ -80,6 +80,12 @@ impl CloudMonitoring {
             let text = match query {
                 Query::Custom(text) => Some(Text::parse(text)?),
                 Query::ErrorRate | Query::Latency | Query::Requests => None,
+                Query::Alarms(_)
+                | Query::Headroom(_)
+                | Query::InstanceStartup
+                | Query::PendingRequests
+                | Query::Ratio { .. }
+                | Query::Scores(_) => return Err(query.unsupported("timeSeries.list", "Cloud Monitoring")),
             };
             for (s, subject) in subjects.iter().enumerate() {
                 let service = service_of(&subject.target)?;
@@ -193,6 +199,13 @@ impl Answers<'_> {
                             Err(error) => failed(error),
                         }),
                         Query::ErrorRate | Query::Latency | Query::Requests => self.built_in(query, subject, *window),
+                        // Refused before anything was asked.
+                        Query::Alarms(_)
+                        | Query::Headroom(_)
+                        | Query::InstanceStartup
+                        | Query::PendingRequests
+                        | Query::Ratio { .. }
+                        | Query::Scores(_) => None,
                     };
                     samples.push(sample.unwrap_or(Sample::NoData(Why::Empty)));
                 }

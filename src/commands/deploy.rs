@@ -1,0 +1,190 @@
+//! `mlroll deploy`
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use mlroll_backend::{Artifact, Release, RevisionId, Settings};
+
+use super::{Context, Ended, block_on, print_failure};
+use crate::cli::revision;
+use crate::config::{Config, Selected, select};
+use crate::driver::{Delivery, Driver, Limits};
+use crate::exit::ExitStatus;
+use crate::failure::Failure;
+use crate::output::deployed::{self, Said};
+use crate::output::{Format, Progress};
+use crate::wire::Wire;
+
+/// How long a new revision may take until it could serve, unless `--timeout` says: large models load for long.
+const READY: Duration = Duration::from_secs(60 * 60);
+
+/// For how long the way back of a promote is not overwritten, unless the file says.
+const KEEP_PREVIOUS: Duration = Duration::from_secs(60 * 60);
+
+/// Make a new revision at zero traffic
+///
+/// Everything that is not named stays as the stable revision has it. Prints the new revision's name, when it could serve; then
+/// `mlroll canary` gives it a share. Typed twice it makes one revision: without `--name` the name follows from what is in it.
+/// Refused while a canary is under way.
+#[derive(Args, Debug)]
+pub struct DeployArgs {
+    /// Services of mlroll.toml; may be left out when there is only one
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// From this container image, best with its digest (Cloud Run, Lambda; with --model-data also SageMaker)
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["zip", "s3", "model", "model_package", "from_stable"])]
+    pub image: Option<String>,
+    /// From this archive on this machine (Lambda)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["s3", "model", "model_package", "model_data", "from_stable"])]
+    pub zip: Option<PathBuf>,
+    /// From this archive in S3, as s3://BUCKET/KEY or s3://BUCKET/KEY?versionId=ID (Lambda)
+    #[arg(long, value_name = "URL", conflicts_with_all = ["model", "model_package", "model_data", "from_stable"])]
+    pub s3: Option<String>,
+    /// From this model, by the name the provider knows it by (SageMaker, Azure ML)
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["model_package", "model_data"])]
+    pub model: Option<String>,
+    /// From this approved version in the model registry (SageMaker)
+    #[arg(long, value_name = "ARN", conflicts_with_all = ["model_data", "from_stable"])]
+    pub model_package: Option<String>,
+    /// From this model data in S3, served by --image (SageMaker)
+    #[arg(long, value_name = "URL", requires = "image", conflicts_with = "from_stable")]
+    pub model_data: Option<String>,
+    /// A copy of the stable revision, with what is named replaced
+    #[arg(long)]
+    pub from_stable: bool,
+    /// What the new revision is called, where the provider lets that be chosen
+    #[arg(long, value_name = "REV", value_parser = revision)]
+    pub name: Option<RevisionId>,
+    /// The environment that the model runs in (Azure ML)
+    #[arg(long, value_name = "NAME")]
+    pub environment: Option<String>,
+    /// The kind of machine (SageMaker, Azure ML)
+    #[arg(long, value_name = "TYPE")]
+    pub instance_type: Option<String>,
+    /// How many machines (SageMaker, Azure ML)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub instances: Option<u32>,
+    /// How many instances are kept ready even without traffic (Cloud Run, Lambda)
+    #[arg(long, value_name = "N")]
+    pub min_instances: Option<u32>,
+    /// Send this file's content to the new revision as one request; unless it answers well, exit with 1
+    #[arg(long, value_name = "FILE")]
+    pub smoke: Option<PathBuf>,
+    /// Overwrite the `previous` revision, the way back of the last promote, where there is no room for a third
+    #[arg(long)]
+    pub discard_previous: bool,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// The arguments or the file are wrong, a file cannot be read, the only target failed, or output cannot be written.
+pub fn run(args: &DeployArgs, context: &Context) -> Result<ExitStatus, Ended> {
+    let Context { global, printer, clock, .. } = context;
+    let release = args.release()?;
+    let smoke = args.smoke.as_deref().map(|path| read("--smoke", path)).transpose()?;
+    let (selected, config) = select(global.config.as_deref(), &global.target, &args.services, false)?;
+    let progress = Progress::new(*printer, selected.len(), global.dry_run);
+    let limits = Limits { accept: global.timeout.unwrap_or(READY), settle: None, no_wait: false };
+    let wire = Arc::new(Wire::new(global.dry_run, *printer).within(clock.reach()));
+    let driver =
+        Driver { clock: clock.clone(), wire: Arc::clone(&wire), limits, progress: &progress, id: super::new_id(clock) };
+    let keep_previous = keep_previous(config.as_ref(), &selected);
+    let delivery = Delivery { release: &release, keep_previous, smoke: smoke.as_deref() };
+    let delivered = block_on(driver.deploy(&delivery, &selected))?;
+    progress.clear();
+    wire.breach()?;
+    let failures = || delivered.iter().filter_map(|one| one.result.as_ref().err());
+    for failure in failures() {
+        print_failure(*printer, failure, Some("untouched: a new revision gets none".to_owned()));
+    }
+    let exit = ExitStatus::worst(failures().map(|failure| failure.exit));
+    let said = Said { reason: global.reason.as_deref(), exit };
+    let text = match (global.dry_run, global.output) {
+        (true, Format::Json) => deployed::rehearsed(&said, &delivered, &wire.calls()).to_string(),
+        (true, Format::Text) => deployed::rehearsal(&delivered, &wire.calls()),
+        (false, output) => {
+            let document = deployed::json(&said, &delivered);
+            deployed::announce(&context.env, *printer, &said, &delivered, &document);
+            if output == Format::Json { document.to_string() } else { deployed::text(&delivered) }
+        }
+    };
+    printer.data(&text).map_err(|e| Ended::Unsaid(exit, e))?;
+    Ok(exit)
+}
+
+impl DeployArgs {
+    fn release(&self) -> Result<Release, Failure> {
+        let settings = Settings {
+            environment: self.environment.clone(),
+            instance_type: self.instance_type.clone(),
+            instances: self.instances,
+            min_instances: self.min_instances,
+        };
+        let given = [
+            &self.image,
+            &self.s3,
+            &self.model,
+            &self.model_package,
+            &self.model_data,
+            &self.environment,
+            &self.instance_type,
+        ];
+        if given.into_iter().flatten().any(|text| text.trim().is_empty()) {
+            return Err(Failure::usage("an empty text names nothing to deploy"));
+        }
+        let artifact = if let Some(data) = &self.model_data {
+            let image = self.image.clone().unwrap_or_default();
+            Artifact::ModelData { data: data.clone(), image }
+        } else if let Some(image) = &self.image {
+            Artifact::Image(image.clone())
+        } else if let Some(path) = &self.zip {
+            Artifact::Zip(read("--zip", path)?)
+        } else if let Some(url) = &self.s3 {
+            s3(url)?
+        } else if let Some(model) = &self.model {
+            Artifact::Model(model.clone())
+        } else if let Some(package) = &self.model_package {
+            Artifact::ModelPackage(package.clone())
+        } else if self.from_stable {
+            if settings == Settings::default() && self.name.is_none() {
+                return Err(Failure::usage("a copy of stable that differs in nothing is stable").hint(
+                    "name what is to be replaced: --model, --environment, --instance-type, --instances, --min-instances, or a --name",
+                ));
+            }
+            Artifact::Stable
+        } else {
+            return Err(Failure::usage("nothing is named to deploy")
+                .hint("give one of --image, --zip, --s3, --model, --model-package, --model-data, --from-stable"));
+        };
+        Ok(Release { artifact, settings, name: self.name.clone(), may_discard_previous: self.discard_previous })
+    }
+}
+
+fn read(flag: &str, path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|e| Failure::usage(format!("{flag}: {} cannot be read: {e}", path.display())))
+}
+
+fn s3(url: &str) -> Result<Artifact, Failure> {
+    let wrong = || Failure::usage(format!("--s3: `{url}` is not s3://BUCKET/KEY or s3://BUCKET/KEY?versionId=ID"));
+    let rest = url.strip_prefix("s3://").ok_or_else(wrong)?;
+    let (rest, version) = match rest.split_once("?versionId=") {
+        Some((rest, version)) if !version.is_empty() => (rest, Some(version.to_owned())),
+        Some(_) => return Err(wrong()),
+        None => (rest, None),
+    };
+    match rest.split_once('/') {
+        Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => {
+            Ok(Artifact::S3 { bucket: bucket.to_owned(), key: key.to_owned(), version })
+        }
+        _ => Err(wrong()),
+    }
+}
+
+/// The longest that the file grants to any of the services.
+fn keep_previous(config: Option<&Config>, selected: &[Selected]) -> Duration {
+    let service = |selected: &Selected| config?.services.get(selected.service.as_deref()?)?.get_ref().keep_previous;
+    selected.iter().filter_map(service).map(|span| span.0).max().unwrap_or(KEEP_PREVIOUS)
+}

@@ -1,0 +1,192 @@
+//! New revisions, made at zero traffic.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use mlroll_backend::{
+    ArtifactKind, Backend, Deployed, Error, ErrorKind, MarkerState, Pace, Probe, Provider, Release, Snapshot, Target,
+};
+
+use super::{Backends, Driver, Interrupts};
+use crate::clock::{Clock, Deadline};
+use crate::config::Selected;
+use crate::failure::Failure;
+use crate::output::Progress;
+use crate::wire::{Calls, Wire};
+
+/// A revision that is wanted on every target.
+#[derive(Debug)]
+pub struct Delivery<'a> {
+    /// What is wanted.
+    pub release: &'a Release,
+    /// For how long after a promote its `previous` is not overwritten.
+    pub keep_previous: Duration,
+    /// What the new revision must answer well.
+    pub smoke: Option<&'a [u8]>,
+}
+
+/// What became of one target's new revision.
+#[derive(Debug)]
+pub struct Delivered {
+    /// The target, and the service that lists it.
+    pub selected: Selected,
+    /// The revision, or why there is none that may be used.
+    pub result: Result<Deployed, Failure>,
+    /// What it answered to the smoke test.
+    pub probe: Option<Probe>,
+    /// HTTP requests to the control plane.
+    pub calls: Calls,
+}
+
+impl Driver<'_> {
+    /// Makes a revision on each target, many at once. A target that fails stops no other.
+    pub async fn deploy(&self, delivery: &Delivery<'_>, selected: &[Selected]) -> Vec<Delivered> {
+        let backends = self.backends(selected);
+        let deadline = self.clock.deadline(self.limits.accept);
+        let work = selected.iter().map(|selected| self.deliver(delivery, &backends, selected, deadline));
+        let mut interrupts = Interrupts::new();
+        let all = join_all(work);
+        tokio::pin!(all);
+        tokio::select! {
+            delivered = &mut all => delivered,
+            _ = interrupts.next() => selected.iter().map(|selected| self.interrupted(selected)).collect(),
+        }
+    }
+
+    fn interrupted(&self, selected: &Selected) -> Delivered {
+        let failure = Failure::interrupted(&selected.target)
+            .hint("no traffic was moved; the same command, typed again, goes on where this one was");
+        Delivered {
+            selected: selected.clone(),
+            result: Err(failure),
+            probe: None,
+            calls: self.wire.count(&selected.target),
+        }
+    }
+
+    async fn deliver(
+        &self,
+        delivery: &Delivery<'_>,
+        backends: &Backends,
+        selected: &Selected,
+        deadline: Deadline,
+    ) -> Delivered {
+        let target = &selected.target;
+        let mut probe = None;
+        let result = match backends.get(&target.provider()) {
+            Some(Ok(backend)) => {
+                let pace = Patience {
+                    clock: self.clock.clone(),
+                    deadline,
+                    interval: backend.poll_interval(),
+                    progress: self.progress,
+                    wire: Arc::clone(&self.wire),
+                    target,
+                };
+                self.make(delivery, backend.as_ref(), target, &pace, &mut probe).await
+            }
+            Some(Err(failure)) => Err(failure.clone().about(target)),
+            None => Err(Failure::usage("no backend").about(target)),
+        };
+        Delivered { selected: selected.clone(), result, probe, calls: self.wire.count(target) }
+    }
+
+    async fn make(
+        &self,
+        delivery: &Delivery<'_>,
+        backend: &dyn Backend,
+        target: &Target,
+        pace: &Patience<'_>,
+        probe: &mut Option<Probe>,
+    ) -> Result<Deployed, Failure> {
+        let kind = delivery.release.artifact.kind();
+        let known = backend.capabilities().artifacts;
+        if !known.contains(&kind) {
+            return Err(unknown_artifact(target.provider(), kind, known).about(target));
+        }
+        let time_is_up = || Failure::of(&super::job::time_is_up(), target);
+        let of = |e: &Error| Failure::of(e, target);
+        let seen = self
+            .clock
+            .by(pace.deadline, backend.observe(target))
+            .await
+            .map_err(|_| time_is_up())?
+            .map_err(|e| of(&e))?;
+        refuse_during_canary(target, &seen)?;
+        let release = Release {
+            may_discard_previous: delivery.release.may_discard_previous || self.is_old(&seen, delivery.keep_previous),
+            ..delivery.release.clone()
+        };
+        let deployed = backend.deploy(target, &seen, &release, pace);
+        let deployed = self.clock.by(pace.deadline, deployed).await.map_err(|_| time_is_up())?.map_err(|e| of(&e))?;
+        if let Some(payload) = delivery.smoke.filter(|_| !self.wire.is_rehearsal()) {
+            let answer = backend.probe(target, &deployed.revision.id, payload);
+            let answer = self.clock.by(pace.deadline, answer).await.map_err(|_| time_is_up())?.map_err(|e| of(&e))?;
+            let ok = answer.ok;
+            let said = answer.answer.clone();
+            *probe = Some(answer);
+            if !ok {
+                return Err(Failure::smoke(target, &deployed.revision.id, &said));
+            }
+        }
+        Ok(deployed)
+    }
+
+    /// Whether the last promote is so long ago that its way back may go.
+    fn is_old(&self, seen: &Snapshot, keep: Duration) -> bool {
+        let since = seen.marker.as_ref().and_then(|marker| marker.at);
+        since.is_some_and(|at| self.clock.now().since(at) >= keep)
+    }
+}
+
+/// A canary's split is judged by what stands beside it: nothing is to change under it.
+fn refuse_during_canary(target: &Target, seen: &Snapshot) -> Result<(), Failure> {
+    let marked = seen.marker.as_ref().is_some_and(|marker| matches!(marker.state, MarkerState::Canary { .. }));
+    let split = seen.split.as_ref().filter(|split| split.len() > 1);
+    match split {
+        None if !marked => Ok(()),
+        _ => Err(Failure::conflict(format!("a canary is under way: {seen}"))
+            .hint(format!("end it first: `mlroll promote --target {target}` or `mlroll rollback --target {target}`"))
+            .about(target)),
+    }
+}
+
+fn unknown_artifact(provider: Provider, kind: ArtifactKind, known: &[ArtifactKind]) -> Failure {
+    let flags: Vec<&str> = known.iter().map(|kind| kind.flag()).collect();
+    let failure = Failure::usage(format!("`{}` means nothing to {provider}", kind.flag()));
+    match flags.as_slice() {
+        [] => {
+            failure.hint("mlroll cannot deploy there yet: make the revision by the cloud's own tools, then shift to it")
+        }
+        flags => failure.hint(format!("allowed there: {}", flags.join(", "))),
+    }
+}
+
+/// Waits for adapters.
+#[derive(Debug)]
+pub(super) struct Patience<'a> {
+    pub(super) clock: Clock,
+    pub(super) deadline: Deadline,
+    pub(super) interval: Duration,
+    pub(super) progress: &'a Progress,
+    pub(super) wire: Arc<Wire>,
+    pub(super) target: &'a Target,
+}
+
+#[async_trait]
+impl Pace for Patience<'_> {
+    async fn pause(&self, what: &str, least: Option<Duration>) -> Result<(), Error> {
+        if self.wire.is_rehearsal() {
+            return Ok(());
+        }
+        self.progress.waiting(self.target, what);
+        let pause = self.interval.max(least.unwrap_or_default());
+        if self.clock.left(self.deadline) < pause {
+            return Err(Error::new(ErrorKind::Unavailable, "", format!("the time limit ended while waiting: {what}")));
+        }
+        self.clock.sleep(pause).await;
+        Ok(())
+    }
+}
