@@ -471,6 +471,70 @@ fn azure_monitors_errors_have_no_envelope_and_resource_managers_do() {
     assert_eq!(world.sandbox.ask(&nobody).unwrap().status(), 401);
 }
 
+/// PUTs a deployment that is a copy of blue, with another model and so many instances.
+fn deploy(world: &World, name: &str, model: &str, instances: u32) -> (u16, Value) {
+    let at = |name: &str| format!("{WORKSPACE}/onlineEndpoints/fraud/deployments/{name}?{VERSION}");
+    let mut copy = world.get(&at("blue"));
+    copy.as_object_mut().unwrap().remove("name");
+    copy["sku"]["capacity"] = json!(instances);
+    copy["properties"]["model"] = json!(model);
+    world.ask(Method::PUT, &at(name), &copy)
+}
+
+#[test]
+fn a_deployment_behaves_as_its_model_and_one_that_cannot_run_fails_late_with_its_log() {
+    let world =
+        World::new("blue = {}\ngreen = { error_rate = 1.0 }\nbroken = { state = \"Failed\" }\n[azure_ml]\ncores = 200");
+    let model = |version: &str| format!("{WORKSPACE}/models/Fraud/versions/{version}");
+    let at = |name: &str| format!("{WORKSPACE}/onlineEndpoints/fraud/deployments/{name}");
+    let state = |name: &str| world.get(&format!("{}?{VERSION}", at(name)))["properties"]["provisioningState"].clone();
+    let logs = |name: &str, container: &str| {
+        let body = json!({ "containerType": container, "tail": 1 });
+        let (status, answer) = world.ask(Method::POST, &format!("{}/getLogs?{VERSION}", at(name)), &body);
+        assert_eq!(status, 200, "{answer}");
+        answer["content"].as_str().unwrap().to_owned()
+    };
+    for (name, version, instances, code, log) in [
+        ("bad", "broken", 1, "ResourceNotReady", "worker exited with code 3\n"),
+        ("big", "green", 50, "OutOfQuota", ""),
+    ] {
+        let (status, accepted) = deploy(&world, name, &model(version), instances);
+        assert_eq!((status, &accepted["properties"]["provisioningState"]), (201, &json!("Creating")), "{accepted}");
+        let operation = world.header("azure-asyncoperation").unwrap();
+        assert_eq!(world.header("retry-after"), None);
+        world.advance("481s");
+        assert_eq!(state(name), "Failed");
+        let said = world.status_of(&operation);
+        let inner = &said["error"]["details"][0];
+        assert_eq!((&said["status"], &inner["code"]), (&json!("Failed"), &json!(code)), "{said}");
+        assert_eq!((logs(name, "InferenceServer"), logs(name, "StorageInitializer")), (log.to_owned(), String::new()));
+    }
+    let (status, answer) = deploy(&world, "short", "azureml:Fraud:green", 1);
+    assert!(status == 400 && answer.to_string().contains("id of a resource"), "{answer}");
+    assert_eq!(deploy(&world, "fails", &model("green"), 1).0, 201);
+    world.advance("481s");
+    assert_eq!(state("fails"), "Succeeded");
+    assert_eq!(world.endpoint()["properties"]["traffic"], json!({ "blue": 100 }), "a new deployment gets none");
+    // Copies reach it, and are counted as its own.
+    let mut shadow = world.endpoint();
+    shadow["properties"]["mirrorTraffic"] = json!({ "fails": 20 });
+    assert_eq!(world.put(&shadow).0, 201);
+    world.advance("20m");
+    let span = "timespan=2026-11-21T09:30:00Z/2026-11-21T09:40:00Z&interval=FULL&aggregation=Average&top=50";
+    let (_, answer) =
+        world.metrics(&format!("{span}&metricnames=RequestsPerMinute&$filter=deployment eq '*' and statusCode eq '*'"));
+    let series = answer["value"][0]["timeseries"].as_array().unwrap();
+    let a_minute = |name: &str, code: &str| {
+        let found = series
+            .iter()
+            .find(|one| one["metadatavalues"][0]["value"] == name && one["metadatavalues"][1]["value"] == code);
+        found.map(|one| averages(one)[0].unwrap())
+    };
+    let (users, copies) = (a_minute("blue", "200").unwrap(), a_minute("fails", "424").unwrap());
+    assert!((2900.0..3100.0).contains(&users) && (550.0..650.0).contains(&copies), "{answer}");
+    assert_eq!(a_minute("fails", "200"), None);
+}
+
 thread_local! {
     static HOSTILE: World = World::blue_and_green();
 }
