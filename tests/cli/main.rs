@@ -10,6 +10,7 @@
 
 mod action;
 mod arguments;
+mod azure_deploy;
 mod azure_ml;
 mod cloud_run;
 mod cloud_run_watched;
