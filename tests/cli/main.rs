@@ -16,6 +16,7 @@ mod cloud_run_watched;
 mod cloudwatch;
 mod completions;
 mod demo;
+mod deploy_google;
 mod disk;
 mod dry_run;
 mod evidence;
