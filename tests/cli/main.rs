@@ -19,6 +19,7 @@ mod cloudwatch;
 mod completions;
 mod demo;
 mod deploy;
+mod deploy_google;
 mod disk;
 mod dry_run;
 mod earlier;
