@@ -15,7 +15,7 @@
 //! - **Permissions**: `Microsoft.MachineLearningServices/workspaces/onlineEndpoints/read` and `/write`; for `canary` also
 //!   `.../deployments/read`; where the endpoint has a user-assigned identity, also
 //!   `Microsoft.ManagedIdentity/userAssignedIdentities/assign/action`, because the PUT names it.
-//! - **Gaps**: no `deploy`, no `shadow`. A write between our read and our PUT, about a second, is overwritten unseen.
+//! - **Gaps**: no smoke test. A write between our read and our PUT, about a second, is overwritten unseen.
 //!
 //! What goes where: `document` (the text of an endpoint), `pending` (what was accepted and is not shown yet), `wire`
 //! (requests and answers), `backend` (the trait).
