@@ -26,6 +26,7 @@ mod gate;
 mod github;
 mod hours;
 mod killed;
+mod lambda_deploy;
 mod look;
 mod moto;
 mod no_gates;
