@@ -9,13 +9,11 @@
     reason = "a failed step fails the test, and modules share their parts"
 )]
 
-mod scripted;
-
 use std::time::{Duration, Instant};
 
 use mlroll_backend::{ErrorKind, Finite, MetricSource, Query, Sample, Subject, Timestamp, Why, Window};
+use mlroll_faults::scripted::{Reply, Server};
 use mlroll_prometheus::{Auth, Limits, Prometheus, Secret, Settings};
-use scripted::{Reply, Server};
 
 const END: i64 = 1_795_229_640;
 
@@ -156,7 +154,7 @@ async fn failures_are_no_data_and_found_by_the_check() {
     };
     let said = |text: &str| format!(r#"{{"status":"error","errorType":"x","error":"{text}"}}"#);
     let redirect =
-        |status| Reply::Answer { status, headers: vec![("location", "/login".to_owned())], body: String::new() };
+        |status| Reply::Answer { status, headers: vec![("location", "/login".to_owned())], body: Vec::new() };
     let native = r#"[{"metric":{},"histogram":[1795229640,{"count":"1","sum":"1","buckets":[]}]}]"#;
     let cases = [
         ("301", redirect(301), Unexpected, 1),
@@ -223,7 +221,7 @@ async fn nobody_listening_is_unavailable() {
 async fn a_passing_failure_is_survived() {
     let good = answer(&Query::Requests, "7", END, 10);
     let server = Server::start(move |n, _| match n {
-        0 => Reply::Answer { status: 429, headers: vec![("retry-after", "0".to_owned())], body: String::new() },
+        0 => Reply::Answer { status: 429, headers: vec![("retry-after", "0".to_owned())], body: Vec::new() },
         1 => Reply::Truncated(good.clone()),
         _ => Reply::json(good.clone()),
     });
@@ -234,7 +232,7 @@ async fn a_passing_failure_is_survived() {
 #[tokio::test]
 async fn waiting_has_an_end() {
     let started = Instant::now();
-    let later = Reply::Answer { status: 429, headers: vec![("retry-after", "3600".to_owned())], body: String::new() };
+    let later = Reply::Answer { status: 429, headers: vec![("retry-after", "3600".to_owned())], body: Vec::new() };
     let server = Server::always(later);
     let found = sample(&source(&server), &Query::Requests).await;
     assert!(matches!(found, Sample::NoData(Why::Failed { kind: ErrorKind::Throttled, .. })), "{found:?}");
@@ -317,7 +315,7 @@ async fn credentials_go_to_the_store_and_nowhere_else() {
     let server = Server::start(move |_, _| Reply::Answer {
         status: 307,
         headers: vec![("location", format!("{location}/api/v1/query?token=hunter2"))],
-        body: String::new(),
+        body: Vec::new(),
     });
     let password = || Secret::new("hunter2");
     for (auth, expected) in [
