@@ -11,6 +11,7 @@
 mod action;
 mod arguments;
 mod azure_ml;
+mod backtest;
 mod cloud_run;
 mod cloud_run_watched;
 mod cloudwatch;
