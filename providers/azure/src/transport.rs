@@ -196,7 +196,12 @@ impl Transport {
         {
             return Err(Error::new(ErrorKind::Withheld, request.operation, "a dry run stops before this call").into());
         }
-        let method = if request.method == "PUT" { Method::PUT } else { Method::GET };
+        let method = match request.method {
+            "PATCH" => Method::PATCH,
+            "POST" => Method::POST,
+            "PUT" => Method::PUT,
+            _ => Method::GET,
+        };
         let mut sent = self.client.request(method, request.address.0.clone()).header(AUTHORIZATION, bearer);
         if let Some(body) = &request.body {
             sent = sent.header(CONTENT_TYPE, "application/json").body(body.clone());

@@ -29,6 +29,8 @@ pub struct Scenario {
     pub prometheus: Prometheus,
     /// How CloudWatch publishes.
     pub cloudwatch: CloudWatch,
+    /// What Azure ML grants.
+    pub azure_ml: AzureMl,
     /// How Azure Monitor publishes.
     pub azure_monitor: AzureMonitor,
     /// How Google Cloud Monitoring publishes.
@@ -190,6 +192,14 @@ pub struct CloudWatch {
     pub page: Option<usize>,
     /// Alarms, by name.
     pub alarms: BTreeMap<String, Alarm>,
+}
+
+/// What Azure ML grants.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AzureMl {
+    /// How many cores all deployments may take together; as many as they like without one.
+    pub cores: Option<u64>,
 }
 
 /// How Azure Monitor publishes.

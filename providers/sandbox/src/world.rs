@@ -52,7 +52,10 @@ impl World {
     /// Carries out what became due since it was last asked, each at its own moment: what was accepted becomes live.
     pub fn settle(&mut self) {
         let now = self.clock.now();
-        let azure = self.azure_ml.settle(now);
+        let (azure, mirrored): (Vec<_>, Vec<_>) = self.azure_ml.settle(now).into_iter().unzip();
+        for (route, mirror) in azure.iter().zip(mirrored) {
+            self.traffic.mirror(&route.target, mirror, route.at);
+        }
         let routed = self.lambda.settle(now).into_iter().chain(self.cloud_run.settle(now)).chain(azure);
         for route in routed {
             self.traffic.route(&route.target, &route.split, route.at);

@@ -6,19 +6,26 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mlroll_backend::{
-    AzureMlEndpoint, Backend, Capabilities, Error, ErrorKind, GuardKind, GuardToken, Marker, MarkerState, Obstacle,
-    Readiness, Result, Revision, RevisionId, Roles, Snapshot, Target, TrafficSplit, Weight, Wiretap, embed, extract,
+    ArtifactKind, AzureMlEndpoint, Backend, Capabilities, Capacity, Deployed, Error, ErrorKind, GuardKind, GuardToken,
+    Marker, MarkerState, Obstacle, Pace, Probe, Readiness, Release, Result, Revision, RevisionId, Roles, Snapshot,
+    Target, TrafficSplit, Weight, Wiretap, embed, extract,
 };
 use tokio::time::Instant;
 
+use super::blueprint::{Changes, checked};
+use super::capacity;
+use super::deploy::Landing;
 use super::document::{Document, Edit, percents};
 use super::pending::{Pending, Progress, is_terminal};
-use super::wire::{Accepted, Calls, Deployment, GET, GET_DEPLOYMENT, LIST, PUT, as_if_accepted};
+use super::wire::{Accepted, Calls, Deployment, GET, GET_DEPLOYMENT, LIST, PUT, PUT_DEPLOYMENT, SCALE, as_if_accepted};
 use crate::Settings;
 use crate::transport::Transport;
 
 /// The longest value of a tag, in characters (Azure Resource Manager limits).
 const TAG_VALUE: usize = 256;
+
+/// The most that may be mirrored, in basis points.
+const MOST_MIRRORED: u16 = 5_000;
 
 /// How often a write without a good answer is made again, when a read shows the very same endpoint as before.
 const REPEATS: u32 = 3;
@@ -90,6 +97,34 @@ impl OnlineEndpoints {
         }))
     }
 
+    /// PUTs an edit of what was read, which leads to `to`: the endpoint as accepted.
+    async fn write(
+        &self,
+        calls: &Calls<'_>,
+        before: Document,
+        edit: &Edit,
+        to: &TrafficSplit,
+        marker: Option<Marker>,
+    ) -> Result<Snapshot> {
+        let token = before.token_after(edit);
+        let body = before.edited(PUT, edit)?;
+        let accepted = match self.put(calls, &before, &body, &token).await {
+            // A rehearsal: what this call would come to.
+            Err(e) if e.kind() == ErrorKind::Withheld => {
+                let document = as_if_accepted(&body, &calls.endpoint.endpoint).ok_or(e)?;
+                return Ok(Snapshot { readiness: Readiness::Live, ..snapshot_of(PUT, &document)? });
+            }
+            accepted => accepted?,
+        };
+        let Some(Accepted { document, operation }) = accepted else {
+            return Ok(self.look(calls).await?.1);
+        };
+        let (to, tag) = (to.clone(), edit.tag.clone());
+        let pending = Pending { before, to, marker, token, tag, operation, ended_since: None };
+        self.with_known(calls.target, |known| known.pending = Some(pending));
+        self.tell(calls.target, PUT, &document)
+    }
+
     fn with_known<T>(&self, target: &Target, act: impl FnOnce(&mut Known) -> T) -> T {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         act(known.entry(target.clone()).or_default())
@@ -126,8 +161,8 @@ impl Backend for OnlineEndpoints {
             guard: GuardKind::ReadCompare,
             most_revisions: 20,
             note_limit: TAG_VALUE,
-            artifacts: &[],
-            mirror: None,
+            artifacts: &[ArtifactKind::Model, ArtifactKind::Stable],
+            mirror: Weight::from_basis_points(MOST_MIRRORED),
         }
     }
 
@@ -181,32 +216,90 @@ impl Backend for OnlineEndpoints {
         };
         let carried = embed(&own_text(&before), marker, TAG_VALUE);
         let tag = carried.marker.is_some().then_some(carried.text);
-        let written = tag.clone();
-        let edit = Edit { mirror: mirror_after(&before, &traffic, back), tag, traffic };
-        let token = before.token_after(&edit);
-        let body = before.edited(PUT, &edit)?;
-        let accepted = match self.put(&calls, &before, &body, &token).await {
-            // A rehearsal: what this call would come to.
-            Err(e) if e.kind() == ErrorKind::Withheld => {
-                let document = as_if_accepted(&body, &calls.endpoint.endpoint).ok_or(e)?;
-                return Ok(Snapshot { readiness: Readiness::Live, ..snapshot_of(PUT, &document)? });
-            }
-            accepted => accepted?,
+        let edit = Edit { mirror: mirror_after(&before, &traffic, back), tag, traffic: Some(traffic) };
+        self.write(&calls, before, &edit, to, carried.marker).await
+    }
+
+    async fn deploy(&self, target: &Target, seen: &Snapshot, release: &Release, pace: &dyn Pace) -> Result<Deployed> {
+        let calls = self.calls(target, PUT_DEPLOYMENT)?;
+        let changes = Changes::of(release, calls.endpoint)?;
+        let Some(stable) = &seen.roles.stable else {
+            let message = format!("nothing tells which deployment is to be copied: {seen}");
+            return Err(Error::new(ErrorKind::Invalid, PUT_DEPLOYMENT, message));
         };
-        let Some(Accepted { document, operation }) = accepted else {
-            return Ok(self.look(&calls).await?.1);
+        let name = release.name.as_ref().map(checked).transpose()?;
+        let wanted = calls.blueprint(stable).await?.copy(&changes)?;
+        let name = name.map_or_else(|| wanted.name(), Ok)?;
+        if seen.split.as_ref().is_some_and(|split| split.weight_of(&name) > Weight::ZERO) {
+            let message = format!("deployment {name} has traffic: what is live is not made anew");
+            return Err(Error::new(ErrorKind::Invalid, PUT_DEPLOYMENT, message));
+        }
+        Landing { calls: &calls, name, wanted: &wanted, pace }.run().await
+    }
+
+    /// Its key would have to be fetched, and sent to a host other than Resource Manager.
+    async fn probe(&self, target: &Target, revision: &RevisionId, _: &[u8]) -> Result<Probe> {
+        let message = format!(
+            "mlroll holds no key to {target} and sends its token to Azure Resource Manager only; ask {revision} yourself: \
+             az ml online-endpoint invoke --deployment-name {revision} --request-file FILE"
+        );
+        Err(Error::new(ErrorKind::Unsupported, "", message))
+    }
+
+    async fn capacity(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Result<Option<Capacity>> {
+        let calls = self.calls(target, GET_DEPLOYMENT)?;
+        let (candidate, stable) = futures_util::try_join!(calls.deployment(candidate), calls.deployment(stable))?;
+        Ok(capacity::change(&stable, &candidate))
+    }
+
+    async fn prepare(&self, target: &Target, capacity: &Capacity, pace: &dyn Pace) -> Result<()> {
+        let change = capacity::Change::read(capacity)?;
+        change.scale(&self.calls(target, SCALE)?, change.to, pace).await
+    }
+
+    async fn restore(&self, target: &Target, capacity: &Capacity, keeps: &RevisionId, pace: &dyn Pace) -> Result<()> {
+        let change = capacity::Change::read(capacity)?;
+        // Who has everything now needs all of it.
+        if change.deployment == *keeps {
+            return Ok(());
+        }
+        change.scale(&self.calls(target, SCALE)?, change.from, pace).await
+    }
+
+    async fn mirror(&self, target: &Target, revision: &RevisionId, share: Weight, seen: &Snapshot) -> Result<Snapshot> {
+        let calls = self.calls(target, PUT)?;
+        let refuse = |kind, message: String| Err(Error::new(kind, PUT, message));
+        let bp = share.basis_points();
+        if !bp.is_multiple_of(100) || bp > MOST_MIRRORED {
+            return refuse(
+                ErrorKind::Unsupported,
+                format!("an endpoint mirrors whole percents, 50 % at most, not {share}"),
+            );
+        }
+        let (before, now) = self.look(&calls).await?;
+        // A read while Azure works may show the split from before, and a PUT would bring that back.
+        if let Readiness::Settling(why) = &now.readiness {
+            return refuse(ErrorKind::Conflict, format!("the endpoint is busy: {why}"));
+        }
+        if now.guard.token != seen.guard.token {
+            return refuse(ErrorKind::Conflict, "the endpoint has changed since it was looked at".to_owned());
+        }
+        let mirror = match share {
+            Weight::ZERO => BTreeMap::new(),
+            _ => [(revision.clone(), f64::from(bp / 100))].into(),
         };
-        let pending = Pending {
-            before,
-            to: to.clone(),
-            marker: carried.marker,
-            token,
-            tag: written,
-            operation,
-            ended_since: None,
+        if mirror == before.mirror {
+            return Ok(now);
+        }
+        let Some(split) = now.split.clone() else {
+            return refuse(ErrorKind::Invalid, "nobody has live traffic, so there is none to mirror".to_owned());
         };
-        self.with_known(target, |known| known.pending = Some(pending));
-        self.tell(target, PUT, &document)
+        if share > Weight::ZERO && split.weight_of(revision) > Weight::ZERO {
+            let message = format!("{revision} has live traffic: a deployment is live or mirrored, not both");
+            return refuse(ErrorKind::Invalid, message);
+        }
+        let edit = Edit { traffic: None, mirror: Some(mirror), tag: before.tag.clone() };
+        self.write(&calls, before, &edit, &split, now.marker).await
     }
 }
 

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use mlroll_backend::{Result, RevisionId, Timestamp, TrafficSplit, Weight};
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
+use super::fields::{self, Fields, READ_ONLY};
 use crate::error::unexpected;
 
 /// The tag that carries the marker.
@@ -17,11 +16,8 @@ pub(super) const TAG: &str = "mlroll-rollout";
 /// How many tags a resource may have (Azure Resource Manager limits).
 const MOST_TAGS: usize = 50;
 
-/// What a PUT must not contain: Azure's own record (swagger `readOnly`, and live answers).
-const READ_ONLY: [&str; 4] = ["id", "name", "systemData", "type"];
+/// What a PUT of an endpoint must not contain besides.
 const READ_ONLY_PROPERTIES: [&str; 3] = ["provisioningState", "scoringUri", "swaggerUri"];
-const READ_ONLY_IDENTITY: [&str; 2] = ["principalId", "tenantId"];
-const READ_ONLY_ASSIGNED: [&str; 2] = ["clientId", "principalId"];
 
 /// An endpoint as it was read.
 #[derive(Clone, Debug)]
@@ -43,7 +39,8 @@ pub(super) struct Document {
 /// What an endpoint shall be.
 #[derive(Clone, Debug)]
 pub(super) struct Edit {
-    pub(super) traffic: BTreeMap<RevisionId, u16>,
+    /// Live percents; `None` leaves the text of them as it is.
+    pub(super) traffic: Option<BTreeMap<RevisionId, u16>>,
     /// Mirrored percents that stay; `None` leaves the text of them as it is.
     pub(super) mirror: Option<BTreeMap<RevisionId, f64>>,
     /// The text of our tag; `None` leaves it out.
@@ -124,7 +121,10 @@ impl Document {
 
     /// The token that the endpoint has when `edit` is done.
     pub(super) fn token_after(&self, edit: &Edit) -> String {
-        let traffic = edit.traffic.iter().map(|(revision, percent)| (revision.clone(), f64::from(*percent))).collect();
+        let whole = |traffic: &BTreeMap<RevisionId, u16>| {
+            traffic.iter().map(|(revision, percent)| (revision.clone(), f64::from(*percent))).collect()
+        };
+        let traffic = edit.traffic.as_ref().map_or_else(|| self.traffic.clone(), whole);
         token(&traffic, edit.mirror.as_ref().unwrap_or(&self.mirror), edit.tag.as_deref())
     }
 
@@ -136,7 +136,9 @@ impl Document {
         endpoint.drop(&READ_ONLY);
         let mut properties: Fields = endpoint.object("properties").map_err(failed)?;
         properties.drop(&READ_ONLY_PROPERTIES);
-        properties.set("traffic", &edit.traffic).map_err(failed)?;
+        if let Some(traffic) = &edit.traffic {
+            properties.set("traffic", traffic).map_err(failed)?;
+        }
         if let Some(mirror) = &edit.mirror {
             let whole = |percent: &f64| {
                 let number = serde_json::Number::from_f64(*percent).map(Value::Number).unwrap_or_default();
@@ -147,22 +149,7 @@ impl Document {
             properties.set("mirrorTraffic", &mirror).map_err(failed)?;
         }
         endpoint.set("properties", &properties).map_err(failed)?;
-        if endpoint.has_object("identity") {
-            let mut identity = endpoint.object("identity").map_err(failed)?;
-            identity.drop(&READ_ONLY_IDENTITY);
-            if identity.has_object("userAssignedIdentities") {
-                let mut assigned = identity.object("userAssignedIdentities").map_err(failed)?;
-                for name in assigned.names() {
-                    if assigned.has_object(&name) {
-                        let mut one = assigned.object(&name).map_err(failed)?;
-                        one.drop(&READ_ONLY_ASSIGNED);
-                        assigned.set(&name, &one).map_err(failed)?;
-                    }
-                }
-                identity.set("userAssignedIdentities", &assigned).map_err(failed)?;
-            }
-            endpoint.set("identity", &identity).map_err(failed)?;
-        }
+        fields::forget_principals(&mut endpoint).map_err(failed)?;
         let mut tags =
             if endpoint.has_object("tags") { endpoint.object("tags").map_err(failed)? } else { Fields::default() };
         match &edit.tag {
@@ -204,74 +191,6 @@ fn token(traffic: &BTreeMap<RevisionId, f64>, mirror: &BTreeMap<RevisionId, f64>
     format!("traffic {}; mirror {}; tag {}", listed(traffic), listed(mirror), tag.unwrap_or_default())
 }
 
-/// The fields of a JSON object in their order, each value as the text it came in.
-#[derive(Clone, Debug, Default)]
-struct Fields(Vec<(String, Box<RawValue>)>);
-
-impl Fields {
-    fn drop(&mut self, names: &[&str]) {
-        self.0.retain(|(name, _)| !names.contains(&name.as_str()));
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.0.iter().map(|(name, _)| name.clone()).collect()
-    }
-
-    fn has_object(&self, name: &str) -> bool {
-        self.0.iter().any(|(found, value)| found == name && value.get().starts_with('{'))
-    }
-
-    /// The object of that name; an error when it is none.
-    fn object(&self, name: &str) -> serde_json::Result<Self> {
-        let value = self.0.iter().find(|(found, _)| found == name).map_or("null", |(_, value)| value.get());
-        serde_json::from_str(value)
-    }
-
-    /// Puts a value where one of that name was, else at the end.
-    fn set(&mut self, name: &str, value: &impl Serialize) -> serde_json::Result<()> {
-        let raw = serde_json::value::to_raw_value(value)?;
-        match self.0.iter_mut().find(|(found, _)| found == name) {
-            Some((_, old)) => *old = raw,
-            None => self.0.push((name.to_owned(), raw)),
-        }
-        Ok(())
-    }
-}
-
-impl Serialize for Fields {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
-    }
-}
-
-impl<'de> Deserialize<'de> for Fields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Fields;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
-                let mut fields: Vec<(String, Box<RawValue>)> = Vec::new();
-                while let Some((name, value)) = map.next_entry()? {
-                    // Which of two would count is not known, so neither is written back.
-                    if fields.iter().any(|(found, _)| *found == name) {
-                        return Err(serde::de::Error::custom("a field that is there twice"));
-                    }
-                    fields.push((name, value));
-                }
-                Ok(Fields(fields))
-            }
-        }
-
-        deserializer.deserialize_map(Reader)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -287,7 +206,7 @@ mod tests {
     }
 
     fn edit() -> Edit {
-        Edit { traffic: [(id("blue"), 90), (id("green"), 10)].into(), mirror: None, tag: Some("[m]".to_owned()) }
+        Edit { traffic: Some([(id("blue"), 90), (id("green"), 10)].into()), mirror: None, tag: Some("[m]".to_owned()) }
     }
 
     #[test]

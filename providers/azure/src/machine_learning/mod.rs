@@ -21,7 +21,11 @@
 //! (requests and answers), `backend` (the trait).
 
 mod backend;
+mod blueprint;
+mod capacity;
+mod deploy;
 mod document;
+mod fields;
 mod pending;
 #[cfg(test)]
 mod tests;

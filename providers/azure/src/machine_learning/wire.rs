@@ -1,14 +1,16 @@
 //! Requests to and answers from Azure Resource Manager about online endpoints. JSON types stop here and at `document`.
 
 use std::collections::BTreeSet;
+use std::fmt::{self, Display};
 
 use mlroll_backend::{AzureMlEndpoint, Effect, Error, ErrorKind, Result, RevisionId, Target, Timestamp};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::blueprint::Blueprint;
 use super::document::{Document, revision};
-use crate::error::{Detail, unexpected};
-use crate::transport::{Address, Request, Transport};
+use crate::error::{Detail, printable, unexpected};
+use crate::transport::{Address, Answer, Request, Transport};
 
 /// The shape of endpoints that is spoken: stable, and what a PUT must contain has not changed since.
 const API_VERSION: &str = "2024-10-01";
@@ -17,9 +19,13 @@ pub(super) const GET: &str = "OnlineEndpoints_Get";
 pub(super) const PUT: &str = "OnlineEndpoints_CreateOrUpdate";
 pub(super) const LIST: &str = "OnlineDeployments_List";
 pub(super) const GET_DEPLOYMENT: &str = "OnlineDeployments_Get";
+pub(super) const PUT_DEPLOYMENT: &str = "OnlineDeployments_CreateOrUpdate";
+pub(super) const SCALE: &str = "OnlineDeployments_Update";
+const LOGS: &str = "OnlineDeployments_GetLogs";
 const STATUS: &str = "mfeOperationsStatus";
 
 /// Calls about one endpoint.
+#[derive(Debug)]
 pub(super) struct Calls<'a> {
     pub(super) transport: &'a Transport,
     pub(super) target: &'a Target,
@@ -48,9 +54,18 @@ pub(super) struct Deployment {
     pub(super) capacity: Option<u64>,
 }
 
+/// How an operation ended, in Azure's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reason {
+    pub(super) said: String,
+    pub(super) code: Option<String>,
+    canceled: bool,
+}
+
+/// A deployment as it is answered.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct DeploymentShown {
+pub(super) struct DeploymentShown {
     name: Option<String>,
     sku: Option<Sku>,
     #[serde(default)]
@@ -85,6 +100,11 @@ struct Page {
 }
 
 #[derive(Deserialize)]
+struct LogsShown {
+    content: Option<String>,
+}
+
+#[derive(Deserialize)]
 struct OperationStatus {
     status: Option<String>,
     error: Option<Detail>,
@@ -108,26 +128,24 @@ impl Calls<'_> {
             body: Some(body.to_owned()),
         };
         let answer = self.transport.send(&request).await?;
-        let header = |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok());
-        let operation = header("azure-asyncoperation").filter(|link| self.transport.follow(STATUS, link).is_ok());
-        let operation = operation.map(str::to_owned);
+        let operation = self.operation(&answer);
         Ok(Accepted { document: Document::parse(PUT, &answer.body, &self.endpoint.endpoint)?, operation })
+    }
+
+    fn operation(&self, answer: &Answer) -> Option<String> {
+        let header = answer.headers.get("azure-asyncoperation").and_then(|value| value.to_str().ok());
+        header.filter(|link| self.transport.follow(STATUS, link).is_ok()).map(str::to_owned)
     }
 
     /// Why an operation failed, in Azure's words; `None` when it does not tell, or not to us: a role on the endpoint
     /// alone does not read the status of operations.
-    pub(super) async fn reason(&self, operation: &str) -> Option<String> {
+    pub(super) async fn reason(&self, operation: &str) -> Option<Reason> {
         let address = self.transport.follow(STATUS, operation).ok()?;
         let answer = self.read(STATUS, address).await.ok()?;
         let status: OperationStatus = serde_json::from_slice(&answer).ok()?;
         let error = status.error?;
-        let said = error.said()?;
-        let code = error.code().map_or_else(String::new, |code| format!(" ({code})"));
-        let ended = status
-            .status
-            .as_deref()
-            .map_or("", |status| if status.eq_ignore_ascii_case("canceled") { "canceled: " } else { "" });
-        Some(format!("{ended}{said}{code}"))
+        let canceled = status.status.is_some_and(|status| status.eq_ignore_ascii_case("canceled"));
+        Some(Reason { said: error.said()?, code: error.code(), canceled })
     }
 
     /// All deployments, with or without traffic.
@@ -154,12 +172,61 @@ impl Calls<'_> {
 
     /// GET of one deployment.
     pub(super) async fn deployment(&self, id: &RevisionId) -> Result<Deployment> {
+        Ok(self.blueprint(id).await?.deployment)
+    }
+
+    /// The same with its text.
+    pub(super) async fn blueprint(&self, id: &RevisionId) -> Result<Blueprint> {
         let with_name = |e: Error| e.with("deployment", id);
         let answer =
             self.read(GET_DEPLOYMENT, self.address(&["deployments", id.as_str()])?).await.map_err(with_name)?;
-        let shown: DeploymentShown = serde_json::from_slice(&answer)
-            .map_err(|_| with_name(unexpected(GET_DEPLOYMENT, "it is not a deployment")))?;
-        read_deployment(GET_DEPLOYMENT, shown)
+        Blueprint::parse(GET_DEPLOYMENT, &answer).map_err(with_name)
+    }
+
+    /// PUT of a deployment: where its operation's status is.
+    pub(super) async fn put_deployment(&self, id: &RevisionId, body: &str) -> Result<Option<String>> {
+        let request = Request {
+            operation: PUT_DEPLOYMENT,
+            target: self.target,
+            effect: Effect::Write,
+            method: "PUT",
+            address: self.address(&["deployments", id.as_str()])?,
+            body: Some(body.to_owned()),
+        };
+        let answer = self.transport.send(&request).await.map_err(|e| e.with("deployment", id))?;
+        Ok(self.operation(&answer))
+    }
+
+    /// PATCH of a deployment's number of instances, the only thing besides tags that can be patched.
+    pub(super) async fn scale(&self, id: &RevisionId, instances: u64) -> Result<Option<String>> {
+        let request = Request {
+            operation: SCALE,
+            target: self.target,
+            effect: Effect::Write,
+            method: "PATCH",
+            address: self.address(&["deployments", id.as_str()])?,
+            body: Some(json!({ "sku": { "capacity": instances } }).to_string()),
+        };
+        let answer = self.transport.send(&request).await.map_err(|e| e.with("deployment", id))?;
+        Ok(self.operation(&answer))
+    }
+
+    /// The last lines of what one of a deployment's containers wrote; `None` when there are none, or not for us.
+    pub(super) async fn logs(&self, id: &RevisionId, container: &str) -> Option<String> {
+        let request = Request {
+            operation: LOGS,
+            target: self.target,
+            effect: Effect::Read,
+            method: "POST",
+            address: self.address(&["deployments", id.as_str(), "getLogs"]).ok()?,
+            body: Some(json!({ "containerType": container, "tail": LOG_LINES }).to_string()),
+        };
+        let answer = self.transport.send(&request).await.ok()?;
+        let content = serde_json::from_slice::<LogsShown>(&answer.body).ok()?.content?;
+        let lines: Vec<String> =
+            content.lines().map(|line| printable(line, 200)).filter(|line| !line.is_empty()).collect();
+        let from = lines.len().saturating_sub(LOG_LINES);
+        Some(lines.get(from..)?.join(" / ")).filter(|tail| !tail.is_empty())
     }
 
     async fn read(&self, operation: &'static str, address: Address) -> Result<Vec<u8>> {
@@ -169,13 +236,24 @@ impl Calls<'_> {
     }
 
     fn address(&self, below: &[&str]) -> Result<Address> {
-        let path = segments(self.endpoint);
-        self.transport.address(path.into_iter().chain(below.iter().copied()), &[("api-version", API_VERSION)])
+        let path = workspace(self.endpoint).into_iter().chain(["onlineEndpoints", &self.endpoint.endpoint]);
+        self.transport.address(path.chain(below.iter().copied()), &[("api-version", API_VERSION)])
     }
 }
 
-/// The ARM id of an endpoint, in parts.
-fn segments(endpoint: &AzureMlEndpoint) -> [&str; 10] {
+/// How many lines of a log are shown.
+const LOG_LINES: usize = 8;
+
+impl Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ended = if self.canceled { "canceled: " } else { "" };
+        write!(f, "{ended}{}", self.said)?;
+        self.code.as_ref().map_or(Ok(()), |code| write!(f, " ({code})"))
+    }
+}
+
+/// The ARM id of an endpoint's workspace, in parts.
+pub(super) fn workspace(endpoint: &AzureMlEndpoint) -> [&str; 8] {
     [
         "subscriptions",
         &endpoint.subscription,
@@ -185,12 +263,10 @@ fn segments(endpoint: &AzureMlEndpoint) -> [&str; 10] {
         "Microsoft.MachineLearningServices",
         "workspaces",
         &endpoint.workspace,
-        "onlineEndpoints",
-        &endpoint.endpoint,
     ]
 }
 
-fn read_deployment(operation: &'static str, shown: DeploymentShown) -> Result<Deployment> {
+pub(super) fn read_deployment(operation: &'static str, shown: DeploymentShown) -> Result<Deployment> {
     let name = shown.name.ok_or_else(|| unexpected(operation, "a deployment without a name"))?;
     Ok(Deployment {
         id: revision(&name).map_err(|e| unexpected(operation, e))?,

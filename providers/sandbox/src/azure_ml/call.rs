@@ -7,7 +7,7 @@ use mlroll_backend::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::route::{self, PROVIDER, Route, Scope};
-use super::state::{Ending, Endpoint, Logged, Pending, Resource, State, Wanted};
+use super::state::{Blame, Ending, Endpoint, Logged, Pending, Resource, State, Wanted};
 use super::store::{AzureMl, workspace_id};
 use crate::World;
 use crate::api::{Answer, Request, json_answer};
@@ -212,15 +212,27 @@ impl Call<'_> {
     ///
     /// `prefix` is that of its id: `oe` for endpoints, `od` for deployments.
     pub(super) fn begin(&mut self, prefix: &str, length: Duration, wanted: Wanted) -> (Pending, String) {
+        self.begin_to(prefix, length, wanted, None)
+    }
+
+    /// The same, of one that fails for a reason, unless a fault says otherwise.
+    pub(super) fn begin_to(
+        &mut self,
+        prefix: &str,
+        length: Duration,
+        wanted: Wanted,
+        blame: Option<Blame>,
+    ) -> (Pending, String) {
         self.began = true;
         let id = format!("{prefix}:{}:{}", self.azure().guid(), self.azure().guid());
         let (until, outcome) = match self.ending {
+            Ending::InTime if blame.is_some() => (Some(self.now.plus(length)), State::Failed),
             Ending::InTime => (Some(self.now.plus(length)), State::Succeeded),
             Ending::Never => (None, State::Succeeded),
             Ending::Badly(state) => (Some(self.now.plus(length)), state),
         };
         let began = self.now;
-        self.azure().operations.insert(id.clone(), Logged { began, over: None });
+        self.azure().operations.insert(id.clone(), Logged { began, blame, over: None });
         let status = self.operation_url("mfeOperationsStatus", &id);
         (Pending { id, until, outcome, wanted }, status)
     }

@@ -1,12 +1,13 @@
 //! Deployments.
 
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::call::{Call, Reply, note_operation};
-use super::state::{DELETE, DEPLOY, Pending, Resource, SCALE, State, Wanted};
-use super::{render, rules};
+use super::state::{Blame, DELETE, DEPLOY, Pending, Resource, SCALE, State, Wanted};
+use super::{cores, render, rules};
 use crate::arm::Refusal;
+use crate::scenario::{Behaviour, State as Health};
 
 impl Call<'_> {
     fn shown(&self, deployment: &Resource) -> Result<Value, Refusal> {
@@ -53,10 +54,12 @@ impl Call<'_> {
             (true, false) => (State::Updating, DEPLOY),
             (true, true) => (State::Scaling, SCALE),
         };
-        let (pending, status) = self.begin("od", length, Wanted::Nothing);
+        let blame = self.blame(&name, &wanted);
+        let (pending, status) = self.begin_to("od", length, Wanted::Nothing, blame);
         note_operation(&mut wanted, &status);
         let now = self.now;
         if !exists {
+            self.introduce(&name, &wanted);
             let record = wanted.clone();
             let new = Resource { name: name.clone(), record, state, created: now, modified: now, pending: None };
             self.find_mut()?.deployments.insert(name.to_ascii_lowercase(), new);
@@ -119,16 +122,73 @@ impl Call<'_> {
 
     pub(super) fn get_logs(&self) -> Result<Reply, Refusal> {
         let deployment = self.find_deployment()?;
-        let content = match deployment.state {
-            State::Failed => "model.py: the model could not be loaded\nworker exited with code 3\n",
-            State::Canceled
-            | State::Creating
-            | State::Deleting
-            | State::Scaling
-            | State::Succeeded
-            | State::Updating => "the model is loaded\n",
+        let body = if self.request.body().is_empty() { Map::new() } else { self.body()? };
+        let of_model = match body.get("containerType").and_then(Value::as_str) {
+            None | Some("InferenceServer") => true,
+            Some("StorageInitializer") => false,
+            Some(_) => return Err(Refusal::invalid("containerType must be InferenceServer or StorageInitializer.")),
         };
-        Ok(Reply::ok(json!({ "content": content })))
+        let crashes = self.behaviour(&deployment.name, &deployment.record).is_some_and(|of| of.state == Health::Failed);
+        let content = match (of_model, deployment.state) {
+            (false, _) => "",
+            (true, State::Failed) if crashes => {
+                "loading the model\nmodel.py: the model could not be loaded\nworker exited with code 3\n"
+            }
+            // It never came to a container.
+            (true, State::Failed | State::Canceled | State::Creating) => "",
+            (true, State::Deleting | State::Scaling | State::Succeeded | State::Updating) => "the model is loaded\n",
+        };
+        let tail = body.get("tail").and_then(Value::as_u64).and_then(|tail| usize::try_from(tail).ok());
+        let lines: Vec<&str> = content.lines().collect();
+        let from = tail.map_or(0, |tail| lines.len().saturating_sub(tail));
+        let shown: String = lines.iter().skip(from).map(|line| format!("{line}\n")).collect();
+        Ok(Reply::ok(json!({ "content": shown })))
+    }
+
+    /// How the scenario has a deployment behave: by its name, else by its model's version.
+    fn behaviour(&self, name: &str, record: &Map<String, Value>) -> Option<&Behaviour> {
+        let target = self.find().ok()?.target.as_ref()?;
+        let (_, service) = self.world.scenario.parsed_targets().find(|(of, _)| of == target)?;
+        let model = record.get("properties").and_then(|properties| properties.get("model")?.as_str());
+        let version = model.and_then(|model| model.rsplit('/').next());
+        [Some(name), version].into_iter().flatten().find_map(|wanted| {
+            service.revisions.iter().find(|(known, _)| known.eq_ignore_ascii_case(wanted)).map(|(_, of)| of)
+        })
+    }
+
+    /// Why a deployment cannot become what is wanted.
+    fn blame(&self, name: &str, wanted: &Map<String, Value>) -> Option<Blame> {
+        let others = self.world.azure_ml.endpoints.values().flat_map(|slot| slot.now.deployments.values());
+        let others = others.filter(|other| !other.name.eq_ignore_ascii_case(name) && other.state != State::Failed);
+        let used: u64 = others.map(|other| cores::of(&other.record)).sum();
+        let needed = cores::of(wanted);
+        if let Some(limit) = self.world.scenario.azure_ml.cores
+            && used + needed > limit
+        {
+            let message = format!(
+                "Not enough quota available for {} in SubscriptionId {}. Current usage/limit: {used}/{limit}. Additional \
+                 needed: {needed}. Please see troubleshooting guide, available here: https://aka.ms/oe-tsg#error-outofquota",
+                cores::machine(wanted),
+                self.route.within.first().map_or("", String::as_str),
+            );
+            return Some(Blame { code: "OutOfQuota", message });
+        }
+        let crashes = self.behaviour(name, wanted)?.state == Health::Failed;
+        crashes.then(|| Blame {
+            code: "ResourceNotReady",
+            message: "User container has crashed or terminated. Please see troubleshooting guide, available here: \
+                      https://aka.ms/oe-tsg#error-resourcenotready"
+                .to_owned(),
+        })
+    }
+
+    /// A new deployment is known to those who will use it.
+    fn introduce(&mut self, name: &str, wanted: &Map<String, Value>) {
+        let behaviour = self.behaviour(name, wanted).cloned().unwrap_or_default();
+        let target = self.find().ok().and_then(|endpoint| endpoint.target.clone());
+        if let (Some(target), Ok(revision)) = (target, name.parse()) {
+            self.world.traffic.add_revision(&target, &revision, &behaviour);
+        }
     }
 
     pub(super) fn list_skus(&self) -> Result<Reply, Refusal> {

@@ -9,9 +9,14 @@
 //! - names have no case, and come back as they were first written
 //! - any bearer token is taken, and none is not
 //!
-//! Not played: mirrored traffic reaches nobody, an endpoint without traffic leaves its users where they were.
+//! - a deployment behaves as the scenario says of its name, else of its model's version: so a model that cannot serve, or
+//!   one that fails its requests, can be deployed
+//! - deployments share the cores that the scenario grants; each instance takes a fifth more than it has
+//!
+//! Not played: an endpoint without traffic leaves its users where they were.
 
 mod call;
+mod cores;
 mod deployment;
 mod endpoint;
 mod operation;

@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::call::{Call, Reply};
-use super::state::{Logged, State};
+use super::state::{Blame, Logged, State};
 use crate::arm::Refusal;
 use crate::clock::to_the_millisecond;
 
@@ -19,7 +19,7 @@ impl Call<'_> {
 
     /// `Updating` while it goes on: only Succeeded, Failed and Canceled are ends.
     pub(super) fn operation_status(&self) -> Result<Reply, Refusal> {
-        let Logged { began, over } = self.operation()?;
+        let Logged { began, blame, over } = self.operation()?;
         let id = &self.route.id;
         let mut shown = json!({
             "id": self.request.uri().path(), "name": id, "startTime": to_the_millisecond(*began), "percentComplete": 0.0,
@@ -29,7 +29,7 @@ impl Call<'_> {
             shown.insert("status".to_owned(), json!(over.outcome.name()));
             shown.insert("percentComplete".to_owned(), json!(100.0));
             shown.insert("endTime".to_owned(), json!(to_the_millisecond(over.at)));
-            if let Some(error) = error(over.outcome) {
+            if let Some(error) = error(over.outcome, blame.as_ref()) {
                 shown.insert("error".to_owned(), error);
             }
         }
@@ -51,12 +51,16 @@ impl Call<'_> {
 }
 
 /// Why an operation ended as it did.
-fn error(outcome: State) -> Option<Value> {
+fn error(outcome: State, blame: Option<&Blame>) -> Option<Value> {
     match outcome {
-        State::Failed => Some(json!({
-            "code": "UserError", "message": "The request is invalid.",
-            "details": [{ "code": "OutOfCapacity", "message": "There are no more instances: a fault of the sandbox." }],
-        })),
+        State::Failed => {
+            let (code, message) = blame
+                .map_or(("OutOfCapacity", "There are no more instances: a fault of the sandbox."), |blame| {
+                    (blame.code, blame.message.as_str())
+                });
+            let details = json!([{ "code": code, "message": message, "details": [] }]);
+            Some(json!({ "code": "UserError", "message": "The request is invalid.", "details": details }))
+        }
         State::Canceled => Some(json!({
             "code": "OperationCanceled",
             "message": "Operation was canceled by another operation that has a higher priority: a fault of the sandbox.",

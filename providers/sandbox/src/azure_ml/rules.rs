@@ -146,6 +146,12 @@ pub(super) fn deployment(
         return Err(Refusal::invalid("The EndpointComputeType field is required."));
     }
     one_of(&properties, "endpointComputeType", &["Managed", "Kubernetes", "AzureMLCompute"])?;
+    for asset in ["model", "environmentId"] {
+        let id = text(&properties, asset);
+        if id.is_some_and(|id| !id.starts_with("/subscriptions/") && !id.starts_with("azureml://")) {
+            return Err(Refusal::invalid(format!("{asset} must be the id of a resource.")));
+        }
+    }
     let scale = properties.get("scaleSettings").and_then(Value::as_object);
     let scale = scale.and_then(|scale| text(scale, "scaleType")).unwrap_or("Default");
     if compute == "Managed" && scale != "Default" {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mlroll_backend::{RevisionId, Target, Timestamp, TrafficSplit};
+use mlroll_backend::{RevisionId, Target, Timestamp, TrafficSplit, Weight};
 use serde_json::{Map, Value};
 
 /// `provisioningState`
@@ -138,6 +138,13 @@ impl Endpoint {
         });
         TrafficSplit::apportion(shares.collect::<Option<Vec<_>>>()?).ok()
     }
+
+    /// Who gets copies of requests, and of how many.
+    pub(super) fn mirror(&self) -> Option<(RevisionId, Weight)> {
+        let (name, percent) = self.percents("mirrorTraffic").into_iter().next()?;
+        let revision = self.deployments.get(&name)?.name.parse().ok()?;
+        Some((revision, Weight::from_basis_points(u16::try_from(percent * 100).ok()?)?))
+    }
 }
 
 /// An endpoint now, and as it was before the latest write to it or its deployments.
@@ -147,10 +154,18 @@ pub(super) struct Slot {
     pub(super) before: Option<Box<Endpoint>>,
 }
 
+/// Why an operation is going to fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Blame {
+    pub(super) code: &'static str,
+    pub(super) message: String,
+}
+
 /// An operation that was begun, for those who ask how it goes.
 #[derive(Clone, Debug)]
 pub(super) struct Logged {
     pub(super) began: Timestamp,
+    pub(super) blame: Option<Blame>,
     /// When and how it ended.
     pub(super) over: Option<Over>,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mlroll_backend::{AzureMlEndpoint, RevisionId, Target, Timestamp};
+use mlroll_backend::{AzureMlEndpoint, RevisionId, Target, Timestamp, Weight};
 use serde_json::{Map, Value, json};
 
 use super::route::{PROVIDER, Scope};
@@ -125,7 +125,7 @@ impl AzureMl {
     }
 
     /// Carries out what is due, and tells where requests go from when on.
-    pub(crate) fn settle(&mut self, now: Timestamp) -> Vec<Routed> {
+    pub(crate) fn settle(&mut self, now: Timestamp) -> Vec<(Routed, Option<(RevisionId, Weight)>)> {
         let Self { endpoints, operations, .. } = self;
         let mut routed = Vec::new();
         endpoints.retain(|_, Slot { now: endpoint, .. }| {
@@ -142,7 +142,7 @@ impl AzureMl {
                 && over.outcome == State::Succeeded
                 && let (Some(target), Some(split)) = (&endpoint.target, endpoint.split())
             {
-                routed.push(Routed { target: target.clone(), split, at: over.at });
+                routed.push((Routed { target: target.clone(), split, at: over.at }, endpoint.mirror()));
             }
             for over in ended.into_iter().chain(over) {
                 if let Some(logged) = operations.get_mut(&over.id) {

@@ -2,7 +2,7 @@
 
 use std::f64::consts::TAU;
 
-use mlroll_backend::{RevisionId, TrafficSplit};
+use mlroll_backend::{RevisionId, TrafficSplit, Weight};
 
 use super::chance::Key;
 use crate::scenario::{Bursts, Service};
@@ -48,11 +48,13 @@ impl Arrivals {
 pub(super) struct Timeline {
     /// Ascending; times in milliseconds since 1970.
     shifts: Vec<(i64, TrafficSplit)>,
+    /// Likewise: who gets copies of requests besides, and of how many.
+    mirrors: Vec<(i64, Option<(RevisionId, Weight)>)>,
 }
 
 impl Timeline {
     pub(super) fn new(initial: TrafficSplit, since: i64) -> Self {
-        Self { shifts: vec![(since, initial)] }
+        Self { shifts: vec![(since, initial)], mirrors: Vec::new() }
     }
 
     /// From `at` on; never before the last shift, which stays as it was.
@@ -61,28 +63,46 @@ impl Timeline {
         self.shifts.push((at, split));
     }
 
-    /// The share of the requests of `second` that the revision got.
-    pub(super) fn share(&self, revision: &RevisionId, second: i64) -> f64 {
-        let (from, until) = (second * 1000, (second + 1) * 1000);
-        // The last shift at or before the second's start, and those within it.
-        let first = self.shifts.partition_point(|(at, _)| *at <= from).saturating_sub(1);
-        let mut total = 0.0;
-        let mut rest = self.shifts.iter().skip(first).peekable();
-        while let Some((at, split)) = rest.next() {
-            let begins = (*at).max(from);
-            let ends = rest.peek().map_or(until, |(next, _)| (*next).min(until));
-            if begins >= until {
-                break;
-            }
-            total += split.weight_of(revision).fraction() * (ends - begins).max(0) as f64 / 1000.0;
-        }
-        total
+    /// From `at` on copies of requests go to somebody besides, or to nobody.
+    pub(super) fn mirror(&mut self, mirror: Option<(RevisionId, Weight)>, at: i64) {
+        let at = self.mirrors.last().map_or(at, |(last, _)| at.max(*last));
+        self.mirrors.push((at, mirror));
     }
 
-    /// When the revision first got traffic, in milliseconds since 1970.
-    pub(super) fn first(&self, revision: &RevisionId) -> Option<i64> {
-        self.shifts.iter().find(|(_, split)| split.weight_of(revision).basis_points() > 0).map(|(at, _)| *at)
+    /// The share of the requests of `second` that the revision got, copies included.
+    pub(super) fn share(&self, revision: &RevisionId, second: i64) -> f64 {
+        let live = within(&self.shifts, second, |split| split.weight_of(revision).fraction());
+        live + within(&self.mirrors, second, |mirror| copied(mirror.as_ref(), revision).fraction())
     }
+
+    /// When the revision first got traffic, or copies of it, in milliseconds since 1970.
+    pub(super) fn first(&self, revision: &RevisionId) -> Option<i64> {
+        let live = self.shifts.iter().find(|(_, split)| split.weight_of(revision) > Weight::ZERO).map(|(at, _)| *at);
+        let mirrored = self.mirrors.iter().find(|(_, mirror)| copied(mirror.as_ref(), revision) > Weight::ZERO);
+        live.into_iter().chain(mirrored.map(|(at, _)| *at)).min()
+    }
+}
+
+fn copied(mirror: Option<&(RevisionId, Weight)>, revision: &RevisionId) -> Weight {
+    mirror.filter(|(to, _)| to == revision).map_or(Weight::ZERO, |(_, share)| *share)
+}
+
+/// The mean over a second of a share that changes at moments in milliseconds, ascending; none before the first.
+fn within<T>(changes: &[(i64, T)], second: i64, share: impl Fn(&T) -> f64) -> f64 {
+    let (from, until) = (second * 1000, (second + 1) * 1000);
+    // The last change at or before the second's start, and those within it.
+    let first = changes.partition_point(|(at, _)| *at <= from).saturating_sub(1);
+    let mut total = 0.0;
+    let mut rest = changes.iter().skip(first).peekable();
+    while let Some((at, now)) = rest.next() {
+        let begins = (*at).max(from);
+        let ends = rest.peek().map_or(until, |(next, _)| (*next).min(until));
+        if begins >= until {
+            break;
+        }
+        total += share(now) * (ends - begins).max(0) as f64 / 1000.0;
+    }
+    total
 }
 
 #[cfg(test)]
@@ -108,6 +128,19 @@ mod tests {
         assert_eq!(timeline.share(&old, -5), 0.0);
         assert_eq!(timeline.first(&new), Some(10_250));
         assert_eq!(timeline.first(&"3".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn copies_come_on_top_and_end() {
+        let (old, new): (RevisionId, RevisionId) = ("1".parse().unwrap(), "2".parse().unwrap());
+        let mut timeline = Timeline::new(TrafficSplit::full(old.clone()), 0);
+        timeline.mirror(Some((new.clone(), Weight::from_basis_points(2000).unwrap())), 10_500);
+        timeline.mirror(None, 12_000);
+        for (second, share) in [(9, 0.0), (10, 0.1), (11, 0.2), (12, 0.0)] {
+            assert!((timeline.share(&new, second) - share).abs() < 1e-9, "{second}");
+            assert!((timeline.share(&old, second) - 1.0).abs() < 1e-9, "{second}");
+        }
+        assert_eq!(timeline.first(&new), Some(10_500));
     }
 
     #[test]

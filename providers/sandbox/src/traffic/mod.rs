@@ -18,7 +18,7 @@ mod revision;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use mlroll_backend::{RevisionId, Target, Timestamp, TrafficSplit, Window};
+use mlroll_backend::{RevisionId, Target, Timestamp, TrafficSplit, Weight, Window};
 
 use self::arrivals::{Arrivals, Timeline};
 use self::behaviour::Scores;
@@ -115,6 +115,22 @@ impl Traffic {
             users.revisions.entry(revision.clone()).or_default();
         }
         users.timeline.shift(split.clone(), at.unix_milliseconds());
+        let minute = at.unix_seconds().div_euclid(60);
+        self.cache.forget(&target, minute);
+        for known in users.revisions.values_mut() {
+            known.past.forget(minute);
+        }
+    }
+
+    /// From `at` on, copies of a share of the requests to `target` go to a revision besides, or to none.
+    pub fn mirror(&mut self, target: &Target, mirror: Option<(RevisionId, Weight)>, at: Timestamp) {
+        let Some((target, users)) = find(&mut self.targets, target) else {
+            return;
+        };
+        if let Some((revision, _)) = &mirror {
+            users.revisions.entry(revision.clone()).or_default();
+        }
+        users.timeline.mirror(mirror, at.unix_milliseconds());
         let minute = at.unix_seconds().div_euclid(60);
         self.cache.forget(&target, minute);
         for known in users.revisions.values_mut() {
