@@ -18,6 +18,7 @@ mod cloudwatch;
 mod completions;
 mod demo;
 mod deploy;
+mod deploy_google;
 mod disk;
 mod dry_run;
 mod earlier;
