@@ -110,14 +110,11 @@ mod tests {
     }
 
     /// What is said of the minute from 60 s to 120 s.
-    fn said(alarms: &[Alarm]) -> Result<f64, Why> {
-        let at = |seconds| Timestamp::from_unix_seconds(seconds).unwrap();
-        let window = Window::new(at(60), at(120)).unwrap();
+    fn said(alarms: &[Alarm]) -> Result<Sample, Why> {
+        let at = |seconds| Timestamp::from_unix_seconds(seconds);
+        let window = at(60).zip(at(120)).and_then(|(from, until)| Window::new(from, until).ok());
         let named: Vec<_> = alarms.iter().map(|alarm| ("slow", Ok(alarm))).collect();
-        read(&named, window).map(|sample| match sample {
-            Sample::Value(value) => value.get(),
-            other => panic!("{other:?}"),
-        })
+        read(&named, window.ok_or(Why::Empty)?)
     }
 
     #[test]
@@ -141,7 +138,7 @@ mod tests {
             (alarm(Closed, MINUTE + 9, &[(MINUTE + 5, Closed, Unknown), (MINUTE + 9, Unknown, Closed)]), None),
             (alarm(Closed, MINUTE + 9, &[]), None),
         ] {
-            assert_eq!(said(std::slice::from_ref(&alarm)).ok(), expected, "{alarm:?}");
+            assert_eq!(said(std::slice::from_ref(&alarm)).ok(), expected.map(Sample::value), "{alarm:?}");
         }
     }
 
@@ -149,12 +146,12 @@ mod tests {
     fn one_that_is_open_is_enough_and_one_that_does_not_know_spoils_the_others() {
         let (open, closed, unknown) =
             (alarm(State::Alarm, 0, &[]), alarm(State::Ok, 0, &[]), alarm(State::Unknown, 0, &[]));
-        assert_eq!(said(&[unknown.clone(), open.clone()]), Ok(1.0));
-        assert_eq!(said(&[closed.clone(), closed.clone()]), Ok(0.0));
+        assert_eq!(said(&[unknown.clone(), open.clone()]), Ok(Sample::value(1.0)));
+        assert_eq!(said(&[closed.clone(), closed.clone()]), Ok(Sample::value(0.0)));
         assert!(said(&[closed.clone(), unknown]).is_err());
         let doubted = Alarm { doubt: Some("EVALUATION_ERROR".to_owned()), ..closed };
         assert!(matches!(said(&[doubted]), Err(Why::Partial { warning }) if warning.contains("EVALUATION_ERROR")));
         let doubted = Alarm { doubt: Some("PARTIAL_DATA".to_owned()), ..open };
-        assert_eq!(said(&[doubted]), Ok(1.0));
+        assert_eq!(said(&[doubted]), Ok(Sample::value(1.0)));
     }
 }
