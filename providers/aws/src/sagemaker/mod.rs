@@ -18,6 +18,8 @@
 //! - **Gaps**: a share is of requests that name no `TargetVariant`. Nothing is deployed, scaled or mirrored.
 
 mod backend;
+mod deploy;
+mod probe;
 mod read;
 #[cfg(test)]
 mod tests;
