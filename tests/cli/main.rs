@@ -38,6 +38,7 @@ mod plan;
 mod power;
 mod rollback;
 mod sagemaker;
+mod sagemaker_deploy;
 mod sandbox;
 mod scaled;
 mod schema;

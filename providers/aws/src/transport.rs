@@ -81,7 +81,7 @@ impl Transport {
     }
 
     /// One attempt may take this long.
-    #[cfg(feature = "cloudwatch")]
+    #[cfg(any(feature = "cloudwatch", feature = "sagemaker"))]
     pub(crate) const fn with_attempt(mut self, attempt: Duration) -> Self {
         self.attempt = attempt;
         self

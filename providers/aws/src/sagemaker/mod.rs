@@ -18,8 +18,10 @@
 //! - **Gaps**: a share is of requests that name no `TargetVariant`. Nothing is deployed, scaled or mirrored.
 
 mod backend;
+mod deploy;
 #[cfg(feature = "cloudwatch")]
 mod machines;
+mod probe;
 mod read;
 #[cfg(test)]
 mod tests;
