@@ -39,6 +39,7 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('canary', 'canary', [CompletionResultType]::ParameterValue, 'Shift a share of the traffic to a candidate')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print completions for a shell')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'See a canary promoted and another rolled back, on clouds simulated in this process')
+            [CompletionResult]::new('deploy', 'deploy', [CompletionResultType]::ParameterValue, 'Make a new revision at zero traffic')
             [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'Tell why each decision of a watched run fell: gate, query, window, numbers, evidence, rule')
             [CompletionResult]::new('gate', 'gate', [CompletionResultType]::ParameterValue, 'Try gates without moving traffic')
             [CompletionResult]::new('history', 'history', [CompletionResultType]::ParameterValue, 'List the runs that were watched, the newest first')
@@ -100,6 +101,36 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'Why this is done; shown wherever the result is')
             [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Give up after this time, all told [default: 5m, and 30m more until the split is live]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print the calls that a run would make, and change nothing')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'mlroll;deploy' {
+            [CompletionResult]::new('--image', '--image', [CompletionResultType]::ParameterName, 'From this container image, best with its digest (Cloud Run, Lambda; with --model-data also SageMaker)')
+            [CompletionResult]::new('--zip', '--zip', [CompletionResultType]::ParameterName, 'From this archive on this machine (Lambda)')
+            [CompletionResult]::new('--s3', '--s3', [CompletionResultType]::ParameterName, 'From this archive in S3, as s3://BUCKET/KEY or s3://BUCKET/KEY?versionId=ID (Lambda)')
+            [CompletionResult]::new('--model', '--model', [CompletionResultType]::ParameterName, 'From this model, by the name the provider knows it by (SageMaker, Azure ML)')
+            [CompletionResult]::new('--model-package', '--model-package', [CompletionResultType]::ParameterName, 'From this approved version in the model registry (SageMaker)')
+            [CompletionResult]::new('--model-data', '--model-data', [CompletionResultType]::ParameterName, 'From this model data in S3, served by --image (SageMaker)')
+            [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'What the new revision is called, where the provider lets that be chosen')
+            [CompletionResult]::new('--environment', '--environment', [CompletionResultType]::ParameterName, 'The environment that the model runs in (Azure ML)')
+            [CompletionResult]::new('--instance-type', '--instance-type', [CompletionResultType]::ParameterName, 'The kind of machine (SageMaker, Azure ML)')
+            [CompletionResult]::new('--instances', '--instances', [CompletionResultType]::ParameterName, 'How many machines (SageMaker, Azure ML)')
+            [CompletionResult]::new('--min-instances', '--min-instances', [CompletionResultType]::ParameterName, 'How many instances are kept ready even without traffic (Cloud Run, Lambda)')
+            [CompletionResult]::new('--smoke', '--smoke', [CompletionResultType]::ParameterName, 'Send this file''s content to the new revision as one request; unless it answers well, exit with 1')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of ./mlroll.toml')
+            [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Act on this target; needs no file, and may be given several times')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write the result')
+            [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'Why this is done; shown wherever the result is')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Give up after this time, all told [default: 5m, and 30m more until the split is live]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
+            [CompletionResult]::new('--from-stable', '--from-stable', [CompletionResultType]::ParameterName, 'A copy of the stable revision, with what is named replaced')
+            [CompletionResult]::new('--discard-previous', '--discard-previous', [CompletionResultType]::ParameterName, 'Overwrite the `previous` revision, the way back of the last promote, where there is no room for a third')
             [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print the calls that a run would make, and change nothing')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but errors')
@@ -429,6 +460,7 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('canary', 'canary', [CompletionResultType]::ParameterValue, 'Shift a share of the traffic to a candidate')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print completions for a shell')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'See a canary promoted and another rolled back, on clouds simulated in this process')
+            [CompletionResult]::new('deploy', 'deploy', [CompletionResultType]::ParameterValue, 'Make a new revision at zero traffic')
             [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'Tell why each decision of a watched run fell: gate, query, window, numbers, evidence, rule')
             [CompletionResult]::new('gate', 'gate', [CompletionResultType]::ParameterValue, 'Try gates without moving traffic')
             [CompletionResult]::new('history', 'history', [CompletionResultType]::ParameterValue, 'List the runs that were watched, the newest first')
@@ -450,6 +482,9 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             break
         }
         'mlroll;help;demo' {
+            break
+        }
+        'mlroll;help;deploy' {
             break
         }
         'mlroll;help;explain' {

@@ -36,6 +36,7 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand canary 'Shift a share of the traffic to a candidate'
             cand completions 'Print completions for a shell'
             cand demo 'See a canary promoted and another rolled back, on clouds simulated in this process'
+            cand deploy 'Make a new revision at zero traffic'
             cand explain 'Tell why each decision of a watched run fell: gate, query, window, numbers, evidence, rule'
             cand gate 'Try gates without moving traffic'
             cand history 'List the runs that were watched, the newest first'
@@ -94,6 +95,35 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand --reason 'Why this is done; shown wherever the result is'
             cand --timeout 'Give up after this time, all told [default: 5m, and 30m more until the split is live]'
             cand --color 'When to colour'
+            cand --dry-run 'Print the calls that a run would make, and change nothing'
+            cand -q 'Say nothing but errors'
+            cand --quiet 'Say nothing but errors'
+            cand -v 'Name each request as it is sent'
+            cand --verbose 'Name each request as it is sent'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'mlroll;deploy'= {
+            cand --image 'From this container image, best with its digest (Cloud Run, Lambda; with --model-data also SageMaker)'
+            cand --zip 'From this archive on this machine (Lambda)'
+            cand --s3 'From this archive in S3, as s3://BUCKET/KEY or s3://BUCKET/KEY?versionId=ID (Lambda)'
+            cand --model 'From this model, by the name the provider knows it by (SageMaker, Azure ML)'
+            cand --model-package 'From this approved version in the model registry (SageMaker)'
+            cand --model-data 'From this model data in S3, served by --image (SageMaker)'
+            cand --name 'What the new revision is called, where the provider lets that be chosen'
+            cand --environment 'The environment that the model runs in (Azure ML)'
+            cand --instance-type 'The kind of machine (SageMaker, Azure ML)'
+            cand --instances 'How many machines (SageMaker, Azure ML)'
+            cand --min-instances 'How many instances are kept ready even without traffic (Cloud Run, Lambda)'
+            cand --smoke 'Send this file''s content to the new revision as one request; unless it answers well, exit with 1'
+            cand --config 'Read this file instead of ./mlroll.toml'
+            cand --target 'Act on this target; needs no file, and may be given several times'
+            cand --output 'How to write the result'
+            cand --reason 'Why this is done; shown wherever the result is'
+            cand --timeout 'Give up after this time, all told [default: 5m, and 30m more until the split is live]'
+            cand --color 'When to colour'
+            cand --from-stable 'A copy of the stable revision, with what is named replaced'
+            cand --discard-previous 'Overwrite the `previous` revision, the way back of the last promote, where there is no room for a third'
             cand --dry-run 'Print the calls that a run would make, and change nothing'
             cand -q 'Say nothing but errors'
             cand --quiet 'Say nothing but errors'
@@ -401,6 +431,7 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand canary 'Shift a share of the traffic to a candidate'
             cand completions 'Print completions for a shell'
             cand demo 'See a canary promoted and another rolled back, on clouds simulated in this process'
+            cand deploy 'Make a new revision at zero traffic'
             cand explain 'Tell why each decision of a watched run fell: gate, query, window, numbers, evidence, rule'
             cand gate 'Try gates without moving traffic'
             cand history 'List the runs that were watched, the newest first'
@@ -419,6 +450,8 @@ set edit:completion:arg-completer[mlroll] = {|@words|
         &'mlroll;help;completions'= {
         }
         &'mlroll;help;demo'= {
+        }
+        &'mlroll;help;deploy'= {
         }
         &'mlroll;help;explain'= {
         }

@@ -41,6 +41,7 @@ complete -c mlroll -n "__fish_mlroll_needs_command" -s V -l version -d 'Print ve
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "canary" -d 'Shift a share of the traffic to a candidate'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "completions" -d 'Print completions for a shell'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "demo" -d 'See a canary promoted and another rolled back, on clouds simulated in this process'
+complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "deploy" -d 'Make a new revision at zero traffic'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "explain" -d 'Tell why each decision of a watched run fell: gate, query, window, numbers, evidence, rule'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "gate" -d 'Try gates without moving traffic'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "history" -d 'List the runs that were watched, the newest first'
@@ -104,6 +105,33 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand demo" -l dry-run -d 'Print
 complete -c mlroll -n "__fish_mlroll_using_subcommand demo" -s q -l quiet -d 'Say nothing but errors'
 complete -c mlroll -n "__fish_mlroll_using_subcommand demo" -s v -l verbose -d 'Name each request as it is sent'
 complete -c mlroll -n "__fish_mlroll_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l image -d 'From this container image, best with its digest (Cloud Run, Lambda; with --model-data also SageMaker)' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l zip -d 'From this archive on this machine (Lambda)' -r -F
+complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l s3 -d 'From this archive in S3, as s3://BUCKET/KEY or s3://BUCKET/KEY?versionId=ID (Lambda)' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l model -d 'From this model, by the name the provider knows it by (SageMaker, Azure ML)' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l model-package -d 'From this approved version in the model registry (SageMaker)' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l model-data -d 'From this model data in S3, served by --image (SageMaker)' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l name -d 'What the new revision is called, where the provider lets that be chosen' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l environment -d 'The environment that the model runs in (Azure ML)' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l instance-type -d 'The kind of machine (SageMaker, Azure ML)' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l instances -d 'How many machines (SageMaker, Azure ML)' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l min-instances -d 'How many instances are kept ready even without traffic (Cloud Run, Lambda)' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l smoke -d 'Send this file\'s content to the new revision as one request; unless it answers well, exit with 1' -r -F
+complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
+complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l target -d 'Act on this target; needs no file, and may be given several times' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
+text\t'Tables, for people'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l reason -d 'Why this is done; shown wherever the result is' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l timeout -d 'Give up after this time, all told [default: 5m, and 30m more until the split is live]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l color -d 'When to colour' -r -f -a "always\t'Always'
+auto\t'On a terminal, unless `NO_COLOR` is set'
+never\t'Never'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l from-stable -d 'A copy of the stable revision, with what is named replaced'
+complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l discard-previous -d 'Overwrite the `previous` revision, the way back of the last promote, where there is no room for a third'
+complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l dry-run -d 'Print the calls that a run would make, and change nothing'
+complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -s q -l quiet -d 'Say nothing but errors'
+complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -s v -l verbose -d 'Name each request as it is sent'
+complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mlroll -n "__fish_mlroll_using_subcommand explain" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
 complete -c mlroll -n "__fish_mlroll_using_subcommand explain" -l target -d 'Act on this target; needs no file, and may be given several times' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand explain" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
@@ -359,21 +387,22 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand status" -l dry-run -d 'Pri
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -s q -l quiet -d 'Say nothing but errors'
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -s v -l verbose -d 'Name each request as it is sent'
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "canary" -d 'Shift a share of the traffic to a candidate'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "completions" -d 'Print completions for a shell'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "demo" -d 'See a canary promoted and another rolled back, on clouds simulated in this process'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "explain" -d 'Tell why each decision of a watched run fell: gate, query, window, numbers, evidence, rule'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "gate" -d 'Try gates without moving traffic'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "history" -d 'List the runs that were watched, the newest first'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "hold" -d 'Ask a run that is going on to stop advancing and keep its split'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "plan" -d 'Tell what a rollout will do, how long it takes, and what its gates can and cannot see; change nothing'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "promote" -d 'Give the candidate all traffic and make it stable'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "resume" -d 'Go on with a run that was held, interrupted or cut off'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "rollback" -d 'Give all traffic back, now'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "rollout" -d 'Take a candidate through all steps of its service, judged by its gates'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "sandbox" -d 'Serve the clouds on loopback: control planes and metric stores, fed by simulated users'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "status" -d 'Show who gets what, who is stable, candidate and previous, and what a run is at'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "canary" -d 'Shift a share of the traffic to a candidate'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "completions" -d 'Print completions for a shell'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "demo" -d 'See a canary promoted and another rolled back, on clouds simulated in this process'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "deploy" -d 'Make a new revision at zero traffic'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "explain" -d 'Tell why each decision of a watched run fell: gate, query, window, numbers, evidence, rule'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "gate" -d 'Try gates without moving traffic'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "history" -d 'List the runs that were watched, the newest first'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "hold" -d 'Ask a run that is going on to stop advancing and keep its split'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "plan" -d 'Tell what a rollout will do, how long it takes, and what its gates can and cannot see; change nothing'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "promote" -d 'Give the candidate all traffic and make it stable'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "resume" -d 'Go on with a run that was held, interrupted or cut off'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "rollback" -d 'Give all traffic back, now'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "rollout" -d 'Take a candidate through all steps of its service, judged by its gates'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "sandbox" -d 'Serve the clouds on loopback: control planes and metric stores, fed by simulated users'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "status" -d 'Show who gets what, who is stable, candidate and previous, and what a run is at'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c mlroll -n "__fish_mlroll_using_subcommand help; and __fish_seen_subcommand_from gate" -f -a "backtest" -d 'Try gates on the past: how often they had failed with nothing wrong, and how soon they had caught a regression'
 complete -c mlroll -n "__fish_mlroll_using_subcommand help; and __fish_seen_subcommand_from gate" -f -a "check" -d 'Judge the canary in flight by what its gates say of the last `bake`, and move nothing'
 complete -c mlroll -n "__fish_mlroll_using_subcommand help; and __fish_seen_subcommand_from gate" -f -a "power" -d 'Tell how surely and how soon a gate fails a candidate that is worse'

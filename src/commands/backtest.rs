@@ -26,8 +26,8 @@ use crate::output::{Format, Progress, foresight};
 use crate::registry;
 use crate::wire::{Aside, Wire};
 
-/// Windows that are asked for at once.
-const AT_ONCE: usize = 500;
+/// Windows that are asked for at once: a day of minutes.
+const AT_ONCE: usize = 1_440;
 
 /// Windows that are asked for at most: 60 days of minutes.
 const MOST_WINDOWS: usize = 86_400;
@@ -156,7 +156,11 @@ async fn ask(
             seen.roles.stable.ok_or_else(unclear)?
         }
     };
-    let queries = own.iter().map(query_of).collect::<Result<Vec<_>, _>>()?;
+    let of_gate = own.iter().map(query_of).collect::<Result<Vec<_>, _>>()?;
+    // Gates that ask the same are answered by one question.
+    let mut queries = of_gate.clone();
+    queries.sort();
+    queries.dedup();
     let subject = Subject { target: target.clone(), revision: revision.clone() };
     // Without it the store's own delay is taken.
     let _ = source.learn(std::slice::from_ref(&subject)).await;
@@ -173,6 +177,11 @@ async fn ask(
         let failure = Failure::usage(format!("--since: {} windows; allowed are 1 to {MOST_WINDOWS}", windows.len()));
         return Err(failure.hint("longer looks, or less of the past"));
     }
+    // What cannot work fails once, and not in every window.
+    if let Some(newest) = windows.last() {
+        let asked = source.check(&queries, std::slice::from_ref(&subject), *newest).await;
+        asked.map_err(|e| Failure::of(&e, target))?;
+    }
     let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); queries.len()];
     let progress = Progress::new(*printer, 1, false);
     for chunk in windows.chunks(AT_ONCE) {
@@ -186,8 +195,9 @@ async fn ask(
         }
     }
     progress.clear();
-    let lived = gates.iter().zip(samples).map(|((gate, alpha), samples)| {
-        let prelude = Prelude::of(gate, &samples);
+    let lived = gates.iter().zip(&of_gate).map(|((gate, alpha), query)| {
+        let samples = queries.binary_search(query).ok().and_then(|at| samples.get(at)).map_or(&[][..], Vec::as_slice);
+        let prelude = Prelude::of(gate, samples);
         let windows = samples.iter().map(|sample| counts(gate, prelude, sample)).collect();
         Lived { gate: gate.clone(), alpha: *alpha, windows }
     });

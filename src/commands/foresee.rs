@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use mlroll_backend::{Call, GuardKind, RevisionId, Snapshot, Target};
 
-use super::watched::{plan, unfinished};
+use super::earlier::unfinished;
+use super::watched::plan;
 use super::{Context, Ended, block_on, new_id};
 use crate::config::{Selected, Service, Watching};
 use crate::driver::{Course, Driver, Imagined, Leg, Limits, Measured, Rehearsal, Report, measure};

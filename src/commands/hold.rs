@@ -3,11 +3,13 @@
 use clap::Args;
 use serde_json::json;
 
-use super::watched::{only, state_of, unfinished};
+use super::earlier::unfinished;
+use super::watched::{only, state_of};
 use super::{Context, Ended};
 use crate::config::select;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
+use crate::journal::Store;
 use crate::output::Format;
 
 /// Ask a run that is going on to stop advancing and keep its split
@@ -39,14 +41,23 @@ pub fn run(args: &HoldArgs, context: &Context) -> Result<ExitStatus, Ended> {
         return Err(Failure { exit: ExitStatus::NotFound, kind: "not_found", ..none }.about(&selected.target).into());
     };
     let id = &read.header.plan.terms().id;
-    if !global.dry_run {
+    // A lock that can be had is nobody's: no process would read the request.
+    let orphaned = matches!(state.lock(id), Ok(Some(_)));
+    let asked = !orphaned && !global.dry_run;
+    if asked {
         state.request_hold(id).map_err(|e| Failure::usage(e.to_string()))?;
     }
-    let asked = if global.dry_run { "would be asked" } else { "is asked" };
-    context.printer.say(&format!("rollout {id} {asked} to hold"));
+    let said = match (orphaned, global.dry_run) {
+        (true, _) => {
+            "is ORPHANED: nobody goes on with it, and the split stays as it is; `mlroll resume` or `mlroll rollback`"
+        }
+        (false, true) => "would be asked to hold",
+        (false, false) => "is asked to hold",
+    };
+    context.printer.say(&format!("rollout {id} {said}"));
     if global.output == Format::Json {
         let document = json!({
-            "schema": "mlroll/hold/1", "target": selected.target, "run": id, "asked": !global.dry_run,
+            "schema": "mlroll/hold/1", "target": selected.target, "run": id, "asked": asked, "orphaned": orphaned,
         });
         context.printer.data(&document.to_string()).map_err(|e| Ended::Unsaid(ExitStatus::Success, e))?;
     }

@@ -6,6 +6,7 @@ pub mod canary;
 pub mod completions;
 pub mod demo;
 pub mod deploy;
+mod earlier;
 pub mod explain;
 mod foresee;
 pub mod gate;

@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::watched::{Begin, Watched, only, state_of, unfinished, watch};
+use super::earlier::unfinished;
+use super::watched::{Begin, Watched, only, state_of, watch};
 use super::{Context, Ended};
 use crate::config::{Service, select};
 use crate::driver::OnInterrupt;

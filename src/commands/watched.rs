@@ -1,23 +1,23 @@
 //! What `canary` with gates, `rollout` and `resume` share: from arguments to a watched run.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mlroll_backend::{Backend, GuardKind, Marker, MarkerState, RevisionId, Subject, Target};
+use mlroll_backend::{Backend, GuardKind, Marker, MarkerState, RevisionId, Subject};
 
+use super::earlier::{Earlier, check_metrics, in_use};
 use super::{Context, Ended, block_on, explain, new_id};
 use crate::config::{Config, DEFAULT_FILE, Metrics, Selected, Service, Watching};
 use crate::driver::{Bench, Driver, Limits, OnInterrupt, Report, Watch, query_of, settle_delay};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
-use crate::journal::{Folder, Header, Journal, JournalError, Replay, Store, replay};
+use crate::journal::{Folder, Header, Journal, Replay};
 use crate::judge::panel::Finding;
 use crate::judge::verdict::Verdict;
 use crate::output::{Done, Format, Progress, announce, json, text};
 use crate::registry;
-use crate::rollout::engine::{Input, Plan, Rollout, Stage, Terms, Verdict as Ruling};
+use crate::rollout::engine::{Input, Plan, Rollout, Terms, Verdict as Ruling};
 use crate::rollout::{Intent, Step};
 use crate::wire::{Aside, Wire};
 
@@ -75,25 +75,6 @@ pub(crate) fn state_of(config: Option<&Config>, path: Option<&Path>) -> Result<(
         }
         Some(state) => Ok((Folder::new(folder.join(state)), folder)),
     }
-}
-
-/// Journals of the target that were not brought to an end, the newest first. A journal that cannot be read is told of.
-pub(crate) fn unfinished(context: &Context, state: &Folder, selected: &Selected) -> Result<Vec<Replay>, Failure> {
-    let names = state.list().map_err(|e| Failure::usage(e.to_string()))?;
-    let mut found = Vec::new();
-    for name in names.iter().rev() {
-        let same = |text: &str| text.parse().is_ok_and(|target: Target| target.may_be(&selected.target));
-        match replay(state, name) {
-            Ok(read) if read.rollout.is_unfinished() && same(&read.header.target) => found.push(read),
-            Ok(_) => {}
-            Err(e @ JournalError::Damaged { .. }) => {
-                let failure = Failure::usage(e.to_string());
-                return Err(failure.hint("nobody can tell whose run it is: look at it, and move it away"));
-            }
-            Err(e) => context.printer.warn(&e.to_string()),
-        }
-    }
-    Ok(found)
 }
 
 /// Runs to the end and reports.
@@ -191,97 +172,8 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
     Ok(watch.run(first).await)
 }
 
-/// A journal that another process is going on with, or that cannot be used.
-fn in_use(error: &JournalError, target: &Target) -> Failure {
-    let failure = Failure::usage(error.to_string()).about(target);
-    match error {
-        JournalError::InUse { .. } => Failure { exit: ExitStatus::Conflict, kind: "conflict", ..failure }
-            .hint("another run is in charge: leave it to that, or stop it: `mlroll hold`"),
-        JournalError::Damaged { .. }
-        | JournalError::Differs { .. }
-        | JournalError::Missing { .. }
-        | JournalError::Taken { .. }
-        | JournalError::Unreadable { .. }
-        | JournalError::Unwritable { .. }
-        | JournalError::Version { .. } => failure,
-    }
-}
-
-/// Evidence of some numbers is not gone on with by others.
-fn check_metrics(header: &Header, service: &Service, target: &Target) -> Result<(), Failure> {
-    let now = service.metrics.as_ref().map(Metrics::frozen).unwrap_or_default();
-    // Older journals do not say.
-    if header.metrics.is_empty() {
-        return Ok(());
-    }
-    let keys: BTreeSet<&String> = header.metrics.keys().chain(now.keys()).collect();
-    let Some(key) = keys.into_iter().find(|key| header.metrics.get(*key) != now.get(*key)) else {
-        return Ok(());
-    };
-    let shown = |found: Option<&String>| found.map_or_else(|| "nothing".to_owned(), |value| format!("`{value}`"));
-    let failure = Failure::usage(format!(
-        "metrics.{key} has changed since the run began, from {} to {}; what is measured was frozen then",
-        shown(header.metrics.get(key)),
-        shown(now.get(key))
-    ));
-    Err(failure.about(target).hint("put it back, or end it: `mlroll rollback`"))
-}
-
-/// Whether there is a run to go on with.
-enum Earlier {
-    None(Watching, (Option<RevisionId>, bool)),
-    Run(Box<Replay>),
-}
-
-impl Begin {
-    /// An unfinished run is gone on with only when it is what is asked for, and the target still is in its hands.
-    async fn earlier(
-        self,
-        context: &Context,
-        driver: &Driver<'_>,
-        backend: &dyn Backend,
-        state: &Folder,
-        selected: &Selected,
-    ) -> Result<Earlier, Failure> {
-        let (watching, candidate, again, go_on) = match self {
-            Self::Resume(read) => return Ok(Earlier::Run(read)),
-            Self::New { watching, candidate, again, go_on } => (watching, candidate, again, go_on),
-        };
-        let mut open = if go_on { unfinished(context, state, selected)? } else { Vec::new() };
-        open.retain(|read| {
-            let terms = read.header.plan.terms();
-            terms.kind == watching.kind && candidate.as_ref().is_none_or(|candidate| *candidate == terms.candidate)
-        });
-        if !open.is_empty() {
-            let deadline = driver.clock.deadline(driver.limits.accept);
-            let seen = driver.clock.by(deadline, backend.observe(&selected.target)).await;
-            if let Ok(Ok(seen)) = seen {
-                let id = seen.marker.as_ref().and_then(|marker| marker.id.as_deref());
-                let unlike = |read: &&Replay| {
-                    let terms = read.header.plan.terms();
-                    id == Some(terms.id.as_str()) && terms.judged != watching.judged
-                };
-                if let Some(read) = open.iter().find(unlike) {
-                    let judged = if watching.judged { "is not judged" } else { "is judged by its gates" };
-                    let run = &read.header.plan.terms().id;
-                    let failure = Failure::usage(format!("run {run} of this target is unfinished, and it {judged}"));
-                    let failure = Failure { exit: ExitStatus::Conflict, kind: "conflict", ..failure };
-                    let failure = failure.about(&selected.target).hint("go on with it as it is: `mlroll resume`");
-                    return Err(failure.hint("or end it first: `mlroll rollback`"));
-                }
-                open.retain(|read| {
-                    let nothing_yet = read.rollout.stage() == Stage::Start && seen.roles.candidate.is_none();
-                    let terms = read.header.plan.terms();
-                    terms.judged == watching.judged && (id == Some(terms.id.as_str()) || nothing_yet)
-                });
-            }
-        }
-        Ok(match open.into_iter().next() {
-            Some(read) => Earlier::Run(Box::new(read)),
-            None => Earlier::None(watching, (candidate, again)),
-        })
-    }
-}
+/// The most looks that `promote` reads at once: a week of minutes. Who was watched by nobody for longer is judged anew.
+const MOST_LOOKS: u64 = 7 * 24 * 60;
 
 /// Which of the past is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -336,6 +228,17 @@ pub(crate) fn check_now(
                 return Err(failure.hint("judge it from here: `mlroll canary --pct P` with the share it has"));
             }
         };
+        if let Some(since) = since {
+            let looks = clock.now().since(since).as_secs() / watching.look.as_secs().max(1);
+            if looks > MOST_LOOKS {
+                let many = format!(
+                    "the candidate has had its share since {since}: {looks} looks of {} s are more than the {MOST_LOOKS} that are read at once",
+                    watching.look.as_secs()
+                );
+                let held = Failure { exit: ExitStatus::Held, kind: "held", ..Failure::usage(many) }.about(target);
+                return Err(held.hint("judge it from here: `mlroll canary --pct P` with the share it has"));
+            }
+        }
         match bench.judge_past(&plan, since, clock.now()).await {
             Input::Unjudged { why } => {
                 let down = Failure::usage(format!("the metric store: {why}"));

@@ -16,6 +16,10 @@ use crate::failure::Failure;
 use crate::output::Progress;
 use crate::wire::{Calls, Wire};
 
+/// Why the first revision is not made here.
+const FIRST: &str = "a first deploy cannot be at 0 %: whatever is there first gets all traffic. Make the target and its first \
+                     revision with the cloud's own tools; `mlroll deploy` makes the next ones";
+
 /// A revision that is wanted on every target.
 #[derive(Debug)]
 pub struct Delivery<'a> {
@@ -108,12 +112,16 @@ impl Driver<'_> {
         }
         let time_is_up = || Failure::of(&super::job::time_is_up(), target);
         let of = |e: &Error| Failure::of(e, target);
+        let first = |e: &Error| match e.kind() == ErrorKind::NotFound {
+            true => of(e).hint(FIRST),
+            false => of(e),
+        };
         let seen = self
             .clock
             .by(pace.deadline, backend.observe(target))
             .await
             .map_err(|_| time_is_up())?
-            .map_err(|e| of(&e))?;
+            .map_err(|e| first(&e))?;
         refuse_during_canary(target, &seen)?;
         let release = Release {
             may_discard_previous: delivery.release.may_discard_previous || self.is_old(&seen, delivery.keep_previous),

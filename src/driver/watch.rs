@@ -13,7 +13,7 @@ use crate::journal::{Folder, Journal, JournalError, Record};
 use crate::judge::verdict::Verdict;
 use crate::output::Bake;
 use crate::rollout::Outcome;
-use crate::rollout::engine::{Action, Cause, Ended, Input, Pending, Rollout, Stage, Trouble};
+use crate::rollout::engine::{Action, Cause, Ended, Input, Pending, Rollout, Stage, Trouble, Verdict as Ruling};
 
 /// The longest one call to the provider may take, waits and retries included.
 const CALL: Duration = Duration::from_secs(60);
@@ -67,7 +67,8 @@ impl Watch<'_> {
         loop {
             // Whoever wants it stopped goes before any answer, but for that to a write: what became of it must be known.
             if !matches!(input, Input::Accepted | Input::Refused(_)) {
-                if self.state.take_hold(&self.rollout.plan().terms().id) {
+                // What was just found to be bad goes back first: holding it would leave it where it is.
+                if !found_bad(&input) && self.state.take_hold(&self.rollout.plan().terms().id) {
                     input = Input::Hold;
                 }
                 if let Some(by) = told.take() {
@@ -307,6 +308,12 @@ impl Watch<'_> {
             Ended::Promoted | Ended::RolledBack | Ended::Shifted => failure,
         }
     }
+}
+
+/// Whether these looks roll the candidate back.
+fn found_bad(input: &Input) -> bool {
+    let Input::Judged(looks) = input else { return false };
+    looks.iter().any(|look| matches!(look.verdict, Ruling::Fail | Ruling::Starved))
 }
 
 fn exit_of(ended: Ended, why: &Cause, in_doubt: bool, wrote: bool) -> ExitStatus {

@@ -7,7 +7,7 @@
 
 use serde::Serialize;
 
-use super::draw::{Dice, Draw};
+use super::draw::Dice;
 use crate::judge::batch::Batch;
 use crate::judge::counts::Counts;
 use crate::judge::design_effect::DesignEffect;
@@ -151,22 +151,14 @@ fn worse(candidate: Counts, base_rate: f64, times: f64, better: Better, dice: &m
 
 /// How many of `count` are chosen, each with `chance`. Stores extrapolate: a count may be no whole number.
 fn among(count: f64, chance: f64, dice: &mut Dice) -> f64 {
-    if count <= 200.0 {
-        let whole = count.floor();
-        let mut chosen = 0.0;
-        let mut left = whole;
-        while left > 0.0 {
-            chosen += f64::from(u8::from(dice.unit() < chance));
-            left -= 1.0;
-        }
-        return (chosen + (count - whole) * chance).min(count);
-    }
-    Draw::events(count, chance, 1.0).next(dice).min(count)
+    let whole = count.floor();
+    (dice.chosen(whole, chance) + (count - whole) * chance).min(count)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::foresight::Draw;
     use crate::judge::counts::Boundary;
     use crate::judge::gate::{Boundaries, CountRule};
 

@@ -1,5 +1,7 @@
 //! Chance that comes from a seed: the same seed gives the same rollouts on every machine.
 
+use crate::judge::math::ln_choose;
+
 /// A stream of random numbers: SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
 #[derive(Clone, Copy, Debug)]
 pub struct Dice(u64);
@@ -27,6 +29,39 @@ impl Dice {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// How many of `trials` (a whole number, 0 to 1e9) are chosen, each with `chance` (0 to 1): the weights of the binomial
+    /// distribution are added up from the mode outwards until they reach a number that is drawn.
+    pub fn chosen(&mut self, trials: f64, chance: f64) -> f64 {
+        if trials <= 0.0 || chance <= 0.0 {
+            return 0.0;
+        }
+        if chance >= 1.0 {
+            return trials;
+        }
+        let mode = ((trials + 1.0) * chance).floor().min(trials);
+        let at_mode = ln_choose(trials, mode) + mode * chance.ln() + (trials - mode) * (-chance).ln_1p();
+        let odds = chance / (1.0 - chance);
+        let mut left = self.unit() - at_mode.exp();
+        let (mut low, mut high) = (mode, mode);
+        let (mut below, mut above) = (at_mode.exp(), at_mode.exp());
+        // Rounding may leave a rest that no weight takes.
+        while left >= 0.0 && below + above > 1e-18 {
+            below = if low > 0.0 { below * low / ((trials - low + 1.0) * odds) } else { 0.0 };
+            low -= 1.0;
+            left -= below;
+            if left < 0.0 {
+                return low;
+            }
+            above = if high < trials { above * (trials - high) * odds / (high + 1.0) } else { 0.0 };
+            high += 1.0;
+            left -= above;
+            if left < 0.0 {
+                return high;
+            }
+        }
+        mode
     }
 }
 
@@ -96,11 +131,32 @@ mod tests {
         ] {
             let (draw, mut dice) = (Draw::events(requests, rate, burst), Dice::new(7));
             let drawn: Vec<f64> = (0..40_000).map(|_| draw.next(&mut dice)).collect();
-            let mean = drawn.iter().sum::<f64>() / 40_000.0;
-            let variance = drawn.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / 40_000.0;
-            let wanted = requests * rate * (1.0 - rate) * burst;
-            assert!((mean - requests * rate).abs() <= 4.0 * (wanted / 40_000.0).sqrt() + 1e-9, "{requests}: {mean}");
-            assert!((variance - wanted).abs() <= 0.12 * wanted + 1e-9, "{requests}: {variance}, not {wanted}");
+            assert_binomial(&drawn, requests, rate, burst);
         }
+    }
+
+    fn assert_binomial(drawn: &[f64], requests: f64, rate: f64, burst: f64) {
+        let n = drawn.len() as f64;
+        let mean = drawn.iter().sum::<f64>() / n;
+        let variance = drawn.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n;
+        let wanted = requests * rate * (1.0 - rate) * burst;
+        assert!((mean - requests * rate).abs() <= 4.0 * (wanted / n).sqrt() + 1e-9, "{requests}: {mean}");
+        assert!((variance - wanted).abs() <= 0.12 * wanted + 1e-9, "{requests}: {variance}, not {wanted}");
+    }
+
+    #[test]
+    fn those_chosen_are_binomial() {
+        for (trials, chance) in
+            [(1.0, 0.3), (3.0, 0.9), (60.0, 0.01), (988.0, 0.1), (27_000.0, 0.005), (1e6, 0.5), (0.0, 0.5), (50.0, 1.0)]
+        {
+            let mut dice = Dice::new(11);
+            let drawn: Vec<f64> = (0..40_000).map(|_| dice.chosen(trials, chance)).collect();
+            assert!(drawn.iter().all(|x| (0.0..=trials).contains(x) && x.fract() == 0.0), "{trials} {chance}");
+            assert_binomial(&drawn, trials, chance, 1.0);
+        }
+        let mut dice = Dice::new(5);
+        let twos = (0..100_000).filter(|_| dice.chosen(4.0, 0.5) == 2.0).count();
+        // 6 of 16.
+        assert!((37_000..38_000).contains(&twos), "{twos}");
     }
 }

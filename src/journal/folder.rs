@@ -106,6 +106,10 @@ impl Store for Folder {
         let mut names = Vec::new();
         for entry in entries {
             let path = entry.map_err(unreadable)?.path();
+            // Whatever else has such a name, a pipe say, is not waited for.
+            if !path.is_file() {
+                continue;
+            }
             let name = path.file_stem().and_then(|name| name.to_str());
             if let Some(name) = name.filter(|name| self.path(name).is_ok_and(|known| known == path)) {
                 names.push(name.to_owned());

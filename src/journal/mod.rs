@@ -15,7 +15,7 @@ mod store;
 
 pub use folder::Folder;
 pub use record::{Asked, Basis, Header, Record};
-pub use replay::{Replay, replay};
+pub use replay::{Replay, header_of, replay};
 pub use store::{JournalError, Lock, Place, Store};
 
 use record::{Line, Lines};

@@ -71,6 +71,20 @@ pub fn replay(store: &dyn Store, name: &str) -> Result<Replay, JournalError> {
     Ok(Replay { header, records, rollout, entered, whole: reader.byte, lines: reader.lines })
 }
 
+/// What a journal is about, by its first line alone: also of one that is damaged further on.
+///
+/// # Errors
+/// There is no such journal, it cannot be read, or its first line is not as it was written.
+pub fn header_of(store: &dyn Store, name: &str) -> Result<Header, JournalError> {
+    let file = store.place(name);
+    let bytes = store.read(name)?.ok_or_else(|| JournalError::Missing { file: file.clone() })?;
+    let mut reader = Reader { file: file.clone(), rest: &bytes, line: 1, byte: 0, lines: Lines::default() };
+    match reader.next()?.ok_or(JournalError::Missing { file })? {
+        (_, Line::Header(header)) => Ok(*header),
+        (place, Line::Step(_)) => Err(no_header(place)),
+    }
+}
+
 fn no_header(place: Place) -> JournalError {
     JournalError::Damaged { place, message: "the first line does not say what the journal is about".to_owned() }
 }

@@ -1,12 +1,11 @@
 //! A clock that runs faster, and a metric store that answers what a test wants, so that hours are over in seconds.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use mlroll_backend::Timestamp;
+use mlroll_faults::scripted::{self, Server};
 use serde_json::{Value, json};
 
 use crate::world::{FRAUD, World};
@@ -23,23 +22,16 @@ pub(crate) struct FastClock {
 
 impl FastClock {
     pub(crate) fn start(speed: f64) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         // On no grid of windows, as a user's.
         let origin = "2026-11-21T03:00:07.123Z".parse::<Timestamp>().unwrap().unix_milliseconds();
-        let clock = Self { url, started: Instant::now(), origin, advanced: Arc::default(), speed };
+        let mut clock = Self { url: String::new(), started: Instant::now(), origin, advanced: Arc::default(), speed };
         let shown = clock.clone();
-        // Ends with the test's process.
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let mut stream = stream;
-                let Some(request) = read(&mut stream) else { continue };
-                let now = Timestamp::from_unix_milliseconds(shown.milliseconds(Instant::now())).unwrap();
-                let body = json!({ "now": now, "speed": shown.speed }).to_string();
-                let status = if request.path == "/_sandbox/clock" { 200 } else { 404 };
-                answer(&mut stream, status, &body, 0);
-            }
+        let server = Server::start(move |_, request| {
+            let now = Timestamp::from_unix_milliseconds(shown.milliseconds(Instant::now())).unwrap();
+            let body = json!({ "now": now, "speed": shown.speed }).to_string();
+            scripted::Reply::status(if request.path == "/_sandbox/clock" { 200 } else { 404 }, body)
         });
+        clock.url = server.url;
         clock
     }
 
@@ -83,108 +75,36 @@ pub(crate) enum Reply {
 /// A metric store that answers each query with what the script says.
 pub(crate) struct Store {
     pub(crate) port: u16,
-    count: Arc<AtomicUsize>,
-    answered: Arc<AtomicUsize>,
+    server: Server,
 }
 
 impl Store {
     pub(crate) fn start(script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (count, answered) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let store = Self { port, count: Arc::clone(&count), answered: Arc::clone(&answered) };
-        let script = Arc::new(script);
-        // Ends with the test's process.
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (count, answered, script) = (Arc::clone(&count), Arc::clone(&answered), Arc::clone(&script));
-                std::thread::spawn(move || {
-                    serve(stream, &count, script.as_ref());
-                    answered.fetch_add(1, Ordering::SeqCst);
-                });
+        let server = Server::start(move |n, request| {
+            let field = |name: &str| request.form.get(name).cloned().unwrap_or_default();
+            let query = field("query");
+            let revision = query.split("version=\"").nth(1).and_then(|rest| rest.split('"').next());
+            let revision = revision.unwrap_or_default().to_owned();
+            let one = Asked { n, revision, time: field("time").parse().unwrap_or_default(), query };
+            match script(&one) {
+                Reply::Body(body) => scripted::Reply::json(body.to_string()),
+                Reply::Status(status) => scripted::Reply::status(status, "{}"),
+                Reply::Truncated(body) => scripted::Reply::Truncated(body.to_string()),
+                Reply::Silence => scripted::Reply::Silence,
             }
         });
-        store
+        Self { port: server.port, server }
     }
 
     /// How many queries have arrived.
     pub(crate) fn count(&self) -> usize {
-        self.count.load(Ordering::SeqCst)
+        self.server.requests().len()
     }
 
     /// How many queries have been answered.
     pub(crate) fn answered(&self) -> usize {
-        self.answered.load(Ordering::SeqCst)
+        self.server.answered()
     }
-}
-
-fn serve(mut stream: TcpStream, count: &AtomicUsize, script: &(dyn Fn(&Asked) -> Reply + Send + Sync)) {
-    let Some(request) = read(&mut stream) else { return };
-    let field = |name: &str| {
-        let pair = request.form.iter().find(|(key, _)| key == name);
-        pair.map(|(_, value)| value.clone()).unwrap_or_default()
-    };
-    let query = field("query");
-    let revision = query.split("version=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
-    let n = count.fetch_add(1, Ordering::SeqCst);
-    let one = Asked { n, revision: revision.to_owned(), time: field("time").parse().unwrap_or_default(), query };
-    match script(&one) {
-        Reply::Body(body) => answer(&mut stream, 200, &body.to_string(), 0),
-        Reply::Status(status) => answer(&mut stream, status, "{}", 0),
-        Reply::Truncated(body) => answer(&mut stream, 200, &body.to_string(), 10),
-        // Returns when the client closes.
-        Reply::Silence => drop(stream.read(&mut [0])),
-    }
-}
-
-struct Request {
-    path: String,
-    form: Vec<(String, String)>,
-}
-
-fn read(stream: &mut TcpStream) -> Option<Request> {
-    let mut reader = BufReader::new(stream);
-    let mut line = String::new();
-    reader.read_line(&mut line).ok()?;
-    let path = line.split_whitespace().nth(1)?.to_owned();
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        match line.trim_end().split_once(':') {
-            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => length = value.trim().parse().ok()?,
-            Some(_) => {}
-            None => break,
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    let body = String::from_utf8(body).ok()?;
-    let form = body.split('&').filter_map(|pair| pair.split_once('=')).map(|(k, v)| (decode(k), decode(v))).collect();
-    Some(Request { path, form })
-}
-
-fn decode(text: &str) -> String {
-    let mut bytes = text.bytes();
-    let mut decoded = Vec::new();
-    while let Some(byte) = bytes.next() {
-        decoded.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digits = [bytes.next().unwrap(), bytes.next().unwrap()];
-                u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap()
-            }
-            other => other,
-        });
-    }
-    String::from_utf8(decoded).unwrap()
-}
-
-/// Promises `more` bytes than it sends.
-fn answer(stream: &mut TcpStream, status: u16, body: &str, more: usize) {
-    let length = body.len() + more;
-    let head = format!("HTTP/1.1 {status} Scripted\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
-    let _ = stream.write_all(format!("{head}{body}").as_bytes());
 }
 
 /// The share of the traffic that `version` gets at this moment.

@@ -89,14 +89,27 @@ impl World {
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mlroll"));
+        self.command_of(env!("CARGO_BIN_EXE_mlroll"), arguments)
+    }
+
+    fn command_of(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.args(arguments).env_clear().envs(&self.env).current_dir(self.path()).stdin(Stdio::null());
         command
     }
 
+    /// Runs a line of bash.
+    pub fn run_shell(&self, line: &str) -> Ran {
+        Self::ran(self.command_of("/bin/bash", &["-c", line]))
+    }
+
     pub fn run(&self, arguments: &[&str]) -> Ran {
+        Self::ran(self.command(arguments))
+    }
+
+    fn ran(mut command: Command) -> Ran {
         let started = Instant::now();
-        let output = self.command(arguments).output().unwrap();
+        let output = command.output().unwrap();
         let ran = Ran {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).unwrap(),

@@ -16,7 +16,5 @@ pub mod lambda;
 mod pace;
 #[cfg(feature = "sagemaker")]
 pub mod sagemaker;
-#[cfg(test)]
-mod scripted;
 mod session;
 mod transport;

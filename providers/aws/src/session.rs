@@ -19,10 +19,10 @@ use crate::transport::{HonourRetryAfter, Transport};
 const CREDENTIALS: Duration = Duration::from_secs(5);
 
 /// The longest to wait for a connection.
-const CONNECT: Duration = Duration::from_secs(3);
+pub(crate) const CONNECT: Duration = Duration::from_secs(3);
 
 /// The longest one operation may take, waits and retries included.
-const OPERATION: Duration = Duration::from_secs(20);
+pub(crate) const OPERATION: Duration = Duration::from_secs(20);
 
 /// Lambda's control plane takes 15 requests a second from an account in a region, all operations together; not
 /// adjustable (Lambda quotas). The window is a little longer than a second, because the network may squeeze calls

@@ -18,6 +18,8 @@ use crate::session::Session;
 pub(crate) struct Request<'a> {
     pub(crate) operation: &'static str,
     pub(crate) method: Method,
+    /// Whether it changes anything: a `PATCH` that is only to be validated does not.
+    pub(crate) effect: Effect,
     pub(crate) url: Url,
     /// JSON.
     pub(crate) body: Option<String>,
@@ -45,7 +47,7 @@ impl Session {
                     continue;
                 }
                 let too_late = retry_after.is_some_and(|wait| wait >= limits.total);
-                let again = worth_a_retry(&error, request.effect() == Effect::Write) && tried < limits.attempts;
+                let again = worth_a_retry(&error, request.effect == Effect::Write) && tried < limits.attempts;
                 let error = if tried > 1 { error.with("attempts", tried) } else { error };
                 if !again || too_late {
                     return Err(error);
@@ -96,7 +98,7 @@ impl Session {
         Some(wiretap.about_to_send(&Call {
             target: target.clone(),
             operation: request.operation,
-            effect: request.effect(),
+            effect: request.effect,
             method: request.method.to_string(),
             url: request.url.to_string(),
             overridden: self.is_overridden(),
@@ -116,12 +118,6 @@ impl Session {
             body.extend_from_slice(&chunk);
         }
         Ok(body)
-    }
-}
-
-impl Request<'_> {
-    fn effect(&self) -> Effect {
-        if self.method == Method::GET { Effect::Read } else { Effect::Write }
     }
 }
 

@@ -1,32 +1,18 @@
 //! The backend over real HTTP, against a control plane that checks everything and fails on demand.
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mlroll_backend::{
-    Backend, Call, Effect, ErrorKind, Marker, MarkerState, Permit, Readiness, RevisionId, Snapshot, Target, Timestamp,
-    TrafficSplit, Weight, Wiretap,
+    Backend, ErrorKind, Marker, MarkerState, Readiness, RevisionId, Snapshot, Target, Timestamp, TrafficSplit, Weight,
 };
-use mlroll_faults::{CloudRun as Server, RunFault, RunService, Tokens, envelope};
+use mlroll_faults::{CloudRun as Server, RunFault, RunService, Tap, Tokens, envelope};
 use mlroll_google::cloud_run::CloudRun;
 use mlroll_google::{Limits, Secret, Settings};
 use serde_json::{Value, json};
 
 const NAME: &str = "projects/acme/locations/europe-west3/services/fraud";
-
-#[derive(Debug, Default)]
-struct Tap {
-    rehearsal: bool,
-    calls: Mutex<Vec<Call>>,
-}
-
-impl Wiretap for Tap {
-    fn about_to_send(&self, call: &Call) -> Permit {
-        self.calls.lock().unwrap().push(call.clone());
-        if self.rehearsal && call.effect == Effect::Write { Permit::Withhold } else { Permit::Send }
-    }
-}
 
 struct Case {
     server: Server,
@@ -52,7 +38,7 @@ impl Case {
     fn with(rehearsal: bool) -> Self {
         let server = Server::start();
         server.add(NAME, RunService::new(&["fraud-a", "fraud-b", "fraud-c", "fraud-d", "fraud-e"], "fraud-b"));
-        let tap = Arc::new(Tap { rehearsal, ..Tap::default() });
+        let tap = Arc::new(Tap::new(rehearsal));
         let backend = CloudRun::new(&settings(&server.url()), Arc::clone(&tap) as _).unwrap();
         Self { server, target: NAME.parse().unwrap(), tap, backend }
     }
@@ -62,7 +48,7 @@ impl Case {
     }
 
     fn sent(&self) -> Vec<&'static str> {
-        self.tap.calls.lock().unwrap().iter().map(|call| call.operation).collect()
+        self.tap.calls().iter().map(|call| call.operation).collect()
     }
 }
 
@@ -135,7 +121,7 @@ async fn a_rehearsed_shift_is_whole_but_stays_here() {
     let after = case.backend.shift(&case.target, &to, &seen, &marker).await.unwrap();
     assert_eq!((after.split, after.marker, after.readiness), (Some(to), Some(marker), Readiness::Live));
     assert_eq!(case.server.requests().len(), 1);
-    let calls = case.tap.calls.lock().unwrap().clone();
+    let calls = case.tap.calls();
     assert_eq!((calls[1].method.as_str(), calls[1].overridden), ("PATCH", true));
     assert!(!format!("{calls:?}").contains("verysecret"));
 }

@@ -7,6 +7,7 @@ use futures_util::stream::{StreamExt, iter};
 use mlroll_backend::{ErrorKind, Granularity, MetricSource, Query, Result, Sample, Subject, Timestamp, Why, Window};
 
 use crate::Settings;
+use crate::range::{self, Reach};
 use crate::settings::Selectors;
 use crate::transport::Transport;
 use crate::wire::{Question, Spacing};
@@ -27,6 +28,7 @@ pub struct Prometheus {
     selectors: Selectors,
     settle_delay: Duration,
     scrape: Option<Duration>,
+    reach: Reach,
 }
 
 impl Prometheus {
@@ -41,6 +43,7 @@ impl Prometheus {
             selectors: Selectors::of(settings)?,
             settle_delay: settings.settle_delay.unwrap_or(SETTLE_DELAY),
             scrape: settings.scrape,
+            reach: Reach::default(),
         })
     }
 
@@ -48,19 +51,14 @@ impl Prometheus {
     async fn ask(&self, queries: &[Query], subjects: &[Subject], windows: &[Window]) -> Result<Vec<Result<Sample>>> {
         let questions: Vec<Question> =
             queries.iter().map(|query| Question::new(query, &self.selectors)).collect::<Result<_>>()?;
-        let mut asked = Vec::with_capacity(questions.len() * subjects.len() * windows.len());
+        let mut asked = Vec::new();
         for question in &questions {
             for subject in subjects {
-                asked.extend(windows.iter().map(|window| self.answer(question, subject, *window)));
+                let ask = move |run| range::answers(&self.transport, &self.reach, question, subject, run);
+                asked.extend(range::runs(windows).into_iter().map(ask));
             }
         }
-        Ok(iter(asked).buffered(AT_ONCE).collect().await)
-    }
-
-    async fn answer(&self, question: &Question, subject: &Subject, window: Window) -> Result<Sample> {
-        let text = question.text(&subject.revision, window.length());
-        let body = self.transport.ask(&text, window.end().unix_seconds()).await;
-        body.and_then(|body| question.read(&body, window)).map_err(|e| e.with("revision", &subject.revision))
+        Ok(iter(asked).buffered(AT_ONCE).flat_map(iter).collect().await)
     }
 }
 

@@ -21,7 +21,10 @@ const LONGEST_QUERY_IN_URL: usize = 8000;
 #[derive(Debug)]
 pub(crate) struct Transport {
     client: Client,
-    endpoint: Url,
+    /// What answers queries at a moment.
+    instant: Url,
+    /// What answers queries over a range of time.
+    range: Url,
     auth: Auth,
     headers: HeaderMap,
     limits: Limits,
@@ -39,6 +42,8 @@ impl Transport {
     pub(crate) fn new(settings: &Settings) -> Result<Self> {
         let limits = settings.limits;
         let endpoint = endpoint(&settings.url)?;
+        let mut range = endpoint.clone();
+        range.set_path(&format!("{}_range", endpoint.path()));
         let has_credentials = settings.auth != Auth::None || !settings.headers.is_empty();
         if endpoint.scheme() == "http" && has_credentials && !settings.allow_plain_http && !is_loopback(&endpoint) {
             let host = endpoint.host_str().unwrap_or_default();
@@ -74,18 +79,28 @@ impl Transport {
         }
         let client =
             builder.build().map_err(|e| invalid("no HTTP client can be made of these settings").caused_by(e))?;
-        Ok(Self { client, endpoint, auth: settings.auth.clone(), headers, limits })
+        Ok(Self { client, instant: endpoint, range, auth: settings.auth.clone(), headers, limits })
     }
 
-    /// The answer's body, of status 200.
+    /// The answer's body, of status 200, to a query at a moment.
     pub(crate) async fn ask(&self, query: &str, time: i64) -> Result<Vec<u8>> {
+        self.answer(&self.instant, &[("query", query), ("time", &time.to_string())]).await
+    }
+
+    /// The answer's body, of status 200, to a query at every `step` seconds from `start` to `end`, both included.
+    pub(crate) async fn ask_range(&self, query: &str, start: i64, end: i64, step: u64) -> Result<Vec<u8>> {
+        let (start, end, step) = (start.to_string(), end.to_string(), step.to_string());
+        self.answer(&self.range, &[("query", query), ("start", &start), ("end", &end), ("step", &step)]).await
+    }
+
+    async fn answer(&self, to: &Url, form: &[(&str, &str)]) -> Result<Vec<u8>> {
         let limit = format!("{}ms", self.limits.attempt.as_millis());
-        let form = [("query", query), ("time", &time.to_string()), ("timeout", &limit)];
+        let form = [form, &[("timeout", &limit)]].concat();
         let mut last = None;
         let attempts = async {
             let mut wait = self.limits.backoff;
             for attempt in 1.. {
-                let failure = match self.attempt(&form).await {
+                let failure = match self.attempt(to, &form).await {
                     Ok(body) => return Ok(body),
                     Err(failure) => failure,
                 };
@@ -109,13 +124,13 @@ impl Transport {
         }
     }
 
-    async fn attempt(&self, form: &[(&str, &str)]) -> Result<Vec<u8>, Failure> {
-        let mut answer = self.send(Method::POST, form).await?;
+    async fn attempt(&self, to: &Url, form: &[(&str, &str)]) -> Result<Vec<u8>, Failure> {
+        let mut answer = self.send(Method::POST, to, form).await?;
         if answer.status() == StatusCode::METHOD_NOT_ALLOWED
             && form.iter().map(|(_, v)| v.len()).sum::<usize>() < LONGEST_QUERY_IN_URL
         {
             // Some gateways let nothing but GET through.
-            answer = self.send(Method::GET, form).await?;
+            answer = self.send(Method::GET, to, form).await?;
         }
         let status = answer.status().as_u16();
         let retry_after = answer.headers().get("retry-after").and_then(|v| v.to_str().ok()?.trim().parse().ok());
@@ -134,13 +149,13 @@ impl Transport {
         if status == 200 { Ok(body) } else { Err(Failure { error: classify(status, &body), retry_after }) }
     }
 
-    async fn send(&self, method: Method, form: &[(&str, &str)]) -> Result<reqwest::Response, Failure> {
+    async fn send(&self, method: Method, to: &Url, form: &[(&str, &str)]) -> Result<reqwest::Response, Failure> {
         let request = if method == Method::GET {
-            let mut url = self.endpoint.clone();
+            let mut url = to.clone();
             url.query_pairs_mut().extend_pairs(form);
             self.client.get(url)
         } else {
-            self.client.post(self.endpoint.clone()).form(form)
+            self.client.post(to.clone()).form(form)
         };
         let request = match &self.auth {
             Auth::Basic { user, password } => request.basic_auth(user, Some(password.reveal())),

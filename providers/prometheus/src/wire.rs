@@ -81,6 +81,12 @@ impl Question {
         parts.join(" or ")
     }
 
+    /// Whether it means the same at a step of a range as at that moment alone. What a person wrote may look at the range
+    /// itself (`@ end()`, `step()`), and a number that is no series would pass for one.
+    pub(crate) fn is_the_same_in_a_range(&self) -> bool {
+        !matches!(self, Self::Value(_))
+    }
+
     /// What the answer of status 200 says.
     ///
     /// # Errors
@@ -106,6 +112,11 @@ impl Question {
                 return Ok(Sample::NoData(why));
             }
         }
+        Ok(self.says(series, window))
+    }
+
+    /// What the series of one moment say, that of the window's end.
+    pub(crate) fn says(&self, series: Vec<Series>, window: Window) -> Sample {
         let sample = match self {
             Self::ErrorRate { .. } => Parts::of(series).and_then(|parts| parts.error_rate(window)),
             Self::Latency { unit, .. } => Parts::of(series).and_then(|parts| parts.latency(*unit, window)),
@@ -116,7 +127,7 @@ impl Question {
                 several => Err(Why::SeveralSeries { count: several.len() }),
             },
         };
-        Ok(sample.unwrap_or_else(Sample::NoData))
+        sample.unwrap_or_else(Sample::NoData)
     }
 }
 
@@ -191,10 +202,10 @@ struct Entry {
 }
 
 /// One series of an instant vector.
-struct Series {
-    labels: BTreeMap<String, String>,
-    at: f64,
-    value: f64,
+pub(crate) struct Series {
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) at: f64,
+    pub(crate) value: f64,
 }
 
 impl Data {

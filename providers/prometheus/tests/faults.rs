@@ -9,13 +9,11 @@
     reason = "a failed step fails the test, and modules share their parts"
 )]
 
-mod scripted;
-
 use std::time::{Duration, Instant};
 
 use mlroll_backend::{ErrorKind, Finite, MetricSource, Query, Sample, Subject, Timestamp, Why, Window};
+use mlroll_faults::scripted::{Reply, Request, Server};
 use mlroll_prometheus::{Auth, Limits, Prometheus, Secret, Settings};
-use scripted::{Reply, Server};
 
 const END: i64 = 1_795_229_640;
 
@@ -156,7 +154,7 @@ async fn failures_are_no_data_and_found_by_the_check() {
     };
     let said = |text: &str| format!(r#"{{"status":"error","errorType":"x","error":"{text}"}}"#);
     let redirect =
-        |status| Reply::Answer { status, headers: vec![("location", "/login".to_owned())], body: String::new() };
+        |status| Reply::Answer { status, headers: vec![("location", "/login".to_owned())], body: Vec::new() };
     let native = r#"[{"metric":{},"histogram":[1795229640,{"count":"1","sum":"1","buckets":[]}]}]"#;
     let cases = [
         ("301", redirect(301), Unexpected, 1),
@@ -223,7 +221,7 @@ async fn nobody_listening_is_unavailable() {
 async fn a_passing_failure_is_survived() {
     let good = answer(&Query::Requests, "7", END, 10);
     let server = Server::start(move |n, _| match n {
-        0 => Reply::Answer { status: 429, headers: vec![("retry-after", "0".to_owned())], body: String::new() },
+        0 => Reply::Answer { status: 429, headers: vec![("retry-after", "0".to_owned())], body: Vec::new() },
         1 => Reply::Truncated(good.clone()),
         _ => Reply::json(good.clone()),
     });
@@ -234,7 +232,7 @@ async fn a_passing_failure_is_survived() {
 #[tokio::test]
 async fn waiting_has_an_end() {
     let started = Instant::now();
-    let later = Reply::Answer { status: 429, headers: vec![("retry-after", "3600".to_owned())], body: String::new() };
+    let later = Reply::Answer { status: 429, headers: vec![("retry-after", "3600".to_owned())], body: Vec::new() };
     let server = Server::always(later);
     let found = sample(&source(&server), &Query::Requests).await;
     assert!(matches!(found, Sample::NoData(Why::Failed { kind: ErrorKind::Throttled, .. })), "{found:?}");
@@ -300,6 +298,74 @@ async fn samples_come_in_the_promised_order() {
     assert_eq!(found, expected.map(Sample::value));
 }
 
+/// What a store says to twenty windows in a row, of which the sixth is broken.
+async fn ranged(script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> (Vec<Sample>, Vec<Request>) {
+    let server = Server::start(move |_, request| {
+        let number = |key: &str| request.form[key].parse::<i64>().unwrap();
+        if let Some(reply) = script(request) {
+            return reply;
+        }
+        let at = |time: i64| format!(r#"[{time},"{}"]"#, (END - time) / 60);
+        if request.path == "/api/v1/query" {
+            let series = |part: &str, value: i64| {
+                format!(r#"{{"metric":{{"mlroll":"{part}"}},"value":[{},"{value}"]}}"#, number("time"))
+            };
+            let series =
+                [series("requests0", (END - number("time")) / 60), series("newest0", number("time"))].join(",");
+            return Reply::json(format!(
+                r#"{{"status":"success","data":{{"resultType":"vector","result":[{series}]}}}}"#
+            ));
+        }
+        assert_eq!((request.path.as_str(), number("step")), ("/api/v1/query_range", 60));
+        let times: Vec<i64> = (0..).map(|n| number("start") + 60 * n).take_while(|t| *t <= number("end")).collect();
+        let series = |part: &str, value: &dyn Fn(i64) -> String| {
+            let values: Vec<String> = times.iter().map(|time| value(*time)).collect();
+            format!(r#"{{"metric":{{"mlroll":"{part}"}},"values":[{}]}}"#, values.join(","))
+        };
+        let series = [series("requests0", &at), series("newest0", &|time| format!(r#"[{time},"{time}"]"#))].join(",");
+        Reply::json(format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{series}]}}}}"#))
+    });
+    let windows: Vec<Window> = Window::within(at(END - 1200), at(END), Duration::from_secs(60)).unwrap().collect();
+    let found = source(&server).sample(&[Query::Requests], &[subject("42")], &windows).await.unwrap();
+    assert_eq!(found.len(), 20);
+    (found, server.requests())
+}
+
+fn covers(request: &Request, time: i64) -> bool {
+    let number = |key: &str| request.form.get(key).and_then(|text| text.parse::<i64>().ok());
+    match number("time") {
+        Some(at) => at == time,
+        None => number("start").is_some_and(|start| start <= time) && number("end").is_some_and(|end| time <= end),
+    }
+}
+
+#[tokio::test]
+async fn an_error_stays_with_its_window_also_in_a_range() {
+    let expected: Vec<Sample> = (0..20).rev().map(|n| Sample::value(f64::from(n))).collect();
+    let (found, requests) = ranged(|_| None).await;
+    assert_eq!((found, requests.len()), (expected.clone(), 1));
+    let broken = END - 14 * 60;
+    for status in [422, 503] {
+        let (mut found, _) = ranged(move |request| covers(request, broken).then(|| Reply::status(status, "{}"))).await;
+        assert!(matches!(found.remove(5), Sample::NoData(Why::Failed { .. })), "{found:?}");
+        assert_eq!(found, [&expected[..5], &expected[6..]].concat());
+    }
+    let warning = r#"{"status":"success","warnings":["x"],"data":{"resultType":"matrix","result":[]}}"#;
+    let ranges = |request: &Request| request.path.ends_with("_range");
+    for reply in [
+        Reply::json(warning),
+        Reply::status(404, "404 page not found"),
+        Reply::status(403, "only /query"),
+        Reply::json("<html>"),
+        Reply::json("x".repeat(21_000)),
+    ] {
+        let again = reply.clone();
+        let (found, requests) = ranged(move |request| ranges(request).then(|| again.clone())).await;
+        assert_eq!(found, expected, "{reply:?}");
+        assert!(requests.len() <= 23, "{reply:?}: {}", requests.len());
+    }
+}
+
 #[tokio::test]
 async fn a_query_without_a_selector_is_refused_before_anything_is_sent() {
     let server = Server::always(Reply::status(500, ""));
@@ -317,7 +383,7 @@ async fn credentials_go_to_the_store_and_nowhere_else() {
     let server = Server::start(move |_, _| Reply::Answer {
         status: 307,
         headers: vec![("location", format!("{location}/api/v1/query?token=hunter2"))],
-        body: String::new(),
+        body: Vec::new(),
     });
     let password = || Secret::new("hunter2");
     for (auth, expected) in [

@@ -257,6 +257,28 @@ async fn windows_that_follow_each_other_add_up() {
     }
 }
 
+/// Asked for in a row, windows are steps of a range; alone, or backwards, each is a moment.
+#[tokio::test]
+async fn a_range_says_what_its_windows_say_one_by_one() {
+    let store = Store::start();
+    let source = store.source();
+    let at = |seconds| Timestamp::from_unix_seconds(seconds).unwrap();
+    // From before the first sample to after the last one.
+    let windows: Vec<Window> = Window::within(at(END - 900), at(END + 300), Duration::from_secs(60)).unwrap().collect();
+    let backwards: Vec<Window> = windows.iter().rev().copied().collect();
+    let queries = [Query::ErrorRate, Query::Latency, Query::Requests, custom("vector(time())"), custom("1 + 1")];
+    let subjects = ["41", "42", "reset", "gone", "new", "idle", "nosuch"].map(subject);
+    let in_a_row = source.sample(&queries, &subjects, &windows).await.unwrap();
+    let mut alone = source.sample(&queries, &subjects, &backwards).await.unwrap();
+    alone.chunks_mut(windows.len()).for_each(<[Sample]>::reverse);
+    assert_eq!(in_a_row.len(), alone.len());
+    for (n, (range, moment)) in in_a_row.iter().zip(&alone).enumerate() {
+        assert_eq!(range, moment, "{n}");
+    }
+    let told = |found: &[Sample]| found.iter().filter(|sample| !matches!(sample, Sample::NoData(_))).count();
+    assert!(told(&in_a_row) > 60, "{in_a_row:?}");
+}
+
 #[tokio::test]
 async fn no_revision_is_taken_for_another() {
     let store = Store::start();

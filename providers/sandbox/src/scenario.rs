@@ -35,6 +35,8 @@ pub struct Scenario {
     pub azure_monitor: AzureMonitor,
     /// How Google Cloud Monitoring publishes.
     pub cloud_monitoring: CloudMonitoring,
+    /// How Cloud Run makes revisions.
+    pub cloud_run: CloudRun,
     /// How SageMaker changes endpoints.
     pub sagemaker: SageMaker,
 }
@@ -226,6 +228,17 @@ pub struct CloudMonitoring {
     pub page: Option<usize>,
 }
 
+/// How Cloud Run makes revisions.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CloudRun {
+    /// How long a new revision takes to become ready, or to fail.
+    #[serde(deserialize_with = "span")]
+    pub start: Duration,
+    /// What becomes of revisions that are made from these images; others behave as the defaults say.
+    pub images: BTreeMap<String, Behaviour>,
+}
+
 /// How SageMaker changes endpoints.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -357,6 +370,12 @@ impl Default for AzureMonitor {
 impl Default for CloudMonitoring {
     fn default() -> Self {
         Self { delay: Duration::from_secs(180), execution_errors: 0.0, page: None }
+    }
+}
+
+impl Default for CloudRun {
+    fn default() -> Self {
+        Self { start: Duration::from_secs(10), images: BTreeMap::new() }
     }
 }
 

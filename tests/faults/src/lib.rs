@@ -5,7 +5,8 @@
 //! test with its connection pool, its retries and its timeouts. It enforces Lambda's rules strictly: every accepted
 //! update mints a revision id, a stale one gets 412, and an illegal alias is refused in Lambda's own words.
 //!
-//! [`SageMaker`] does the same for the weights of SageMaker endpoints, in awsJson 1.1.
+//! [`SageMaker`] does the same for the weights of SageMaker endpoints, in awsJson 1.1. [`scripted`] answers whatever it is told to, and
+//! [`Tap`] notes what an adapter is about to send.
 //!
 //! ```
 //! use mlroll_faults::{Alias, Fault, Kind, Operation, Server};
@@ -34,8 +35,10 @@ mod operation;
 mod paging;
 mod rules;
 mod sagemaker;
+pub mod scripted;
 mod server;
 mod stop;
+mod tap;
 mod tokens;
 mod update;
 mod world;
@@ -47,5 +50,6 @@ pub use crate::log::Request;
 pub use crate::operation::Operation;
 pub use crate::sagemaker::{Endpoint, Failure, SageMaker, SageMakerRequest};
 pub use crate::server::{Options, Server};
+pub use crate::tap::Tap;
 pub use crate::tokens::{Asked, Tokens};
 pub use crate::world::{Alias, Version};

@@ -2,30 +2,16 @@
 #![expect(clippy::disallowed_methods, reason = "how long a call takes is what some tests are about")]
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mlroll_backend::{
-    Backend, Call, Effect, ErrorKind, Marker, MarkerState, Permit, Readiness, RevisionId, Snapshot, Target, Timestamp,
-    TrafficSplit, Weight, Wiretap,
+    Backend, ErrorKind, Marker, MarkerState, Readiness, RevisionId, Snapshot, Target, Timestamp, TrafficSplit, Weight,
 };
-use mlroll_faults::{Alias, Fault, Kind, Operation, Server};
+use mlroll_faults::{Alias, Fault, Kind, Operation, Server, Tap};
 
 use super::Lambda;
 use crate::session::Session;
-
-#[derive(Debug, Default)]
-struct Tap {
-    rehearsal: bool,
-    calls: Mutex<Vec<Call>>,
-}
-
-impl Wiretap for Tap {
-    fn about_to_send(&self, call: &Call) -> Permit {
-        self.calls.lock().unwrap().push(call.clone());
-        if self.rehearsal && call.effect == Effect::Write { Permit::Withhold } else { Permit::Send }
-    }
-}
 
 struct Case {
     server: Server,
@@ -47,7 +33,7 @@ impl Case {
             "prod",
             Alias { version: "1".into(), description: "mine".into(), ..Alias::default() },
         );
-        let tap = Arc::new(Tap { rehearsal, ..Tap::default() });
+        let tap = Arc::new(Tap::new(rehearsal));
         let lambda = Lambda { session: Session::at(&server.url(), Arc::clone(&tap) as _).await };
         Self { server, target: "lambda:us-east-1/fraud@prod".parse().unwrap(), tap, lambda }
     }
@@ -61,7 +47,7 @@ impl Case {
     }
 
     fn sent(&self) -> Vec<&'static str> {
-        self.tap.calls.lock().unwrap().iter().map(|call| call.operation).collect()
+        self.tap.calls().iter().map(|call| call.operation).collect()
     }
 
     async fn observe(&self) -> Snapshot {
@@ -124,7 +110,7 @@ async fn a_rehearsed_shift_is_whole_but_stays_here() {
     let after = case.lambda.shift(&case.target, &to, &seen, &marker).await.unwrap();
     assert_eq!((after.split, after.marker), (Some(to), Some(marker)));
     assert_eq!(case.server.requests().len(), 1);
-    let calls = case.tap.calls.lock().unwrap().clone();
+    let calls = case.tap.calls();
     let body: serde_json::Value = serde_json::from_str(calls[1].body.as_deref().unwrap()).unwrap();
     assert_eq!(calls[1].url, format!("{}/2015-03-31/functions/fraud/aliases/prod", case.server.url()));
     assert_eq!(body["RevisionId"], seen.guard.token.as_str());

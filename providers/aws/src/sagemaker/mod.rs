@@ -18,9 +18,13 @@
 //! - **Gaps**: a share is of requests that name no `TargetVariant`. Nothing is deployed, scaled or mirrored.
 
 mod backend;
+#[cfg(feature = "cloudwatch")]
+mod machines;
 mod read;
 #[cfg(test)]
 mod tests;
 mod wire;
 
 pub use backend::SageMaker;
+#[cfg(feature = "cloudwatch")]
+pub(crate) use machines::machines;

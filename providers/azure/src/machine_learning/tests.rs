@@ -1,30 +1,18 @@
 //! The adapter over real HTTP, against a Resource Manager that fails on demand.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use mlroll_backend::{
-    Backend, Call, Effect, ErrorKind, GuardKind, Marker, MarkerState, Permit, Readiness, Revision, RevisionId,
-    Snapshot, Target, Timestamp, TrafficSplit, Weight, Wiretap,
+    Backend, ErrorKind, GuardKind, Marker, MarkerState, Readiness, Revision, RevisionId, Snapshot, Target, Timestamp,
+    TrafficSplit, Weight,
 };
+use mlroll_faults::Tap;
 use mlroll_faults::arm::{Arm, ArmFault, ArmKind, ArmOperation, Outcome, TOKEN, deployment};
 use serde_json::{Value, json};
 
 use super::OnlineEndpoints;
 use crate::Settings;
 use crate::settings::Secret;
-
-#[derive(Debug, Default)]
-struct Tap {
-    rehearsal: bool,
-    calls: Mutex<Vec<Call>>,
-}
-
-impl Wiretap for Tap {
-    fn about_to_send(&self, call: &Call) -> Permit {
-        self.calls.lock().unwrap().push(call.clone());
-        if self.rehearsal && call.effect == Effect::Write { Permit::Withhold } else { Permit::Send }
-    }
-}
 
 struct Case {
     arm: Arm,
@@ -40,7 +28,7 @@ impl Case {
 
     fn with(rehearsal: bool) -> Self {
         let arm = Arm::start();
-        let tap = Arc::new(Tap { rehearsal, ..Tap::default() });
+        let tap = Arc::new(Tap::new(rehearsal));
         let endpoints = endpoints(&arm, Arc::clone(&tap));
         let target = "azure-ml:00000000-0000-0000-0000-000000000000/ml/prod/fraud".parse().unwrap();
         Self { arm, target, tap, endpoints }
@@ -77,7 +65,7 @@ impl Case {
     }
 
     fn sent(&self) -> Vec<&'static str> {
-        self.tap.calls.lock().unwrap().iter().map(|call| call.operation).collect()
+        self.tap.calls().iter().map(|call| call.operation).collect()
     }
 
     fn put(&self) -> Value {
@@ -216,14 +204,14 @@ async fn a_canary_reads_again_before_its_write_and_a_rollback_does_not() {
     case.canary(10).await.unwrap();
     assert_eq!(case.sent(), ["OnlineEndpoints_Get", "OnlineEndpoints_Get", "OnlineEndpoints_CreateOrUpdate"]);
     let seen = case.settled().await;
-    case.tap.calls.lock().unwrap().clear();
+    case.tap.clear();
     let (to, marker) = back();
     case.shift(&seen, &to, &marker).await.unwrap();
     assert_eq!(case.sent(), ["OnlineEndpoints_CreateOrUpdate"]);
     // One that has seen it elsewhere, as a run that is resumed, reads first.
     let other = endpoints(&case.arm, Arc::clone(&case.tap));
     case.settled().await;
-    case.tap.calls.lock().unwrap().clear();
+    case.tap.clear();
     let (to, marker) = canary(10);
     let back_on = Marker { state: MarkerState::RolledBack { bad: None }, ..marker };
     let seen = case.observe().await;
@@ -443,7 +431,7 @@ async fn a_rehearsed_shift_is_whole_but_stays_here() {
     let after = case.canary(10).await.unwrap();
     assert_eq!((after.split, after.marker), (Some(to), Some(marker)));
     assert_eq!(case.arm.count(ArmOperation::Put), 0);
-    let calls = case.tap.calls.lock().unwrap().clone();
+    let calls = case.tap.calls();
     let body: Value = serde_json::from_str(calls[2].body.as_deref().unwrap()).unwrap();
     assert_eq!(body["properties"]["traffic"], json!({"blue": 90, "green": 10}));
     assert!(

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use mlroll_backend::{
-    Backend, Capabilities, CloudRunService, Error, ErrorKind, GuardKind, Marker, MarkerState, Obstacle, Readiness,
-    Result, Revision, RevisionId, Snapshot, Target, TrafficSplit, Weight, Wiretap,
+    ArtifactKind, Backend, Capabilities, CloudRunService, Deployed, Error, ErrorKind, GuardKind, Marker, MarkerState,
+    Obstacle, Pace, Readiness, Release, Result, Revision, RevisionId, Snapshot, Target, TrafficSplit, Weight, Wiretap,
 };
 
+use super::deploy;
 use super::service::{ANNOTATION, NOTE, read, said, short};
-use super::wire::{Calls, Change, Deployed, Service};
+use super::wire::{Calls, Change, Revision as Found, Service};
 use crate::Settings;
 use crate::session::Session;
 
@@ -69,7 +70,7 @@ impl Backend for CloudRun {
             guard: GuardKind::Atomic,
             most_revisions: 100,
             note_limit: NOTE,
-            artifacts: &[],
+            artifacts: &[ArtifactKind::Image, ArtifactKind::Stable],
             mirror: None,
         }
     }
@@ -144,6 +145,12 @@ impl Backend for CloudRun {
         after.readiness = Readiness::Settling("Cloud Run has accepted the change and is applying it".to_owned());
         Ok(after)
     }
+
+    async fn deploy(&self, target: &Target, seen: &Snapshot, release: &Release, pace: &dyn Pace) -> Result<Deployed> {
+        let calls = self.calls(target, "UpdateService")?;
+        let before = self.recall(&calls, &seen.guard.token).await?;
+        deploy::deploy(&calls, &before, seen, release, pace).await
+    }
 }
 
 fn service_of<'t>(target: &'t Target, operation: &'static str) -> Result<&'t CloudRunService> {
@@ -162,7 +169,7 @@ fn refuses_annotations(error: &Error) -> bool {
     bad && (message.contains("annotation") || message.contains(ANNOTATION))
 }
 
-fn obstacle(id: &RevisionId, stable: &RevisionId, revision: &Deployed, why: &str) -> Obstacle {
+fn obstacle(id: &RevisionId, stable: &RevisionId, revision: &Found, why: &str) -> Obstacle {
     let role = if id == stable { "the way back: stable" } else { "the candidate" };
     let remedy = if revision.reconciling {
         format!("wait until {id} is ready: gcloud run revisions describe {id}")
@@ -174,7 +181,7 @@ fn obstacle(id: &RevisionId, stable: &RevisionId, revision: &Deployed, why: &str
     Obstacle { what: format!("{role} {id} is not ready: {why}"), remedy }
 }
 
-impl Deployed {
+impl Found {
     /// Why it cannot serve, by its own condition: the service's may be about another revision. A retired revision is ready.
     fn why_not_ready(&self) -> Option<String> {
         let ready = self.conditions.iter().find(|condition| condition.kind == "Ready");

@@ -15,6 +15,8 @@
 //!   minimum instances are shared out by percent, so a candidate at 1 % may start cold: give its revision its own.
 
 mod backend;
+mod deploy;
+mod release;
 mod service;
 mod wire;
 

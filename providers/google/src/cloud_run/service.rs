@@ -120,6 +120,18 @@ impl Service {
     /// # Errors
     /// `Unsupported`: Cloud Run cannot store a share.
     pub(super) fn change(&self, operation: &'static str, to: &TrafficSplit, marker: &Marker) -> Result<Change> {
+        let traffic = self.pinned(operation, to)?;
+        let carried = embed(self.own_text(), marker, NOTE);
+        let mut annotations = self.own_annotations();
+        annotations.insert(ANNOTATION.to_owned(), carried.text);
+        Ok(Change { etag: self.etag.clone(), traffic, annotations: Some(annotations) })
+    }
+
+    /// The traffic that gives each revision its share by name, with the user's tags.
+    ///
+    /// # Errors
+    /// `Unsupported`: Cloud Run cannot store a share.
+    pub(super) fn pinned(&self, operation: &'static str, to: &TrafficSplit) -> Result<Vec<Share>> {
         let mut traffic = Vec::new();
         for (revision, weight) in to.by_share() {
             let whole = Weight::from_basis_points(100).is_some_and(|percent| weight.is_multiple_of(percent));
@@ -132,10 +144,7 @@ impl Service {
             traffic.push(Share { kind, revision, percent, tag });
         }
         traffic.extend(self.tags(to));
-        let carried = embed(self.own_text(), marker, NOTE);
-        let mut annotations = self.own_annotations();
-        annotations.insert(ANNOTATION.to_owned(), carried.text);
-        Ok(Change { etag: self.etag.clone(), traffic, annotations: Some(annotations) })
+        Ok(traffic)
     }
 
     fn own_text(&self) -> &str {
@@ -165,12 +174,14 @@ impl Service {
 
     /// All annotations that may be sent back: the map is replaced as a whole.
     fn own_annotations(&self) -> BTreeMap<String, String> {
-        let reserved = |key: &String| {
-            let namespace = key.split('/').next().unwrap_or_default();
-            RESERVED.iter().any(|reserved| namespace == *reserved || namespace.ends_with(&format!(".{reserved}")))
-        };
-        self.annotations.iter().filter(|(key, _)| !reserved(key)).map(|(k, v)| (k.clone(), v.clone())).collect()
+        self.annotations.iter().filter(|(key, _)| !is_reserved(key)).map(|(k, v)| (k.clone(), v.clone())).collect()
     }
+}
+
+/// Whether v2 refuses a key in a map of the user's.
+pub(super) fn is_reserved(key: &str) -> bool {
+    let namespace = key.split('/').next().unwrap_or_default();
+    RESERVED.iter().any(|reserved| namespace == *reserved || namespace.ends_with(&format!(".{reserved}")))
 }
 
 /// Adds up all entries of a revision: it may have one for its share and others for its tags.

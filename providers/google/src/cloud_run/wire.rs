@@ -4,9 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mlroll_backend::{CloudRunService, Error, ErrorKind, Result, RevisionId, Target, Wiretap};
-use reqwest::Method;
+use mlroll_backend::{CloudRunService, Effect, Error, ErrorKind, Result, RevisionId, Target, Wiretap};
+use reqwest::{Method, Url};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::session::Session;
 use crate::transport::Request;
@@ -36,6 +37,19 @@ pub(super) struct Service {
     pub(super) update_time: Option<String>,
     pub(super) delete_time: Option<String>,
     pub(super) multi_region_settings: Option<MultiRegion>,
+    /// What the latest revision was made from; only ever sent back.
+    pub(super) template: Map<String, Value>,
+    pub(super) scaling: Scaling,
+}
+
+/// How many instances all revisions have together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Scaling {
+    /// Shared out over the revisions by their percents.
+    pub(super) min_instance_count: u32,
+    /// `MANUAL`: exactly this many, shared out likewise.
+    pub(super) manual_instance_count: Option<u32>,
 }
 
 /// One entry of the traffic: a share, a tag, or both.
@@ -86,16 +100,29 @@ pub(super) struct MultiRegion {
     pub(super) regions: Vec<String>,
 }
 
-/// A revision, as far as it can serve.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+/// A revision.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Deployed {
+pub(super) struct Revision {
     /// The whole resource name.
     pub(super) name: String,
     pub(super) create_time: Option<String>,
     pub(super) delete_time: Option<String>,
     pub(super) conditions: Vec<Condition>,
     pub(super) reconciling: bool,
+    container_statuses: Vec<ContainerStatus>,
+    /// What it was made from, and what only Google changes.
+    #[serde(flatten)]
+    pub(super) rest: Map<String, Value>,
+}
+
+/// What a container of a revision really runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ContainerStatus {
+    name: String,
+    /// The image by its digest, also where a tag was asked for.
+    image_digest: String,
 }
 
 /// What a service's traffic shall be: nothing else is named, so nothing else can be changed.
@@ -107,10 +134,21 @@ pub(super) struct Change {
     pub(super) annotations: Option<BTreeMap<String, String>>,
 }
 
+/// A revision that shall be made: with the traffic only where that has to be pinned.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Making {
+    pub(super) etag: String,
+    pub(super) template: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) traffic: Option<Vec<Share>>,
+}
+
 /// A change that was accepted.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Operation {
+    /// Its whole resource name.
+    pub(super) name: String,
     pub(super) done: bool,
     pub(super) error: Option<Status>,
     pub(super) response: Option<Service>,
@@ -126,7 +164,7 @@ pub(super) struct Status {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Page {
-    revisions: Vec<Deployed>,
+    revisions: Vec<Revision>,
     next_page_token: String,
 }
 
@@ -149,24 +187,47 @@ impl Calls<'_> {
         Ok(service)
     }
 
-    /// `UpdateService`, conditional on the etag.
+    /// `UpdateService` of the traffic, conditional on the etag.
     pub(super) async fn update_service(&self, change: &Change) -> Result<Operation> {
-        let operation = "UpdateService";
         let mask = if change.annotations.is_some() { "traffic,annotations" } else { "traffic" };
+        self.patch(mask, Effect::Write, change).await
+    }
+
+    /// `UpdateService` of the template, conditional on the etag. As a read it is only validated.
+    pub(super) async fn make_revision(&self, effect: Effect, making: &Making) -> Result<Operation> {
+        let mask = if making.traffic.is_some() { "template,traffic" } else { "template" };
+        self.patch(mask, effect, making).await
+    }
+
+    async fn patch<T: Serialize + Sync>(&self, mask: &str, effect: Effect, change: &T) -> Result<Operation> {
+        let operation = "UpdateService";
         let body = serde_json::to_string(change)
             .map_err(|e| Error::new(ErrorKind::Invalid, operation, "the change cannot be written").caused_by(e))?;
+        let mut query = vec![("updateMask", mask)];
+        if effect == Effect::Read {
+            query.push(("validateOnly", "true"));
+        }
         let request = Request {
             operation,
             method: Method::PATCH,
-            url: self.session.url(&self.path(&[]), &[("updateMask", mask)]),
+            effect,
+            url: self.session.url(&self.path(&[]), &query),
             body: Some(body),
             watched: Some((self.wiretap, self.target)),
         };
         read(operation, &self.session.send(&request).await?)
     }
 
+    /// `GetOperation`
+    pub(super) async fn get_operation(&self, name: &str) -> Result<Operation> {
+        let CloudRunService { project, region, .. } = self.service;
+        let id = name.rsplit('/').next().unwrap_or(name);
+        let url = self.session.url(&["v2", "projects", project, "locations", region, "operations", id], &[]);
+        self.read("GetOperation", url).await
+    }
+
     /// `ListRevisions`, all pages.
-    pub(super) async fn list_revisions(&self) -> Result<Vec<Deployed>> {
+    pub(super) async fn list_revisions(&self) -> Result<Vec<Revision>> {
         let operation = "ListRevisions";
         let mut revisions = Vec::new();
         let mut followed = BTreeSet::new();
@@ -189,7 +250,7 @@ impl Calls<'_> {
     }
 
     /// `GetRevision`
-    pub(super) async fn get_revision(&self, revision: &RevisionId) -> Result<Deployed> {
+    pub(super) async fn get_revision(&self, revision: &RevisionId) -> Result<Revision> {
         let found = self.get("GetRevision", &["revisions", revision.as_str()], &[]).await;
         found.map_err(|e: Error| e.with("revision", revision))
     }
@@ -200,9 +261,12 @@ impl Calls<'_> {
         below: &[&str],
         query: &[(&str, &str)],
     ) -> Result<T> {
-        let url = self.session.url(&self.path(below), query);
+        self.read(operation, self.session.url(&self.path(below), query)).await
+    }
+
+    async fn read<T: for<'de> Deserialize<'de>>(&self, operation: &'static str, url: Url) -> Result<T> {
         let watched = Some((self.wiretap, self.target));
-        let request = Request { operation, method: Method::GET, url, body: None, watched };
+        let request = Request { operation, method: Method::GET, effect: Effect::Read, url, body: None, watched };
         read(operation, &self.session.send(&request).await?)
     }
 
@@ -232,6 +296,18 @@ impl Kind {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 const fn is_zero(percent: &u32) -> bool {
     *percent == 0
+}
+
+impl Revision {
+    /// What a container really runs: by its name, or of the only one. Nothing where Google does not tell.
+    pub(super) fn digest(&self, name: &str, of_many: usize) -> Option<&str> {
+        let statuses = &self.container_statuses;
+        let found = match statuses.as_slice() {
+            [only] if of_many == 1 => Some(only),
+            _ => statuses.iter().find(|status| status.name == name && !name.is_empty()),
+        };
+        found.map(|status| status.image_digest.as_str()).filter(|digest| digest.contains("@sha256:"))
+    }
 }
 
 impl Condition {

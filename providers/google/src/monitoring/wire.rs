@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mlroll_backend::{Error, ErrorKind, Result, Sample, Timestamp, Why, Window};
+use mlroll_backend::{Effect, Error, ErrorKind, Result, Sample, Timestamp, Why, Window};
 use reqwest::Method;
 use serde::{Deserialize, Deserializer};
 
@@ -146,7 +146,7 @@ pub(super) async fn list(session: &Session, ask: &Ask<'_>) -> Result<Listed> {
             query.push(("pageToken", token.as_str()));
         }
         let url = session.url(&["v3", "projects", ask.project, "timeSeries"], &query);
-        let request = Request { operation, method: Method::GET, url, body: None, watched: None };
+        let request = Request { operation, method: Method::GET, effect: Effect::Read, url, body: None, watched: None };
         let page: Page = read(operation, &session.send(&request).await?)?;
         listed.series.extend(page.time_series);
         let faults = page.execution_errors.into_iter().map(|fault| fault.message);
@@ -171,7 +171,7 @@ pub(super) async fn query(session: &Session, project: &str, text: &str, window: 
     let time = window.end().unix_seconds().to_string();
     let path = ["v1", "projects", project, "location", "global", "prometheus", "api", "v1", "query"];
     let url = session.url(&path, &[("query", text), ("time", &time)]);
-    let request = Request { operation, method: Method::GET, url, body: None, watched: None };
+    let request = Request { operation, method: Method::GET, effect: Effect::Read, url, body: None, watched: None };
     let answer: PromAnswer = read(operation, &session.send(&request).await?)?;
     let foreign = |what: &str| {
         let message = format!("the query answers with {what}, where one number is needed");
@@ -231,7 +231,7 @@ impl Value {
     }
 }
 
-fn read<T: for<'de> Deserialize<'de>>(operation: &'static str, body: &[u8]) -> Result<T> {
+pub(super) fn read<T: for<'de> Deserialize<'de>>(operation: &'static str, body: &[u8]) -> Result<T> {
     serde_json::from_slice(body).map_err(|e| {
         let message = format!(
             "the answer is not Cloud Monitoring's (line {}, column {}): is there a proxy or a wrong endpoint in between?",

@@ -151,7 +151,12 @@ fn update(
         let rehearsed = Operation { of: key.clone(), generation, done: true, error: None, response: None };
         return Ok((render::operation("validate-only", &rehearsed, &render::service(&key, &changed)), false));
     }
+    let made = changed.revisions.last().filter(|revision| service.revision(&revision.name).is_none());
+    let made = made.and_then(|revision| Some((revision.name.parse().ok()?, cloud_run.behaviour(revision))));
     let id = cloud_run.begin(&key, changed, now, endless);
+    if let Some((revision, behaviour)) = made {
+        world.traffic.add_revision(&key.target(), &revision, &behaviour);
+    }
     let route = Route { below: id.unwrap_or_default(), ..route.clone() };
     Ok((operation(&route, world)?, true))
 }

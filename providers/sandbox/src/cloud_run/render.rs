@@ -1,6 +1,7 @@
 //! Services, revisions and operations as Cloud Run writes them: zero, false and empty are left out.
 
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use super::state::{Health, Key, Operation, Revision, Service, Whom, not_ready};
 use super::store::OWNER;
@@ -84,6 +85,7 @@ pub(super) fn revision(key: &Key, of: &Service, revision: &Revision) -> Value {
         "launchStage": "GA",
         "service": key.service,
         "conditions": [ready],
+        "containerStatuses": container_statuses(revision),
         "reconciling": revision.health == Health::Starting,
         "etag": etag(revision),
     });
@@ -92,6 +94,30 @@ pub(super) fn revision(key: &Key, of: &Service, revision: &Revision) -> Value {
     }
     sparse(&mut document);
     Value::Object(document)
+}
+
+/// What each container runs: the digest that its tag stands for.
+fn container_statuses(revision: &Revision) -> Vec<Value> {
+    let containers = revision.template.get("containers").and_then(Value::as_array);
+    let status = |container: &Value| {
+        let image = container.get("image").and_then(Value::as_str).unwrap_or_default();
+        let digest = if image.contains("@sha256:") {
+            image.to_owned()
+        } else {
+            let digest: String = Sha256::digest(image.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+            let slash = image.rfind('/').map_or(0, |at| at + 1);
+            let colon = image.get(slash..).and_then(|name| name.find(':')).map_or(image.len(), |at| slash + at);
+            format!("{}@sha256:{digest}", image.get(..colon).unwrap_or(image))
+        };
+        json!({ "name": container.get("name"), "imageDigest": digest })
+    };
+    let mut statuses: Vec<Value> = containers.into_iter().flatten().map(status).collect();
+    for status in &mut statuses {
+        if let Value::Object(members) = status {
+            sparse(members);
+        }
+    }
+    statuses
 }
 
 /// The etag of a revision, which nothing changes but its becoming ready.

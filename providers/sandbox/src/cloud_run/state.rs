@@ -8,8 +8,6 @@ use serde_json::{Map, Value};
 
 /// How long a change of the traffic takes to become live.
 pub(super) const SHIFT: Duration = Duration::from_secs(2);
-/// How long a new revision takes to become ready.
-pub(super) const START: Duration = Duration::from_secs(10);
 
 /// Where a service is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,6 +73,8 @@ pub(super) struct Revision {
     pub(super) name: String,
     pub(super) created: Timestamp,
     pub(super) health: Health,
+    /// Whether its container will start.
+    pub(super) sound: bool,
     /// What it was made of, without its name.
     pub(super) template: Map<String, Value>,
     pub(super) uid: String,
@@ -114,6 +114,16 @@ pub(super) struct Service {
     pub(super) routes_failed: Option<String>,
     /// Until then it is reconciling.
     pub(super) pending: Option<Until>,
+}
+
+impl Revision {
+    /// The image of the container that requests come to.
+    pub(super) fn image(&self) -> &str {
+        let containers = self.template.get("containers").and_then(Value::as_array);
+        let serving =
+            containers.and_then(|all| all.iter().find(|one| one.get("ports").is_some()).or_else(|| all.first()));
+        serving.and_then(|container| container.get("image")?.as_str()).unwrap_or_default()
+    }
 }
 
 impl Service {

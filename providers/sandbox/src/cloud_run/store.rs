@@ -1,14 +1,13 @@
 //! All services of all projects, and how they come to be and to rest.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use mlroll_backend::{Target, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::state::{Entry, Health, Key, Operation, Revision, SHIFT, START, Service, Slot, Until, Whom};
+use super::state::{Entry, Health, Key, Operation, Revision, SHIFT, Service, Slot, Until, Whom, not_ready};
 use crate::lambda::Routed;
-use crate::scenario::{self, Scenario, State};
+use crate::scenario::{self, Behaviour, Scenario, State};
 
 /// The services of Google Cloud Run.
 #[derive(Debug, Default)]
@@ -17,6 +16,7 @@ pub struct CloudRun {
     /// By id, unique in a sandbox.
     pub(super) operations: BTreeMap<String, Operation>,
     pub(super) mint: Mint,
+    rules: scenario::CloudRun,
 }
 
 /// Makes etags and ids.
@@ -68,7 +68,7 @@ impl CloudRun {
     /// The services of a scenario, as they have been for a while.
     #[must_use]
     pub fn of(scenario: &Scenario, now: Timestamp) -> Self {
-        let mut cloud_run = Self::default();
+        let mut cloud_run = Self { rules: scenario.cloud_run.clone(), ..Self::default() };
         for (target, service) in scenario.parsed_targets() {
             if let Target::CloudRun(at) = target {
                 let key = Key { project: at.project, region: at.region, service: at.service };
@@ -88,6 +88,7 @@ impl CloudRun {
                 name: revision.clone(),
                 created: Timestamp::from_unix_seconds(now.unix_seconds() - age).unwrap_or(now),
                 health: if behaviour.state == State::Failed { Health::Failed } else { Health::Ready },
+                sound: behaviour.state == State::Active,
                 template: template(name, at + 1),
                 uid: self.mint.id(),
             });
@@ -127,7 +128,12 @@ impl CloudRun {
     /// Begins a change that was made to a service: an operation, by its id.
     pub(super) fn begin(&mut self, key: &Key, mut changed: Service, now: Timestamp, endless: bool) -> Option<String> {
         self.touch(&mut changed, now);
-        changed.pending = Some(if endless { Until::Never } else { Until::At(now.plus(delay(&changed))) });
+        let starting = |revision: &Revision| revision.health == Health::Starting;
+        let delay = if changed.revisions.iter().any(starting) { self.rules.start } else { SHIFT };
+        changed.pending = Some(if endless { Until::Never } else { Until::At(now.plus(delay)) });
+        for revision in changed.revisions.iter_mut().filter(|revision| starting(revision)) {
+            revision.sound = self.behaviour(revision).state == State::Active;
+        }
         let slot = self.services.get_mut(key)?;
         let generation = changed.generation;
         slot.before = Some(Box::new(std::mem::replace(&mut slot.now, changed)));
@@ -144,9 +150,14 @@ impl CloudRun {
         changed.etag = self.mint.etag();
     }
 
+    /// How a revision answers that was made later, by its image.
+    pub(super) fn behaviour(&self, revision: &Revision) -> Behaviour {
+        self.rules.images.get(revision.image()).cloned().unwrap_or_default()
+    }
+
     /// Carries out what is due, and tells where requests go from when on.
     pub(crate) fn settle(&mut self, now: Timestamp) -> Vec<Routed> {
-        let Self { services, operations, mint } = self;
+        let Self { services, operations, mint, .. } = self;
         let mut routed = Vec::new();
         for (key, slot) in services {
             let service = &mut slot.now;
@@ -157,8 +168,10 @@ impl CloudRun {
             service.pending = None;
             service.observed = service.generation;
             service.etag = mint.etag();
+            let mut broken = None;
             for revision in service.revisions.iter_mut().filter(|revision| revision.health == Health::Starting) {
-                revision.health = Health::Ready;
+                revision.health = if revision.sound { Health::Ready } else { Health::Failed };
+                broken = (!revision.sound).then(|| not_ready(&revision.name)).or(broken);
             }
             match service.resolved() {
                 Ok(statuses) => {
@@ -170,7 +183,7 @@ impl CloudRun {
                 }
                 Err(why) => service.routes_failed = Some(why),
             }
-            let error = service.routes_failed.as_ref().map(|why| {
+            let error = service.routes_failed.as_ref().or(broken.as_ref()).map(|why| {
                 // As users saw them: 13 for a revision that is gone, 9 for one that does not start.
                 (if why.contains("does not exist") { 13 } else { 9 }, why.clone())
             });
@@ -182,11 +195,6 @@ impl CloudRun {
         }
         routed
     }
-}
-
-fn delay(changed: &Service) -> Duration {
-    let starting = changed.revisions.iter().any(|revision| revision.health == Health::Starting);
-    if starting { START } else { SHIFT }
 }
 
 fn template(service: &str, number: usize) -> Map<String, Value> {

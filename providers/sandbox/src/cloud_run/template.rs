@@ -108,7 +108,7 @@ pub(super) fn apply(sent: Sent<'_>, changed: &mut Service, mint: &mut Mint, now:
     };
     changed.template = template;
     let uid = mint.id();
-    changed.revisions.push(Revision { name, created: now, health: Health::Starting, template: bare, uid });
+    changed.revisions.push(Revision { name, created: now, health: Health::Starting, sound: true, template: bare, uid });
     Ok(())
 }
 

@@ -68,6 +68,10 @@ impl Scenario {
         {
             return Err(place.wrong("page", page, "1 to 100000"));
         }
+        Place("cloud_run").span("start", self.cloud_run.start, Duration::ZERO..=DAY)?;
+        for (image, behaviour) in &self.cloud_run.images {
+            behaviour.check(&format!("cloud_run.images.{image:?}"))?;
+        }
         let place = Place("sagemaker");
         place.span("update", self.sagemaker.update, Duration::ZERO..=DAY)?;
         place.span("deploy", self.sagemaker.deploy, Duration::ZERO..=DAY)?;
@@ -158,6 +162,9 @@ mod tests {
         delay = "2m"
         execution_errors = "1%"
         page = 10
+        [cloud_run]
+        start = "90s"
+        images."fraud:bad" = { state = "Failed", gco2e = 0.5 }
         [targets."cloud-run:acme/europe-west3/fraud"]
         requests_per_second = 20
         daily = "30%"
@@ -224,6 +231,8 @@ mod tests {
             ("sd = 0.1", "sd = 0.6", "score.sd is 0.6"),
             ("page = 10", "page = 0", "cloud_monitoring.page is 0; allowed is 1 to 100000"),
             ("delay = \"2m\"", "delay = \"2d\"", "cloud_monitoring.delay is 2days"),
+            ("start = \"90s\"", "start = \"2d\"", "cloud_run.start is 2days"),
+            ("gco2e = 0.5", "gco2e = -1", "cloud_run.images.\"fraud:bad\".gco2e is -1"),
             ("state = \"OK\"", "state = \"FINE\"", "FINE"),
             (
                 "cloud-run:acme/europe-west3/fraud\".revisions.fraud-1",

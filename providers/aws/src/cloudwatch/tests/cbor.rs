@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ciborium::Value;
 
-use crate::scripted::{Reply, Request};
+use mlroll_faults::scripted::{Reply, Request};
 
 /// A `GetMetricData` as CloudWatch reads it.
 #[derive(Clone, Debug)]
@@ -108,11 +108,9 @@ fn map<'n>(entries: impl IntoIterator<Item = (&'n str, Value)>) -> Value {
 fn reply(status: u16, body: &Value) -> Reply {
     let mut bytes = Vec::new();
     ciborium::into_writer(body, &mut bytes).unwrap();
-    let headers = vec![
-        ("smithy-protocol", "rpc-v2-cbor"),
-        ("content-type", "application/cbor"),
-        ("x-amzn-requestid", "request-1"),
-    ];
+    let headers =
+        [("smithy-protocol", "rpc-v2-cbor"), ("content-type", "application/cbor"), ("x-amzn-requestid", "request-1")];
+    let headers = headers.map(|(name, value)| (name, value.to_owned())).to_vec();
     Reply::Answer { status, headers, body: bytes }
 }
 

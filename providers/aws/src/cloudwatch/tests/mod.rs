@@ -11,8 +11,8 @@ use mlroll_backend::{
 
 use self::cbor::{Asked, Told, Wanted, error, page};
 use super::{CloudWatch, Settings};
-use crate::scripted::{Reply, Server};
 use crate::session::Session;
+use mlroll_faults::scripted::{Reply, Server};
 
 /// A whole hour.
 const BEGIN: i64 = 1_795_230_000;
@@ -47,7 +47,7 @@ fn variant() -> [Subject; 1] {
 async fn source(server: &Server) -> CloudWatch {
     let settings = Settings { slower_than: vec![0.3], ..Settings::default() };
     let session = Session::at(&server.url, Arc::new(Tap)).await;
-    CloudWatch { session, settings, timeouts: Mutex::default(), usage: Mutex::default() }
+    CloudWatch { session, settings, timeouts: Mutex::default(), usage: Mutex::default(), machines: Mutex::default() }
 }
 
 /// A store with `value` at every period of a series, or none.
@@ -310,7 +310,7 @@ async fn failures_have_kinds_and_are_tried_again() {
         assert_eq!((error.kind(), error.operation()), (kind, "GetMetricData"));
     }
     let server = Server::start(|n, request| match n {
-        0 => Reply::Truncated,
+        0 => Reply::Truncated("half".to_owned()),
         1 => error(503, "ServiceUnavailable"),
         _ => page(cbor::read(request).series.keys().map(|id| (id.clone(), Told::complete(vec![(BEGIN, 4.0)]))), None),
     });
@@ -343,9 +343,10 @@ async fn what_cannot_be_asked_is_refused_before_anything_is_sent() {
 #[tokio::test]
 async fn the_store_is_late_by_two_minutes_and_by_how_long_a_function_may_run() {
     let server = Server::start(|_, request| {
-        assert_eq!(request.path, "/2015-03-31/functions/fraud/configuration?Qualifier=42");
+        assert_eq!(request.path, "/2015-03-31/functions/fraud/configuration");
+        assert_eq!(request.form["Qualifier"], "42");
         let body = br#"{"Timeout": 30, "State": "Active"}"#.to_vec();
-        Reply::Answer { status: 200, headers: vec![("content-type", "application/json")], body }
+        Reply::Answer { status: 200, headers: vec![("content-type", "application/json".to_owned())], body }
     });
     let source = source(&server).await;
     let [candidate, _] = versions();

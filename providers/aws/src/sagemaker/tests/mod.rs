@@ -1,29 +1,15 @@
 //! The adapter over real HTTP, against a control plane that checks everything.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use mlroll_backend::{
-    Backend, Call, Effect, ErrorKind, Marker, MarkerState, Permit, Readiness, RevisionId, Snapshot, Target, Timestamp,
-    TrafficSplit, Weight, Wiretap,
+    Backend, ErrorKind, Marker, MarkerState, Readiness, RevisionId, Snapshot, Target, Timestamp, TrafficSplit, Weight,
 };
-use mlroll_faults::{Endpoint, Failure, SageMaker as Server};
+use mlroll_faults::{Endpoint, Failure, SageMaker as Server, Tap};
 use serde_json::{Value, json};
 
 use super::SageMaker;
 use crate::session::Session;
-
-#[derive(Debug, Default)]
-struct Tap {
-    rehearsal: bool,
-    calls: Mutex<Vec<Call>>,
-}
-
-impl Wiretap for Tap {
-    fn about_to_send(&self, call: &Call) -> Permit {
-        self.calls.lock().unwrap().push(call.clone());
-        if self.rehearsal && call.effect == Effect::Write { Permit::Withhold } else { Permit::Send }
-    }
-}
 
 struct Case {
     server: Server,
@@ -42,7 +28,7 @@ impl Case {
     async fn with(rehearsal: bool) -> Self {
         let server = Server::start();
         server.add("fraud", &[("a", 1.0), ("b", 0.0)]);
-        let tap = Arc::new(Tap { rehearsal, ..Tap::default() });
+        let tap = Arc::new(Tap::new(rehearsal));
         let sagemaker = SageMaker { session: Session::at(&server.url(), Arc::clone(&tap) as _).await };
         Self { server, target: "sagemaker:us-east-1/fraud".parse().unwrap(), tap, sagemaker }
     }
@@ -68,7 +54,7 @@ impl Case {
     }
 
     fn sent(&self) -> Vec<&'static str> {
-        self.tap.calls.lock().unwrap().iter().map(|call| call.operation).collect()
+        self.tap.calls().iter().map(|call| call.operation).collect()
     }
 }
 
@@ -123,7 +109,7 @@ async fn a_shift_reads_marks_and_writes_and_a_rollback_writes_first() {
     assert_eq!(case.sent(), ["DescribeEndpoint", "ListTags", "DescribeEndpoint", "AddTags", UPDATE]);
     case.observe().await;
     let seen = case.observe().await;
-    case.tap.calls.lock().unwrap().clear();
+    case.tap.clear();
     case.server.fail("AddTags", Failure::Refused(400, "AccessDeniedException", "no"));
     let after = case.shift(back(), &seen).await.unwrap();
     assert_eq!(case.sent(), [UPDATE, "AddTags"]);
@@ -195,7 +181,7 @@ async fn a_rehearsed_shift_is_whole_but_stays_here() {
         let after = case.shift((to.clone(), marker.clone()), &seen).await.unwrap();
         assert_eq!((after.split, after.marker), (Some(to), Some(marker)));
         assert!(case.server.requests().iter().all(|r| r.operation == "DescribeEndpoint" || r.operation == "ListTags"));
-        let calls = case.tap.calls.lock().unwrap().clone();
+        let calls = case.tap.calls();
         let update = calls.iter().find(|call| call.operation == UPDATE).unwrap();
         let body: Value = serde_json::from_str(update.body.as_deref().unwrap()).unwrap();
         assert_eq!(body["DesiredWeightsAndCapacities"].as_array().unwrap().len(), 2);
