@@ -10,6 +10,7 @@
 
 mod action;
 mod arguments;
+mod azure_deploy;
 mod azure_ml;
 mod backtest;
 mod cloud_run;
