@@ -62,8 +62,6 @@ pub(crate) struct Session {
     #[cfg(feature = "lambda")]
     lambda: PerRegion<aws_sdk_lambda::Client>,
     #[cfg(feature = "sagemaker")]
-    autoscaling: PerRegion<aws_sdk_applicationautoscaling::Client>,
-    #[cfg(feature = "sagemaker")]
     sagemaker: PerRegion<aws_sdk_sagemaker::Client>,
     #[cfg(feature = "sagemaker")]
     sagemaker_runtime: PerRegion<aws_sdk_sagemakerruntime::Client>,
@@ -93,8 +91,6 @@ impl Session {
             cloudwatch: PerRegion::new(),
             #[cfg(feature = "lambda")]
             lambda: PerRegion::new(),
-            #[cfg(feature = "sagemaker")]
-            autoscaling: PerRegion::new(),
             #[cfg(feature = "sagemaker")]
             sagemaker: PerRegion::new(),
             #[cfg(feature = "sagemaker")]
@@ -157,21 +153,6 @@ impl Session {
                 .retry_classifier(HonourRetryAfter)
                 .build();
             aws_sdk_sagemaker::Client::from_conf(config)
-        })
-    }
-
-    /// The client for Application Auto Scaling in `region`.
-    #[cfg(feature = "sagemaker")]
-    pub(crate) async fn autoscaling(&self, region: &str) -> aws_sdk_applicationautoscaling::Client {
-        let config = self.config(region).await;
-        self.autoscaling.get_or_make(region, || {
-            let pace = Pace::new(SAGEMAKER_CALLS, Duration::from_secs(1));
-            let config = aws_sdk_applicationautoscaling::config::Builder::from(config)
-                .region(Region::new(region.to_owned()))
-                .http_client(Transport::new(Arc::clone(&self.wiretap), pace))
-                .retry_classifier(HonourRetryAfter)
-                .build();
-            aws_sdk_applicationautoscaling::Client::from_conf(config)
         })
     }
 
