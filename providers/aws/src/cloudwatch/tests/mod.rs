@@ -47,7 +47,7 @@ fn variant() -> [Subject; 1] {
 async fn source(server: &Server) -> CloudWatch {
     let settings = Settings { slower_than: vec![0.3], ..Settings::default() };
     let session = Session::at(&server.url, Arc::new(Tap)).await;
-    CloudWatch { session, settings, timeouts: Mutex::default(), usage: Mutex::default() }
+    CloudWatch { session, settings, timeouts: Mutex::default(), usage: Mutex::default(), machines: Mutex::default() }
 }
 
 /// A store with `value` at every period of a series, or none.
