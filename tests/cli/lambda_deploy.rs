@@ -58,11 +58,25 @@ fn fault(sandbox: &Sandbox, operation: &str, fault: &Value) {
     assert!(!said.contains("error"), "{said}");
 }
 
-/// The published versions, oldest first.
+/// The published versions, oldest first. Asked again when Lambda has had too many questions.
 fn versions(sandbox: &Sandbox) -> Vec<Value> {
-    let listed = sandbox.ask("GET", "/2015-03-31/functions/fraud/versions", "");
-    let listed: Value = serde_json::from_str(&listed).unwrap();
-    listed["Versions"].as_array().unwrap().iter().filter(|version| version["Version"] != "$LATEST").cloned().collect()
+    let list =
+        || -> Value { serde_json::from_str(&sandbox.ask("GET", "/2015-03-31/functions/fraud/versions", "")).unwrap() };
+    let mut listed = list();
+    for _ in 0..50 {
+        if listed["Reason"] != "CallerRateLimitExceeded" {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        listed = list();
+    }
+    listed["Versions"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{listed}"))
+        .iter()
+        .filter(|version| version["Version"] != "$LATEST")
+        .cloned()
+        .collect()
 }
 
 fn alias(sandbox: &Sandbox) -> Value {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mlroll_backend::{Artifact, Deployed, Error, ErrorKind, Pace, Release, Result, Revision, RevisionId, Snapshot};
 use sha2::{Digest as _, Sha256};
 
-use super::concurrency::provide;
+use super::concurrency::{provide, rehearsed};
 use super::wire::{Calls, Code, Configuration, LATEST, Update, Version};
 
 /// How often an update that somebody else began is looked at, before that is a conflict: ten minutes at least.
@@ -76,10 +76,11 @@ impl Delivery<'_> {
                 notes.push("its provisioned concurrency is left as it is: it has the traffic".to_owned());
             }
         } else if let Some(wanted) = self.release.settings.min_instances.filter(|wanted| *wanted > 0) {
-            match provide(&self.calls, &version, wanted, self.pace).await {
-                // The version of a rehearsal is not there.
-                Err(e) if imagined && e.kind() == ErrorKind::NotFound => {}
-                other => other?,
+            if imagined {
+                // The version is not there, so nothing can be read of it.
+                rehearsed(self.calls.put_provisioned(&version, wanted).await)?;
+            } else {
+                provide(&self.calls, &version, wanted, self.pace).await?;
             }
             notes.push(format!(
                 "{wanted} environments of version {version} are kept ready, and billed, until that is ended"

@@ -313,6 +313,8 @@ async fn arrived(calls: &Calls<'_>, wanted: &Wanted, before: &Endpoint, pace: &d
             "InService" if now.config == wanted.config => return Ok(()),
             "InService" if moved => return failed(&now.failure),
             "InService" if still < LAG => still += 1,
+            // It was changed since, and nobody saw it under way.
+            "InService" if now.modified > before.modified => return failed(&now.failure),
             "InService" => {
                 let message = "the update was accepted, and nothing of it is to be seen";
                 return Err(Error::new(ErrorKind::Unexpected, UPDATE, message));
