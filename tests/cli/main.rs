@@ -13,6 +13,7 @@ mod arguments;
 mod azure_deploy;
 mod azure_ml;
 mod backtest;
+mod capacity;
 mod cloud_run;
 mod cloud_run_watched;
 mod cloudwatch;

@@ -56,12 +56,18 @@ impl Sandbox {
     }
 
     pub fn run(&self, arguments: &[&str]) -> (i32, Value) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mlroll"));
-        command.args(arguments).args(["--output", "json"]).env_clear().env("HOME", self.folder.path());
-        let output = command.envs(self.exports.clone()).current_dir(self.folder.path()).output().unwrap();
+        let output = self.mlroll(arguments).output().unwrap();
         let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         let document = serde_json::from_str(&stdout);
         (output.status.code().unwrap_or(-1), document.unwrap_or_else(|e| panic!("{e}: {stdout}\n{stderr}")))
+    }
+
+    /// A command that has yet to run, whose output is JSON.
+    pub fn mlroll(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mlroll"));
+        command.args(arguments).args(["--output", "json"]).env_clear().env("HOME", self.folder.path());
+        command.envs(self.exports.clone()).current_dir(self.folder.path());
+        command
     }
 
     /// Waits until the control plane was written to, and the store asked `queries` times since.
