@@ -95,7 +95,7 @@ impl Rollout {
     }
 
     pub(super) fn sized(&mut self, found: Option<Capacity>, now: Timestamp) -> Action {
-        self.budget.reads = 0;
+        self.budget.writes = 0;
         self.reserve = Some(found.map_or(Reserve::Enough, Reserve::Found));
         self.go_on(now)
     }
@@ -107,11 +107,9 @@ impl Rollout {
         self.look()
     }
 
-    /// The capacity could not be told, or not be had: a candidate that cannot carry its share gets none.
+    /// The capacity could not be told, or not be had: a candidate that cannot carry its share gets none. Both spend the budget of
+    /// writes, which the good reads in between do not refill.
     pub(super) fn unprepared(&mut self, trouble: Trouble, now: Timestamp) -> Action {
-        if self.phase == Phase::Sizing {
-            return self.unobserved(trouble, now);
-        }
         self.budget.writes = self.budget.writes.saturating_add(1);
         self.budget.last = Some(trouble);
         match self.spent() {

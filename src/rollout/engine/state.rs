@@ -134,6 +134,10 @@ impl Rollout {
         self.latest = Some(self.latest.map_or(now, |latest| latest.plus(elapsed)));
         self.let_pass(elapsed, now);
         match (input, &self.phase) {
+            // It is decided; what is left is to set back what was made ready for it, whatever anybody asks for.
+            (Input::Abort | Input::Hold | Input::Resume | Input::Started, _) if self.ending.is_some() => {
+                self.restoring_again()
+            }
             (Input::Abort, _) => self.abort(),
             (Input::Hold, _) => self.hold(),
             (Input::Resume, _) => self.resume(),
@@ -153,8 +157,6 @@ impl Rollout {
             (Input::Unprepared(trouble), Phase::Sizing | Phase::Preparing) => self.unprepared(trouble, now),
             (Input::Restored, Phase::Restoring) => self.restored(),
             (Input::Unrestored(trouble), Phase::Restoring) => self.unrestored_for(trouble, now),
-            // It was decided before; what is left is to set back what was made ready for it.
-            (Input::Started, _) if self.ending.is_some() => self.restoring_again(),
             // A new process looks first. A pass is as old as the one before it: what came since must be seen too.
             (Input::Started, _) => {
                 self.passed = None;
@@ -305,7 +307,7 @@ impl Rollout {
     }
 
     fn abort(&mut self) -> Action {
-        if !self.is_unfinished() || self.ending.is_some() {
+        if !self.is_unfinished() {
             return self.outstanding();
         }
         if let (Phase::Shifting, Some(attempt)) = (&self.phase, &mut self.attempted) {
@@ -317,7 +319,7 @@ impl Rollout {
     }
 
     fn hold(&mut self) -> Action {
-        if self.ended().is_some() || self.ending.is_some() {
+        if self.ended().is_some() {
             return self.outstanding();
         }
         if self.is_rolling_back() {
@@ -341,7 +343,7 @@ impl Rollout {
     }
 
     fn resume(&mut self) -> Action {
-        if !self.is_unfinished() || self.ending.is_some() {
+        if !self.is_unfinished() {
             return self.outstanding();
         }
         if let Phase::Ended { why: Cause::Inconclusive | Cause::NoData, .. } = &self.phase {

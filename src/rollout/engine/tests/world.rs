@@ -146,7 +146,7 @@ impl World {
                 }
             }
             Action::Prepare(capacity) => {
-                assert_eq!((Some(capacity), self.split.sole()), (self.lacks.as_ref(), Some(&id("41"))));
+                assert_eq!(Some(capacity), self.lacks.as_ref());
                 self.ready = true;
                 self.sizing().map_or(Input::Prepared, |kind| Input::Unprepared(trouble(kind, 1)))
             }
