@@ -51,6 +51,10 @@ impl Sandbox {
         std::fs::write(self.folder.path().join(name), text.replace("{url}", self.url())).unwrap();
     }
 
+    pub fn write_bytes(&self, name: &str, bytes: &[u8]) {
+        std::fs::write(self.folder.path().join(name), bytes).unwrap();
+    }
+
     pub fn run(&self, arguments: &[&str]) -> (i32, Value) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mlroll"));
         command.args(arguments).args(["--output", "json"]).env_clear().env("HOME", self.folder.path());

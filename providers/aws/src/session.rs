@@ -19,10 +19,10 @@ use crate::transport::{HonourRetryAfter, Transport};
 const CREDENTIALS: Duration = Duration::from_secs(5);
 
 /// The longest to wait for a connection.
-const CONNECT: Duration = Duration::from_secs(3);
+pub(crate) const CONNECT: Duration = Duration::from_secs(3);
 
 /// The longest one operation may take, waits and retries included.
-const OPERATION: Duration = Duration::from_secs(20);
+pub(crate) const OPERATION: Duration = Duration::from_secs(20);
 
 /// Lambda's control plane takes 15 requests a second from an account in a region, all operations together; not
 /// adjustable (Lambda quotas). The window is a little longer than a second, because the network may squeeze calls
@@ -48,6 +48,10 @@ const CLOUDWATCH_OPERATION: Duration = Duration::from_secs(30);
 #[cfg(feature = "sagemaker")]
 const SAGEMAKER_CALLS: usize = 10;
 
+/// A model has 60 seconds to answer (SageMaker runtime API reference).
+#[cfg(feature = "sagemaker")]
+const MODEL_ATTEMPT: Duration = Duration::from_secs(65);
+
 /// What all backends and sources of this cloud share. Nothing is read or connected before the first call.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -59,6 +63,8 @@ pub(crate) struct Session {
     lambda: PerRegion<aws_sdk_lambda::Client>,
     #[cfg(feature = "sagemaker")]
     sagemaker: PerRegion<aws_sdk_sagemaker::Client>,
+    #[cfg(feature = "sagemaker")]
+    sagemaker_runtime: PerRegion<aws_sdk_sagemakerruntime::Client>,
 }
 
 /// A client per region, so that its connections and its pace are shared.
@@ -87,6 +93,8 @@ impl Session {
             lambda: PerRegion::new(),
             #[cfg(feature = "sagemaker")]
             sagemaker: PerRegion::new(),
+            #[cfg(feature = "sagemaker")]
+            sagemaker_runtime: PerRegion::new(),
         }
     }
 
@@ -145,6 +153,23 @@ impl Session {
                 .retry_classifier(HonourRetryAfter)
                 .build();
             aws_sdk_sagemaker::Client::from_conf(config)
+        })
+    }
+
+    /// The client for requests to models in `region`. One attempt, which may take as long as a model may.
+    #[cfg(feature = "sagemaker")]
+    pub(crate) async fn sagemaker_runtime(&self, region: &str) -> aws_sdk_sagemakerruntime::Client {
+        let config = self.config(region).await;
+        self.sagemaker_runtime.get_or_make(region, || {
+            let pace = Pace::new(SAGEMAKER_CALLS, Duration::from_secs(1));
+            let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(MODEL_ATTEMPT);
+            let config = aws_sdk_sagemakerruntime::config::Builder::from(config)
+                .region(Region::new(region.to_owned()))
+                .http_client(Transport::new(Arc::clone(&self.wiretap), pace).with_attempt(MODEL_ATTEMPT))
+                .timeout_config(timeouts.build())
+                .retry_config(RetryConfig::disabled())
+                .build();
+            aws_sdk_sagemakerruntime::Client::from_conf(config)
         })
     }
 }

@@ -28,6 +28,7 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use aws_smithy_types::config_bag::ConfigBag;
 use mlroll_backend::{Call, Effect, Permit, Target, Wiretap};
+use serde_json::Value;
 
 use crate::pace::Pace;
 
@@ -36,6 +37,9 @@ const ATTEMPT: Duration = Duration::from_secs(5);
 
 /// More than any answer of a control plane; a longer one is no answer of a control plane.
 const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
+
+/// The member of a body that holds an archive in base64, which is no text for people.
+const ARCHIVE: &str = "ZipFile";
 
 /// What a request is about, carried by the request itself.
 #[derive(Clone, Debug)]
@@ -77,7 +81,7 @@ impl Transport {
     }
 
     /// One attempt may take this long.
-    #[cfg(feature = "cloudwatch")]
+    #[cfg(any(feature = "cloudwatch", feature = "sagemaker"))]
     pub(crate) const fn with_attempt(mut self, attempt: Duration) -> Self {
         self.attempt = attempt;
         self
@@ -90,7 +94,8 @@ impl HttpClient for Transport {
             inner: self.inner.http_connector(settings, components),
             wiretap: Arc::clone(&self.wiretap),
             pace: Arc::clone(&self.pace),
-            attempt: self.attempt,
+            // A call that takes longer, such as an upload, says so.
+            attempt: settings.read_timeout().unwrap_or(self.attempt),
             sleep: components.sleep_impl(),
             time: components.time_source(),
         })
@@ -167,7 +172,13 @@ fn describe(tag: &Tag, request: &HttpRequest) -> Call {
         method: request.method().to_owned(),
         url: without_user(request.uri()),
         overridden: !host_of(request.uri()).is_some_and(|host| host.contains(".amazonaws.com")),
-        body: body.map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
+        body: body.map(|bytes| match serde_json::from_slice::<Value>(bytes) {
+            Ok(Value::Object(mut members)) if members.contains_key(ARCHIVE) => {
+                members.insert(ARCHIVE.to_owned(), Value::from(format!("... {} bytes in all ...", bytes.len())));
+                Value::Object(members).to_string()
+            }
+            _ => String::from_utf8_lossy(bytes).into_owned(),
+        }),
     }
 }
 

@@ -249,6 +249,8 @@ pub struct SageMaker {
     /// How long a new endpoint, or another endpoint config, takes.
     #[serde(deserialize_with = "span")]
     pub deploy: Duration,
+    /// The least and the most instances that autoscaling allows every variant; none: no variant is a scalable target.
+    pub autoscaling: Option<[i64; 2]>,
     /// What befalls endpoints.
     pub incidents: Vec<Incident>,
 }
@@ -321,7 +323,9 @@ impl Scenario {
             ("lambda:us-east-1/fraud@prod", service("2", &["1", "2", "3"])),
             ("sagemaker:us-east-1/fraud", service("a", &["a", "b"])),
         ];
-        Self { targets: targets.map(|(uri, service)| (uri.to_owned(), service)).into(), ..Self::default() }
+        let sagemaker = SageMaker { autoscaling: Some([1, 4]), ..SageMaker::default() };
+        let targets = targets.map(|(uri, service)| (uri.to_owned(), service)).into();
+        Self { targets, sagemaker, ..Self::default() }
     }
 
     /// The targets that can be read as such.
@@ -381,7 +385,7 @@ impl Default for CloudRun {
 
 impl Default for SageMaker {
     fn default() -> Self {
-        Self { update: Duration::from_secs(60), deploy: five_minutes(), incidents: Vec::new() }
+        Self { update: Duration::from_secs(60), deploy: five_minutes(), autoscaling: None, incidents: Vec::new() }
     }
 }
 

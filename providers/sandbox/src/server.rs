@@ -21,7 +21,7 @@ use crate::exchange::{Delivery, Exchange};
 use crate::lambda::{self, LambdaApi};
 use crate::monitoring::CloudMonitoringApi;
 use crate::prometheus::Prometheus;
-use crate::sagemaker::{self, SageMakerApi};
+use crate::sagemaker::{self, RuntimeApi, SageMakerApi, ScalingApi};
 use crate::scenario::Scenario;
 use crate::{Clock, Options, SharedWorld, World, exports, fleet};
 
@@ -154,6 +154,8 @@ fn apis() -> Vec<Box<dyn Api>> {
     vec![
         Box::new(LambdaApi),
         Box::new(SageMakerApi),
+        Box::new(RuntimeApi),
+        Box::new(ScalingApi),
         Box::new(CloudRunApi),
         Box::new(CloudMonitoringApi),
         Box::new(CloudWatch::default()),

@@ -1,14 +1,20 @@
 //! Which series answer a query, and what they say.
 
-use mlroll_backend::{Error, ErrorKind, Histogram, Query, Result, RevisionId, Sample, Subject, Target, Why, Window};
+use mlroll_backend::{
+    Error, ErrorKind, Histogram, Query, Resource, Result, RevisionId, Sample, Subject, Target, Why, Window,
+};
 
+use super::alarms;
 use super::expression::Expression;
+use super::machines::Machines;
 use super::series::{Place, Readings, Series};
 
 /// A query, made ready once for all subjects.
 #[derive(Clone, Debug)]
 pub(super) enum Question {
+    Alarms(Vec<String>),
     ErrorRate,
+    Headroom(Resource),
     /// With the thresholds that requests are counted above, in seconds.
     Latency(Vec<f64>),
     Requests,
@@ -25,8 +31,23 @@ pub(super) struct Asked {
 
 #[derive(Clone, Debug)]
 enum Parts {
-    ErrorRate { requests: Series, failures: Box<Failures> },
-    Latency { requests: Series, slow: Vec<Slow> },
+    Alarms {
+        region: String,
+        names: Vec<String>,
+    },
+    /// A share in percent, and what is all of it.
+    Headroom {
+        used: Series,
+        full: Result<f64, Why>,
+    },
+    ErrorRate {
+        requests: Series,
+        failures: Box<Failures>,
+    },
+    Latency {
+        requests: Series,
+        slow: Vec<Slow>,
+    },
     Requests(Series),
     Value(Series),
 }
@@ -54,6 +75,9 @@ const MINUTE: u64 = 60;
 impl Question {
     pub(super) fn new(query: &Query, slower_than: &[f64]) -> Result<Self> {
         match query {
+            Query::Alarms(names) if names.is_empty() => Err(invalid("`alarms` names none")),
+            Query::Alarms(names) => Ok(Self::Alarms(names.clone())),
+            Query::Headroom(resource) => Ok(Self::Headroom(*resource)),
             Query::Custom(text) => text.parse().map(Self::Value).map_err(|e| invalid(format!("query: {e}"))),
             Query::ErrorRate => Ok(Self::ErrorRate),
             Query::Latency if slower_than.is_empty() => Err(invalid(
@@ -61,31 +85,56 @@ impl Question {
             )),
             Query::Latency => Ok(Self::Latency(slower_than.to_vec())),
             Query::Requests => Ok(Self::Requests),
-            Query::Alarms(_)
-            | Query::Headroom(_)
-            | Query::InstanceStartup
-            | Query::PendingRequests
-            | Query::Ratio { .. }
-            | Query::Scores(_) => Err(query.unsupported("GetMetricData", "CloudWatch")),
+            Query::InstanceStartup | Query::PendingRequests | Query::Ratio { .. } | Query::Scores(_) => {
+                Err(query.unsupported("GetMetricData", "CloudWatch"))
+            }
         }
     }
 
-    /// Whether windows of this length can be answered.
-    pub(super) fn allows(&self, window: Window) -> Result<()> {
+    /// Whether windows of this length can be answered, for an endpoint that is known or for anything else.
+    pub(super) fn allows(&self, window: Window, machines: Option<&Machines>) -> Result<()> {
         let seconds = window.length().as_secs();
-        let high_resolution = matches!(self, Self::Value(_)) && [1, 5, 10, 20, 30].contains(&seconds);
-        if seconds.is_multiple_of(MINUTE) || high_resolution {
+        let high_resolution = [1, 5, 10, 20, 30].contains(&seconds);
+        let enhanced = machines.and_then(|machines| machines.every).map(|every| every.as_secs());
+        let allowed = seconds.is_multiple_of(MINUTE)
+            || match self {
+                Self::Alarms(_) => true,
+                Self::Value(_) => high_resolution,
+                Self::ErrorRate | Self::Headroom(_) | Self::Latency(_) | Self::Requests => {
+                    high_resolution && enhanced.is_some_and(|every| every > 0 && seconds.is_multiple_of(every))
+                }
+            };
+        if allowed {
             return Ok(());
         }
         Err(invalid(format!(
             "`look` is {seconds} s, and CloudWatch answers for whole minutes only (for high-resolution metrics of your \
-             own also for 1, 5, 10, 20 or 30 s)"
+             own also for 1, 5, 10, 20 or 30 s, and for SageMaker endpoints with enhanced metrics as often as those are \
+             published)"
         )))
     }
 
-    pub(super) fn about(&self, subject: &Subject) -> Result<Asked> {
+    /// Whether it depends on what a SageMaker endpoint runs on.
+    pub(super) const fn needs_machines(&self) -> bool {
+        matches!(self, Self::Headroom(_))
+    }
+
+    /// What is asked about one subject; `machines` is what its endpoint runs on, or why that is not known.
+    pub(super) fn about(&self, subject: &Subject, machines: Option<&Result<Machines, Why>>) -> Result<Asked> {
         let of = Metrics::of(subject)?;
         let parts = match self {
+            Self::Alarms(names) => Parts::Alarms { region: of.place.region.clone(), names: names.clone() },
+            Self::Headroom(resource) => {
+                let used = of.utilisation(*resource).ok_or_else(|| {
+                    Query::Headroom(*resource).unsupported("GetMetricData", "CloudWatch, for anything but SageMaker,")
+                })?;
+                let full = match machines {
+                    Some(Ok(machines)) => machines.full(subject.revision.as_str(), *resource),
+                    Some(Err(why)) => Err(why.clone()),
+                    None => Err(Why::Partial { warning: "nobody asked what it runs on".to_owned() }),
+                };
+                Parts::Headroom { used, full }
+            }
             Self::ErrorRate => Parts::ErrorRate { requests: of.requests(), failures: Box::new(of.failures()) },
             Self::Latency(thresholds) => Parts::Latency {
                 requests: of.latency("SampleCount".to_owned()),
@@ -95,7 +144,7 @@ impl Question {
             Self::Value(expression) => Parts::Value(expression.series(&of.place, &subject.revision)),
         };
         let routed = match &parts {
-            Parts::Value(_) => None,
+            Parts::Alarms { .. } | Parts::Headroom { .. } | Parts::Value(_) => None,
             Parts::ErrorRate { .. } | Parts::Latency { .. } | Parts::Requests(_) => of.routed(),
         };
         Ok(Asked { parts, routed })
@@ -162,6 +211,19 @@ impl<'s> Metrics<'s> {
         }
     }
 
+    /// The highest of any instance; of SageMaker's variants only.
+    fn utilisation(&self, resource: Resource) -> Option<Series> {
+        let metric = match resource {
+            Resource::Cpu => "CPUUtilization",
+            Resource::Gpu => "GPUUtilization",
+            Resource::GpuMemory => "GPUMemoryUtilization",
+            Resource::Memory => "MemoryUtilization",
+        };
+        let series = self.series(metric, "Maximum".to_owned(), true);
+        let namespace = "/aws/sagemaker/Endpoints".to_owned();
+        matches!(self.target, Target::SageMaker(_)).then_some(Series { namespace, ..series })
+    }
+
     fn latency(&self, statistic: String) -> Series {
         let metric = if matches!(self.target, Target::SageMaker(_)) { "ModelLatency" } else { "Duration" };
         self.series(metric, statistic, true)
@@ -190,9 +252,22 @@ impl Asked {
                 all.push(requests);
                 all.extend(slow.iter().flat_map(|slow| [&slow.at_most, &slow.above]));
             }
-            Parts::Requests(series) | Parts::Value(series) => all.push(series),
+            Parts::Alarms { .. } => {}
+            Parts::Headroom { used: series, .. } | Parts::Requests(series) | Parts::Value(series) => all.push(series),
         }
         all
+    }
+
+    /// The alarms that it takes, and their region.
+    pub(super) fn alarms(&self) -> Option<(&str, &[String])> {
+        match &self.parts {
+            Parts::Alarms { region, names } => Some((region, names)),
+            Parts::ErrorRate { .. }
+            | Parts::Headroom { .. }
+            | Parts::Latency { .. }
+            | Parts::Requests(_)
+            | Parts::Value(_) => None,
+        }
     }
 
     /// The series that tells whether this subject had requests, and the one of all requests that it is a part of.
@@ -201,13 +276,21 @@ impl Asked {
             Parts::ErrorRate { requests, .. } | Parts::Latency { requests, .. } | Parts::Requests(requests) => {
                 Some((requests, self.routed.as_ref()?))
             }
-            Parts::Value(_) => None,
+            Parts::Alarms { .. } | Parts::Headroom { .. } | Parts::Value(_) => None,
         }
     }
 
     /// What was read says of a window; `beside` are the same question's other subjects, and this one.
     pub(super) fn read(&self, readings: &Readings, window: Window, beside: &[Self]) -> Sample {
         let sample = match &self.parts {
+            Parts::Alarms { region, names } => {
+                let told: Vec<_> = names.iter().map(|name| (name.as_str(), readings.alarm(region, name))).collect();
+                alarms::read(&told, window)
+            }
+            Parts::Headroom { used, full } => readings.at(used, window).and_then(|used| {
+                let (used, full) = (used.ok_or(Why::Empty)?, full.clone()?);
+                Ok(Sample::value((1.0 - used / full).clamp(0.0, 1.0)))
+            }),
             Parts::ErrorRate { requests, failures } => error_rate(requests, failures, readings, window),
             Parts::Latency { requests, slow } => latency(requests, slow, readings, window),
             Parts::Requests(series) | Parts::Value(series) => {

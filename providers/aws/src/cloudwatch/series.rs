@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use mlroll_backend::{Finite, Target, Why, Window};
 
+use super::alarms::Alarm;
+
 /// A metric, its dimensions and one statistic of it: what CloudWatch answers with one point a period, and bills.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Series {
@@ -41,12 +43,30 @@ pub(super) type Reading = Result<BTreeMap<i64, f64>, Why>;
 
 /// All that was read.
 #[derive(Debug, Default)]
-pub(super) struct Readings(BTreeMap<Series, Vec<(Window, Window, Reading)>>);
+pub(super) struct Readings {
+    series: BTreeMap<Series, Vec<(Window, Window, Reading)>>,
+    /// By region and name.
+    alarms: BTreeMap<(String, String), Result<Alarm, Why>>,
+}
 
 impl Readings {
     /// Adds what was read of a series between the first and the last of some adjoining windows.
     pub(super) fn add(&mut self, series: Series, first: Window, last: Window, reading: Reading) {
-        self.0.entry(series).or_default().push((first, last, reading));
+        self.series.entry(series).or_default().push((first, last, reading));
+    }
+
+    /// Adds what was read of an alarm.
+    pub(super) fn add_alarm(&mut self, region: &str, name: &str, read: Result<Alarm, Why>) {
+        self.alarms.insert((region.to_owned(), name.to_owned()), read);
+    }
+
+    /// An alarm of a region.
+    pub(super) fn alarm(&self, region: &str, name: &str) -> Result<&Alarm, Why> {
+        match self.alarms.get(&(region.to_owned(), name.to_owned())) {
+            Some(Ok(alarm)) => Ok(alarm),
+            Some(Err(why)) => Err(why.clone()),
+            None => Err(Why::Partial { warning: format!("alarm {name} was not answered") }),
+        }
     }
 
     /// The point of a window; `None` when the store has none.
@@ -54,7 +74,7 @@ impl Readings {
         let covers = |first: Window, last: Window| {
             first.length() == window.length() && first.start() <= window.start() && window.end() <= last.end()
         };
-        let read = self.0.get(series).into_iter().flatten().find(|(first, last, _)| covers(*first, *last));
+        let read = self.series.get(series).into_iter().flatten().find(|(first, last, _)| covers(*first, *last));
         let Some((_, _, reading)) = read else {
             return Err(Why::Partial { warning: format!("{} was not answered", series.metric) });
         };

@@ -6,13 +6,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mlroll_backend::{
-    Error, Granularity, MetricSource, Query, Result, Sample, Subject, Target, Timestamp, Usage, Why, Window, Wiretap,
+    Error, ErrorKind, Granularity, MetricSource, Query, Result, Sample, Subject, Target, Timestamp, Usage, Why, Window,
+    Wiretap,
 };
+use serde_json::json;
 
+use super::alarms::Alarm;
 use super::batch::{Batch, batches};
+use super::machines::Machines;
 use super::question::{Asked, Question};
 use super::series::Readings;
-use super::wire::{Answer, get_metric_data, words};
+use super::wire::{Answer, alarm_history, describe_alarms, get_metric_data, words};
 use crate::session::Session;
 
 /// Points of a minute are complete two minutes after it (nerdswords/yet-another-cloudwatch-exporter#1796).
@@ -38,6 +42,8 @@ pub struct CloudWatch {
     /// How long each version of a function may run, as far as that was asked for.
     pub(super) timeouts: Mutex<BTreeMap<Subject, Duration>>,
     pub(super) usage: Mutex<Usage>,
+    /// What endpoints run on, as far as that was asked for.
+    pub(super) machines: Mutex<BTreeMap<Target, Machines>>,
 }
 
 impl CloudWatch {
@@ -49,6 +55,7 @@ impl CloudWatch {
             settings,
             timeouts: Mutex::new(BTreeMap::new()),
             usage: Mutex::new(Usage { calls: 0, series: 0 }),
+            machines: Mutex::new(BTreeMap::new()),
         }
     }
 
@@ -59,17 +66,34 @@ impl CloudWatch {
         subjects: &[Subject],
         windows: &[Window],
     ) -> Result<(Vec<Sample>, Option<Error>)> {
+        let new = |query| Question::new(query, &self.settings.slower_than);
+        let questions: Vec<Question> = queries.iter().map(new).collect::<Result<_>>()?;
+        let short = windows.iter().any(|window| window.length() < PUBLISHED);
+        let mut failure = None;
+        let machines = if short || questions.iter().any(Question::needs_machines) {
+            self.machines_of(subjects, &mut failure).await
+        } else {
+            BTreeMap::new()
+        };
         let mut asked: Vec<Vec<Asked>> = Vec::with_capacity(queries.len());
-        for query in queries {
-            let question = Question::new(query, &self.settings.slower_than)?;
-            for window in windows {
-                question.allows(*window)?;
+        for question in &questions {
+            for subject in subjects {
+                let known = machines.get(&subject.target).and_then(|known| known.as_ref().ok());
+                // What could not be found out is no reason to refuse.
+                let unknown = machines.get(&subject.target).is_some_and(Result::is_err);
+                for window in windows.iter().filter(|_| !unknown) {
+                    question.allows(*window, known)?;
+                }
             }
-            asked.push(subjects.iter().map(|subject| question.about(subject)).collect::<Result<_>>()?);
+            let about = |subject: &Subject| question.about(subject, machines.get(&subject.target));
+            asked.push(subjects.iter().map(about).collect::<Result<_>>()?);
         }
         let series: BTreeSet<_> = asked.iter().flatten().flat_map(Asked::series).cloned().collect();
         let mut readings = Readings::default();
-        let mut failure = None;
+        if let Some(about) = subjects.first().map(|subject| &subject.target) {
+            let fault = self.read_alarms(asked.iter().flatten(), windows, about, &mut readings).await;
+            failure = failure.or(fault);
+        }
         for batch in batches(series, windows) {
             let Some(about) = subjects.first().map(|subject| &subject.target) else {
                 break;
@@ -84,6 +108,99 @@ impl CloudWatch {
             }
         }
         Ok((samples, failure))
+    }
+
+    /// What the endpoints run on, or why that is not known; the first failure is left in `failure`.
+    async fn machines_of(
+        &self,
+        subjects: &[Subject],
+        failure: &mut Option<Error>,
+    ) -> BTreeMap<Target, Result<Machines, Why>> {
+        let mut all = BTreeMap::new();
+        for target in subjects.iter().map(|subject| &subject.target) {
+            if all.contains_key(target) {
+                continue;
+            }
+            let known = self.machines.lock().unwrap_or_else(PoisonError::into_inner).get(target).cloned();
+            let found = match known {
+                Some(known) => Some(Ok(known)),
+                None => self.find_machines(target).await,
+            };
+            match found {
+                None => {}
+                Some(Ok(machines)) => {
+                    let mut known = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
+                    known.insert(target.clone(), machines.clone());
+                    all.insert(target.clone(), Ok(machines));
+                }
+                Some(Err(error)) => {
+                    let why = Why::Failed { kind: error.kind(), message: error.to_string() };
+                    all.insert(target.clone(), Err(why));
+                    failure.get_or_insert(error);
+                }
+            }
+        }
+        all
+    }
+
+    /// `None` for what is no endpoint.
+    async fn find_machines(&self, target: &Target) -> Option<Result<Machines>> {
+        match target {
+            #[cfg(feature = "sagemaker")]
+            Target::SageMaker(endpoint) => {
+                let found = crate::sagemaker::machines(&self.session, target, endpoint).await;
+                Some(found.map(|(kinds, every)| Machines { every, kinds }))
+            }
+            #[cfg(not(feature = "sagemaker"))]
+            Target::SageMaker(_) => None,
+            Target::AzureMl(_) | Target::CloudRun(_) | Target::Lambda(_) => None,
+        }
+    }
+
+    /// Reads each alarm once, and the history of those that changed since the first window began.
+    async fn read_alarms(
+        &self,
+        asked: impl Iterator<Item = &Asked>,
+        windows: &[Window],
+        about: &Target,
+        readings: &mut Readings,
+    ) -> Option<Error> {
+        let mut by_region: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (region, names) in asked.filter_map(Asked::alarms) {
+            by_region.entry(region).or_default().extend(names.iter().map(String::as_str));
+        }
+        let from = windows.iter().map(|window| window.start().unix_milliseconds()).min().unwrap_or_default();
+        let mut failure: Option<Error> = None;
+        for (region, names) in by_region {
+            let client = self.session.cloudwatch(region).await;
+            let names: Vec<&str> = names.into_iter().collect();
+            let mut all = describe_alarms(&client, &names, about, &self.usage).await;
+            for name in names {
+                let read = match &mut all {
+                    Err(error) => Err(Error::new(error.kind(), error.operation(), error.to_string())),
+                    Ok(all) => match all.remove(name) {
+                        None => {
+                            let message = format!("there is no alarm `{name}` in {region}");
+                            Err(Error::new(ErrorKind::NotFound, "DescribeAlarms", message))
+                        }
+                        Some(alarm) if alarm.is_older_than(from) => Ok(alarm),
+                        Some(alarm) => alarm_history(&client, name, from, about, &self.usage)
+                            .await
+                            .map(|turns| Alarm { turns, ..alarm }),
+                    },
+                };
+                let read = read.map_err(|error| {
+                    let why = Why::Failed { kind: error.kind(), message: error.to_string() };
+                    failure.get_or_insert(error);
+                    why
+                });
+                readings.add_alarm(region, name, read);
+            }
+            if let Err(error) = all {
+                failure = Some(error);
+            }
+        }
+        failure
     }
 
     /// Reads a batch; what failed is in the readings too.
@@ -135,8 +252,11 @@ impl MetricSource for CloudWatch {
     }
 
     fn words(&self, query: &Query, subject: &Subject, length: Duration) -> Option<String> {
-        let asked = Question::new(query, &self.settings.slower_than).ok()?.about(subject).ok()?;
-        Some(words(&asked.series(), length))
+        let asked = Question::new(query, &self.settings.slower_than).ok()?.about(subject, None).ok()?;
+        Some(match asked.alarms() {
+            Some((_, names)) => json!({ "AlarmNames": names }).to_string(),
+            None => words(&asked.series(), length),
+        })
     }
 
     fn usage(&self) -> Option<Usage> {
@@ -145,10 +265,16 @@ impl MetricSource for CloudWatch {
 
     async fn granularity(&self, queries: &[Query], subject: &Subject, _: Timestamp) -> Result<Option<Granularity>> {
         for query in queries {
-            let asked = Question::new(query, &self.settings.slower_than)?.about(subject)?;
-            if asked.series().iter().any(|series| series.namespace.starts_with("AWS/")) {
-                let because = "one point of the metrics that AWS publishes".to_owned();
-                return Ok(Some(Granularity { shortest: PUBLISHED, because }));
+            let asked = Question::new(query, &self.settings.slower_than)?.about(subject, None)?;
+            let is_aws = |namespace: &str| namespace.starts_with("AWS/") || namespace.starts_with("/aws/");
+            if asked.series().iter().any(|series| is_aws(&series.namespace)) {
+                let known = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
+                let every = known.get(&subject.target).and_then(|machines| machines.every);
+                let (shortest, what) = match every {
+                    Some(every) => (every, "the enhanced metrics of the endpoint"),
+                    None => (PUBLISHED, "the metrics that AWS publishes"),
+                };
+                return Ok(Some(Granularity { shortest, because: format!("one point of {what}") }));
             }
         }
         // How often others publish theirs is theirs to know.

@@ -1,5 +1,7 @@
 //! Requests to and answers from CloudWatch. SDK types stop here.
 
+mod alarms;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -14,6 +16,8 @@ use super::batch::Batch;
 use super::series::{Reading, Series};
 use crate::error::{classify, printable};
 use crate::transport::{Tag, Tagging};
+
+pub(super) use self::alarms::{alarm_history, describe_alarms};
 
 pub(super) const OPERATION: &str = "GetMetricData";
 

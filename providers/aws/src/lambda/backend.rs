@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mlroll_backend::{
-    Backend, Capabilities, Error, ErrorKind, GuardKind, GuardToken, LambdaAlias, Marker, Obstacle, Readiness, Result,
-    Revision, RevisionId, Roles, Snapshot, Target, TrafficSplit, Weight, Wiretap, embed, extract,
+    ArtifactKind, Backend, Capabilities, Capacity, Deployed, Error, ErrorKind, GuardKind, GuardToken, LambdaAlias,
+    Marker, Obstacle, Pace, Probe, Readiness, Release, Result, Revision, RevisionId, Roles, Snapshot, Target,
+    TrafficSplit, Weight, Wiretap, embed, extract,
 };
 
-use super::wire::{Alias, AliasUpdate, Calls, Configuration};
+use super::concurrency;
+use super::deploy::Delivery;
+use super::wire::{Alias, AliasUpdate, Calls, Configuration, LATEST};
 use crate::session::Session;
 
 /// The longest description of an alias, in characters (Lambda API model).
 const DESCRIPTION: usize = 256;
-
-const LATEST: &str = "$LATEST";
 
 /// Weighted aliases of Lambda functions.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ impl Backend for Lambda {
             guard: GuardKind::Atomic,
             most_revisions: 2,
             note_limit: DESCRIPTION,
-            artifacts: &[],
+            artifacts: &[ArtifactKind::Image, ArtifactKind::S3, ArtifactKind::Stable, ArtifactKind::Zip],
             mirror: None,
         }
     }
@@ -76,7 +77,7 @@ impl Backend for Lambda {
         let client = self.session.lambda(&alias.region).await;
         let calls = Calls { client: &client, target, alias };
         let (stable_is, candidate_is) =
-            tokio::try_join!(calls.get_configuration(stable), calls.get_configuration(candidate))?;
+            tokio::try_join!(calls.get_configuration(stable.as_str()), calls.get_configuration(candidate.as_str()))?;
         Ok(obstacles(stable, &stable_is, candidate, &candidate_is))
     }
 
@@ -115,6 +116,36 @@ impl Backend for Lambda {
         }
         Ok(after)
     }
+
+    async fn deploy(&self, target: &Target, seen: &Snapshot, release: &Release, pace: &dyn Pace) -> Result<Deployed> {
+        let alias = alias_of(target, "UpdateFunctionCode")?;
+        let client = self.session.lambda(&alias.region).await;
+        Delivery { calls: Calls { client: &client, target, alias }, release, pace }.make(seen).await
+    }
+
+    async fn probe(&self, target: &Target, revision: &RevisionId, payload: &[u8]) -> Result<Probe> {
+        let alias = alias_of(target, "Invoke")?;
+        let client = self.session.lambda(&alias.region).await;
+        Calls { client: &client, target, alias }.invoke(revision.as_str(), payload).await
+    }
+
+    async fn capacity(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Result<Option<Capacity>> {
+        let alias = alias_of(target, "ListProvisionedConcurrencyConfigs")?;
+        let client = self.session.lambda(&alias.region).await;
+        concurrency::capacity(&Calls { client: &client, target, alias }, stable, candidate).await
+    }
+
+    async fn prepare(&self, target: &Target, capacity: &Capacity, pace: &dyn Pace) -> Result<()> {
+        let alias = alias_of(target, "PutProvisionedConcurrencyConfig")?;
+        let client = self.session.lambda(&alias.region).await;
+        concurrency::prepare(&Calls { client: &client, target, alias }, capacity, pace).await
+    }
+
+    async fn restore(&self, target: &Target, capacity: &Capacity, keeps: &RevisionId, pace: &dyn Pace) -> Result<()> {
+        let alias = alias_of(target, "DeleteProvisionedConcurrencyConfig")?;
+        let client = self.session.lambda(&alias.region).await;
+        concurrency::restore(&Calls { client: &client, target, alias }, capacity, keeps, pace).await
+    }
 }
 
 /// How long an invocation of a version may run, where Lambda tells.
@@ -122,7 +153,7 @@ impl Backend for Lambda {
 pub(crate) async fn timeout(session: &Session, target: &Target, version: &RevisionId) -> Result<Option<Duration>> {
     let alias = alias_of(target, "GetFunctionConfiguration")?;
     let client = session.lambda(&alias.region).await;
-    Ok(Calls { client: &client, target, alias }.get_configuration(version).await?.timeout)
+    Ok(Calls { client: &client, target, alias }.get_configuration(version.as_str()).await?.timeout)
 }
 
 fn alias_of<'t>(target: &'t Target, operation: &'static str) -> Result<&'t LambdaAlias> {

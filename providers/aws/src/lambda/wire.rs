@@ -1,14 +1,25 @@
 //! Requests to and answers from Lambda's control plane. SDK types stop here.
 
-use std::collections::BTreeSet;
+mod code;
+mod concurrency;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use aws_sdk_lambda::Client;
+use aws_sdk_lambda::operation::get_function_configuration::GetFunctionConfigurationOutput;
 use aws_sdk_lambda::types::AliasRoutingConfiguration;
 use mlroll_backend::{Effect, Error, ErrorKind, LambdaAlias, Result, RevisionId, Target, Timestamp};
 
-use crate::error::classify;
+use crate::error::{classify, printable};
 use crate::transport::{Tag, Tagging};
+
+pub(super) use self::code::Code;
+
+/// The unpublished version.
+pub(super) const LATEST: &str = "$LATEST";
 
 /// An alias as Lambda describes it.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +47,7 @@ pub(super) struct Version {
     pub(super) version: String,
     pub(super) modified: Option<Timestamp>,
     pub(super) description: String,
+    pub(super) code_sha256: String,
 }
 
 /// What of a version's configuration decides whether it may serve beside another.
@@ -49,6 +61,26 @@ pub(super) struct Configuration {
     pub(super) dead_letter: String,
     /// How long an invocation may run.
     pub(super) timeout: Option<Duration>,
+    pub(super) update: Update,
+    /// `Image` or `Zip`.
+    pub(super) package: String,
+    /// What it says of itself.
+    pub(super) description: String,
+    /// Everything else that a version freezes, each as a number that tells two values apart: variables hold secrets.
+    pub(super) settings: BTreeMap<&'static str, u64>,
+}
+
+/// A version's code, and how its latest change goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Update {
+    pub(super) version: String,
+    /// The hash of its code, in base64.
+    pub(super) code_sha256: String,
+    /// Renewed by every change, and by the end of each; empty where it is not told (moto).
+    pub(super) revision_id: String,
+    pub(super) in_progress: bool,
+    /// Why the latest change failed, if it did.
+    pub(super) failure: Option<String>,
 }
 
 /// Calls about one alias.
@@ -122,6 +154,7 @@ impl Calls<'_> {
                 version: v.version.unwrap_or_default(),
                 modified: v.last_modified.as_deref().and_then(read_time),
                 description: v.description.unwrap_or_default(),
+                code_sha256: v.code_sha256.unwrap_or_default(),
             }));
             let next = page.next_marker.filter(|m| !m.is_empty());
             match next {
@@ -135,24 +168,40 @@ impl Calls<'_> {
     }
 
     /// `GetFunctionConfiguration` of one version.
-    pub(super) async fn get_configuration(&self, version: &RevisionId) -> Result<Configuration> {
+    pub(super) async fn get_configuration(&self, version: &str) -> Result<Configuration> {
         let operation = "GetFunctionConfiguration";
         let answer = self
             .client
             .get_function_configuration()
             .function_name(self.function())
-            .qualifier(version.as_str())
+            .qualifier(version)
             .customize()
             .interceptor(self.tagged(operation, Effect::Read))
             .send()
             .await
             .map_err(|e| classify(operation, e).with("version", version))?;
+        let settings = settings(&answer);
         Ok(Configuration {
+            update: Update {
+                version: answer.version.unwrap_or_default(),
+                code_sha256: answer.code_sha256.unwrap_or_default(),
+                revision_id: answer.revision_id.unwrap_or_default(),
+                in_progress: answer.last_update_status.as_ref().is_some_and(|s| s.as_str() == "InProgress"),
+                failure: answer.last_update_status.filter(|s| s.as_str() == "Failed").map(|_| {
+                    reason(
+                        answer.last_update_status_reason_code.map(|c| c.to_string()),
+                        answer.last_update_status_reason,
+                    )
+                }),
+            },
             state: answer.state.map(|s| s.as_str().to_owned()).unwrap_or_default(),
-            state_reason: answer.state_reason.unwrap_or_default(),
+            state_reason: reason(answer.state_reason_code.map(|c| c.to_string()), answer.state_reason),
             role: answer.role.unwrap_or_default(),
             dead_letter: answer.dead_letter_config.and_then(|c| c.target_arn).unwrap_or_default(),
             timeout: answer.timeout.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs),
+            package: answer.package_type.map(|p| p.as_str().to_owned()).unwrap_or_default(),
+            description: answer.description.unwrap_or_default(),
+            settings,
         })
     }
 
@@ -168,6 +217,49 @@ impl Calls<'_> {
             None => function.clone(),
         }
     }
+}
+
+/// What AWS gives as the reason of a state: its words, and its code.
+fn reason(code: Option<String>, words: Option<String>) -> String {
+    let words = words.map(|words| printable(&words, 600)).filter(|words| !words.is_empty());
+    match (words, code.map(|code| printable(&code, 80))) {
+        (Some(words), Some(code)) => format!("{words} [{code}]"),
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) => String::new(),
+    }
+}
+
+/// What a version freezes besides its code and its description, each by its name in Lambda's API.
+fn settings(of: &GetFunctionConfigurationOutput) -> BTreeMap<&'static str, u64> {
+    let variables: BTreeMap<_, _> = of.environment.iter().flat_map(|e| e.variables.iter().flatten()).collect();
+    let layers: Vec<_> = of.layers.iter().flatten().map(|layer| &layer.arn).collect();
+    let vpc = of.vpc_config.as_ref().map(|vpc| (vpc.subnet_ids(), vpc.security_group_ids()));
+    BTreeMap::from([
+        ("Architectures", told_apart(&of.architectures.as_ref().filter(|a| !a.is_empty()))),
+        ("DeadLetterConfig", told_apart(&of.dead_letter_config)),
+        ("Environment", told_apart(&variables)),
+        ("EphemeralStorage", told_apart(&of.ephemeral_storage)),
+        ("FileSystemConfigs", told_apart(&of.file_system_configs.as_ref().filter(|f| !f.is_empty()))),
+        ("Handler", told_apart(&of.handler)),
+        ("ImageConfig", told_apart(&of.image_config_response)),
+        ("KMSKeyArn", told_apart(&of.kms_key_arn)),
+        ("Layers", told_apart(&layers)),
+        ("LoggingConfig", told_apart(&of.logging_config)),
+        ("MemorySize", told_apart(&of.memory_size)),
+        ("PackageType", told_apart(&of.package_type)),
+        ("Role", told_apart(&of.role)),
+        ("Runtime", told_apart(&of.runtime)),
+        ("SnapStart", told_apart(&of.snap_start.as_ref().map(|snap| &snap.apply_on))),
+        ("Timeout", told_apart(&of.timeout)),
+        ("TracingConfig", told_apart(&of.tracing_config)),
+        ("VpcConfig", told_apart(&vpc)),
+    ])
+}
+
+fn told_apart(value: &dyn Debug) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    format!("{value:?}").hash(&mut hasher);
+    hasher.finish()
 }
 
 fn read_alias(

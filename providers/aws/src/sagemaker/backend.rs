@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mlroll_backend::{
-    Backend, Capabilities, Error, ErrorKind, GuardKind, Marker, MarkerState, Obstacle, Readiness, Result, Revision,
-    RevisionId, Roles, SageMakerEndpoint, Snapshot, Target, TrafficSplit, Weight, Wiretap, embed,
+    ArtifactKind, Backend, Capabilities, Deployed, Error, ErrorKind, GuardKind, Marker, MarkerState, Obstacle, Pace,
+    Probe, Readiness, Release, Result, Revision, RevisionId, Roles, SageMakerEndpoint, Snapshot, Target, TrafficSplit,
+    Weight, Wiretap, embed,
 };
 
+use super::deploy::deploy;
+use super::probe::wire::invoke;
 use super::read::{Known, TAG, marks_the_smaller, obstacles, snapshot, split, tag_of, weights};
 use super::wire::{Calls, Endpoint};
 use crate::session::Session;
@@ -36,7 +39,12 @@ impl Backend for SageMaker {
             guard: GuardKind::ReadCompare,
             most_revisions: 10,
             note_limit: TAG,
-            artifacts: &[],
+            artifacts: &[
+                ArtifactKind::Model,
+                ArtifactKind::ModelData,
+                ArtifactKind::ModelPackage,
+                ArtifactKind::Stable,
+            ],
             mirror: None,
         }
     }
@@ -118,9 +126,21 @@ impl Backend for SageMaker {
         };
         Ok(after(to, marker, seen, carried))
     }
+
+    async fn deploy(&self, target: &Target, seen: &Snapshot, release: &Release, pace: &dyn Pace) -> Result<Deployed> {
+        let endpoint = endpoint_of(target, "UpdateEndpoint")?;
+        let client = self.session.sagemaker(&endpoint.region).await;
+        deploy(&Calls { client: &client, target, endpoint }, seen, release, pace).await
+    }
+
+    async fn probe(&self, target: &Target, revision: &RevisionId, payload: &[u8]) -> Result<Probe> {
+        let endpoint = endpoint_of(target, "InvokeEndpoint")?;
+        let client = self.session.sagemaker_runtime(&endpoint.region).await;
+        invoke(&client, target, endpoint, revision, payload).await
+    }
 }
 
-async fn describe(calls: &Calls<'_>) -> Result<Endpoint> {
+pub(super) async fn describe(calls: &Calls<'_>) -> Result<Endpoint> {
     let described = calls.describe().await?;
     let account = described.arn.split(':').nth(4).unwrap_or_default();
     match &calls.endpoint.owner {
@@ -152,7 +172,7 @@ async fn put_weights(calls: &Calls<'_>, to: &TrafficSplit, weights: &[(String, u
 }
 
 /// A rehearsal stops writes; what follows them is rehearsed, too.
-fn sent(result: Result<()>) -> Result<()> {
+pub(super) fn sent(result: Result<()>) -> Result<()> {
     match result {
         Err(e) if e.kind() == ErrorKind::Withheld => Ok(()),
         other => other,

@@ -18,9 +18,15 @@
 //! - **Gaps**: a share is of requests that name no `TargetVariant`. Nothing is deployed, scaled or mirrored.
 
 mod backend;
+mod deploy;
+#[cfg(feature = "cloudwatch")]
+mod machines;
+mod probe;
 mod read;
 #[cfg(test)]
 mod tests;
 mod wire;
 
 pub use backend::SageMaker;
+#[cfg(feature = "cloudwatch")]
+pub(crate) use machines::machines;

@@ -90,7 +90,9 @@ fn readiness(endpoint: &Endpoint) -> Readiness {
             }
         }
         "Creating" => Readiness::Settling("the endpoint is being created".to_owned()),
-        "Updating" if endpoint.deploying => Readiness::Settling("a new endpoint config is being deployed".to_owned()),
+        "Updating" if endpoint.pending.is_some() => {
+            Readiness::Settling("a new endpoint config is being deployed".to_owned())
+        }
         "Updating" => Readiness::Settling("the endpoint is Updating".to_owned()),
         "SystemUpdating" => {
             Readiness::Settling("AWS maintains the endpoint (SystemUpdating); nobody can hurry it".to_owned())

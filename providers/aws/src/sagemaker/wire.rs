@@ -24,8 +24,10 @@ pub(super) struct Endpoint {
     pub(super) variants: Vec<Variant>,
     pub(super) shadows: Vec<String>,
     pub(super) is_async: bool,
-    /// A new endpoint config is on its way.
-    pub(super) deploying: bool,
+    /// The new endpoint config that is on its way.
+    pub(super) pending: Option<String>,
+    /// Whether its latest deployment was made by SageMaker's deployment guardrails.
+    pub(super) guardrails: bool,
 }
 
 /// One production variant.
@@ -75,7 +77,8 @@ impl Calls<'_> {
             variants: answer.production_variants.unwrap_or_default().into_iter().map(Variant::of).collect(),
             shadows: answer.shadow_production_variants.map(names).unwrap_or_default(),
             is_async: answer.async_inference_config.is_some(),
-            deploying: answer.pending_deployment_summary.is_some(),
+            pending: answer.pending_deployment_summary.map(|summary| summary.endpoint_config_name.unwrap_or_default()),
+            guardrails: answer.last_deployment_config.is_some(),
         })
     }
 
@@ -160,7 +163,7 @@ impl Calls<'_> {
             .map_err(|e| classify_by_text(operation, e, kind_of_text))
     }
 
-    fn tagged(&self, operation: &'static str, effect: Effect) -> Tagging {
+    pub(super) fn tagged(&self, operation: &'static str, effect: Effect) -> Tagging {
         Tagging(Tag { target: self.target.clone(), operation, effect })
     }
 }
@@ -180,7 +183,7 @@ impl Variant {
 }
 
 /// SageMaker models next to no errors: what happened is told by the text of a `ValidationException`.
-fn kind_of_text(text: &str) -> Option<ErrorKind> {
+pub(super) fn kind_of_text(text: &str) -> Option<ErrorKind> {
     if text.contains("Cannot update in-progress endpoint") {
         Some(ErrorKind::Conflict)
     } else if text.starts_with("Could not find") {

@@ -25,10 +25,21 @@ pub(super) struct Call<'a> {
     /// The region the request was signed for.
     pub(super) region: String,
     pub(super) now: Timestamp,
-    /// Whether what the request begins never ends.
-    endless: bool,
+    /// How what the request begins ends.
+    ending: Ending,
     /// Whether it began something that has an end.
     began: bool,
+}
+
+/// How something that was accepted ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// As it was meant.
+    Well,
+    /// It turns out that it cannot be done.
+    Badly,
+    /// Not at all.
+    Never,
 }
 
 /// What an operation answers.
@@ -51,14 +62,14 @@ impl Reply {
     }
 }
 
-/// Answers a request, and tells whether it began something that does not end by itself (only with `endless`).
-pub(super) fn answer(request: &Request, world: &mut World, endless: bool) -> (Answer, bool) {
+/// Answers a request, and tells whether it began something that does not end by itself (only with another `ending` than the usual).
+pub(super) fn answer(request: &Request, world: &mut World, ending: Ending) -> (Answer, bool) {
     let id = world.lambda.mint.next();
     let (result, began) = match admitted(request, world) {
         Err(refusal) => (Err(refusal), false),
         Ok((route, region)) => {
             let now = world.now();
-            let mut call = Call { world, route: &route, request, region, now, endless, began: false };
+            let mut call = Call { world, route: &route, request, region, now, ending, began: false };
             let result = call.carry_out();
             (result, call.began)
         }
@@ -219,12 +230,16 @@ impl Call<'_> {
     /// When something that begins now is over.
     pub(super) fn after(&mut self, duration: Duration) -> Until {
         self.began = true;
-        if self.endless { Until::Never } else { Until::At(self.now.plus(duration)) }
+        match self.ending {
+            Ending::Well => Until::At(self.now.plus(duration)),
+            Ending::Badly => Until::Badly(self.now.plus(duration)),
+            Ending::Never => Until::Never,
+        }
     }
 
     /// Whether a fault keeps what begins now from its end.
-    pub(super) const fn is_endless(&self) -> bool {
-        self.endless
+    pub(super) fn is_endless(&self) -> bool {
+        self.ending == Ending::Never
     }
 
     /// Sends the users of an alias where it says now.

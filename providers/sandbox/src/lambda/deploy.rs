@@ -31,10 +31,10 @@ impl Call<'_> {
     pub(super) fn update_code(&mut self) -> Result<Reply, Refusal> {
         let body = self.body()?;
         self.find()?;
-        let (sha256, size) = code(&body)?;
+        let (sha256, size, image) = code(&body)?;
         let (publish, dry_run) = (body.flag("Publish")?, body.flag("DryRun")?);
         self.may_change(body.text("RevisionId")?)?;
-        let settings = Settings { code_sha256: sha256, code_size: size, ..self.find()?.latest.settings.clone() };
+        let settings = Settings { code_sha256: sha256, code_size: size, image, ..self.find()?.latest.settings.clone() };
         let (arn, name) = (self.arn(), self.route.function.clone());
         if dry_run {
             let preview = Version { settings, ..self.find()?.latest.clone() };
@@ -90,6 +90,7 @@ impl Call<'_> {
             dead_letter,
             code_sha256: old.code_sha256,
             code_size: old.code_size,
+            image: old.image,
         };
         self.may_change(body.text("RevisionId")?)?;
         self.update(settings, description)?;
@@ -103,8 +104,18 @@ impl Call<'_> {
         let old = &self.find()?.latest;
         let description = description.unwrap_or(&old.description).to_owned();
         let pending = old.pending;
-        let failed = false;
-        self.find_mut()?.latest = Version { settings, description, modified, revision_id, pending, failed, updating };
+        let latest = Version {
+            settings,
+            template: description.clone(),
+            description,
+            modified,
+            revision_id,
+            pending,
+            failed: false,
+            update_failed: false,
+            updating,
+        };
+        self.find_mut()?.latest = latest;
         Ok(())
     }
 
@@ -133,15 +144,26 @@ impl Call<'_> {
         let function = self.find()?;
         if let Some((number, newest)) = function.versions.iter().next_back()
             && newest.settings == function.latest.settings
+            && newest.template == function.latest.description
         {
             return Ok(*number);
         }
         let number = function.next_version;
         let description = description.unwrap_or(&function.latest.description).to_owned();
-        let settings = function.latest.settings.clone();
+        let (settings, template) = (function.latest.settings.clone(), function.latest.description.clone());
         let (modified, pending) = (self.now, Some(self.after(PUBLISH)));
         let revision_id = self.lambda().mint.next();
-        let version = Version { settings, description, modified, revision_id, pending, failed: false, updating: None };
+        let version = Version {
+            settings,
+            description,
+            modified,
+            revision_id,
+            pending,
+            template,
+            failed: false,
+            update_failed: false,
+            updating: None,
+        };
         let function = self.find_mut()?;
         function.versions.insert(number, version);
         function.next_version += 1;
@@ -186,8 +208,8 @@ impl Call<'_> {
     }
 }
 
-/// The hash and the size of new code. What lies in S3 or a registry is known by its address only.
-fn code(body: &Body) -> Result<(String, u64), Refusal> {
+/// The hash and the size of new code, and the image that it is. What lies in S3 or a registry is known by its address only.
+fn code(body: &Body) -> Result<(String, u64, Option<String>), Refusal> {
     let size = |code: &[u8]| u64::try_from(code.len()).unwrap_or(u64::MAX);
     if let Some(zip) = body.text("ZipFile")? {
         let zip = STANDARD.decode(zip).map_err(|error| Refusal::serialization(format!("ZipFile: {error}")))?;
@@ -196,14 +218,14 @@ fn code(body: &Body) -> Result<(String, u64), Refusal> {
             let message = "Could not unzip uploaded file. Please check your file, then try to upload again.";
             return Err(Refusal::invalid(message));
         }
-        return Ok((sha256(&zip), size(&zip)));
+        return Ok((sha256(&zip), size(&zip), None));
     }
     if let (Some(bucket), Some(key)) = (body.text("S3Bucket")?, body.text("S3Key")?) {
         let address = format!("s3://{bucket}/{key}?{}", body.text("S3ObjectVersion")?.unwrap_or_default());
-        return Ok((sha256(address.as_bytes()), 1024));
+        return Ok((sha256(address.as_bytes()), 1024, None));
     }
     match body.text("ImageUri")? {
-        Some(image) => Ok((sha256(image.as_bytes()), 0)),
+        Some(image) => Ok((sha256(image.as_bytes()), 0, Some(image.to_owned()))),
         None => Err(Refusal::invalid("Please provide a source for function code.")),
     }
 }

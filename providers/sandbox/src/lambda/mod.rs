@@ -50,7 +50,7 @@ impl Api for LambdaApi {
     }
 
     fn answer(&self, request: &Request, _operation: &Operation, world: &mut World) -> Answer {
-        call::answer(request, world, false).0
+        call::answer(request, world, call::Ending::Well).0
     }
 
     fn operations(&self) -> &'static [&'static str] {

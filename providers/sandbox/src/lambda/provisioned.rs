@@ -58,7 +58,7 @@ impl Call<'_> {
         }
         account::check_unreserved(self, account::without(self, &qualifier), requested)?;
         let (modified, until) = (self.now, Some(self.after(ALLOCATE)));
-        let provisioned = Provisioned { requested, modified, until };
+        let provisioned = Provisioned { requested, modified, until, failed: false };
         let body = render::provisioned(&provisioned);
         self.find_mut()?.provisioned.insert(qualifier, provisioned);
         Ok(Reply::of(StatusCode::ACCEPTED, Value::Object(body)))

@@ -31,10 +31,11 @@ impl Call<'_> {
         let configuration = render::configuration(&arn, &self.route.function, number, version);
         // Nobody can fetch it: the sandbox keeps no code.
         let location = format!("https://sandbox.invalid/{}/{number}", self.route.function);
-        let mut body = json!({
-            "Configuration": configuration,
-            "Code": { "RepositoryType": "S3", "Location": location },
-        });
+        let code = match &version.settings.image {
+            Some(image) => json!({ "RepositoryType": "ECR", "ImageUri": image, "ResolvedImageUri": image }),
+            None => json!({ "RepositoryType": "S3", "Location": location }),
+        };
+        let mut body = json!({ "Configuration": configuration, "Code": code });
         if let (Some(reserved), Value::Object(body)) = (self.find()?.reserved, &mut body) {
             body.insert("Concurrency".to_owned(), json!({ "ReservedConcurrentExecutions": reserved }));
         }

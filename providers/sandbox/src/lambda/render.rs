@@ -39,7 +39,7 @@ pub(super) fn version(arn: &str, function: &str, number: &str, version: &Version
         "Handler": settings.handler,
         "CodeSize": settings.code_size,
         "MemorySize": settings.memory,
-        "PackageType": "Zip",
+        "PackageType": if settings.image.is_some() { "Image" } else { "Zip" },
         "Architectures": ["x86_64"],
         "EphemeralStorage": { "Size": 512 },
         "TracingConfig": { "Mode": "PassThrough" },
@@ -74,7 +74,11 @@ pub(super) fn configuration(arn: &str, function: &str, number: &str, found: &Ver
     } else {
         set("State", "Active");
     }
-    if found.updating.is_some() {
+    if found.update_failed {
+        set("LastUpdateStatus", "Failed");
+        set("LastUpdateStatusReason", "The code cannot be used.");
+        set("LastUpdateStatusReasonCode", "InvalidImage");
+    } else if found.updating.is_some() {
         set("LastUpdateStatus", "InProgress");
         set("LastUpdateStatusReason", "The function is being created.");
         set("LastUpdateStatusReasonCode", "Creating");
@@ -86,8 +90,12 @@ pub(super) fn configuration(arn: &str, function: &str, number: &str, found: &Ver
 
 /// Provisioned concurrency. What is in progress has allocated nothing yet.
 pub(super) fn provisioned(provisioned: &Provisioned) -> Map<String, Value> {
-    let ready = if provisioned.until.is_none() { provisioned.requested } else { 0 };
-    let status = if provisioned.until.is_none() { "READY" } else { "IN_PROGRESS" };
+    let ready = if provisioned.until.is_none() && !provisioned.failed { provisioned.requested } else { 0 };
+    let status = match provisioned.until {
+        _ if provisioned.failed => "FAILED",
+        None => "READY",
+        Some(_) => "IN_PROGRESS",
+    };
     let body = json!({
         "RequestedProvisionedConcurrentExecutions": provisioned.requested,
         "AvailableProvisionedConcurrentExecutions": ready,
@@ -95,7 +103,11 @@ pub(super) fn provisioned(provisioned: &Provisioned) -> Map<String, Value> {
         "Status": status,
         "LastModified": moment(provisioned.modified),
     });
-    if let Value::Object(body) = body { body } else { Map::new() }
+    let mut body = if let Value::Object(body) = body { body } else { Map::new() };
+    if provisioned.failed {
+        body.insert("StatusReason".to_owned(), json!("FUNCTION_ERROR_INIT_FAILURE"));
+    }
+    body
 }
 
 /// `$LATEST` and all versions, oldest first, with the numbers by which pages are cut.

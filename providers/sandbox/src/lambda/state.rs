@@ -11,6 +11,8 @@ use serde_json::{Map, Value};
 pub(super) enum Until {
     /// At this moment of the sandbox's time.
     At(Timestamp),
+    /// At this moment it turns out that it cannot be done.
+    Badly(Timestamp),
     /// A fault keeps it from it.
     Never,
 }
@@ -19,7 +21,7 @@ impl Until {
     /// When it was, if that is over.
     pub(super) fn reached(self, now: Timestamp) -> Option<Timestamp> {
         match self {
-            Self::At(at) => Some(at).filter(|at| *at <= now),
+            Self::At(at) | Self::Badly(at) => Some(at).filter(|at| *at <= now),
             Self::Never => None,
         }
     }
@@ -39,6 +41,8 @@ pub(super) struct Settings {
     /// The ARN of the dead letter queue.
     pub(super) dead_letter: Option<String>,
     pub(super) code_sha256: String,
+    /// The container image, of a function that is one.
+    pub(super) image: Option<String>,
     /// In bytes.
     pub(super) code_size: u64,
 }
@@ -52,8 +56,12 @@ pub(super) struct Version {
     pub(super) revision_id: String,
     /// `Pending` until then.
     pub(super) pending: Option<Until>,
+    /// What `$LATEST` said of itself when it was frozen: as good as a setting.
+    pub(super) template: String,
     /// Whether it could not be made, and never serves.
     pub(super) failed: bool,
+    /// Whether its latest update failed.
+    pub(super) update_failed: bool,
     /// `LastUpdateStatus` is `InProgress` until then.
     pub(super) updating: Option<Until>,
 }
@@ -117,6 +125,8 @@ pub(super) struct Provisioned {
     pub(super) modified: Timestamp,
     /// `IN_PROGRESS` until then.
     pub(super) until: Option<Until>,
+    /// Whether it cannot be provided.
+    pub(super) failed: bool,
 }
 
 /// A function with all that hangs on it.

@@ -108,6 +108,7 @@ impl Lambda {
             memory: 128,
             environment: Map::new(),
             dead_letter: None,
+            image: None,
             code_sha256: sha256(format!("{function} {number}").as_bytes()),
             code_size: 1024,
         };
@@ -117,7 +118,9 @@ impl Lambda {
             modified: now,
             revision_id: self.mint.next(),
             pending: None,
+            template: String::new(),
             failed: false,
+            update_failed: false,
             updating: None,
         }
     }
@@ -168,6 +171,8 @@ impl Lambda {
 fn settle(function: &mut Function, now: Timestamp, mint: &mut Mint) {
     let over = |until: &mut Option<Until>| until.take_if(|until| until.reached(now).is_some()).is_some();
     for version in function.versions.values_mut().chain([&mut function.latest]) {
+        version.failed |= badly(version.pending, now);
+        version.update_failed |= badly(version.updating, now);
         // Either alone is enough, and both must be asked.
         if over(&mut version.pending) | over(&mut version.updating) {
             // A change of state gives a fresh revision id, as a change by a client does: what was answered to the
@@ -176,8 +181,14 @@ fn settle(function: &mut Function, now: Timestamp, mint: &mut Mint) {
         }
     }
     for provisioned in function.provisioned.values_mut() {
+        provisioned.failed |= badly(provisioned.until, now);
         over(&mut provisioned.until);
     }
+}
+
+/// Whether it has turned out by now that it cannot be done.
+fn badly(until: Option<Until>, now: Timestamp) -> bool {
+    matches!(until, Some(Until::Badly(at)) if at <= now)
 }
 
 /// Makes revision ids.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::mem;
 
-use super::call;
+use super::call::{self, Ending};
 use super::route::{self, Route};
 use super::state::{Alias, Function, Slot, target};
 use crate::World;
@@ -22,8 +22,11 @@ pub(super) fn can(twist: Twist, operation: &str) -> bool {
                 | "UpdateFunctionCode"
                 | "UpdateFunctionConfiguration"
         ),
+        Twist::SettleFailed => {
+            matches!(operation, "PublishVersion" | "PutProvisionedConcurrencyConfig" | "UpdateFunctionCode")
+        }
         // Nothing that Lambda accepts is given up again.
-        Twist::SettleCanceled | Twist::SettleFailed => false,
+        Twist::SettleCanceled => false,
         Twist::ForeignWrite => {
             !matches!(operation, "GetAccountSettings" | "ListFunctions" | "CreateAlias" | route::UNKNOWN)
         }
@@ -34,9 +37,13 @@ pub(super) fn can(twist: Twist, operation: &str) -> bool {
 pub(super) fn play(twist: Twist, request: &Request, world: &mut World) -> (Option<Answer>, bool) {
     match twist {
         Twist::ForeignWrite => (None, foreign_write(request, world)),
-        Twist::SettleCanceled | Twist::SettleFailed => (None, false),
+        Twist::SettleCanceled => (None, false),
+        Twist::SettleFailed => {
+            let (answer, began) = call::answer(request, world, Ending::Badly);
+            (Some(answer), began)
+        }
         Twist::SettleForever => {
-            let (answer, began) = call::answer(request, world, true);
+            let (answer, began) = call::answer(request, world, Ending::Never);
             (Some(answer), began)
         }
         Twist::Stale => (Some(stale(request, world)), true),
@@ -60,7 +67,7 @@ fn stale(request: &Request, world: &mut World) -> Answer {
         }
     };
     swap(world);
-    let answer = call::answer(request, world, false).0;
+    let answer = call::answer(request, world, Ending::Well).0;
     swap(world);
     answer
 }

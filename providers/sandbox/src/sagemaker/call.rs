@@ -27,11 +27,13 @@ pub(super) const OPERATIONS: &[&str] = &[
     "DescribeEndpoint",
     "DescribeEndpointConfig",
     "DescribeModel",
+    "DescribeModelPackage",
     "ListEndpoints",
     "ListTags",
     UNKNOWN,
     "UpdateEndpoint",
     "UpdateEndpointWeightsAndCapacities",
+    "UpdateModelPackage",
 ];
 
 /// A request for SageMaker that names none of its operations.
@@ -47,7 +49,9 @@ pub(super) fn operation(request: &Request) -> Option<&'static str> {
 /// The endpoint that it is about, or what else it names.
 pub(super) fn about(request: &Request) -> Option<String> {
     let input = Input::of(request.body()).ok()?;
-    let named = ["EndpointName", "EndpointConfigName", "ModelName"].iter().find_map(|name| input.text(name).ok()?);
+    let named = ["EndpointName", "EndpointConfigName", "ModelName", "ModelPackageName", "ModelPackageArn"]
+        .iter()
+        .find_map(|name| input.text(name).ok()?);
     let by_arn = || input.text("ResourceArn").ok()??.rsplit('/').next();
     named.or_else(by_arn).map(str::to_owned)
 }
@@ -89,7 +93,7 @@ pub(super) fn answer(request: &Request, operation: &Operation, world: &mut World
 
 /// Refuses what never reaches an operation, and tells what is asked of which region.
 fn admitted(request: &Request, operation: &Operation, world: &mut World) -> Result<(Input, String), Refusal> {
-    let region = signed_for(request)?;
+    let region = signed_for(request, "sagemaker")?;
     let kind = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     if operation.name == UNKNOWN
         || request.method() != http::Method::POST
@@ -105,7 +109,7 @@ fn admitted(request: &Request, operation: &Operation, world: &mut World) -> Resu
 }
 
 /// The region of the credential scope. The signature itself is not checked: every key is a good one.
-pub(super) fn signed_for(request: &Request) -> Result<String, Refusal> {
+pub(super) fn signed_for(request: &Request, service: &str) -> Result<String, Refusal> {
     let unsigned = |code: &str, message: &str| Refusal::new(StatusCode::FORBIDDEN, code, message);
     let signature = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let signature = signature.filter(|signature| signature.starts_with("AWS4-HMAC-SHA256"));
@@ -114,8 +118,11 @@ pub(super) fn signed_for(request: &Request) -> Result<String, Refusal> {
         signature.ok_or_else(missing)?.split_once("Credential=").and_then(|(_, rest)| rest.split([',', ' ']).next());
     let parts: Vec<&str> = scope.unwrap_or_default().split('/').collect();
     match parts.as_slice() {
-        [_key, _date, region, "sagemaker", "aws4_request"] => Ok((*region).to_owned()),
-        _ => Err(unsigned("InvalidSignatureException", "Credential should be scoped to correct service: 'sagemaker'.")),
+        [_key, _date, region, signed, "aws4_request"] if *signed == service => Ok((*region).to_owned()),
+        _ => {
+            let message = format!("Credential should be scoped to correct service: '{service}'.");
+            Err(unsigned("InvalidSignatureException", &message))
+        }
     }
 }
 
@@ -133,10 +140,12 @@ impl Call<'_> {
             "DescribeEndpoint" => self.describe_endpoint(),
             "DescribeEndpointConfig" => self.describe_config(),
             "DescribeModel" => self.describe_model(),
+            "DescribeModelPackage" => self.describe_package(),
             "ListEndpoints" => self.list_endpoints(),
             "ListTags" => self.list_tags(),
             "UpdateEndpoint" => self.update_endpoint(),
             "UpdateEndpointWeightsAndCapacities" => self.update_weights(),
+            "UpdateModelPackage" => self.update_package(),
             other => Err(Refusal::new(StatusCode::BAD_REQUEST, "UnknownOperationException", other)),
         }
     }

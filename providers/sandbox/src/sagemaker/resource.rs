@@ -66,6 +66,16 @@ impl Call<'_> {
         if self.input.member("PrimaryContainer").is_some() == (containers > 0) {
             return Err(Refusal::invalid("Exactly one of PrimaryContainer and Containers must be given."));
         }
+        let one = self.input.member("PrimaryContainer").into_iter().chain(self.input.list("Containers")?);
+        let packages: Vec<String> =
+            one.filter_map(|container| Some(container.get("ModelPackageName")?.as_str()?.to_owned())).collect();
+        let front = self.arn("model-package", "");
+        for package in packages {
+            let known = package.strip_prefix(&front).is_some_and(|name| self.here().packages.contains_key(name));
+            if !known {
+                return Err(Refusal::invalid(format!("ModelPackage {package} does not exist.")));
+            }
+        }
         if self.here().models.contains_key(&name) {
             return Err(Refusal::exists("model", &arn));
         }

@@ -198,6 +198,27 @@ pub(super) struct Slot {
     pub(super) before: Option<Box<Endpoint>>,
 }
 
+/// A version in the model registry.
+#[derive(Clone, Debug)]
+pub(super) struct Package {
+    /// `ModelApprovalStatus`
+    pub(super) approval: String,
+    /// `ModelLifeCycle`
+    pub(super) life_cycle: Option<Value>,
+    pub(super) created: Timestamp,
+    pub(super) modified: Timestamp,
+}
+
+/// Bounds of autoscaling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Scalable {
+    pub(super) least: i64,
+    pub(super) most: i64,
+    /// Scaling in, scaling out, scheduled scaling.
+    pub(super) suspended: [bool; 3],
+    pub(super) created: Timestamp,
+}
+
 /// An endpoint config or a model: what it was made of.
 #[derive(Clone, Debug)]
 pub(super) struct Resource {

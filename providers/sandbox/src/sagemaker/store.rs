@@ -7,7 +7,7 @@ use mlroll_backend::{SageMakerEndpoint, Target, Timestamp, TrafficSplit};
 use serde_json::{Map, Value, json};
 
 use super::input::is_name;
-use super::state::{Endpoint, Misfortune, Resource, Slot, Tags, Variant};
+use super::state::{Endpoint, Misfortune, Package, Resource, Scalable, Slot, Tags, Variant};
 use crate::limit::Bucket;
 use crate::scenario::{self, Scenario, Service, State};
 
@@ -27,6 +27,10 @@ pub(super) struct Region {
     pub(super) endpoints: BTreeMap<String, Slot>,
     pub(super) configs: BTreeMap<String, Resource>,
     pub(super) models: BTreeMap<String, Resource>,
+    /// By group and version: `fraud/1`.
+    pub(super) packages: BTreeMap<String, Package>,
+    /// By resource id: `endpoint/fraud/variant/a`.
+    pub(super) scalable: BTreeMap<String, Scalable>,
 }
 
 /// Variants of one endpoint config (SageMaker API model).
@@ -40,6 +44,11 @@ const PER_SECOND: f64 = 25.0;
 /// # Errors
 /// A name is none that SageMaker would take, or there are too many variants.
 pub(crate) fn check(scenario: &Scenario) -> Result<(), String> {
+    if let Some([least, most]) = scenario.sagemaker.autoscaling
+        && !(0..=most).contains(&least)
+    {
+        return Err(format!("sagemaker.autoscaling is [{least}, {most}]: the least comes first, and is not negative"));
+    }
     for (target, service) in scenario.parsed_targets() {
         if !matches!(target, Target::SageMaker(_)) {
             continue;
@@ -84,6 +93,10 @@ impl SageMaker {
                 "VariantName": variant, "ModelName": model, "InitialInstanceCount": 1, "InstanceType": "ml.m5.large",
                 "InitialVariantWeight": weight,
             }));
+            if let Some([least, most]) = self.settings.autoscaling {
+                let scalable = Scalable { least, most, suspended: [false; 3], created: now };
+                region.scalable.insert(format!("endpoint/{name}/variant/{variant}"), scalable);
+            }
             // One that cannot serve has no instance that has come up.
             let instances = Some(i64::from(behaviour.state == State::Active));
             variants.push(Variant {
@@ -93,6 +106,10 @@ impl SageMaker {
                 instances,
                 desired_instances: Some(1),
             });
+        }
+        for (version, approval) in (1..).zip(["Approved", "PendingManualApproval", "Rejected"]) {
+            let package = Package { approval: approval.to_owned(), life_cycle: None, created: now, modified: now };
+            region.packages.insert(format!("{name}/{version}"), package);
         }
         let config = format!("{name}-1");
         let body = json!({ "EndpointConfigName": config, "ProductionVariants": summaries });
@@ -121,10 +138,15 @@ impl SageMaker {
         region.endpoints.insert(name.to_owned(), Slot { now: endpoint, before: None });
     }
 
+    /// The number of a request, another each time.
+    pub(super) const fn number(&mut self) -> u64 {
+        self.requests += 1;
+        self.requests
+    }
+
     /// The id of a request, another each time.
     pub(super) fn request_id(&mut self) -> String {
-        self.requests += 1;
-        format!("00000000-0000-4000-8000-{:012x}", self.requests)
+        format!("00000000-0000-4000-8000-{:012x}", self.number())
     }
 
     /// Lets any number of requests through.
@@ -152,8 +174,13 @@ impl SageMaker {
                 shadows.cloned().unwrap_or_default()
             };
             let configs = region.configs.iter().map(|(config, resource)| (config.clone(), shadows(resource))).collect();
+            let scalable = &mut region.scalable;
             region.endpoints.retain(|endpoint, slot| {
                 let (splits, stays) = slot.now.settle(now, &configs);
+                if !stays {
+                    // Deleted endpoints are deregistered silently.
+                    scalable.retain(|id, _| !id.starts_with(&format!("endpoint/{endpoint}/variant/")));
+                }
                 let target = target(name, endpoint);
                 routed.extend(splits.into_iter().map(|(split, at)| (target.clone(), split, at)));
                 stays

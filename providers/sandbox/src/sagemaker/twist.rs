@@ -48,7 +48,7 @@ pub(super) fn play(
 }
 
 fn slot<'a>(request: &Request, world: &'a mut World) -> Option<(String, String, &'a mut Slot)> {
-    let region = signed_for(request).ok()?;
+    let region = signed_for(request, "sagemaker").ok()?;
     let name = call::about(request)?;
     let slot = world.sagemaker.regions.get_mut(&region)?.endpoints.get_mut(&name)?;
     Some((region, name, slot))

@@ -1,8 +1,8 @@
 //! Changes of an endpoint: weights and counts, and another endpoint config.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::call::{Call, Reply};
 use super::error::Refusal;
@@ -68,8 +68,10 @@ impl Call<'_> {
             let message = "ExcludeRetainedVariantProperties is allowed only with RetainAllVariantProperties.";
             return Err(Refusal::invalid(message));
         }
+        let body = self.config(&config)?.body.clone();
         let mut variants = variants_of(self.config(&config)?)?;
         let arn = self.arn("endpoint", &name);
+        self.refuse_scaled(&name, &body)?;
         let (now, length) = (self.now, self.world.sagemaker.settings.deploy);
         let (_, endpoint) = self.idle_endpoint()?;
         for variant in variants.iter_mut().filter(|_| retain) {
@@ -86,6 +88,31 @@ impl Call<'_> {
         let (_, endpoint) = self.endpoint()?;
         endpoint.begin(Work::Deploy { config, variants }, now, takes);
         Ok(json!({ "EndpointArn": arn }))
+    }
+}
+
+impl Call<'_> {
+    /// A variant that is a scalable target keeps its instance type, and stays (SageMaker developer guide).
+    fn refuse_scaled(&mut self, endpoint: &str, new: &Map<String, Value>) -> Result<(), Refusal> {
+        let here = self.here();
+        let Some(slot) = here.endpoints.get(endpoint) else { return Ok(()) };
+        let Some(old) = here.configs.get(&slot.now.config) else { return Ok(()) };
+        let types = |body: &Map<String, Value>| {
+            let variants = body.get("ProductionVariants").and_then(Value::as_array).cloned().unwrap_or_default();
+            let kind = |variant: Value| {
+                Some((variant.get("VariantName")?.as_str()?.to_owned(), variant.get("InstanceType").cloned()))
+            };
+            variants.into_iter().filter_map(kind).collect::<BTreeMap<_, _>>()
+        };
+        let (old, new) = (types(&old.body), types(new));
+        let scaled = |name: &String| here.scalable.contains_key(&format!("endpoint/{endpoint}/variant/{name}"));
+        match old.iter().find(|(name, kind)| scaled(name) && new.get(*name) != Some(kind)) {
+            None => Ok(()),
+            Some((name, _)) => Err(Refusal::invalid(format!(
+                "The variant(s) \"{name}\" must be deregistered as scalable targets with AutoScaling before they can be \
+                 removed or have their instance type updated."
+            ))),
+        }
     }
 }
 

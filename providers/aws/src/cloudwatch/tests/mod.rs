@@ -10,6 +10,7 @@ use mlroll_backend::{
 };
 
 use self::cbor::{Asked, Told, Wanted, error, page};
+use super::machines::Machines;
 use super::{CloudWatch, Settings};
 use crate::session::Session;
 use mlroll_faults::scripted::{Reply, Server};
@@ -47,7 +48,7 @@ fn variant() -> [Subject; 1] {
 async fn source(server: &Server) -> CloudWatch {
     let settings = Settings { slower_than: vec![0.3], ..Settings::default() };
     let session = Session::at(&server.url, Arc::new(Tap)).await;
-    CloudWatch { session, settings, timeouts: Mutex::default(), usage: Mutex::default() }
+    CloudWatch { session, settings, timeouts: Mutex::default(), usage: Mutex::default(), machines: Mutex::default() }
 }
 
 /// A store with `value` at every period of a series, or none.
@@ -320,7 +321,9 @@ async fn failures_have_kinds_and_are_tried_again() {
 #[tokio::test]
 async fn what_cannot_be_asked_is_refused_before_anything_is_sent() {
     let server = store(|_| Some(1.0));
-    let source = source(&server).await;
+    // The endpoint was read before, and publishes once a minute.
+    let machines = [(variant()[0].target.clone(), Machines::default())];
+    let source = CloudWatch { machines: Mutex::new(machines.into()), ..source(&server).await };
     let custom = || Query::Custom("Shop Sales Sum".to_owned());
     for (query, subject, length, kind, says) in [
         (Query::Requests, variant().to_vec(), 90, ErrorKind::Invalid, "whole minutes"),

@@ -1,0 +1,166 @@
+//! Provisioned concurrency: a candidate gets what stable has before its first weight, and the loser gives it back.
+//!
+//! What stable has on its version, the candidate gets on its own: both are warm until the end, and then the one that lost
+//! loses it. What the alias has, Lambda itself shares out between the versions while there are weights ("this value
+//! fluctuates", API model) and moves at a promote, keeping users at the old version until the new one is ready; it takes no
+//! change of it while there are weights. So it is doubled before the first weight, as AWS advises, and set back at the end.
+
+use mlroll_backend::{Capacity, Error, ErrorKind, Pace, Result, RevisionId};
+use serde_json::{Value, json};
+
+use super::wire::Calls;
+
+/// What changes, as a token keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Plan {
+    /// The alias has `had`, and gets `wanted`.
+    Alias { had: u32, wanted: u32 },
+    /// The candidate's version, which has `had`, gets `wanted`, as stable's has.
+    Version { stable: RevisionId, candidate: RevisionId, had: u32, wanted: u32 },
+}
+
+impl Plan {
+    fn write(&self) -> String {
+        match self {
+            Self::Alias { had, wanted } => json!({ "on": "alias", "had": had, "wanted": wanted }),
+            Self::Version { stable, candidate, had, wanted } => {
+                json!({ "on": "version", "stable": stable, "candidate": candidate, "had": had, "wanted": wanted })
+            }
+        }
+        .to_string()
+    }
+
+    fn read(token: &str) -> Result<Self> {
+        let wrong = || Error::new(ErrorKind::Invalid, "", format!("`{token}` says nothing of provisioned concurrency"));
+        let value: Value = serde_json::from_str(token).map_err(|_| wrong())?;
+        let number = |name: &str| value.get(name)?.as_u64().and_then(|n| u32::try_from(n).ok());
+        let revision = |name: &str| value.get(name)?.as_str()?.parse().ok();
+        let plan = || {
+            let (had, wanted) = (number("had")?, number("wanted")?);
+            match value.get("on")?.as_str()? {
+                "alias" => Some(Self::Alias { had, wanted }),
+                "version" => {
+                    Some(Self::Version { stable: revision("stable")?, candidate: revision("candidate")?, had, wanted })
+                }
+                _ => None,
+            }
+        };
+        plan().ok_or_else(wrong)
+    }
+}
+
+/// See [`Backend::capacity`](mlroll_backend::Backend::capacity).
+pub(super) async fn capacity(
+    calls: &Calls<'_>,
+    stable: &RevisionId,
+    candidate: &RevisionId,
+) -> Result<Option<Capacity>> {
+    let all = calls.list_provisioned().await?;
+    let requested = |qualifier: &str| all.get(qualifier).map_or(0, |provisioned| provisioned.requested);
+    let alias = &calls.alias.alias;
+    let of_alias = requested(alias);
+    let (plan, change) = if of_alias > 0 {
+        let wanted = of_alias.saturating_mul(2);
+        let change = format!("provisioned concurrency of alias {alias}: {of_alias} -> {wanted}, for both versions");
+        (Plan::Alias { had: of_alias, wanted }, change)
+    } else {
+        let (wanted, had) = (requested(stable.as_str()), requested(candidate.as_str()));
+        if wanted <= had {
+            return Ok(None);
+        }
+        let change =
+            format!("provisioned concurrency of version {candidate}: {had} -> {wanted}, as version {stable} has");
+        (Plan::Version { stable: stable.clone(), candidate: candidate.clone(), had, wanted }, change)
+    };
+    Ok(Some(Capacity { token: plan.write(), changes: vec![change] }))
+}
+
+/// See [`Backend::prepare`](mlroll_backend::Backend::prepare).
+pub(super) async fn prepare(calls: &Calls<'_>, capacity: &Capacity, pace: &dyn Pace) -> Result<()> {
+    match Plan::read(&capacity.token)? {
+        Plan::Alias { wanted, .. } => provide(calls, &calls.alias.alias, wanted, pace).await,
+        Plan::Version { candidate, wanted, .. } => provide(calls, candidate.as_str(), wanted, pace).await,
+    }
+}
+
+/// See [`Backend::restore`](mlroll_backend::Backend::restore).
+pub(super) async fn restore(calls: &Calls<'_>, capacity: &Capacity, keeps: &RevisionId, pace: &dyn Pace) -> Result<()> {
+    match Plan::read(&capacity.token)? {
+        Plan::Alias { had, .. } => {
+            // Lambda takes no change while there are weights, its own included: it moves what the old version had.
+            while !calls.get_alias().await?.additional.is_empty() {
+                pace.pause("provisioned concurrency moves to the version that has everything", None).await?;
+            }
+            provide(calls, &calls.alias.alias, had, pace).await
+        }
+        Plan::Version { stable, candidate, .. } if *keeps == candidate => withdraw(calls, &stable).await,
+        Plan::Version { candidate, had: 0, .. } => withdraw(calls, &candidate).await,
+        Plan::Version { candidate, had, .. } => provide(calls, candidate.as_str(), had, pace).await,
+    }
+}
+
+async fn withdraw(calls: &Calls<'_>, version: &RevisionId) -> Result<()> {
+    rehearsed(calls.delete_provisioned(version.as_str()).await)
+}
+
+/// What came of a write, where one that a rehearsal withheld counts as done.
+pub(super) fn rehearsed(written: Result<()>) -> Result<()> {
+    match written {
+        Err(e) if e.kind() == ErrorKind::Withheld => Ok(()),
+        other => other,
+    }
+}
+
+/// Gives a version or an alias `wanted` environments, and returns when they are ready.
+pub(super) async fn provide(calls: &Calls<'_>, qualifier: &str, wanted: u32, pace: &dyn Pace) -> Result<()> {
+    let before = calls.get_provisioned(qualifier).await?;
+    if before.as_ref().is_none_or(|before| before.requested != wanted || before.failure.is_some()) {
+        match calls.put_provisioned(qualifier, wanted).await {
+            // A rehearsal: it would become ready.
+            Err(e) if e.kind() == ErrorKind::Withheld => return Ok(()),
+            put => put?,
+        }
+    } else if before.is_some_and(|before| before.ready) {
+        return Ok(());
+    }
+    loop {
+        let operation = "GetProvisionedConcurrencyConfig";
+        match calls.get_provisioned(qualifier).await? {
+            Some(now) if now.requested != wanted => {
+                let message = format!("somebody asked for {} for {qualifier}, not {wanted}", now.requested);
+                return Err(Error::new(ErrorKind::Conflict, operation, message));
+            }
+            Some(now) if now.ready => return Ok(()),
+            Some(now) => {
+                if let Some(why) = now.failure {
+                    let message = format!("Lambda cannot provide {wanted} environments for {qualifier}: {why}");
+                    return Err(Error::new(ErrorKind::Invalid, operation, message));
+                }
+            }
+            None => {
+                let message = format!("somebody removed the provisioned concurrency of {qualifier}");
+                return Err(Error::new(ErrorKind::Conflict, operation, message));
+            }
+        }
+        pace.pause(&format!("Lambda provides {wanted} environments for {qualifier}"), None).await?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_says_what_it_said() {
+        let id = |text: &str| text.parse::<RevisionId>().unwrap();
+        for plan in [
+            Plan::Alias { had: 3, wanted: 6 },
+            Plan::Version { stable: id("2"), candidate: id("3"), had: 0, wanted: 5 },
+        ] {
+            assert_eq!(Plan::read(&plan.write()).unwrap(), plan);
+        }
+        for nonsense in ["", "{}", r#"{"on":"alias","had":-1,"wanted":2}"#, r#"{"on":"version","had":1,"wanted":2}"#] {
+            assert_eq!(Plan::read(nonsense).unwrap_err().kind(), ErrorKind::Invalid, "{nonsense}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Provisioned concurrency.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mlroll_backend::{Effect, Error, ErrorKind, Result};
+
+use super::{Calls, reason};
+use crate::error::classify;
+
+/// Provisioned concurrency of a version or an alias.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::lambda) struct Provisioned {
+    /// How many environments are wanted.
+    pub(in crate::lambda) requested: u32,
+    /// Whether they are there.
+    pub(in crate::lambda) ready: bool,
+    /// Why they cannot be.
+    pub(in crate::lambda) failure: Option<String>,
+}
+
+impl Calls<'_> {
+    /// `ListProvisionedConcurrencyConfigs`, all pages: by alias or version.
+    pub(in crate::lambda) async fn list_provisioned(&self) -> Result<BTreeMap<String, Provisioned>> {
+        let operation = "ListProvisionedConcurrencyConfigs";
+        let mut all = BTreeMap::new();
+        let mut followed = BTreeSet::new();
+        let mut marker: Option<String> = None;
+        loop {
+            let page = self
+                .client
+                .list_provisioned_concurrency_configs()
+                .function_name(self.function())
+                .set_marker(marker.clone())
+                .customize()
+                .interceptor(self.tagged(operation, Effect::Read))
+                .send()
+                .await
+                .map_err(|e| classify(operation, e))?;
+            for one in page.provisioned_concurrency_configs.unwrap_or_default() {
+                let arn = one.function_arn.unwrap_or_default();
+                let qualifier = arn.rsplit(':').next().unwrap_or_default().to_owned();
+                let status = one.status.map(|status| status.as_str().to_owned()).unwrap_or_default();
+                let provisioned = read(one.requested_provisioned_concurrent_executions, &status, one.status_reason);
+                all.insert(qualifier, provisioned);
+            }
+            match page.next_marker.filter(|next| !next.is_empty()) {
+                Some(next) if !followed.insert(next.clone()) => {
+                    return Err(Error::new(ErrorKind::Unexpected, operation, "the list does not end"));
+                }
+                Some(next) => marker = Some(next),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// `GetProvisionedConcurrencyConfig`; `None` when there is none.
+    pub(in crate::lambda) async fn get_provisioned(&self, qualifier: &str) -> Result<Option<Provisioned>> {
+        let operation = "GetProvisionedConcurrencyConfig";
+        let answer = self
+            .client
+            .get_provisioned_concurrency_config()
+            .function_name(self.function())
+            .qualifier(qualifier)
+            .customize()
+            .interceptor(self.tagged(operation, Effect::Read))
+            .send()
+            .await;
+        match answer {
+            Ok(one) => {
+                let status = one.status.map(|status| status.as_str().to_owned()).unwrap_or_default();
+                Ok(Some(read(one.requested_provisioned_concurrent_executions, &status, one.status_reason)))
+            }
+            Err(e)
+                if e.as_service_error().is_some_and(|e| e.is_provisioned_concurrency_config_not_found_exception()) =>
+            {
+                Ok(None)
+            }
+            Err(e) => Err(classify(operation, e).with("qualifier", qualifier)),
+        }
+    }
+
+    /// `PutProvisionedConcurrencyConfig`
+    pub(in crate::lambda) async fn put_provisioned(&self, qualifier: &str, wanted: u32) -> Result<()> {
+        let operation = "PutProvisionedConcurrencyConfig";
+        self.client
+            .put_provisioned_concurrency_config()
+            .function_name(self.function())
+            .qualifier(qualifier)
+            .provisioned_concurrent_executions(i32::try_from(wanted).unwrap_or(i32::MAX))
+            .customize()
+            .interceptor(self.tagged(operation, Effect::Write))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|e| classify(operation, e).with("qualifier", qualifier))
+    }
+
+    /// `DeleteProvisionedConcurrencyConfig`; also when there is none.
+    pub(in crate::lambda) async fn delete_provisioned(&self, qualifier: &str) -> Result<()> {
+        let operation = "DeleteProvisionedConcurrencyConfig";
+        self.client
+            .delete_provisioned_concurrency_config()
+            .function_name(self.function())
+            .qualifier(qualifier)
+            .customize()
+            .interceptor(self.tagged(operation, Effect::Write))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|e| classify(operation, e).with("qualifier", qualifier))
+    }
+}
+
+fn read(requested: Option<i32>, status: &str, why: Option<String>) -> Provisioned {
+    Provisioned {
+        requested: requested.and_then(|n| u32::try_from(n).ok()).unwrap_or_default(),
+        ready: status == "READY",
+        failure: (status == "FAILED").then(|| reason(None, why)),
+    }
+}

@@ -1,0 +1,373 @@
+//! A new model on an endpoint, by two slots (AWS: "retain variant properties").
+//!
+//! The endpoint has two variants of fixed names. The one without traffic gets the new model: a copy of the live endpoint config
+//! with that slot filled, and `UpdateEndpoint`, which keeps weights and counts. SageMaker makes a new fleet for all variants
+//! meanwhile, twice the instances for some minutes, and takes no other change.
+//!
+//! What is made follows by name from what it is made of: the model from the artifact and stable's model, the config from the live
+//! config and the model. So the same call made again goes on where it was. Nothing is deleted.
+
+mod slot;
+mod wire;
+
+use mlroll_backend::{
+    Artifact, Deployed, Error, ErrorKind, Marker, MarkerState, Pace, Release, Result, Revision, RevisionId, Snapshot,
+};
+use sha2::{Digest, Sha256};
+
+use self::slot::idle;
+use self::wire::{Config, Filling, Package, Source, Stored};
+use super::read::{Known, split, tag_of};
+use super::wire::{Calls, Endpoint};
+
+const UPDATE: &str = "UpdateEndpoint";
+
+/// How often something that was just made may not be found yet: reads are eventually consistent (SageMaker API reference).
+const LAG: usize = 5;
+
+/// A deployment that was thought through.
+#[derive(Debug)]
+struct Wanted {
+    filling: Filling,
+    /// What the model is made from, where it is not there.
+    source: Option<Source>,
+    /// The endpoint config.
+    config: String,
+    /// The slot is new.
+    adds: bool,
+    /// Counts are taken from the config.
+    counts: bool,
+}
+
+pub(super) async fn deploy(calls: &Calls<'_>, seen: &Snapshot, release: &Release, pace: &dyn Pace) -> Result<Deployed> {
+    refuse_foreign_settings(release)?;
+    let Some(stable) = seen.split.as_ref().and_then(|split| split.sole()) else {
+        let message = "nobody has all of the traffic, so there is no slot without any";
+        return Err(Error::new(ErrorKind::Conflict, UPDATE, message));
+    };
+    let now = at_rest(calls, super::backend::describe(calls).await?, pace).await?;
+    if split(UPDATE, &now)? != seen.split {
+        let message = "somebody else changed the endpoint since it was read";
+        return Err(Error::new(ErrorKind::Conflict, UPDATE, message));
+    }
+    let live = calls.config(&now.config).await?;
+    refuse_kinds(&now, &live)?;
+    let wanted = think(calls, &now, &live, stable, seen.marker.as_ref(), release).await?;
+    let there = holds(&live, &now, &wanted);
+    let mut made = !there;
+    match now.pending.as_deref() {
+        Some(pending) if pending == wanted.config => arrived(calls, &wanted, &now, pace).await?,
+        Some(pending) => {
+            let message = format!("another endpoint config is being deployed: {pending}");
+            return Err(Error::new(ErrorKind::Conflict, UPDATE, message));
+        }
+        None if there => made = false,
+        None => make(calls, &now, &live, &wanted, seen, pace).await?,
+    }
+    forget_bad(calls, seen, &wanted, made, live.created()).await?;
+    let id = wanted.filling.slot.parse::<RevisionId>();
+    let id = id.map_err(|e| Error::new(ErrorKind::Invalid, UPDATE, e.to_string()))?;
+    let description = format!("model {}", wanted.filling.model);
+    Ok(Deployed { revision: Revision { id, created: None, description }, made, notes: notes(&now, &wanted, made) })
+}
+
+fn refuse_foreign_settings(release: &Release) -> Result<()> {
+    let unsupported = |message: &str| Err(Error::new(ErrorKind::Unsupported, UPDATE, message));
+    if release.settings.environment.is_some() {
+        return unsupported("an environment is no setting of a variant: it belongs to the model");
+    }
+    if release.settings.min_instances.is_some() {
+        return unsupported("a variant's least number of instances is autoscaling's: name how many with --instances");
+    }
+    match release.artifact {
+        Artifact::Image(_) => unsupported("an image alone is no model: name its data too, with --model-data"),
+        Artifact::S3 { .. } | Artifact::Zip(_) => unsupported("an archive of code is no model"),
+        Artifact::Model(_) | Artifact::ModelData { .. } | Artifact::ModelPackage(_) | Artifact::Stable => Ok(()),
+    }
+}
+
+/// The endpoint when it takes changes, or is at a new config already.
+async fn at_rest(calls: &Calls<'_>, mut now: Endpoint, pace: &dyn Pace) -> Result<Endpoint> {
+    loop {
+        match now.status.as_str() {
+            "InService" => return Ok(now),
+            "Updating" if now.pending.is_some() => return Ok(now),
+            "Updating" | "SystemUpdating" | "RollingBack" => {
+                pace.pause(&format!("the endpoint is {}, and takes no change until it is InService", now.status), None)
+                    .await?;
+                now = calls.describe().await?;
+            }
+            other => {
+                let message = format!("the endpoint is {other}, and cannot be updated");
+                return Err(Error::new(ErrorKind::Conflict, UPDATE, message));
+            }
+        }
+    }
+}
+
+/// Endpoints that have no second slot.
+fn refuse_kinds(now: &Endpoint, live: &Config) -> Result<()> {
+    let slots = live.slots();
+    let refused = if now.is_async || live.is_async() {
+        "the endpoint is asynchronous: it has a queue and one variant; roll it out by SageMaker's deployment guardrails, or on a second endpoint"
+    } else if slots.iter().any(|slot| slot.is_serverless) {
+        "the endpoint is serverless, and those have one variant; roll it out on a second endpoint"
+    } else if slots.iter().any(|slot| slot.model.is_none()) {
+        "its variants hold inference components, which requests name: weights do not split them; update the component by a rolling update of SageMaker's own"
+    } else if live.has_shadows() || !now.shadows.is_empty() {
+        "the endpoint has a shadow variant, and one production variant beside it: end the shadow test first"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(ErrorKind::Unsupported, UPDATE, refused))
+}
+
+async fn think(
+    calls: &Calls<'_>,
+    now: &Endpoint,
+    live: &Config,
+    stable: &RevisionId,
+    marker: Option<&Marker>,
+    release: &Release,
+) -> Result<Wanted> {
+    let slots = live.slots();
+    let own = slots.iter().find(|slot| slot.name == stable.as_str());
+    let stable_model = own.and_then(|slot| slot.model.clone()).ok_or_else(|| {
+        Error::new(ErrorKind::Unexpected, "DescribeEndpointConfig", format!("the config has no variant {stable}"))
+    })?;
+    let (slot, adds) = idle(&slots, stable, marker.and_then(|marker| marker.previous.as_ref()), release)?;
+    let (model, source) = match &release.artifact {
+        Artifact::Model(name) => {
+            calls.model(name).await?;
+            (name.clone(), None)
+        }
+        Artifact::ModelPackage(arn) => {
+            refuse_unapproved(arn, &calls.package(arn).await?)?;
+            (named(calls, &["package", arn, &stable_model]), Some(Source::Package(arn.clone())))
+        }
+        Artifact::ModelData { data, image } => {
+            let source = Source::Data { data: data.clone(), image: image.clone() };
+            (named(calls, &["data", data, image, &stable_model]), Some(source))
+        }
+        Artifact::Image(_) | Artifact::S3 { .. } | Artifact::Stable | Artifact::Zip(_) => (stable_model.clone(), None),
+    };
+    // A rehearsal and a resumed call find the model by its name; the rest of it is never compared.
+    let source = source.map(|source| (source, stable_model));
+    let before = now.variants.iter().find(|variant| variant.name == slot);
+    let asked = release.settings.instances.map(|count| i32::try_from(count).unwrap_or(i32::MAX));
+    let has = before.and_then(|variant| variant.wanted_instances).filter(|count| *count > 0);
+    let instances = asked.or(has).unwrap_or(1);
+    let kind = release.settings.instance_type.clone();
+    let count = |name: &str| {
+        let variant = now.variants.iter().find(|variant| variant.name == name);
+        variant.and_then(|variant| variant.wanted_instances).unwrap_or_default().to_string()
+    };
+    // Counts are part of what is made where they are not kept.
+    let counts = asked.filter(|_| !adds).map(|asked| format!("{asked} {}", count(stable.as_str())));
+    let text = [
+        now.config.as_str(),
+        &slot,
+        &model,
+        kind.as_deref().unwrap_or_default(),
+        &asked.map(|count| count.to_string()).unwrap_or_default(),
+        counts.as_deref().unwrap_or_default(),
+    ];
+    let config = named(calls, &text);
+    let source = match source {
+        Some((source, stable_model)) => {
+            refuse_pipelines(calls, &source, &stable_model).await?;
+            Some(source)
+        }
+        None => None,
+    };
+    let filling = Filling { slot, like: stable.to_string(), model, instance_type: kind, instances };
+    Ok(Wanted { filling, source, config, adds, counts: counts.is_some() })
+}
+
+/// Never approved by us: an approval starts other people's pipelines.
+fn refuse_unapproved(arn: &str, package: &Package) -> Result<()> {
+    let wrong = match (package.approval.as_str(), package.status.as_str()) {
+        ("Approved", "Completed") => return Ok(()),
+        ("Approved", status) => format!("model package {arn} is {status}, not Completed"),
+        ("", _) => format!("model package {arn} was never approved"),
+        (approval, _) => format!("model package {arn} is {approval}"),
+    };
+    let message = format!("{wrong}; only an approved one is deployed, and to approve it is a person's part");
+    Err(Error::new(ErrorKind::Invalid, "DescribeModelPackage", message))
+}
+
+async fn refuse_pipelines(calls: &Calls<'_>, source: &Source, stable_model: &str) -> Result<()> {
+    if matches!(source, Source::Data { .. }) && calls.model(stable_model).await?.containers() != 1 {
+        let message = format!(
+            "stable's model {stable_model} is a pipeline of containers: make the new one yourself, and name it with --model"
+        );
+        return Err(Error::new(ErrorKind::Unsupported, "CreateModel", message));
+    }
+    Ok(())
+}
+
+/// A name of at most 63 letters, digits and hyphens that follows from `parts`.
+fn named(calls: &Calls<'_>, parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in [calls.endpoint.endpoint.as_str()].iter().chain(parts) {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    let hash: String = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let front: String = calls.endpoint.endpoint.chars().take(40).collect();
+    format!("{}-mlroll-{hash}", front.trim_end_matches('-'))
+}
+
+/// Whether the slot holds what is wanted already.
+fn holds(live: &Config, now: &Endpoint, wanted: &Wanted) -> bool {
+    let Filling { slot, like, model, instance_type, instances } = &wanted.filling;
+    let slots = live.slots();
+    let find = |name: &str| slots.iter().find(|slot| slot.name == name);
+    let (Some(held), Some(stable)) = (find(slot), find(like)) else { return false };
+    let count = now.variants.iter().find(|variant| variant.name == *slot).and_then(|variant| variant.wanted_instances);
+    held.model.as_ref() == Some(model)
+        && held.instance_type == *instance_type.as_ref().unwrap_or(&stable.instance_type)
+        && (!wanted.counts || count == Some(*instances))
+}
+
+/// Makes the model, the config and the update, and waits until it is live.
+async fn make(
+    calls: &Calls<'_>,
+    now: &Endpoint,
+    live: &Config,
+    wanted: &Wanted,
+    seen: &Snapshot,
+    pace: &dyn Pace,
+) -> Result<()> {
+    let mut rehearsed = false;
+    if let Some(source) = &wanted.source {
+        let slots = live.slots();
+        let like = slots.iter().find(|slot| slot.name == wanted.filling.like).and_then(|slot| slot.model.as_deref());
+        let template = calls.model(like.unwrap_or_default()).await?;
+        rehearsed |= calls.create_model(&wanted.filling.model, source, &template).await? == Stored::Withheld;
+    }
+    let stored = calls.create_config(&wanted.config, live, &wanted.filling, &now.variants).await?;
+    rehearsed |= stored == Stored::Withheld;
+    // From here on the slot is no way back.
+    let lost = seen.marker.as_ref().filter(|marker| marker.previous.as_ref().is_some_and(|p| is(p, wanted)));
+    let arn = Known::from(&seen.guard).map(|known| known.arn).unwrap_or_else(|| now.arn.clone());
+    if let Some(marker) = lost {
+        let without = Marker { previous: None, ..marker.clone() };
+        super::backend::sent(calls.set_marker(&arn, Some(&tag_of(&without))).await)?;
+    }
+    let updated = match update(calls, wanted, pace).await {
+        Err(e) if e.kind() == ErrorKind::Withheld => return Ok(()),
+        Err(e) => Err(e),
+        Ok(()) if rehearsed => return Ok(()),
+        Ok(()) => arrived(calls, wanted, now, pace).await,
+    };
+    if let (Err(e), Some(marker)) = (&updated, lost)
+        && (e.was_answered() || e.kind() == ErrorKind::Invalid)
+    {
+        // The slot holds what it held.
+        let _ = calls.set_marker(&arn, Some(&tag_of(marker))).await;
+    }
+    updated
+}
+
+fn is(revision: &RevisionId, wanted: &Wanted) -> bool {
+    revision.as_str() == wanted.filling.slot
+}
+
+/// Has the endpoint updated. After a lost answer the endpoint knows better than the error.
+async fn update(calls: &Calls<'_>, wanted: &Wanted, pace: &dyn Pace) -> Result<()> {
+    let mut tries = 0;
+    loop {
+        let Err(error) = calls.update(&wanted.config, wanted.counts).await else { return Ok(()) };
+        let lags = error.kind() == ErrorKind::NotFound && error.message().contains("endpoint configuration");
+        if lags && tries < LAG {
+            tries += 1;
+            pace.pause("the new endpoint config cannot be found yet", None).await?;
+            continue;
+        }
+        let doubtful = error.kind() == ErrorKind::Conflict || !error.was_answered();
+        if doubtful && error.kind() != ErrorKind::Withheld {
+            let now = calls.describe().await?;
+            if now.config == wanted.config || now.pending.as_deref() == Some(&wanted.config) {
+                return Ok(());
+            }
+        }
+        return Err(error);
+    }
+}
+
+/// Waits until the endpoint has the new config, or is back at the old one.
+async fn arrived(calls: &Calls<'_>, wanted: &Wanted, before: &Endpoint, pace: &dyn Pace) -> Result<()> {
+    let mut moved = before.pending.is_some();
+    let mut still = 0;
+    loop {
+        let now = calls.describe().await?;
+        let failed = |why: &str| {
+            let message = match why {
+                "" => "SageMaker took the new endpoint config back, and gave no reason".to_owned(),
+                why => format!("SageMaker took the new endpoint config back: {why}"),
+            };
+            Err(Error::new(ErrorKind::Invalid, UPDATE, message))
+        };
+        match now.status.as_str() {
+            "InService" if now.config == wanted.config => return Ok(()),
+            "InService" if moved => return failed(&now.failure),
+            "InService" if still < LAG => still += 1,
+            // It was changed since, and nobody saw it under way.
+            "InService" if now.modified > before.modified => return failed(&now.failure),
+            "InService" => {
+                let message = "the update was accepted, and nothing of it is to be seen";
+                return Err(Error::new(ErrorKind::Unexpected, UPDATE, message));
+            }
+            "Failed" | "UpdateRollbackFailed" | "OutOfService" | "Deleting" => return failed(&now.failure),
+            _ => moved = true,
+        }
+        let what = format!("the endpoint is {}: a fleet with {} is made", now.status, wanted.filling.model);
+        pace.pause(&what, None).await?;
+    }
+}
+
+/// A slot that was rolled back as bad holds something else by now. That is told by the age of the config, too, where the
+/// process that made it is gone.
+async fn forget_bad(
+    calls: &Calls<'_>,
+    seen: &Snapshot,
+    wanted: &Wanted,
+    made: bool,
+    live: Option<mlroll_backend::Timestamp>,
+) -> Result<()> {
+    let Some(marker) = &seen.marker else { return Ok(()) };
+    let MarkerState::RolledBack { bad: Some(bad) } = &marker.state else { return Ok(()) };
+    let newer = live.zip(marker.at).is_some_and(|(made, at)| made > at);
+    if is(bad, wanted) && (made || newer) {
+        let cleared = Marker { state: MarkerState::RolledBack { bad: None }, ..marker.clone() };
+        let arn = Known::from(&seen.guard).map(|known| known.arn).unwrap_or_default();
+        super::backend::sent(calls.set_marker(&arn, Some(&tag_of(&cleared))).await)?;
+    }
+    Ok(())
+}
+
+fn notes(before: &Endpoint, wanted: &Wanted, made: bool) -> Vec<String> {
+    let Filling { slot, instances, instance_type, like, .. } = &wanted.filling;
+    let mut notes = Vec::new();
+    if !made {
+        return notes;
+    }
+    if wanted.adds {
+        let kind = instance_type.as_ref().map_or_else(|| format!("as {like} has"), Clone::clone);
+        notes.push(format!(
+            "variant {slot} is new: {instances} more instance{} ({kind}), billed from now on, with traffic or without",
+            if *instances == 1 { "" } else { "s" }
+        ));
+    }
+    notes.push(
+        "an update makes a new fleet for all variants: twice the instances are billed for some minutes".to_owned(),
+    );
+    notes.push(format!("the endpoint config was {}, which is kept", before.config));
+    if before.guardrails {
+        notes.push(
+            "the endpoint's deployment guardrails were not used, and are not kept: they shift whole fleets".to_owned(),
+        );
+    }
+    notes
+}

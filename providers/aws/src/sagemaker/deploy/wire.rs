@@ -1,0 +1,247 @@
+//! Requests and answers of a deployment: models, endpoint configs, the model registry. SDK types stop here.
+
+use aws_sdk_sagemaker::operation::describe_endpoint_config::DescribeEndpointConfigOutput;
+use aws_sdk_sagemaker::operation::describe_model::DescribeModelOutput;
+use aws_sdk_sagemaker::types::{
+    ContainerDefinition, ProductionVariant, ProductionVariantInstanceType, VariantProperty, VariantPropertyType,
+};
+use mlroll_backend::{Effect, Error, ErrorKind, Result, Timestamp};
+
+use super::super::wire::{Calls, Variant, kind_of_text};
+use crate::error::classify_by_text;
+
+/// What became of something that is made once and never changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stored {
+    Made,
+    /// One of this name is there: names follow from content.
+    There,
+    /// A rehearsal stopped it.
+    Withheld,
+}
+
+/// An endpoint config, to be copied.
+#[derive(Debug)]
+pub(super) struct Config(DescribeEndpointConfigOutput);
+
+/// What an endpoint config says of one variant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Slot {
+    pub(super) name: String,
+    /// None: inference components are placed on it.
+    pub(super) model: Option<String>,
+    pub(super) instance_type: String,
+    pub(super) is_serverless: bool,
+}
+
+/// What the idle slot is to hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Filling {
+    /// The slot, which may be new.
+    pub(super) slot: String,
+    /// The variant whose settings it gets.
+    pub(super) like: String,
+    pub(super) model: String,
+    pub(super) instance_type: Option<String>,
+    /// How many instances it begins with.
+    pub(super) instances: i32,
+}
+
+/// A model, whose settings another one gets.
+#[derive(Debug)]
+pub(super) struct Template(DescribeModelOutput);
+
+/// What another model is made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Data { data: String, image: String },
+    Package(String),
+}
+
+/// A version in the model registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Package {
+    /// `Approved`, `Rejected`, `PendingManualApproval`; empty when nobody was asked.
+    pub(super) approval: String,
+    /// `Completed`, ...
+    pub(super) status: String,
+}
+
+impl Config {
+    pub(super) fn slots(&self) -> Vec<Slot> {
+        let of = |variant: &ProductionVariant| Slot {
+            name: variant.variant_name.clone().unwrap_or_default(),
+            model: variant.model_name.clone().filter(|model| !model.is_empty()),
+            instance_type: variant.instance_type.as_ref().map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
+            is_serverless: variant.serverless_config.is_some(),
+        };
+        self.0.production_variants().iter().map(of).collect()
+    }
+
+    pub(super) fn created(&self) -> Option<Timestamp> {
+        self.0.creation_time.and_then(|at| Timestamp::from_unix_milliseconds(at.to_millis().ok()?))
+    }
+
+    pub(super) fn is_async(&self) -> bool {
+        self.0.async_inference_config.is_some()
+    }
+
+    pub(super) fn has_shadows(&self) -> bool {
+        !self.0.shadow_production_variants().is_empty()
+    }
+
+    /// Its variants with the slot filled, and weights and counts as they are live.
+    fn filled(&self, filling: &Filling, live: &[Variant]) -> Vec<ProductionVariant> {
+        let mut variants = self.0.production_variants().to_vec();
+        for variant in &mut variants {
+            let now = live.iter().find(|now| variant.variant_name.as_deref() == Some(&now.name));
+            let Some(now) = now else { continue };
+            variant.initial_variant_weight = Some(now.desired);
+            if let Some(count) = now.wanted_instances.or(now.instances).filter(|count| *count > 0) {
+                variant.initial_instance_count = Some(count);
+            }
+        }
+        let like = variants.iter().find(|variant| variant.variant_name.as_deref() == Some(&filling.like)).cloned();
+        let Some(mut new) = like else { return variants };
+        new.variant_name = Some(filling.slot.clone());
+        new.model_name = Some(filling.model.clone());
+        new.initial_variant_weight = Some(0.0);
+        new.initial_instance_count = Some(filling.instances);
+        if let Some(kind) = &filling.instance_type {
+            new.instance_type = Some(ProductionVariantInstanceType::from(kind.as_str()));
+        }
+        match variants.iter_mut().find(|variant| variant.variant_name.as_deref() == Some(&filling.slot)) {
+            Some(slot) => *slot = new,
+            None => variants.push(new),
+        }
+        variants
+    }
+}
+
+impl Template {
+    pub(super) fn containers(&self) -> usize {
+        usize::from(self.0.primary_container.is_some()) + self.0.containers().len()
+    }
+
+    fn container(&self) -> Option<&ContainerDefinition> {
+        self.0.primary_container.as_ref().or_else(|| self.0.containers().first())
+    }
+}
+
+impl Calls<'_> {
+    /// `DescribeEndpointConfig`
+    pub(super) async fn config(&self, name: &str) -> Result<Config> {
+        let operation = "DescribeEndpointConfig";
+        let call = self.client.describe_endpoint_config().endpoint_config_name(name).customize();
+        let answer = call.interceptor(self.tagged(operation, Effect::Read)).send().await;
+        answer.map(Config).map_err(|e| classify_by_text(operation, e, kind_of_text))
+    }
+
+    /// `DescribeModel`
+    pub(super) async fn model(&self, name: &str) -> Result<Template> {
+        let operation = "DescribeModel";
+        let call = self.client.describe_model().model_name(name).customize();
+        let answer = call.interceptor(self.tagged(operation, Effect::Read)).send().await;
+        answer.map(Template).map_err(|e| classify_by_text(operation, e, kind_of_text))
+    }
+
+    /// `DescribeModelPackage`
+    pub(super) async fn package(&self, arn: &str) -> Result<Package> {
+        let operation = "DescribeModelPackage";
+        let call = self.client.describe_model_package().model_package_name(arn).customize();
+        let answer = call.interceptor(self.tagged(operation, Effect::Read)).send().await;
+        let answer = answer.map_err(|e| classify_by_text(operation, e, kind_of_text))?;
+        Ok(Package {
+            approval: answer.model_approval_status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
+            status: answer.model_package_status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
+        })
+    }
+
+    /// `CreateModel`, with the settings of `template`. A package brings its own image, data and environment.
+    pub(super) async fn create_model(&self, name: &str, source: &Source, template: &Template) -> Result<Stored> {
+        let operation = "CreateModel";
+        let container = match source {
+            Source::Package(arn) => ContainerDefinition::builder().model_package_name(arn),
+            Source::Data { data, image } => ContainerDefinition::builder()
+                .image(image)
+                .model_data_url(data)
+                .set_mode(template.container().and_then(|old| old.mode.clone()))
+                .set_image_config(template.container().and_then(|old| old.image_config.clone()))
+                .set_environment(template.container().and_then(|old| old.environment.clone())),
+        };
+        let sent = self
+            .client
+            .create_model()
+            .model_name(name)
+            .primary_container(container.build())
+            .set_execution_role_arn(template.0.execution_role_arn.clone())
+            .set_vpc_config(template.0.vpc_config.clone())
+            .set_enable_network_isolation(template.0.enable_network_isolation)
+            .customize()
+            .interceptor(self.tagged(operation, Effect::Write))
+            .send()
+            .await;
+        stored(sent.map(drop).map_err(|e| classify_by_text(operation, e, kind_of_text)))
+    }
+
+    /// `CreateEndpointConfig`: a copy of `live` with the slot filled.
+    pub(super) async fn create_config(
+        &self,
+        name: &str,
+        live: &Config,
+        filling: &Filling,
+        variants: &[Variant],
+    ) -> Result<Stored> {
+        let operation = "CreateEndpointConfig";
+        let old = &live.0;
+        let sent = self
+            .client
+            .create_endpoint_config()
+            .endpoint_config_name(name)
+            .set_production_variants(Some(live.filled(filling, variants)))
+            .set_data_capture_config(old.data_capture_config.clone())
+            .set_kms_key_id(old.kms_key_id.clone())
+            .set_explainer_config(old.explainer_config.clone())
+            .set_execution_role_arn(old.execution_role_arn.clone())
+            .set_vpc_config(old.vpc_config.clone())
+            .set_enable_network_isolation(old.enable_network_isolation)
+            .set_metrics_config(old.metrics_config.clone())
+            .customize()
+            .interceptor(self.tagged(operation, Effect::Write))
+            .send()
+            .await;
+        stored(sent.map(drop).map_err(|e| classify_by_text(operation, e, kind_of_text)))
+    }
+
+    /// `UpdateEndpoint`: weights and counts stay as they are live, but counts are the config's when `counts` says so.
+    pub(super) async fn update(&self, config: &str, counts: bool) -> Result<()> {
+        let operation = "UpdateEndpoint";
+        let kind = VariantPropertyType::DesiredInstanceCount;
+        let excluded = counts.then(|| vec![VariantProperty::builder().variant_property_type(kind).build()]);
+        self.client
+            .update_endpoint()
+            .endpoint_name(&self.endpoint.endpoint)
+            .endpoint_config_name(config)
+            .retain_all_variant_properties(true)
+            .set_exclude_retained_variant_properties(excluded)
+            .customize()
+            .interceptor(self.tagged(operation, Effect::Write))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|e| classify_by_text(operation, e, kind_of_text))
+    }
+}
+
+fn stored(sent: Result<()>) -> Result<Stored> {
+    match sent {
+        Ok(()) => Ok(Stored::Made),
+        Err(e) if e.kind() == ErrorKind::Withheld => Ok(Stored::Withheld),
+        Err(e) if is_there(&e) => Ok(Stored::There),
+        Err(e) => Err(e),
+    }
+}
+
+fn is_there(error: &Error) -> bool {
+    error.message().contains("Cannot create already existing")
+}
