@@ -41,6 +41,7 @@ mod sagemaker;
 mod sandbox;
 mod scaled;
 mod schema;
+mod shadow;
 mod shape;
 mod status;
 mod watched;
