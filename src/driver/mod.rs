@@ -10,6 +10,7 @@ mod measure;
 mod ongoing;
 mod rehearse;
 mod report;
+mod shadow;
 mod standing;
 mod watch;
 
@@ -27,6 +28,7 @@ pub use self::measure::{Measured, measure};
 pub use self::ongoing::{Ongoing, Runs};
 pub use self::rehearse::{Course, Imagined, Leg, Rehearsal};
 pub use self::report::{Doubt, Report};
+pub use self::shadow::{Mirroring, Watched as WatchedShadow};
 pub use self::standing::Standing;
 pub use self::watch::{OnInterrupt, Watch};
 
