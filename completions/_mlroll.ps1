@@ -50,6 +50,7 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('rollback', 'rollback', [CompletionResultType]::ParameterValue, 'Give all traffic back, now')
             [CompletionResult]::new('rollout', 'rollout', [CompletionResultType]::ParameterValue, 'Take a candidate through all steps of its service, judged by its gates')
             [CompletionResult]::new('sandbox', 'sandbox', [CompletionResultType]::ParameterValue, 'Serve the clouds on loopback: control planes and metric stores, fed by simulated users')
+            [CompletionResult]::new('shadow', 'shadow', [CompletionResultType]::ParameterValue, 'Mirror a share of the live traffic to a candidate, whose answers nobody sees')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show who gets what, who is stable, candidate and previous, and what a run is at')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
@@ -438,6 +439,28 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'mlroll;shadow' {
+            [CompletionResult]::new('--pct', '--pct', [CompletionResultType]::ParameterName, 'The share of the requests that is copied in percent, such as 10')
+            [CompletionResult]::new('--candidate', '--candidate', [CompletionResultType]::ParameterName, 'The revision on trial')
+            [CompletionResult]::new('--bake', '--bake', [CompletionResultType]::ParameterName, 'How long to watch the candidate; needs gates')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of ./mlroll.toml')
+            [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Act on this target; needs no file, and may be given several times')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write the result')
+            [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'Why this is done; shown wherever the result is')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Give up after this time, all told [default: 5m, and 30m more until the split is live]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
+            [CompletionResult]::new('--no-gates', '--no-gates', [CompletionResultType]::ParameterName, 'Do not judge, whatever gates are configured')
+            [CompletionResult]::new('--no-wait', '--no-wait', [CompletionResultType]::ParameterName, 'Return when the change is accepted: nothing is watched or judged')
+            [CompletionResult]::new('--off', '--off', [CompletionResultType]::ParameterName, 'End mirrored traffic, whoever it goes to')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print the calls that a run would make, and change nothing')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'mlroll;status' {
             [CompletionResult]::new('--every', '--every', [CompletionResultType]::ParameterName, 'How often to look; at least a second')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of ./mlroll.toml')
@@ -471,6 +494,7 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('rollback', 'rollback', [CompletionResultType]::ParameterValue, 'Give all traffic back, now')
             [CompletionResult]::new('rollout', 'rollout', [CompletionResultType]::ParameterValue, 'Take a candidate through all steps of its service, judged by its gates')
             [CompletionResult]::new('sandbox', 'sandbox', [CompletionResultType]::ParameterValue, 'Serve the clouds on loopback: control planes and metric stores, fed by simulated users')
+            [CompletionResult]::new('shadow', 'shadow', [CompletionResultType]::ParameterValue, 'Mirror a share of the live traffic to a candidate, whose answers nobody sees')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show who gets what, who is stable, candidate and previous, and what a run is at')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
@@ -531,6 +555,9 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             break
         }
         'mlroll;help;sandbox' {
+            break
+        }
+        'mlroll;help;shadow' {
             break
         }
         'mlroll;help;status' {

@@ -47,6 +47,7 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand rollback 'Give all traffic back, now'
             cand rollout 'Take a candidate through all steps of its service, judged by its gates'
             cand sandbox 'Serve the clouds on loopback: control planes and metric stores, fed by simulated users'
+            cand shadow 'Mirror a share of the live traffic to a candidate, whose answers nobody sees'
             cand status 'Show who gets what, who is stable, candidate and previous, and what a run is at'
             cand help 'Print this message or the help of the given subcommand(s)'
         }
@@ -410,6 +411,27 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
+        &'mlroll;shadow'= {
+            cand --pct 'The share of the requests that is copied in percent, such as 10'
+            cand --candidate 'The revision on trial'
+            cand --bake 'How long to watch the candidate; needs gates'
+            cand --config 'Read this file instead of ./mlroll.toml'
+            cand --target 'Act on this target; needs no file, and may be given several times'
+            cand --output 'How to write the result'
+            cand --reason 'Why this is done; shown wherever the result is'
+            cand --timeout 'Give up after this time, all told [default: 5m, and 30m more until the split is live]'
+            cand --color 'When to colour'
+            cand --no-gates 'Do not judge, whatever gates are configured'
+            cand --no-wait 'Return when the change is accepted: nothing is watched or judged'
+            cand --off 'End mirrored traffic, whoever it goes to'
+            cand --dry-run 'Print the calls that a run would make, and change nothing'
+            cand -q 'Say nothing but errors'
+            cand --quiet 'Say nothing but errors'
+            cand -v 'Name each request as it is sent'
+            cand --verbose 'Name each request as it is sent'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
         &'mlroll;status'= {
             cand --every 'How often to look; at least a second'
             cand --config 'Read this file instead of ./mlroll.toml'
@@ -442,6 +464,7 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand rollback 'Give all traffic back, now'
             cand rollout 'Take a candidate through all steps of its service, judged by its gates'
             cand sandbox 'Serve the clouds on loopback: control planes and metric stores, fed by simulated users'
+            cand shadow 'Mirror a share of the live traffic to a candidate, whose answers nobody sees'
             cand status 'Show who gets what, who is stable, candidate and previous, and what a run is at'
             cand help 'Print this message or the help of the given subcommand(s)'
         }
@@ -484,6 +507,8 @@ set edit:completion:arg-completer[mlroll] = {|@words|
         &'mlroll;help;rollout'= {
         }
         &'mlroll;help;sandbox'= {
+        }
+        &'mlroll;help;shadow'= {
         }
         &'mlroll;help;status'= {
         }

@@ -8,7 +8,7 @@ use mlroll_backend::{RevisionId, Target, Weight};
 
 use crate::commands::{
     canary, completions, demo, deploy, explain, gate, history, hold, plan, promote, resume, rollback, rollout, sandbox,
-    status,
+    shadow, status,
 };
 use crate::config::parse_duration;
 use crate::output::{ColorChoice, Format};
@@ -78,6 +78,7 @@ pub enum Command {
     Rollback(rollback::RollbackArgs),
     Rollout(rollout::RolloutArgs),
     Sandbox(sandbox::SandboxArgs),
+    Shadow(shadow::ShadowArgs),
     Status(status::StatusArgs),
 }
 

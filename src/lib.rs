@@ -91,6 +91,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Rollout(args) => commands::rollout::run(args, &context),
         Command::Rollback(args) => commands::rollback::run(args, &context),
         Command::Sandbox(args) => commands::sandbox::run(args, &context),
+        Command::Shadow(args) => commands::shadow::run(args, &context),
         Command::Status(args) => commands::status::run(args, &context),
     };
     match ended {

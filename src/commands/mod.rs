@@ -20,6 +20,7 @@ pub mod resume;
 pub mod rollback;
 pub mod rollout;
 pub mod sandbox;
+pub mod shadow;
 pub mod status;
 mod watched;
 

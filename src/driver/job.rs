@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mlroll_backend::{
-    Backend, Error, ErrorKind, GuardKind, Marker, MarkerState, Readiness, RevisionId, Snapshot, Target, embed,
+    Backend, Error, ErrorKind, GuardKind, Marker, MarkerState, Readiness, RevisionId, Snapshot, Target, Weight, embed,
 };
 
 use super::{Doubt, Driver, Report, Shared};
@@ -251,6 +251,7 @@ impl Job<'_> {
                     known.checked = Some(newcomer.clone());
                 }
                 note_lost_marker(seen, &step, can.note_limit, report);
+                note_shadow(seen, &step, report);
                 Ok(Some(step))
             }
         }
@@ -479,6 +480,15 @@ fn note_lost_marker(seen: &Snapshot, step: &Step, limit: usize, report: &mut Rep
             _ => String::new(),
         };
         report.note(format!("the description is too long to carry mlroll's note{way_back}"));
+    }
+}
+
+/// Mirrored traffic ends with a rollback, and for whoever gets users.
+fn note_shadow(seen: &Snapshot, step: &Step, report: &mut Report) {
+    if let Some(shadow) = &seen.roles.shadow
+        && (step.outcome == Outcome::RolledBack || step.to.weight_of(&shadow.revision) > Weight::ZERO)
+    {
+        report.note(format!("{} gets no copies any more", shadow.revision));
     }
 }
 

@@ -11,6 +11,7 @@ mod ongoing;
 mod patience;
 mod rehearse;
 mod report;
+mod shadow;
 mod sizing;
 mod standing;
 mod watch;
@@ -29,6 +30,7 @@ pub use self::measure::{Measured, measure};
 pub use self::ongoing::{Ongoing, Runs};
 pub use self::rehearse::{Course, Imagined, Leg, Rehearsal, Resized};
 pub use self::report::{Doubt, Report};
+pub use self::shadow::{Mirroring, Watched as WatchedShadow};
 pub use self::standing::Standing;
 pub use self::watch::{OnInterrupt, Watch};
 

@@ -1,6 +1,6 @@
 //! What became of one target.
 
-use mlroll_backend::{Snapshot, Target, TrafficSplit, Usage};
+use mlroll_backend::{Shadow, Snapshot, Target, TrafficSplit, Usage};
 
 use crate::config::Selected;
 use crate::exit::ExitStatus;
@@ -24,6 +24,8 @@ pub struct Report {
     pub before: Option<TrafficSplit>,
     /// The split as last confirmed; `None` when it is not known.
     pub after: Option<TrafficSplit>,
+    /// What was mirrored besides, when it was last seen.
+    pub shadow: Option<Shadow>,
     /// Whether that split is live.
     pub settled: bool,
     /// Why `after` may not be how things are, or stay.
@@ -63,6 +65,7 @@ impl Report {
             exit: ExitStatus::Bug,
             before: None,
             after: None,
+            shadow: None,
             settled: false,
             doubt: None,
             calls: Calls::default(),
@@ -80,6 +83,7 @@ impl Report {
             self.before.clone_from(&seen.split);
         }
         self.after.clone_from(&seen.split);
+        self.shadow.clone_from(&seen.roles.shadow);
         self.settled = seen.is_settled();
         self.doubt = None;
     }
@@ -87,6 +91,7 @@ impl Report {
     /// The target is no longer known.
     pub(super) fn lost_sight(&mut self, doubt: Doubt) {
         self.after = None;
+        self.shadow = None;
         self.settled = false;
         self.doubt = Some(doubt);
     }
@@ -100,7 +105,7 @@ impl Report {
     }
 
     /// It could not be done.
-    pub(super) fn fail(&mut self, failure: Failure) {
+    pub(crate) fn fail(&mut self, failure: Failure) {
         self.outcome = Outcome::Failed;
         self.ended_badly(failure);
     }

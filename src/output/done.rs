@@ -37,6 +37,16 @@ impl Done<'_> {
         }
     }
 
+    /// What became of a target, for people: mirrored traffic is not shifted to anybody.
+    #[must_use]
+    pub fn words(&self, outcome: Outcome) -> &'static str {
+        match (self.verb, outcome) {
+            ("shadow", Outcome::Shifted) => "mirrored",
+            ("shadow", Outcome::RolledBack) => "switched off",
+            _ => outcome.words(),
+        }
+    }
+
     /// Whether all splits are known to be live.
     #[must_use]
     pub fn settled(&self) -> bool {

@@ -18,7 +18,7 @@ use crate::rollout::Outcome;
 /// that is what counts.
 pub fn announce(env: &Env, printer: Printer, done: &Done<'_>, document: &Value) {
     if env.github_actions {
-        for line in done.reports.iter().filter_map(|report| annotation(done.verb, report)) {
+        for line in done.reports.iter().filter_map(|report| annotation(done, report)) {
             printer.command(&line);
         }
         for unreadable in done.unreadable {
@@ -53,18 +53,18 @@ pub(super) fn failure_annotation(failure: &Failure) -> String {
     format!("::error title=mlroll::{}", escaped(&failure.message))
 }
 
-fn annotation(verb: &str, report: &Report) -> Option<String> {
+fn annotation(done: &Done<'_>, report: &Report) -> Option<String> {
     let (level, message) = match (&report.failure, report.outcome) {
         (Some(failure), _) => ("error", format!("{}; traffic: {}", failure.message, report.traffic())),
         (None, Outcome::Unchanged) => return None,
-        (None, outcome) => ("notice", format!("{}; traffic: {}", outcome.words(), report.traffic())),
+        (None, outcome) => ("notice", format!("{}; traffic: {}", done.words(outcome), report.traffic())),
     };
-    let title = property(&format!("mlroll {verb} {}", report.target));
+    let title = property(&format!("mlroll {} {}", done.verb, report.target));
     Some(format!("::{level} title={title}::{}", escaped(&message)))
 }
 
 fn summary(done: &Done<'_>) -> String {
-    let mut text = format!("### mlroll {}: {}\n\n", done.verb, done.outcome().words());
+    let mut text = format!("### mlroll {}: {}\n\n", done.verb, done.words(done.outcome()));
     if let Some(reason) = done.reason {
         text.push_str(&format!("Reason: {}\n\n", cell(reason)));
     }
@@ -72,7 +72,7 @@ fn summary(done: &Done<'_>) -> String {
     for report in done.reports {
         let split = |split: &Option<_>| split.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string);
         let (before, now) = (split(&report.before), split(&report.after));
-        text.push_str(&format!("| `{}` | {} | {before} | {now} |\n", report.target, report.outcome.words()));
+        text.push_str(&format!("| `{}` | {} | {before} | {now} |\n", report.target, done.words(report.outcome)));
     }
     text.push('\n');
     for report in done.reports {

@@ -1,6 +1,6 @@
 //! JSON for whoever scripts. Each document names its schema; the schemas are documented in `docs/json.md`.
 
-use mlroll_backend::{Call, MarkerState, Snapshot, Target, TrafficSplit, Weight};
+use mlroll_backend::{Call, MarkerState, Shadow, Snapshot, Target, TrafficSplit, Weight};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -17,11 +17,11 @@ struct Share<'a> {
     percent: Weight,
 }
 
-/// `mlroll/outcome/1`: what a verb did.
+/// `mlroll/outcome/1`, and `mlroll/shadow/1` of mirrored traffic: what a verb did.
 #[must_use]
 pub fn outcome(done: &Done<'_>) -> Value {
     json!({
-        "schema": "mlroll/outcome/1",
+        "schema": if done.verb == "shadow" { "mlroll/shadow/1" } else { "mlroll/outcome/1" },
         "verb": done.verb,
         "outcome": done.outcome().name(),
         "settled": done.settled(),
@@ -37,7 +37,7 @@ fn targets(done: &Done<'_>) -> Vec<Value> {
     let unreadable = done.unreadable.iter().map(|unreadable| {
         json!({
             "target": null, "service": unreadable.service, "outcome": Outcome::Failed.name(), "settled": false,
-            "before": null, "after": null, "calls": Calls::default(), "metrics": null, "notes": [], "error": failure_object(&unreadable.failure),
+            "before": null, "after": null, "shadow": null, "calls": Calls::default(), "metrics": null, "notes": [], "error": failure_object(&unreadable.failure),
         })
     });
     done.reports.iter().map(target_outcome).chain(unreadable).collect()
@@ -51,6 +51,7 @@ fn target_outcome(report: &Report) -> Value {
         "settled": report.settled,
         "before": shares(report.before.as_ref()),
         "after": shares(report.after.as_ref()),
+        "shadow": shadow(report.shadow.as_ref()),
         "calls": report.calls,
         "metrics": report.metrics,
         "notes": report.notes,
@@ -71,7 +72,7 @@ fn target_status(Look { selected, guard, seen }: &Look, run: Option<&Ongoing>) -
         Err(failure) => {
             return json!({
                 "target": selected.target, "service": selected.service, "settled": null, "guard": guard,
-                "previous": null, "split": null, "rollout": run.map(|run| watched(run, None)), "error": failure_object(failure),
+                "previous": null, "split": null, "shadow": null, "rollout": run.map(|run| watched(run, None)), "error": failure_object(failure),
             });
         }
     };
@@ -95,6 +96,7 @@ fn target_status(Look { selected, guard, seen }: &Look, run: Option<&Ongoing>) -
         "previous": roles.previous,
         "bad": roles.bad,
         "split": split,
+        "shadow": shadow(roles.shadow.as_ref()),
         "rollout": run.map_or_else(|| rollout(seen), |run| Some(watched(run, Some(seen)))),
         "error": null,
     })
@@ -153,6 +155,11 @@ pub fn error(failure: &Failure) -> Value {
 pub(super) fn failure_object(failure: &Failure) -> Value {
     let Failure { kind, operation, target, message, hints, .. } = failure;
     json!({ "kind": kind, "operation": operation, "target": target.as_ref().map(Target::to_string), "message": message, "hints": hints })
+}
+
+/// Who gets copies, and of how many requests.
+fn shadow(shadow: Option<&Shadow>) -> Option<Share<'_>> {
+    shadow.map(|shadow| Share { revision: shadow.revision.as_str(), percent: shadow.share })
 }
 
 fn shares(split: Option<&TrafficSplit>) -> Option<Vec<Share<'_>>> {

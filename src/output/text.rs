@@ -1,7 +1,7 @@
 //! Tables for whoever reads.
 
 use comfy_table::{ContentArrangement, Table, presets};
-use mlroll_backend::{Call, Effect, MarkerState, Readiness, Snapshot};
+use mlroll_backend::{Call, Effect, MarkerState, Readiness, Shadow, Snapshot};
 
 use super::Done;
 use crate::driver::{Look, Ongoing, Report};
@@ -23,9 +23,9 @@ pub fn outcome(done: &Done<'_>) -> String {
         };
         table.add_row([
             report.target.to_string(),
-            report.outcome.words().to_owned(),
+            done.words(report.outcome).to_owned(),
             split(&report.before),
-            now,
+            with_shadow(now, report.shadow.as_ref()),
             calls(report.calls),
         ]);
     }
@@ -35,6 +35,14 @@ pub fn outcome(done: &Done<'_>) -> String {
         table.add_row([service, "failed".to_owned(), nothing(), nothing(), "none".to_owned()]);
     }
     trimmed(&table) + &remarks(*reason, reports)
+}
+
+/// A split, and what is mirrored besides.
+fn with_shadow(text: String, shadow: Option<&Shadow>) -> String {
+    match shadow {
+        Some(shadow) => format!("{text}, {shadow}"),
+        None => text,
+    }
 }
 
 /// Why it was done, and what a person should know.
@@ -87,7 +95,8 @@ fn status_cells(look: &Look, run: Option<&Ongoing>) -> [String; 4] {
             let [stable, candidate, previous, plain] = status_row(seen);
             // That it is not live, or has failed, goes before what the run makes of it.
             let state = if seen.is_settled() { run_state(run) } else { format!("{plain}; {}", run_state(run)) };
-            [stable, candidate, previous, state]
+            let shadow = seen.roles.shadow.as_ref().filter(|_| seen.is_settled());
+            [stable, candidate, previous, with_shadow(state, shadow)]
         }
     }
 }
@@ -143,6 +152,10 @@ fn status_row(seen: &Snapshot) -> [String; 4] {
             };
             at.map_or(what.clone(), |at| format!("{what} since {at}"))
         }
+    };
+    let state = match &roles.shadow {
+        Some(shadow) if state == "-" => shadow.to_string(),
+        shadow => with_shadow(state, shadow.as_ref()),
     };
     let previous = roles.previous.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
     [with_share(&roles.stable), with_share(&roles.candidate), previous, state]

@@ -213,7 +213,7 @@ impl Case<'_> {
                 self.back_to(previous, self.split.sole(), None)
             }
             (Some(only), Some(Marker { state: MarkerState::RolledBack { bad }, .. })) => {
-                if !self.is_quiet() {
+                if !self.is_quiet() || (self.is_mirrored() && recent.is_none()) {
                     return self.back_to(only, bad.as_ref(), roles.previous.as_ref());
                 }
                 let from = bad.as_ref().map_or_else(String::new, |bad| format!(" from {bad}"));
@@ -222,12 +222,14 @@ impl Case<'_> {
             (Some(only), _) if recent.is_some() => {
                 Decision::Unchanged { why: format!("no canary is in flight: {only} gets everything") }
             }
+            // Nothing but copies goes to anybody else, and they end with it.
+            (Some(only), _) if self.is_mirrored() => self.back_to(only, None, roles.previous.as_ref()),
             (Some(_), _) => Decision::Refuse(self.no_way_back()),
         }
     }
 
     fn rollback_to(&self, to: &RevisionId) -> Decision {
-        if self.split.is_full(to) && self.is_quiet() {
+        if self.split.is_full(to) && self.is_quiet() && !self.is_mirrored() {
             return Decision::Unchanged { why: format!("{to} already gets everything") };
         }
         let bad = match (self.split.sole(), &self.seen.roles.candidate) {
@@ -272,6 +274,11 @@ impl Case<'_> {
                 self.seen.is_settled() && self.seen.modified.is_some_and(|at| self.stamp.at.since(at) >= QUIET)
             }
         }
+    }
+
+    /// Whether there is mirrored traffic, which a rollback ends.
+    fn is_mirrored(&self) -> bool {
+        self.seen.roles.shadow.is_some()
     }
 
     fn refuse_share(&self, share: Weight) -> Option<Refusal> {

@@ -4,17 +4,20 @@
 //! - [`engine`]: whole rollouts, step by step
 //! - [`landing()`]: whether a write that seemed to fail took effect
 //! - [`choose()`]: which revision a canary is about when none is named
+//! - [`Vigil`]: when mirrored traffic has shown enough
 
 mod candidate;
 mod decision;
 pub mod engine;
 mod intent;
 mod landing;
+mod vigil;
 
 pub use candidate::{Choice, choose};
 pub use decision::{Decision, Refusal, Step, decide};
 pub use intent::{Intent, Stamp};
 pub use landing::{Landing, landing};
+pub use vigil::{Conclusion, Vigil};
 
 /// What happened to a target, or would.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

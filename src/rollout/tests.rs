@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use mlroll_backend::{
-    Capabilities, GuardKind, GuardToken, Marker, MarkerState, Readiness, RevisionId, Roles, Snapshot, Timestamp,
-    TrafficSplit, Weight, embed, extract,
+    Capabilities, GuardKind, GuardToken, Marker, MarkerState, Readiness, RevisionId, Roles, Shadow, Snapshot,
+    Timestamp, TrafficSplit, Weight, embed, extract,
 };
 use proptest::prelude::*;
 
@@ -110,6 +110,33 @@ fn a_rollout_by_hand_and_back_again() {
     assert_eq!(refusal(&canary(1000, Some("42")), &again).exit, ExitStatus::Usage);
     let retry = Intent::Canary { share: weight(1000), candidate: Some(id("42")), again: true };
     assert_eq!(shift(&retry, &again).outcome, Outcome::Shifted);
+}
+
+/// A rollback ends mirrored traffic, also where that is all there is to take back.
+#[test]
+fn mirrored_traffic_is_taken_back() {
+    let mirrored = |description: &str| {
+        let calm = calm(description);
+        let shadow = Some(Shadow { revision: id("42"), share: weight(1000) });
+        Snapshot { roles: Roles { shadow, ..calm.roles }, ..calm }
+    };
+    let everything = Intent::Rollback { to: None, recent: Some(Duration::from_secs(86_400)) };
+    let to = Intent::Rollback { to: Some(id("41")), recent: None };
+    for note in ["", "[mlroll v1 state=rolled_back stable=41 bad=40]", "[mlroll v1 state=promoted stable=41]"] {
+        for intent in [&ROLLBACK, &to] {
+            let back = shift(intent, &mirrored(note));
+            assert_eq!((&back.to, back.outcome), (&TrafficSplit::full(id("41")), Outcome::RolledBack), "{note}");
+            assert!(matches!(back.marker.state, MarkerState::RolledBack { .. }), "{note}");
+        }
+        // Of many targets only those that users feel.
+        unchanged(&everything, &mirrored(note));
+    }
+    assert!(matches!(&shift(&ROLLBACK, &mirrored("[mlroll v1 state=rolled_back stable=41 bad=40]")).marker.state,
+        MarkerState::RolledBack { bad: Some(bad) } if *bad == id("40")));
+    // Who was stable before a promote goes first: users feel that.
+    let promoted = mirrored("[mlroll v1 state=promoted stable=41 previous=40]");
+    assert_eq!(shift(&ROLLBACK, &promoted).to, TrafficSplit::full(id("40")));
+    assert_eq!(refusal(&ROLLBACK, &calm("")).exit, ExitStatus::NotFound);
 }
 
 #[test]

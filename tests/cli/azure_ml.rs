@@ -16,14 +16,14 @@ const GET: ArmOperation = ArmOperation::Get;
 const PUT: ArmOperation = ArmOperation::Put;
 
 /// A scripted Azure, and the program run against it.
-struct World {
-    arm: Arm,
-    folder: TempDir,
-    env: Vec<(&'static str, String)>,
+pub struct World {
+    pub arm: Arm,
+    pub folder: TempDir,
+    pub env: Vec<(&'static str, String)>,
 }
 
 impl World {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let arm = Arm::start();
         let folder = TempDir::new().unwrap();
         let env = vec![
@@ -44,7 +44,7 @@ impl World {
         world
     }
 
-    fn run(&self, arguments: &[&str]) -> Ran {
+    pub fn run(&self, arguments: &[&str]) -> Ran {
         let started = Instant::now();
         let mut command = Command::new(env!("CARGO_BIN_EXE_mlroll"));
         command.args(arguments).env_clear().envs(self.env.clone()).current_dir(self.folder.path()).stdin(Stdio::null());
@@ -60,7 +60,7 @@ impl World {
         ran
     }
 
-    fn verb(&self, arguments: &[&str]) -> (Ran, Value) {
+    pub fn verb(&self, arguments: &[&str]) -> (Ran, Value) {
         let ran = self.run(&[arguments, &["--target", FRAUD, "--output", "json"]].concat());
         let document = ran.json();
         (ran, document)

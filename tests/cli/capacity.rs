@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::sandbox::{FAILING, FRAUD, HEALTHY, Sandbox, config, world};
+use crate::sandbox::{FAILING, HEALTHY, Sandbox, config, world};
 
 const FUNCTION: &str = "/2019-09-30/functions/fraud/provisioned-concurrency";
 
@@ -115,7 +115,7 @@ fn a_killed_run_is_resumed_and_nothing_is_left() {
     {
         let sandbox = start(HEALTHY, "prod");
         sandbox.ask("DELETE", "/_sandbox/requests", "");
-        let mut run = sandbox.mlroll(&["rollout"]).spawn().unwrap();
+        let mut run = sandbox.command(&["rollout"]).spawn().unwrap();
         let patience = Instant::now() + Duration::from_secs(60);
         while writes(&sandbox).iter().filter(|name| *name == until).count() <= skip {
             assert!(Instant::now() < patience, "{until}: {:?}", writes(&sandbox));

@@ -11,6 +11,7 @@
 mod action;
 mod arguments;
 mod azure_deploy;
+mod azure_hours;
 mod azure_ml;
 mod backtest;
 mod capacity;
@@ -44,6 +45,7 @@ mod sagemaker_deploy;
 mod sandbox;
 mod scaled;
 mod schema;
+mod shadow;
 mod shape;
 mod status;
 mod watched;

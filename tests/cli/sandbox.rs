@@ -56,17 +56,17 @@ impl Sandbox {
     }
 
     pub fn run(&self, arguments: &[&str]) -> (i32, Value) {
-        let output = self.mlroll(arguments).output().unwrap();
+        let output = self.command(arguments).args(["--output", "json"]).output().unwrap();
         let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         let document = serde_json::from_str(&stdout);
         (output.status.code().unwrap_or(-1), document.unwrap_or_else(|e| panic!("{e}: {stdout}\n{stderr}")))
     }
 
-    /// A command that has yet to run, whose output is JSON.
-    pub fn mlroll(&self, arguments: &[&str]) -> Command {
+    /// The program, as whoever took over the exports runs it.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mlroll"));
-        command.args(arguments).args(["--output", "json"]).env_clear().env("HOME", self.folder.path());
-        command.envs(self.exports.clone()).current_dir(self.folder.path());
+        command.args(arguments).env_clear().env("HOME", self.folder.path()).envs(self.exports.clone());
+        command.current_dir(self.folder.path());
         command
     }
 
@@ -95,9 +95,10 @@ impl Sandbox {
         let mut stream = TcpStream::connect(address).unwrap();
         let length = body.len();
         write!(stream, "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n").unwrap();
-        let scope = "AKIDTEST/20261121/us-east-1/lambda/aws4_request";
-        write!(stream, "Authorization: AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0\r\n")
-            .unwrap();
+        let aws = "Credential=AKIDTEST/20261121/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0";
+        let azure = path.starts_with("/subscriptions/");
+        let who = if azure { "Bearer sandbox".to_owned() } else { format!("AWS4-HMAC-SHA256 {aws}") };
+        write!(stream, "Authorization: {who}\r\n").unwrap();
         write!(stream, "Content-Length: {length}\r\n\r\n{body}").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();

@@ -1,7 +1,7 @@
 //! What every backend does, whatever cloud it is for. What a cloud cannot do its `Capabilities` say; nothing here asks which
 //! one it is.
 
-use mlroll_backend::{Effect, ErrorKind, GuardKind, MarkerState, Readiness, TrafficSplit, Weight};
+use mlroll_backend::{Effect, ErrorKind, GuardKind, MarkerState, Readiness, Roles, Shadow, TrafficSplit, Weight};
 use serde_json::json;
 
 use crate::stage::{Case, id, marker};
@@ -265,4 +265,87 @@ pub async fn a_split_that_never_settles_is_unsafe(case: Case) {
     assert_eq!(code, 8, "{outcome}");
     assert_eq!(outcome["settled"], false);
     assert!(matches!(case.observe().await.readiness, Readiness::Settling(_)));
+}
+
+/// Who cannot mirror says so before anything is written, and `shadow` with it.
+async fn cannot_mirror(case: &Case) -> bool {
+    let most = case.backend.capabilities().mirror;
+    if most.is_none() {
+        let seen = case.live().await;
+        let tenth = Weight::from_basis_points(1_000).unwrap();
+        let refused = case.backend.mirror(&case.target, &id(case.cloud.candidate), tenth, &seen).await.unwrap_err();
+        assert_eq!((refused.kind(), case.writes().await), (ErrorKind::Unsupported, 0));
+        for arguments in [&["shadow", "--pct", "10", "--candidate", case.cloud.candidate][..], &["shadow", "--off"]] {
+            let (code, outcome) = case.mlroll(arguments).await;
+            assert_eq!((code, &outcome["error"]["kind"]), (2, &json!("unsupported")), "{outcome}");
+        }
+        assert_eq!(case.writes().await, 0);
+    }
+    most.is_none()
+}
+
+pub async fn mirrored_traffic_is_as_it_was_asked_for_or_unsupported(case: Case) {
+    if cannot_mirror(&case).await {
+        return;
+    }
+    let can = case.backend.capabilities();
+    let most = can.mirror.unwrap();
+    let (candidate, before) = (id(case.cloud.candidate), case.live().await);
+    let mut writes = 0;
+    for share in [can.granule, most, can.granule] {
+        let seen = case.live().await;
+        let accepted = case.backend.mirror(&case.target, &candidate, share, &seen).await.unwrap();
+        let shadow = Some(Shadow { revision: candidate.clone(), share });
+        assert_eq!(accepted.roles.shadow, shadow, "as accepted, also while reads show what was before");
+        let now = case.live().await;
+        assert_eq!(now.roles, Roles { shadow, ..before.roles.clone() });
+        assert_eq!(
+            (&now.split, &now.marker, now.guard.own_text),
+            (&before.split, &before.marker, before.guard.own_text.clone())
+        );
+        writes += 1;
+        assert_eq!(case.writes().await, writes);
+        if can.guard == GuardKind::ReadCompare {
+            let stale = case.backend.mirror(&case.target, &candidate, most, &before).await;
+            assert_eq!(stale.unwrap_err().kind(), ErrorKind::Conflict, "what is mirrored is compared too");
+        }
+    }
+    let seen = case.live().await;
+    case.backend.mirror(&case.target, &candidate, can.granule, &seen).await.unwrap();
+    let above = Weight::from_basis_points(most.basis_points() + can.granule.basis_points()).unwrap();
+    for (revision, share, kind) in
+        [(case.cloud.candidate, above, ErrorKind::Unsupported), (case.cloud.stable, most, ErrorKind::Invalid)]
+    {
+        let refused = case.backend.mirror(&case.target, &id(revision), share, &seen).await.unwrap_err();
+        assert_eq!(refused.kind(), kind, "{refused}");
+    }
+    assert_eq!(case.writes().await, writes, "what is so already is not written, and what cannot be is not tried");
+    case.backend.mirror(&case.target, &candidate, Weight::ZERO, &seen).await.unwrap();
+    assert_eq!((case.live().await.roles, case.writes().await), (before.roles, writes + 1));
+    case.rehearse();
+    let seen = case.live().await;
+    let would_be = case.backend.mirror(&case.target, &candidate, most, &seen).await.unwrap();
+    assert_eq!(would_be.roles.shadow.map(|shadow| shadow.share), Some(most));
+    assert_eq!(case.writes().await, writes + 1);
+}
+
+pub async fn mirrored_traffic_ends_with_the_shift_that_it_led_to(case: Case) {
+    if cannot_mirror(&case).await {
+        return;
+    }
+    let (candidate, other) = (id(case.cloud.candidate), id(case.cloud.other));
+    let granule = case.backend.capabilities().granule;
+    let seen = case.live().await;
+    case.backend.mirror(&case.target, &candidate, granule, &seen).await.unwrap();
+    let now = case.canary(10).await;
+    assert_eq!((now.roles.shadow, now.roles.candidate), (None, Some(candidate)));
+    assert_eq!(case.writes().await, 2, "one write from copies to users");
+    // What is mirrored to somebody else stays with a canary, and ends with its rollback.
+    let seen = case.live().await;
+    case.backend.mirror(&case.target, &other, granule, &seen).await.unwrap();
+    let shadow = Some(Shadow { revision: other, share: granule });
+    assert_eq!(case.canary(20).await.roles.shadow, shadow);
+    let (code, outcome) = case.mlroll(&["rollback"]).await;
+    assert_eq!((code, &outcome["outcome"]), (0, &json!("rolled_back")), "{outcome}");
+    assert_eq!((case.live().await.roles.shadow, case.writes().await), (None, 5));
 }

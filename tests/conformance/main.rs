@@ -60,6 +60,8 @@ macro_rules! backend_contract {
             a_rollback_typed_twice_is_done_once,
             a_rollback_is_one_read_and_one_write,
             a_split_that_never_settles_is_unsafe,
+            mirrored_traffic_is_as_it_was_asked_for_or_unsupported,
+            mirrored_traffic_ends_with_the_shift_that_it_led_to,
         }
     };
 }

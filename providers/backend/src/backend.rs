@@ -180,10 +180,19 @@ pub trait Backend: Debug + Send + Sync {
         Err(unsupported(target, "there is no capacity to restore"))
     }
 
-    /// Mirrors `share` of the traffic to `revision`, whose answers nobody sees; zero ends that.
+    /// Mirrors `share` of the traffic to `revision`, whose answers nobody sees; zero ends all mirrored traffic.
+    ///
+    /// # Behaviour
+    /// - If the target still is as `seen`; live traffic and the marker stay as they are.
+    /// - Absolute and idempotent: what is mirrored so already is not written. One request, and as
+    ///   [`shift`](Self::shift) returns when the provider has accepted.
+    /// - Snapshots tell it as [`Roles::shadow`](crate::Roles::shadow).
+    /// - A [`shift`](Self::shift) ends it for whoever gets live traffic, and one back to stable ends all of it, in the
+    ///   same request.
     ///
     /// # Errors
-    /// As [`shift`](Self::shift).
+    /// As [`shift`](Self::shift); `Invalid` for a revision that has live traffic, where it cannot have both;
+    /// `Unsupported` for a share that the provider does not mirror.
     async fn mirror(&self, target: &Target, revision: &RevisionId, share: Weight, seen: &Snapshot) -> Result<Snapshot> {
         let _ = (revision, share, seen);
         Err(unsupported(target, "traffic cannot be mirrored"))

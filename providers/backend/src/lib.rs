@@ -6,7 +6,7 @@
 //! - [`Target`]: the thing that routes (a Lambda alias, a Cloud Run service, an endpoint), in both written forms
 //! - [`RevisionId`], [`Weight`], [`TrafficSplit`]: who gets what, exactly, in basis points
 //! - [`Marker`]: the note that travels with the traffic, so that a rollback needs nothing but the target
-//! - [`Roles`]: who is stable, candidate and previous, from the marker and the split
+//! - [`Roles`]: who is stable, candidate and previous, from the marker and the split; [`Shadow`]: who gets copies besides
 //! - [`Snapshot`]: what a backend saw
 //! - [`Release`], [`Artifact`], [`Deployed`]: what becomes a revision; [`Capacity`]: what it needs before its first weight
 //! - [`Query`], [`Subject`], [`Window`]: what a metric source is asked
@@ -40,7 +40,7 @@ pub use marker::{CarriedMarker, InvalidMarker, Marker, MarkerState, embed, extra
 pub use metrics::{Granularity, MetricSource, Query, Resource, Subject, Usage};
 pub use release::{Artifact, ArtifactKind, Capacity, Deployed, Pace, Probe, Release, Settings};
 pub use revision::{InvalidRevisionId, Revision, RevisionId};
-pub use roles::Roles;
+pub use roles::{Roles, Shadow};
 pub use sample::{Finite, Sample, Why};
 pub use snapshot::{GuardToken, Readiness, Snapshot};
 pub use split::{InvalidSplit, TrafficSplit};

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::blueprint::{Changes, checked};
 use super::capacity;
 use super::deploy::Landing;
-use super::document::{Document, Edit, percents};
+use super::document::{self, Document, Edit, percents, shadow_of};
 use super::pending::{Pending, Progress, is_terminal};
 use super::wire::{Accepted, Calls, Deployment, GET, GET_DEPLOYMENT, LIST, PUT, PUT_DEPLOYMENT, SCALE, as_if_accepted};
 use crate::Settings;
@@ -120,7 +120,8 @@ impl OnlineEndpoints {
             return Ok(self.look(calls).await?.1);
         };
         let (to, tag) = (to.clone(), edit.tag.clone());
-        let pending = Pending { before, to, marker, token, tag, operation, ended_since: None };
+        let shadow = shadow_of(edit.mirror.as_ref().unwrap_or(&before.mirror));
+        let pending = Pending { before, to, shadow, marker, token, tag, operation, ended_since: None };
         self.with_known(calls.target, |known| known.pending = Some(pending));
         self.tell(calls.target, PUT, &document)
     }
@@ -276,6 +277,8 @@ impl Backend for OnlineEndpoints {
                 format!("an endpoint mirrors whole percents, 50 % at most, not {share}"),
             );
         }
+        let named = document::revision(revision.as_str())
+            .map_err(|e| Error::new(ErrorKind::Invalid, PUT, format!("{revision}: {e}")))?;
         let (before, now) = self.look(&calls).await?;
         // A read while Azure works may show the split from before, and a PUT would bring that back.
         if let Readiness::Settling(why) = &now.readiness {
@@ -286,15 +289,18 @@ impl Backend for OnlineEndpoints {
         }
         let mirror = match share {
             Weight::ZERO => BTreeMap::new(),
-            _ => [(revision.clone(), f64::from(bp / 100))].into(),
+            _ => [(named, f64::from(bp / 100))].into(),
         };
         if mirror == before.mirror {
             return Ok(now);
         }
+        if share > Weight::ZERO && before.on_kubernetes {
+            return refuse(ErrorKind::Unsupported, "Azure mirrors no traffic on Kubernetes endpoints".to_owned());
+        }
         let Some(split) = now.split.clone() else {
             return refuse(ErrorKind::Invalid, "nobody has live traffic, so there is none to mirror".to_owned());
         };
-        if share > Weight::ZERO && split.weight_of(revision) > Weight::ZERO {
+        if mirror.keys().any(|named| split.weight_of(named) > Weight::ZERO) {
             let message = format!("{revision} has live traffic: a deployment is live or mirrored, not both");
             return refuse(ErrorKind::Invalid, message);
         }
@@ -324,8 +330,9 @@ fn snapshot_of(operation: &'static str, document: &Document) -> Result<Snapshot>
         "deleting" => Readiness::Failed("the endpoint is being deleted".to_owned()),
         _ => Readiness::Settling(format!("the endpoint is {}", crate::error::printable(&document.state, 40))),
     };
+    let roles = split.as_ref().map_or_else(Roles::default, |split| Roles::of(split, marker.as_ref(), None));
     Ok(Snapshot {
-        roles: split.as_ref().map_or_else(Roles::default, |split| Roles::of(split, marker.as_ref(), None)),
+        roles: Roles { shadow: shadow_of(&document.mirror), ..roles },
         split,
         marker,
         guard: GuardToken { token: document.token(), own_text: own_text(document) },
@@ -343,7 +350,7 @@ fn own_text(document: &Document) -> String {
 fn awaited(pending: &Pending, shown: &Snapshot, why: &str) -> Snapshot {
     Snapshot {
         split: Some(pending.to.clone()),
-        roles: Roles::of(&pending.to, pending.marker.as_ref(), None),
+        roles: Roles { shadow: pending.shadow.clone(), ..Roles::of(&pending.to, pending.marker.as_ref(), None) },
         marker: pending.marker.clone(),
         guard: GuardToken { token: pending.token.clone(), own_text: shown.guard.own_text.clone() },
         readiness: Readiness::Settling(why.to_owned()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use mlroll_backend::{Result, RevisionId, Timestamp, TrafficSplit, Weight};
+use mlroll_backend::{Result, RevisionId, Shadow, Timestamp, TrafficSplit, Weight};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -28,6 +28,8 @@ pub(super) struct Document {
     pub(super) traffic: BTreeMap<RevisionId, f64>,
     /// Mirrored percents by name, none of them zero.
     pub(super) mirror: BTreeMap<RevisionId, f64>,
+    /// Whether it runs on somebody's Kubernetes.
+    pub(super) on_kubernetes: bool,
     /// The text of our tag.
     pub(super) tag: Option<String>,
     /// `provisioningState`
@@ -62,6 +64,7 @@ struct Shown {
 struct ShownProperties {
     traffic: Option<BTreeMap<String, f64>>,
     mirror_traffic: Option<BTreeMap<String, f64>>,
+    compute: Option<Value>,
     provisioning_state: Option<String>,
 }
 
@@ -98,6 +101,10 @@ impl Document {
             text: text.to_owned(),
             traffic: percents(shown.properties.traffic)?,
             mirror: percents(shown.properties.mirror_traffic)?,
+            on_kubernetes: shown
+                .properties
+                .compute
+                .is_some_and(|compute| compute.as_str().is_some_and(|id| !id.is_empty())),
             tag: tag.and_then(|tag| tag.as_str().map(str::to_owned)),
             state: shown.properties.provisioning_state.unwrap_or_default(),
             modified: shown.system_data.and_then(|data| data.last_modified_at?.parse().ok()),
@@ -181,6 +188,13 @@ pub(super) fn percents(split: &TrafficSplit) -> Option<BTreeMap<RevisionId, u16>
         bp.is_multiple_of(100).then_some(bp / 100)
     };
     split.iter().map(|(id, weight)| Some((revision(id.as_str()).ok()?, percent(weight)?))).collect()
+}
+
+/// Who gets copies, and of how many; Azure lets it be one. What is mirrored is never told as nothing.
+pub(super) fn shadow_of(mirror: &BTreeMap<RevisionId, f64>) -> Option<Shadow> {
+    let (revision, percent) = mirror.iter().next()?;
+    let basis_points = (percent * 100.0).round().clamp(1.0, 10_000.0) as u16;
+    Some(Shadow { revision: revision.clone(), share: Weight::from_basis_points(basis_points)? })
 }
 
 fn token(traffic: &BTreeMap<RevisionId, f64>, mirror: &BTreeMap<RevisionId, f64>, tag: Option<&str>) -> String {

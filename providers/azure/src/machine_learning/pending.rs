@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use mlroll_backend::{Marker, TrafficSplit};
+use mlroll_backend::{Marker, Shadow, TrafficSplit};
 use tokio::time::Instant;
 
-use super::document::Document;
+use super::document::{Document, shadow_of};
 
 /// How long a read may lag behind an operation that has ended. `azd` reads three times at 10 s for the same reason.
 const LAG: Duration = Duration::from_secs(30);
@@ -20,6 +20,8 @@ pub(super) struct Pending {
     pub(super) before: Document,
     /// What was asked for.
     pub(super) to: TrafficSplit,
+    /// What will be mirrored besides.
+    pub(super) shadow: Option<Shadow>,
     /// What of the marker travels with it.
     pub(super) marker: Option<Marker>,
     /// The token that the endpoint will have.
@@ -59,7 +61,9 @@ impl Pending {
         // A tag that was neither there before nor is ours has come after us, also where the traffic is that from before:
         // somebody else's rollback.
         let later = read.tag != self.before.tag && read.tag != self.tag;
-        if read.traffic != self.before.traffic || later {
+        // So has what is mirrored to somebody else, or less or more.
+        let copied = read.mirror != self.before.mirror && shadow_of(&read.mirror) != self.shadow;
+        if read.traffic != self.before.traffic || later || copied {
             return Progress::Shown;
         }
         if !ended {
@@ -101,7 +105,8 @@ mod tests {
         let to = TrafficSplit::full("green".parse().unwrap());
         let token = read(r#"{"green":100}"#, "", "").token();
         let tag = Some("ours".to_owned());
-        let mut pending = Pending { before, to, marker: None, token, tag, operation: None, ended_since: None };
+        let mut pending =
+            Pending { before, to, shadow: None, marker: None, token, tag, operation: None, ended_since: None };
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let old = |state: &str| read(r#"{"blue":100}"#, state, "later");
@@ -124,6 +129,14 @@ mod tests {
         );
         assert_eq!(pending.progress(&old("Succeeded"), at(93)), Progress::Shown, "somebody put it back");
         pending.ended_since = None;
+        let mirrored = |percent: &str| {
+            let traffic = format!(r#"{{"blue":100}},"mirrorTraffic":{{"green":{percent}}}"#);
+            read(&traffic, "Succeeded", "later")
+        };
+        pending.shadow = shadow_of(&mirrored("10").mirror);
+        assert!(matches!(pending.progress(&mirrored("0"), at(94)), Progress::Awaited(_)));
+        assert_eq!(pending.progress(&mirrored("20"), at(94)), Progress::Shown, "somebody else's mirror");
+        pending.ended_since = None;
         let tagged = |tag: &str| Document { tag: Some(tag.to_owned()), ..old("Succeeded") };
         assert!(matches!(pending.progress(&tagged("ours"), at(94)), Progress::Awaited(_)), "tags may be there first");
         assert_eq!(pending.progress(&tagged("theirs"), at(94)), Progress::Shown, "somebody put it back and said so");
@@ -136,6 +149,7 @@ mod tests {
         let mut pending = Pending {
             before: before.clone(),
             to,
+            shadow: None,
             marker: None,
             token: String::new(),
             tag: None,

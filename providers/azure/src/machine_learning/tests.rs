@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use mlroll_backend::{
-    Backend, ErrorKind, GuardKind, Marker, MarkerState, Readiness, Revision, RevisionId, Snapshot, Target, Timestamp,
-    TrafficSplit, Weight,
+    Backend, ErrorKind, GuardKind, Marker, MarkerState, Readiness, Revision, RevisionId, Shadow, Snapshot, Target,
+    Timestamp, TrafficSplit, Weight,
 };
 use mlroll_faults::Tap;
 use mlroll_faults::arm::{Arm, ArmFault, ArmKind, ArmOperation, Outcome, TOKEN, deployment};
@@ -196,6 +196,43 @@ async fn shadow_becomes_canary_in_one_put() {
     let properties = &case.arm.record()["properties"];
     assert_eq!((&properties["traffic"], &properties["mirrorTraffic"]), (&json!({"blue": 95, "green": 5}), &json!({})));
     assert_eq!(case.arm.count(ArmOperation::Put), 1);
+}
+
+#[tokio::test]
+async fn what_is_mirrored_is_told_as_accepted_and_nothing_else_is_written() {
+    let case = Case::new();
+    case.arm.fraud(|endpoint| {
+        (endpoint.reads_to_settle, endpoint.stale_reads) = (2, 1);
+        endpoint.record["tags"] =
+            json!({"team": "fraud", "mlroll-rollout": "[mlroll v1 state=promoted stable=blue previous=red]"});
+    });
+    let before = case.arm.record();
+    let shadow =
+        |percent: u16| Weight::from_basis_points(percent * 100).map(|share| Shadow { revision: id("green"), share });
+    let tenth = shadow(10).unwrap().share;
+    let seen = case.observe().await;
+    let after = case.endpoints.mirror(&case.target, &id("Green"), tenth, &seen).await.unwrap();
+    assert_eq!((&after.roles.shadow, &after.split, &after.marker), (&shadow(10), &seen.split, &seen.marker));
+    for _ in 0..3 {
+        let seen = case.observe().await;
+        assert_eq!((&seen.roles, &seen.guard), (&after.roles, &after.guard));
+        assert!(matches!(seen.readiness, Readiness::Settling(_)), "{seen:?}");
+    }
+    assert!(case.observe().await.is_settled());
+    let ours = |mut record: Value| {
+        record["properties"].as_object_mut().unwrap().remove("mirrorTraffic");
+        record.as_object_mut().unwrap().remove("systemData");
+        record
+    };
+    assert_eq!(ours(case.arm.record()), ours(before));
+    assert_eq!(case.put()["properties"]["mirrorTraffic"], json!({"green": 10}));
+    // A foreign mirror is told too, whatever its name looks like.
+    case.arm.fraud(|endpoint| endpoint.record["properties"]["mirrorTraffic"] = json!({"GREEN": 50, "blue": 0}));
+    assert_eq!(case.observe().await.roles.shadow, shadow(50));
+    case.arm.fraud(|endpoint| endpoint.record["properties"]["compute"] = json!("/subscriptions/s/k8s"));
+    let seen = case.observe().await;
+    let refused = case.endpoints.mirror(&case.target, &id("green"), tenth, &seen).await.unwrap_err();
+    assert_eq!((refused.kind(), case.arm.count(ArmOperation::Put)), (ErrorKind::Unsupported, 1));
 }
 
 #[tokio::test]
