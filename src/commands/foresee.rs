@@ -155,6 +155,13 @@ impl Foreseen {
         if terms.judged {
             unknown.push("what the looks say: each step passes, fails or ends inconclusive by it".to_owned());
         }
+        if self.shortest.resized.as_ref().is_some_and(|resized| !resized.changes.is_empty()) {
+            unknown.push(format!(
+                "how long the provider takes to change capacity, and how often it is looked at meanwhile, at most {} each way; \
+                 and the calls that set it back at the end",
+                humantime::format_duration(terms.settle_timeout)
+            ));
+        }
         if !terms.overtakes {
             unknown.push(
                 "while a split is not yet live a rollback waits for it: this provider takes one operation at a time"
@@ -170,7 +177,10 @@ pub(super) fn first_shift(context: &Context, wanted: &Wanted<'_>) -> Result<Exit
     let foreseen = foresee(context, wanted, wanted.watching.judged)?;
     let first = foreseen.shortest.legs.first();
     let shift = first.map(|leg| leg.calls.clone()).unwrap_or_default();
-    let calls: Vec<Call> = [foreseen.opening.clone(), foreseen.look.clone(), shift].concat();
+    let resized = foreseen.shortest.resized.clone().unwrap_or_default();
+    let reads = foreseen.opening.len() + foreseen.look.len() + resized.reads.len();
+    let calls: Vec<Call> =
+        [foreseen.opening.clone(), foreseen.look.clone(), resized.reads, resized.prepare, shift].concat();
     let mut report = Report::blank(wanted.selected);
     report.saw(&foreseen.seen);
     if let Some(leg) = first {
@@ -178,7 +188,7 @@ pub(super) fn first_shift(context: &Context, wanted: &Wanted<'_>) -> Result<Exit
     }
     report.outcome = if first.is_some() { Outcome::Shifted } else { Outcome::Unchanged };
     report.exit = ExitStatus::Success;
-    report.calls.read = foreseen.opening.len() + foreseen.look.len();
+    report.calls.read = reads;
     report.notes.clone_from(&foreseen.notes);
     report
         .notes

@@ -62,7 +62,13 @@ fn run_object(read: &Replay) -> Value {
         Action::Shift { to, .. } => {
             Some(json!({ "at": record.at.to_string(), "percent": to.weight_of(&terms.candidate) }))
         }
-        Action::Done { .. } | Action::Observe | Action::Sample(_) | Action::Wait { .. } => None,
+        Action::Done { .. }
+        | Action::Observe
+        | Action::Prepare(_)
+        | Action::Restore { .. }
+        | Action::Sample(_)
+        | Action::Size { .. }
+        | Action::Wait { .. } => None,
     });
     json!({
         "id": terms.id,

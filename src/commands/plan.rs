@@ -223,6 +223,9 @@ fn document(wanted: &Wanted<'_>, foreseen: &Foreseen, expected: &Expected) -> Va
         "settle_delay": seconds(terms.settle_delay),
         "seconds": { "least": seconds(foreseen.shortest.lasts), "most": seconds(foreseen.longest.lasts) },
         "traffic": expected.traffic, "gates": expected.gates,
+        "capacity": foreseen.shortest.resized.as_ref().map(|resized| json!({
+            "changes": resized.changes, "reads": calls(&resized.reads), "prepare": calls(&resized.prepare),
+        })),
         "opening": calls(&foreseen.opening), "observe": calls(&foreseen.look), "steps": steps,
         "rollback": foreseen.back.as_ref().map(|leg| calls(&leg.calls)),
         "warnings": warnings, "notes": foreseen.notes, "unknown": unknown,

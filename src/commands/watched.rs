@@ -258,11 +258,16 @@ pub(crate) fn check_now(
             | Input::Accepted
             | Input::Hold
             | Input::Observed(_)
+            | Input::Prepared
             | Input::Refused(_)
+            | Input::Restored
             | Input::Resume
+            | Input::Sized(_)
             | Input::Started
             | Input::TimeReached
-            | Input::Unobserved(_) => Err(Failure::usage("nothing was judged").about(target)),
+            | Input::Unobserved(_)
+            | Input::Unprepared(_)
+            | Input::Unrestored(_) => Err(Failure::usage("nothing was judged").about(target)),
         }
     };
     let judged = block_on(judged)?;
@@ -326,6 +331,7 @@ pub(super) async fn plan(
         note_limit: can.note_limit,
         // Without a guard two operations would race; the way back then begins when the one under way has ended.
         overtakes: can.guard == GuardKind::Atomic,
+        capacity: watching.capacity,
     };
     Plan::new(terms, can.granule).map_err(|e| Failure::usage(e.to_string()).about(target))
 }

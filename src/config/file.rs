@@ -12,7 +12,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::gate_key;
-use super::values::{OnFail, OnInconclusive, Share, Span, Steps};
+use super::values::{OnCapacity, OnFail, OnInconclusive, Share, Span, Steps};
 use crate::judge::gate::Gate;
 
 /// The file as a whole.
@@ -61,6 +61,8 @@ pub struct Service {
     pub on_inconclusive: Option<OnInconclusive>,
     /// What a starved candidate does.
     pub on_starved: Option<OnFail>,
+    /// What a rollout does about the candidate's capacity.
+    pub capacity: Option<OnCapacity>,
     /// How long a rollout waits for metrics.
     pub no_data_budget: Option<Span>,
     /// How long a shift may take until it is live.

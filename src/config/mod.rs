@@ -11,7 +11,7 @@ mod watching;
 pub use file::{Config, ConfigError, Metrics, Preset, Service, Source, load, load_if_present};
 pub use recover::{Fault, Recovered, recover_targets};
 pub use select::{ForRollback, Selected, Unreadable, select, select_for_rollback};
-pub use values::{OnFail, OnInconclusive, Share, Span, Steps, parse_duration};
+pub use values::{OnCapacity, OnFail, OnInconclusive, Share, Span, Steps, parse_duration};
 pub use watching::Watching;
 
 /// The file looked for when none is named.

@@ -30,6 +30,17 @@ pub enum OnFail {
     Rollback,
 }
 
+/// What is done about the candidate's capacity before its first share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnCapacity {
+    /// It is left as it is.
+    Leave,
+    /// It becomes stable's, and is set back at the end.
+    #[default]
+    Match,
+}
+
 /// What the end of a bake without a verdict does. Never "promote".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mlroll_backend::Weight;
 
 use super::file::Service;
-use super::values::{OnFail, OnInconclusive};
+use super::values::{OnCapacity, OnFail, OnInconclusive};
 use crate::rollout::engine::{Kind, Reaction};
 
 /// How a candidate is watched: what the file says, with every default filled in.
@@ -37,6 +37,8 @@ pub struct Watching {
     pub on_inconclusive: Reaction,
     /// What a starved candidate does.
     pub on_starved: Reaction,
+    /// Whether the candidate gets stable's capacity before its first share.
+    pub capacity: bool,
     /// How long to wait for metrics.
     pub no_data_budget: Duration,
     /// How long a shift may take until it is live.
@@ -96,6 +98,7 @@ impl Watching {
             on_fail: reaction(service.on_fail),
             on_inconclusive,
             on_starved: reaction(service.on_starved),
+            capacity: kind == Kind::Rollout && service.capacity.unwrap_or_default() == OnCapacity::Match,
             no_data_budget: or(service.no_data_budget, MINUTE * 10),
             settle_timeout: or(service.settle_timeout, MINUTE * 30),
         }

@@ -3,18 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures_util::future::join_all;
 use mlroll_backend::{
-    ArtifactKind, Backend, Deployed, Error, ErrorKind, MarkerState, Pace, Probe, Provider, Release, Snapshot, Target,
+    ArtifactKind, Backend, Deployed, Error, ErrorKind, MarkerState, Probe, Provider, Release, Snapshot, Target,
 };
 
+use super::patience::Patience;
 use super::{Backends, Driver, Interrupts};
-use crate::clock::{Clock, Deadline};
+use crate::clock::Deadline;
 use crate::config::Selected;
 use crate::failure::Failure;
-use crate::output::Progress;
-use crate::wire::{Calls, Wire};
+use crate::wire::Calls;
 
 /// Why the first revision is not made here.
 const FIRST: &str = "a first deploy cannot be at 0 %: whatever is there first gets all traffic. Make the target and its first \
@@ -169,32 +168,5 @@ fn unknown_artifact(provider: Provider, kind: ArtifactKind, known: &[ArtifactKin
             failure.hint("mlroll cannot deploy there yet: make the revision by the cloud's own tools, then shift to it")
         }
         flags => failure.hint(format!("allowed there: {}", flags.join(", "))),
-    }
-}
-
-/// Waits for adapters.
-#[derive(Debug)]
-pub(super) struct Patience<'a> {
-    pub(super) clock: Clock,
-    pub(super) deadline: Deadline,
-    pub(super) interval: Duration,
-    pub(super) progress: &'a Progress,
-    pub(super) wire: Arc<Wire>,
-    pub(super) target: &'a Target,
-}
-
-#[async_trait]
-impl Pace for Patience<'_> {
-    async fn pause(&self, what: &str, least: Option<Duration>) -> Result<(), Error> {
-        if self.wire.is_rehearsal() {
-            return Ok(());
-        }
-        self.progress.waiting(self.target, what);
-        let pause = self.interval.max(least.unwrap_or_default());
-        if self.clock.left(self.deadline) < pause {
-            return Err(Error::new(ErrorKind::Unavailable, "", format!("the time limit ended while waiting: {what}")));
-        }
-        self.clock.sleep(pause).await;
-        Ok(())
     }
 }

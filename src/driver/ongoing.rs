@@ -23,7 +23,7 @@ pub struct Ongoing {
     pub target: String,
     /// The verb that it was begun by.
     pub verb: &'static str,
-    /// What it is at: `starting`, `shifting`, `settling`, `baking`, `watching`, `rolling_back`, `held` or `halted`.
+    /// What it is at: `starting`, `preparing`, `shifting`, `settling`, `baking`, `watching`, `rolling_back`, `restoring`, `held` or `halted`.
     pub state: &'static str,
     /// The step, from 1; `None` before the first.
     pub step: Option<usize>,
@@ -85,9 +85,11 @@ impl Ongoing {
         let state = match (ended, last.map(|record| &record.action), stage) {
             (Some(Ended::Halted), ..) => "halted",
             (Some(Ended::Held | Ended::Promoted | Ended::RolledBack | Ended::Shifted), ..) => "held",
+            (None, Some(Action::Restore { .. }), _) => "restoring",
             (None, ..) if read.rollout.is_rolling_back() => "rolling_back",
             (None, Some(Action::Wait { why: Pending::Settling { .. }, .. }), _) => "settling",
             (None, Some(Action::Shift { .. }), _) => "shifting",
+            (None, Some(Action::Prepare(_)), _) => "preparing",
             (None, _, Stage::Start) => "starting",
             (None, _, Stage::Step(_)) => "baking",
             (None, _, Stage::Watch) => "watching",

@@ -1,11 +1,15 @@
 //! A run that is only imagined: the engine takes its steps in no time, the target is as it was read once, and every write is
 //! made by the provider's own adapter and stops at the wire.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use mlroll_backend::{Backend, Call, Marker, Readiness, Roles, Snapshot, Target, Timestamp, TrafficSplit, embed};
+use mlroll_backend::{
+    Backend, Call, Capacity, Marker, Readiness, RevisionId, Roles, Snapshot, Target, Timestamp, TrafficSplit, embed,
+};
 
 use super::Driver;
+use super::patience::Patience;
 use crate::failure::Failure;
 use crate::rollout::engine::{Action, Cause, Ended, Input, Look, Plan, Rollout, Stage, Verdict, Windows};
 
@@ -32,8 +36,21 @@ pub struct Rehearsal {
     pub ended: Ended,
     /// Why.
     pub why: Cause,
+    /// What is done about the candidate's capacity; `None` when nothing is.
+    pub resized: Option<Resized>,
     /// From its beginning to its end, when nothing takes time but waiting for data.
     pub lasts: Duration,
+}
+
+/// What an imagined run does about capacity.
+#[derive(Clone, Debug, Default)]
+pub struct Resized {
+    /// What changes, a line each; none when the candidate has enough.
+    pub changes: Vec<String>,
+    /// The reads that find it out.
+    pub reads: Vec<Call>,
+    /// The calls that make it so.
+    pub prepare: Vec<Call>,
 }
 
 /// A shift of an imagined run, and what follows until the next.
@@ -76,7 +93,7 @@ impl Imagined<'_> {
         let mut rollout = Rollout::new(self.plan.clone());
         let mut shown = self.seen.clone();
         let mut legs: Vec<Leg> = Vec::new();
-        let mut judged = 0u32;
+        let (mut judged, mut sized) = (0u32, None);
         let mut input = Input::Started;
         for _ in 0..MOST_ACTIONS {
             input = match rollout.step(input, now) {
@@ -84,7 +101,7 @@ impl Imagined<'_> {
                     if let Some(last) = legs.last_mut() {
                         last.lasts = now.since(since);
                     }
-                    return Ok(Rehearsal { legs, ended, why, lasts: now.since(begun) });
+                    return Ok(Rehearsal { legs, ended, why, resized: sized, lasts: now.since(begun) });
                 }
                 Action::Observe => Input::Observed(Box::new(shown.clone())),
                 Action::Shift { to, marker, .. } => {
@@ -96,6 +113,18 @@ impl Imagined<'_> {
                     shown = self.after(&to, &marker);
                     legs.push(Leg { to, calls, lasts: Duration::ZERO, looks: 0 });
                     Input::Accepted
+                }
+                Action::Prepare(capacity) => {
+                    sized.get_or_insert_default().prepare = self.prepare(driver, &capacity).await?;
+                    Input::Prepared
+                }
+                // Nothing was changed, so there is nothing to be set back.
+                Action::Restore { .. } => Input::Restored,
+                Action::Size { stable, candidate } => {
+                    let (found, reads) = self.size(driver, &stable, &candidate).await?;
+                    let changes = found.as_ref().map(|found| found.changes.clone()).unwrap_or_default();
+                    sized = Some(Resized { changes, reads, ..Resized::default() });
+                    Input::Sized(found)
                 }
                 Action::Sample(windows) => {
                     let looks = self.looks(windows, course, judged);
@@ -114,6 +143,44 @@ impl Imagined<'_> {
         Err(Failure::usage("the plan takes too many looks to be foreseen")
             .about(self.target)
             .hint("longer looks, or a shorter bake"))
+    }
+
+    /// What the candidate lacks, and the reads that tell it.
+    async fn size(
+        &self,
+        driver: &Driver<'_>,
+        stable: &RevisionId,
+        candidate: &RevisionId,
+    ) -> Result<(Option<Capacity>, Vec<Call>), Failure> {
+        let Some(backend) = self.backend else {
+            return Ok((None, Vec::new()));
+        };
+        let already = driver.wire.calls().len();
+        let found = backend.capacity(self.target, stable, candidate);
+        let found = driver.clock.by(driver.clock.deadline(driver.limits.accept), found).await;
+        let found = found.unwrap_or_else(|_| Err(super::job::time_is_up()));
+        Ok((found.map_err(|e| Failure::of(&e, self.target))?, driver.wire.calls().split_off(already)))
+    }
+
+    async fn prepare(&self, driver: &Driver<'_>, capacity: &Capacity) -> Result<Vec<Call>, Failure> {
+        let Some(backend) = self.backend else {
+            return Ok(Vec::new());
+        };
+        let already = driver.wire.calls().len();
+        let deadline = driver.clock.deadline(driver.limits.accept);
+        let pace = Patience {
+            clock: driver.clock.clone(),
+            deadline,
+            interval: backend.poll_interval(),
+            progress: driver.progress,
+            wire: Arc::clone(&driver.wire),
+            target: self.target,
+        };
+        let work = backend.prepare(self.target, capacity, &pace);
+        let done = driver.clock.by(deadline, work).await.unwrap_or_else(|_| Err(super::job::time_is_up()));
+        driver.wire.breach()?;
+        done.map_err(|e| Failure::of(&e, self.target))?;
+        Ok(driver.wire.calls().split_off(already))
     }
 
     async fn shift(&self, driver: &Driver<'_>, to: &TrafficSplit, marker: &Marker) -> Result<Vec<Call>, Failure> {

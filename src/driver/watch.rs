@@ -5,6 +5,7 @@ use std::time::Duration;
 use mlroll_backend::{Backend, Error, ErrorKind, Usage, Weight};
 
 use super::interrupt::{Interrupts, Told};
+use super::sizing::Sizing;
 use super::{Bench, Driver, Report, job};
 use crate::config::Selected;
 use crate::exit::ExitStatus;
@@ -98,7 +99,8 @@ impl Watch<'_> {
                 }
                 self.unrecorded = Some(e.to_string());
                 // What cannot be written down must not go further; the way back is never blocked by that.
-                if matches!(action, Action::Shift { .. }) && !self.rollout.is_rolling_back() {
+                let writes = matches!(action, Action::Prepare(_) | Action::Shift { .. });
+                if writes && !self.rollout.is_rolling_back() {
                     let unsent = Trouble { kind: ErrorKind::Invalid, message: e.to_string(), sent: 0 };
                     self.rollout.step(Input::Refused(unsent), now);
                     if self.rollout.stage() == Stage::Start {
@@ -116,7 +118,7 @@ impl Watch<'_> {
             let next = self.perform(&action, &mut report, &mut interrupts, &mut told).await;
             input = match (next, told) {
                 (Some(input), _) => input,
-                (None, Some(_)) if !matches!(action, Action::Shift { .. } | Action::Observe) => Input::TimeReached,
+                (None, Some(_)) if matches!(action, Action::Sample(_) | Action::Wait { .. }) => Input::TimeReached,
                 // Somebody wants out at once.
                 (None, _) => {
                     if matches!(action, Action::Shift { .. }) {
@@ -175,6 +177,21 @@ impl Watch<'_> {
                     Err(e) => Input::Refused(trouble(&e, wire.writes(target).saturating_sub(already))),
                 })
             }
+            Action::Prepare(capacity) => {
+                progress.waiting(target, &format!("capacity: {}", capacity.changes.join("; ")));
+                let prepared = self.sizing().prepare(capacity, interrupts, told).await?;
+                Some(prepared.map_or_else(|e| Input::Unprepared(trouble(&e, 1)), |()| Input::Prepared))
+            }
+            Action::Restore { capacity, keeps } => {
+                progress.waiting(target, &format!("setting back: {}", capacity.changes.join("; ")));
+                let restored = self.sizing().restore(capacity, keeps, interrupts, told).await?;
+                Some(restored.map_or_else(|e| Input::Unrestored(trouble(&e, 1)), |()| Input::Restored))
+            }
+            Action::Size { stable, candidate } => {
+                let size = clock.by(clock.deadline(CALL), self.backend.capacity(target, stable, candidate));
+                let sized = finishing(interrupts, told, size).await?.unwrap_or_else(|_| Err(job::time_is_up()));
+                Some(sized.map_or_else(|e| Input::Unprepared(trouble(&e, 1)), Input::Sized))
+            }
             Action::Sample(windows) => {
                 let plan = self.rollout.plan().clone();
                 tokio::select! {
@@ -207,6 +224,11 @@ impl Watch<'_> {
         }
     }
 
+    fn sizing(&self) -> Sizing<'_> {
+        let limit = self.rollout.plan().terms().settle_timeout;
+        Sizing { driver: self.driver, backend: self.backend, target: &self.selected.target, limit }
+    }
+
     /// How far the step is whose data is waited for.
     fn bake(&self, why: &Pending) -> Option<Bake> {
         let Pending::Data { stage, judged, of } = why else { return None };
@@ -227,6 +249,10 @@ impl Watch<'_> {
         report.metrics = self.bench.usage();
         if let Some(Usage { calls, series }) = report.metrics.filter(|usage| usage.calls > 0) {
             report.note(format!("the metric store was asked {calls} times, for {series} series in all"));
+        }
+        if let Some(capacity) = self.rollout.reserved() {
+            let why = self.rollout.unrestored().map(|why| format!(" ({why})")).unwrap_or_default();
+            report.note(format!("capacity is not set back{why}: {}", capacity.changes.join("; ")));
         }
         if report.failure.is_some() {
             return report;
@@ -287,6 +313,7 @@ impl Watch<'_> {
             _ if *why == Cause::Starved => "starved",
             _ if *why == Cause::NoData => "no_data",
             _ if *why == Cause::Inconclusive => "inconclusive",
+            _ if matches!(why, Cause::Unprepared(_)) => "capacity",
             _ if matches!(why, Cause::TargetFailed { .. }) => "target_failed",
             ExitStatus::Conflict => "conflict",
             ExitStatus::Interrupted => "interrupted",
@@ -300,6 +327,9 @@ impl Watch<'_> {
         };
         let failure = Failure { exit, kind, ..Failure::usage(message) }.about(target);
         match ended {
+            Ended::Halted if matches!(why, Cause::Unprepared(_)) => failure
+                .hint(format!("try again: `mlroll resume --target {target}`"))
+                .hint("or leave the candidate as it is: capacity = \"leave\""),
             Ended::Held => failure
                 .hint(format!("go on watching: `mlroll resume --target {target}`"))
                 .hint(format!("take it back: `mlroll rollback --target {target}`"))
@@ -324,7 +354,9 @@ fn exit_of(ended: Ended, why: &Cause, in_doubt: bool, wrote: bool) -> ExitStatus
         (_, Cause::RolledBackElsewhere | Cause::Interference { .. } | Cause::Unsuitable { .. }) => ExitStatus::Conflict,
         (Ended::RolledBack, Cause::Aborted) => ExitStatus::Interrupted,
         (Ended::RolledBack, _) => ExitStatus::GateFailed,
-        (Ended::Halted, Cause::Refused(trouble) | Cause::Unreachable(trouble)) => trouble.kind.into(),
+        (Ended::Halted, Cause::Refused(trouble) | Cause::Unprepared(trouble) | Cause::Unreachable(trouble)) => {
+            trouble.kind.into()
+        }
         // Moving or failed by somebody else's doing, and not touched.
         (Ended::Halted, _) if !wrote => ExitStatus::Conflict,
         (Ended::Halted, _) => ExitStatus::Unsafe,

@@ -1,13 +1,15 @@
 //! What happened in a run, in the order of time.
 
-use mlroll_backend::{RevisionId, Sample, Timestamp, Weight};
+use mlroll_backend::{Capacity, RevisionId, Sample, Timestamp, Weight};
 use serde::Serialize;
 
 use super::retrace::{Judged, Retraced, Step};
 use crate::journal::{Asked, Basis, Replay};
 use crate::judge::gate::Gate;
 use crate::judge::panel::{Evidence, Finding};
-use crate::rollout::engine::{Action, Cause, Ended, Input, Kind, Pending, Plan, Reaction, Stage, Terms, Verdict};
+use crate::rollout::engine::{
+    Action, Cause, Ended, Input, Kind, Pending, Plan, Reaction, Stage, Terms, Trouble, Verdict,
+};
 
 /// What happened in a run.
 #[derive(Clone, Debug, Serialize)]
@@ -95,6 +97,15 @@ pub enum Event {
     AbortAsked,
     /// The provider took the write.
     Accepted,
+    /// The candidate's capacity: before its first share, and after the end.
+    Capacity {
+        /// `enough`, `wanted`, `ready`, `not_ready`, `set_back` or `not_set_back`.
+        is: &'static str,
+        /// What is to change, where it is `wanted`.
+        changes: Vec<String>,
+        /// Why it is not, where it is not.
+        why: Option<String>,
+    },
     /// A process began it.
     Begun {
         /// What each gate asks the store for.
@@ -292,14 +303,24 @@ fn came(step: &Step<'_>, terms: &Terms) -> Vec<Event> {
             Event::Live { step: number(step.stage, terms), percent }
         }
         Input::Observed(_) | Input::TimeReached => return Vec::new(),
+        Input::Prepared => capacity("ready", None, None),
         Input::Refused(trouble) => Event::Refused { why: trouble.to_string() },
+        Input::Restored => capacity("set_back", None, None),
         Input::Resume => Event::Resumed { queries },
+        Input::Sized(found) => capacity(if found.is_some() { "wanted" } else { "enough" }, found.as_ref(), None),
         Input::Started if step.line == 2 => Event::Begun { queries },
         Input::Started => Event::TakenUp { queries },
         Input::Unjudged { why } => Event::Unjudged { why: why.clone() },
         Input::Unobserved(trouble) => Event::Unread { why: trouble.to_string() },
+        Input::Unprepared(trouble) => capacity("not_ready", None, Some(trouble)),
+        Input::Unrestored(trouble) => capacity("not_set_back", None, Some(trouble)),
     };
     vec![event]
+}
+
+fn capacity(is: &'static str, found: Option<&Capacity>, why: Option<&Trouble>) -> Event {
+    let changes = found.map(|found| found.changes.clone()).unwrap_or_default();
+    Event::Capacity { is, changes, why: why.map(ToString::to_string) }
 }
 
 /// A decision is that a stage may be left, that the way is back, or that a person decides.
@@ -329,6 +350,7 @@ fn decided(step: &Step<'_>, terms: &Terms) -> Option<Event> {
         | Cause::Refused(_)
         | Cause::RolledBackElsewhere
         | Cause::TargetFailed { .. }
+        | Cause::Unprepared(_)
         | Cause::Unreachable(_)
         | Cause::Unsettled { .. }
         | Cause::Unsuitable { .. } => None,
@@ -351,6 +373,7 @@ fn decided(step: &Step<'_>, terms: &Terms) -> Option<Event> {
         | Cause::Refused(_)
         | Cause::RolledBackElsewhere
         | Cause::TargetFailed { .. }
+        | Cause::Unprepared(_)
         | Cause::Unreachable(_)
         | Cause::Unsettled { .. }
         | Cause::Unsuitable { .. } => String::new(),
@@ -375,7 +398,13 @@ fn done(step: &Step<'_>, terms: &Terms) -> Vec<Event> {
             events
         }
         Action::Wait { why: Pending::Settling { why }, .. } => vec![Event::Unsettled { why: why.clone() }],
-        Action::Done { .. } | Action::Observe | Action::Sample(_) | Action::Wait { .. } => Vec::new(),
+        Action::Done { .. }
+        | Action::Observe
+        | Action::Prepare(_)
+        | Action::Restore { .. }
+        | Action::Sample(_)
+        | Action::Size { .. }
+        | Action::Wait { .. } => Vec::new(),
     }
 }
 

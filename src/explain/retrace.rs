@@ -123,18 +123,29 @@ impl Judge {
             | Input::Accepted
             | Input::Hold
             | Input::Observed(_)
+            | Input::Prepared
             | Input::Refused(_)
+            | Input::Restored
             | Input::Resume
+            | Input::Sized(_)
             | Input::TimeReached
             | Input::Unjudged { .. }
-            | Input::Unobserved(_) => Vec::new(),
+            | Input::Unobserved(_)
+            | Input::Unprepared(_)
+            | Input::Unrestored(_) => Vec::new(),
         };
         if self.rollout.step(record.input.clone(), record.at) != record.action {
             fault = fault.or_else(|| Some(("this program would have acted otherwise".to_owned(), false)));
         }
         self.asked = match &record.action {
             Action::Sample(windows) => Some(*windows),
-            Action::Done { .. } | Action::Observe | Action::Shift { .. } | Action::Wait { .. } => None,
+            Action::Done { .. }
+            | Action::Observe
+            | Action::Prepare(_)
+            | Action::Restore { .. }
+            | Action::Shift { .. }
+            | Action::Size { .. }
+            | Action::Wait { .. } => None,
         };
         let step = Step {
             line,

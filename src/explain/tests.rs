@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mlroll_backend::{
-    GuardToken, Histogram, Readiness, Roles, Sample, Snapshot, Timestamp, TrafficSplit, Weight, extract,
+    Capacity, GuardToken, Histogram, Readiness, Roles, Sample, Snapshot, Timestamp, TrafficSplit, Weight, extract,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -45,6 +45,7 @@ fn plan() -> Plan {
         settle_timeout: second * 600,
         note_limit: 256,
         overtakes: true,
+        capacity: true,
     };
     Plan::new(terms, weight(1)).unwrap()
 }
@@ -122,6 +123,12 @@ fn run(errors: f64, folder: &Folder) -> Replay {
                 held = Some(Basis::Read(windows_read));
                 Input::Judged(looks)
             }
+            Action::Prepare(_) => Input::Prepared,
+            Action::Restore { .. } => Input::Restored,
+            Action::Size { .. } => Input::Sized(Some(Capacity {
+                token: "2".to_owned(),
+                changes: vec!["instances of 42: 1 -> 4".to_owned()],
+            })),
             Action::Shift { to, marker, .. } => {
                 (split, note) = (to, marker.to_string());
                 Input::Accepted
@@ -167,6 +174,11 @@ fn a_fail_is_told_with_its_rule_and_its_numbers() {
     assert_eq!(account["outcome"], "rolled_back");
     assert!(text.contains("error_rate{v=\"42\"}") && text.contains("DECIDED rollback: FAIL"), "{text}");
     assert!(text.contains("write: 41 100 % -> 41 90 %, 42 10 %"), "{text}");
+    let told = ["capacity to change: instances of 42: 1 -> 4", "capacity is ready", "capacity is set back"];
+    let mut places = told.map(|told| text.find(told).unwrap());
+    assert!(places.is_sorted(), "{text}");
+    places.reverse();
+    assert!(places[0] > text.find("DECIDED rollback").unwrap(), "{text}");
 }
 
 #[test]

@@ -94,6 +94,7 @@ fn told(at: &str, event: &Event) -> Vec<String> {
         Event::AbortAsked => line("asked to roll back".to_owned()),
         Event::Accepted => line("accepted".to_owned()),
         Event::Begun { queries } => [line("begun".to_owned()), asked(queries)].concat(),
+        Event::Capacity { is, changes, why } => line(capacity(is, changes, why.as_deref())),
         Event::Decided { decision, rule, .. } => line(format!("DECIDED {decision}: {rule}")),
         Event::Ended { outcome, why } => line(format!("ended: {outcome}: {why}")),
         Event::HoldAsked => line("asked to hold".to_owned()),
@@ -107,6 +108,15 @@ fn told(at: &str, event: &Event) -> Vec<String> {
         Event::Unjudged { why } => line(format!("no answer from the metric store: {why}")),
         Event::Unread { why } => line(format!("the target cannot be read: {why}")),
         Event::Unsettled { why } => line(format!("not yet live: {why}")),
+    }
+}
+
+fn capacity(is: &str, changes: &[String], why: Option<&str>) -> String {
+    let because = why.map(|why| format!(": {why}")).unwrap_or_default();
+    match is {
+        "enough" => "the candidate has the capacity it needs".to_owned(),
+        "wanted" => format!("capacity to change: {}", changes.join("; ")),
+        is => format!("capacity is {}{because}", is.replace('_', " ")),
     }
 }
 

@@ -39,6 +39,7 @@ fn header() -> Header {
         settle_timeout: second * 600,
         note_limit: 256,
         overtakes: true,
+        capacity: false,
     };
     let plan = Plan::new(terms, weight(1)).unwrap();
     let target = "lambda:eu-west-1/fraud@prod".to_owned();
@@ -90,6 +91,9 @@ fn records() -> Vec<Record> {
                     .map(|n| Look { ends: windows.from.plus(windows.length * n), verdict: Verdict::Pass })
                     .collect(),
             ),
+            Action::Prepare(_) => Input::Prepared,
+            Action::Restore { .. } => Input::Restored,
+            Action::Size { .. } => Input::Sized(None),
             Action::Shift { to, marker, .. } => {
                 (split, note) = (to, marker.to_string());
                 Input::Accepted

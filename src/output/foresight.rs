@@ -40,6 +40,12 @@ pub fn plan(document: &Value) -> String {
     out += &sights(document);
     out += "\ncalls (reads were made, writes were not)\n";
     out += &calls("to begin with", &document["opening"]);
+    let capacity = &document["capacity"];
+    for change in capacity["changes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        out += &format!("capacity before the first share, set back at the end: {change}\n");
+    }
+    out += &calls("to find out about capacity", &capacity["reads"]);
+    out += &calls("to make it ready", &capacity["prepare"]);
     out += &calls("each look at the target", &document["observe"]);
     for step in list(&document["steps"]) {
         out += &calls(&format!("step {}, {} %", words(&step["step"]), words(&step["percent"])), &step["calls"]);

@@ -72,6 +72,7 @@ fn plan(looks: u32) -> Plan {
         settle_timeout: minute,
         note_limit: 256,
         overtakes: true,
+        capacity: false,
     };
     Plan::new(terms, Weight::from_basis_points(1).unwrap()).unwrap()
 }
@@ -141,6 +142,7 @@ pub fn costs(looks: u32) -> Vec<Duration> {
         input = match action {
             Action::Done { .. } => return costs,
             Action::Observe => Input::Observed(Box::new(seen.clone())),
+            Action::Prepare(_) | Action::Restore { .. } | Action::Size { .. } => unreachable!("it is not planned"),
             Action::Shift { to, marker, .. } => {
                 seen.split = Some(to);
                 seen.marker = Some(marker);

@@ -14,6 +14,7 @@ mod azure_deploy;
 mod azure_hours;
 mod azure_ml;
 mod backtest;
+mod capacity;
 mod cloud_run;
 mod cloud_run_watched;
 mod cloudwatch;

@@ -76,6 +76,11 @@ fn a_rollout_on_moto_is_promoted_or_rolled_back_by_its_gates() {
         let world = world.set("AWS_ENDPOINT_URL", &moto.url);
         let url = moto.url.clone();
         let _service = Service::of(&world, move || split_of(&url), [GOOD, Behaviour { errors, ..GOOD }]);
+        // Moto has no provisioned concurrency that could be listed.
+        let file = world.path().join("mlroll.toml");
+        let config = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, config.replacen("[services.fraud]", "[services.fraud]\ncapacity = \"leave\"", 1))
+            .unwrap();
         let ran = world.run(&[&ROLLOUT[..], &["--output", "json"]].concat()).expect(code);
         assert_eq!(ran.json()["outcome"], outcome);
         assert_eq!(split_of(&moto.url), (version.to_owned(), BTreeMap::new()));

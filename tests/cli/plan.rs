@@ -56,6 +56,7 @@ fn a_run_makes_the_calls_of_its_plan() {
         let (back, _) = split(said(&sandbox, &plan["rollback"]));
         known.extend(split(said(&sandbox, &plan["opening"])).1);
         known.extend(split(said(&sandbox, &plan["observe"])).1);
+        known.extend(split(said(&sandbox, &plan["capacity"]["reads"])).1);
         let expected = if code == 0 { forward } else { [forward[..1].to_vec(), back].concat() };
         assert_eq!(writes, expected, "{plan}");
         for (_, path) in reads {

@@ -59,6 +59,9 @@ struct Service {
     on_inconclusive: Option<Reaction>,
     /// What a candidate without its share of traffic does
     on_starved: Option<Reaction>,
+    /// What a rollout does about the candidate's capacity: `match` gives it stable's before its first share, and sets that back
+    /// at the end
+    capacity: Option<Capacity>,
     /// How much time without data a step may have
     no_data_budget: Option<String>,
     /// How long a shift may take until it is live
@@ -89,6 +92,13 @@ enum Share {
 enum Reaction {
     Hold,
     Rollback,
+}
+
+#[derive(JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Capacity {
+    Leave,
+    Match,
 }
 
 /// Where metrics come from.

@@ -84,11 +84,16 @@ impl Mirroring<'_> {
                 | Input::Accepted
                 | Input::Hold
                 | Input::Observed(_)
+                | Input::Prepared
                 | Input::Refused(_)
+                | Input::Restored
                 | Input::Resume
+                | Input::Sized(_)
                 | Input::Started
                 | Input::TimeReached
-                | Input::Unobserved(_) => Vec::new(),
+                | Input::Unobserved(_)
+                | Input::Unprepared(_)
+                | Input::Unrestored(_) => Vec::new(),
             };
             let concluded = match looks.last() {
                 Some(look) => {

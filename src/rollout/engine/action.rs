@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use mlroll_backend::{Marker, Snapshot, Timestamp, TrafficSplit};
+use mlroll_backend::{Capacity, Marker, RevisionId, Snapshot, Timestamp, TrafficSplit};
 use serde::{Deserialize, Serialize};
 
 use super::{Stage, Trouble};
@@ -21,6 +21,15 @@ pub enum Action {
     },
     /// Read the target.
     Observe,
+    /// Give the candidate what it needs to carry what stable carries, before it gets its first share.
+    Prepare(Capacity),
+    /// Set the capacity back: the rollout has ended.
+    Restore {
+        /// What was made ready.
+        capacity: Capacity,
+        /// The revision that has everything now.
+        keeps: RevisionId,
+    },
     /// Read the metrics of these windows and judge each once, in order.
     Sample(Windows),
     /// Write this split, if the target still is as it was seen.
@@ -31,6 +40,13 @@ pub enum Action {
         marker: Marker,
         /// The target as the write expects it.
         seen: Box<Snapshot>,
+    },
+    /// Read what the candidate lacks to carry what stable carries.
+    Size {
+        /// The revision in charge.
+        stable: RevisionId,
+        /// The revision on trial.
+        candidate: RevisionId,
     },
     /// Wait.
     Wait {
@@ -106,6 +122,8 @@ pub enum Cause {
         /// Its words.
         why: String,
     },
+    /// The candidate's capacity cannot be told or made ready.
+    Unprepared(Trouble),
     /// The target cannot be read.
     Unreachable(Trouble),
     /// A shift was accepted and never went live.
@@ -148,7 +166,11 @@ impl Cause {
     /// Whether it is trouble that may have passed by the time somebody tries again.
     pub(super) fn may_pass(&self) -> bool {
         match self {
-            Self::Refused(_) | Self::TargetFailed { .. } | Self::Unreachable(_) | Self::Unsettled { .. } => true,
+            Self::Refused(_)
+            | Self::TargetFailed { .. }
+            | Self::Unprepared(_)
+            | Self::Unreachable(_)
+            | Self::Unsettled { .. } => true,
             Self::Aborted
             | Self::Failed
             | Self::Inconclusive
@@ -181,6 +203,7 @@ impl fmt::Display for Cause {
             Self::RolledBackElsewhere => f.write_str("another run rolled it back"),
             Self::Starved => f.write_str("the candidate does not get its share of the traffic"),
             Self::TargetFailed { why } => write!(f, "the target has failed: {why}"),
+            Self::Unprepared(trouble) => write!(f, "the candidate's capacity cannot be made ready: {trouble}"),
             Self::Unreachable(trouble) => write!(f, "the target cannot be read: {trouble}"),
             Self::Unsettled { why } => write!(f, "the change was accepted and never went live: {why}"),
             Self::Unsuitable { found } => write!(f, "the plan cannot start from {found}"),

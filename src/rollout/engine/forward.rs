@@ -51,6 +51,11 @@ impl Rollout {
 
     /// Shifts to what comes next.
     fn advance(&mut self, now: Timestamp) -> Action {
+        if self.stage == Stage::Start
+            && let Some(action) = self.reserve()
+        {
+            return action;
+        }
         match self.plan.after(self.stage) {
             Some(next) => self.shift_to(next, now),
             None => self.end(Ended::Shifted, Cause::Passed),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use mlroll_backend::{ErrorKind, Snapshot, Timestamp};
+use mlroll_backend::{Capacity, ErrorKind, Snapshot, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// One thing that happened. An answer to anything but the last action is passed over.
@@ -19,10 +19,16 @@ pub enum Input {
     Judged(Vec<Look>),
     /// The target was read.
     Observed(Box<Snapshot>),
+    /// The capacity is in effect.
+    Prepared,
     /// The shift was answered by an error, which does not mean that nothing happened.
     Refused(Trouble),
+    /// The capacity is set back.
+    Restored,
     /// Go on after a hold, or after trouble.
     Resume,
+    /// What the candidate's capacity has to become; nothing where it has enough.
+    Sized(Option<Capacity>),
     /// A process took the rollout up. What an earlier one was doing may or may not have happened.
     Started,
     /// The time of a wait has come.
@@ -34,6 +40,10 @@ pub enum Input {
     },
     /// The target could not be read.
     Unobserved(Trouble),
+    /// The capacity could not be told, or be made ready.
+    Unprepared(Trouble),
+    /// The capacity could not be set back.
+    Unrestored(Trouble),
 }
 
 /// The verdict of one window.

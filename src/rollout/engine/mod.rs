@@ -4,12 +4,14 @@
 //! - [`Rollout::step`] takes one [`Input`] and gives one [`Action`]; a wait names its deadline and its reason
 //! - nothing is believed but an observation: `looking` tells what one means, `forward` and `back` what follows from it
 //! - `bake` counts windows, `trouble` what is tried again and how often
+//! - `capacity` makes the candidate ready before its first share, and sets that back at the end
 //!
 //! Why it is so: `docs/design/0003-the-engine.md`.
 
 mod action;
 mod back;
 mod bake;
+mod capacity;
 mod forward;
 mod input;
 mod looking;

@@ -63,6 +63,9 @@ pub struct Terms {
     pub note_limit: usize,
     /// Whether the provider takes a rollback while an earlier shift is not yet live.
     pub overtakes: bool,
+    /// Whether the candidate gets stable's capacity before its first share.
+    #[serde(default, skip_serializing_if = "is_left")]
+    pub capacity: bool,
 }
 
 /// Plans of journals that do not say so are judged.
@@ -73,6 +76,11 @@ const fn judged() -> bool {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
 fn is_judged(judged: &bool) -> bool {
     *judged
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_left(capacity: &bool) -> bool {
+    !*capacity
 }
 
 /// How a rollout ends when all goes well.
@@ -249,6 +257,9 @@ impl Terms {
         let rising = self.steps.windows(2).all(|pair| matches!(pair, [a, b] if a < b));
         if !rising || self.steps.first().is_none_or(|first| *first == Weight::ZERO) {
             return Some("steps rise, from above 0 %".to_owned());
+        }
+        if self.capacity && self.kind != Kind::Rollout {
+            return Some("only a rollout prepares capacity: a canary's end does not give it back".to_owned());
         }
         match (self.kind, self.steps.as_slice()) {
             (Kind::Canary, [share]) if *share != Weight::FULL => None,

@@ -6,6 +6,7 @@ use mlroll_backend::{Marker, Snapshot, Timestamp, TrafficSplit};
 use serde::{Deserialize, Serialize};
 
 use super::bake::Tally;
+use super::capacity::{Ending, Reserve};
 use super::trouble::Budget;
 use super::{Action, Cause, Ended, Input, Pending, Plan, Windows};
 
@@ -35,6 +36,10 @@ pub struct Rollout {
     pub(super) clock: Option<Timestamp>,
     /// What it would say if it had never gone back.
     pub(super) latest: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) reserve: Option<Reserve>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ending: Option<Ending>,
 }
 
 /// How far a rollout is: what the confirmed split belongs to.
@@ -55,8 +60,11 @@ pub enum Stage {
 pub(super) enum Phase {
     Ended { ended: Ended, why: Cause },
     Looking,
+    Preparing,
+    Restoring,
     Sampling(Windows),
     Shifting,
+    Sizing,
     Waiting(Wait),
 }
 
@@ -111,6 +119,8 @@ impl Rollout {
             unsettled: None,
             clock: None,
             latest: None,
+            reserve: None,
+            ending: None,
         }
     }
 
@@ -124,6 +134,10 @@ impl Rollout {
         self.latest = Some(self.latest.map_or(now, |latest| latest.plus(elapsed)));
         self.let_pass(elapsed, now);
         match (input, &self.phase) {
+            // It is decided; what is left is to set back what was made ready for it, whatever anybody asks for.
+            (Input::Abort | Input::Hold | Input::Resume | Input::Started, _) if self.ending.is_some() => {
+                self.restoring_again()
+            }
             (Input::Abort, _) => self.abort(),
             (Input::Hold, _) => self.hold(),
             (Input::Resume, _) => self.resume(),
@@ -138,6 +152,11 @@ impl Rollout {
             }
             (Input::Unjudged { .. }, Phase::Sampling(_)) => self.unjudged(elapsed),
             (Input::TimeReached, Phase::Waiting(wait)) if now >= wait.until => self.time_reached(now),
+            (Input::Sized(found), Phase::Sizing) => self.sized(found, now),
+            (Input::Prepared, Phase::Preparing) => self.prepared(),
+            (Input::Unprepared(trouble), Phase::Sizing | Phase::Preparing) => self.unprepared(trouble, now),
+            (Input::Restored, Phase::Restoring) => self.restored(),
+            (Input::Unrestored(trouble), Phase::Restoring) => self.unrestored_for(trouble, now),
             // A new process looks first. A pass is as old as the one before it: what came since must be seen too.
             (Input::Started, _) => {
                 self.passed = None;
@@ -145,7 +164,15 @@ impl Rollout {
             }
             // A write whose answer never came may have been made.
             (_, Phase::Shifting) => self.look(),
-            (_, Phase::Looking | Phase::Sampling(_) | Phase::Waiting(_)) => self.outstanding(),
+            (
+                _,
+                Phase::Looking
+                | Phase::Preparing
+                | Phase::Restoring
+                | Phase::Sampling(_)
+                | Phase::Sizing
+                | Phase::Waiting(_),
+            ) => self.outstanding(),
         }
     }
 
@@ -193,7 +220,13 @@ impl Rollout {
     pub fn ended(&self) -> Option<(Ended, &Cause)> {
         match &self.phase {
             Phase::Ended { ended, why } => Some((*ended, why)),
-            Phase::Looking | Phase::Sampling(_) | Phase::Shifting | Phase::Waiting(_) => None,
+            Phase::Looking
+            | Phase::Preparing
+            | Phase::Restoring
+            | Phase::Sampling(_)
+            | Phase::Shifting
+            | Phase::Sizing
+            | Phase::Waiting(_) => None,
         }
     }
 
@@ -225,6 +258,9 @@ impl Rollout {
             Phase::Ended { ended, why } => Action::Done { ended: *ended, why: why.clone() },
             Phase::Sampling(windows) => Action::Sample(*windows),
             Phase::Waiting(wait) => Action::Wait { until: wait.until, why: wait.why.clone() },
+            Phase::Preparing => self.preparing(),
+            Phase::Restoring => self.restoring(),
+            Phase::Sizing => self.sizing(),
             Phase::Looking | Phase::Shifting => self.look(),
         }
     }
@@ -236,11 +272,6 @@ impl Rollout {
         }
         self.phase = Phase::Looking;
         Action::Observe
-    }
-
-    pub(super) fn end(&mut self, ended: Ended, why: Cause) -> Action {
-        self.phase = Phase::Ended { ended, why };
-        self.outstanding()
     }
 
     /// Waits for a while, by whatever clock.
@@ -262,10 +293,16 @@ impl Rollout {
 
     fn time_reached(&mut self, now: Timestamp) -> Action {
         match &self.phase {
+            _ if self.ending.is_some() => self.restoring_again(),
             Phase::Waiting(Wait { why: Pending::Data { .. } | Pending::Metrics, .. }) => self.sample(now),
-            Phase::Waiting(_) | Phase::Ended { .. } | Phase::Looking | Phase::Sampling(_) | Phase::Shifting => {
-                self.look()
-            }
+            Phase::Waiting(_)
+            | Phase::Ended { .. }
+            | Phase::Looking
+            | Phase::Preparing
+            | Phase::Restoring
+            | Phase::Sampling(_)
+            | Phase::Shifting
+            | Phase::Sizing => self.look(),
         }
     }
 
@@ -294,9 +331,14 @@ impl Rollout {
             Phase::Sampling(_) | Phase::Waiting(_) if self.attempted.is_none() && self.tally.is_some() => {
                 self.end(Ended::Held, Cause::Paused)
             }
-            Phase::Ended { .. } | Phase::Looking | Phase::Sampling(_) | Phase::Shifting | Phase::Waiting(_) => {
-                self.look()
-            }
+            Phase::Ended { .. }
+            | Phase::Looking
+            | Phase::Preparing
+            | Phase::Restoring
+            | Phase::Sampling(_)
+            | Phase::Shifting
+            | Phase::Sizing
+            | Phase::Waiting(_) => self.look(),
         }
     }
 

@@ -73,7 +73,7 @@ impl Rollout {
     }
 }
 
-fn pause_after(failures: u32) -> Duration {
+pub(super) fn pause_after(failures: u32) -> Duration {
     let nth = usize::try_from(failures.saturating_sub(1)).unwrap_or(usize::MAX);
     Duration::from_secs(PAUSES.get(nth).or(PAUSES.last()).copied().unwrap_or(1))
 }

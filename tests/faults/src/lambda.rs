@@ -43,6 +43,10 @@ impl Service<'_> {
             Operation::GetAlias => self.get_alias(&route.function, qualifier)?,
             Operation::GetFunctionConfiguration => self.get_configuration(&route.function, qualifier)?,
             Operation::ListAliases => self.list_aliases(&route.function, &route.query)?,
+            Operation::ListProvisionedConcurrencyConfigs => {
+                self.function(&route.function)?;
+                json!({ "ProvisionedConcurrencyConfigs": [] })
+            }
             Operation::ListVersionsByFunction => self.list_versions(&route.function, &route.query)?,
             Operation::Unknown => {
                 let message = format!("Unknown operation: {} {}", message.method, message.path);

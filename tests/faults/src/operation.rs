@@ -14,6 +14,8 @@ pub enum Operation {
     GetFunctionConfiguration,
     /// Reads all aliases of a function, a page at a time.
     ListAliases,
+    /// Reads which versions and aliases of a function have provisioned concurrency; here none has.
+    ListProvisionedConcurrencyConfigs,
     /// Reads all versions of a function, a page at a time.
     ListVersionsByFunction,
     /// Anything the server does not implement.
@@ -49,6 +51,9 @@ impl Route {
             ("PUT", ["", API, "functions", name, "aliases", alias]) => (Operation::UpdateAlias, *name, Some(*alias)),
             ("GET", ["", API, "functions", name, "aliases"]) => (Operation::ListAliases, *name, None),
             ("GET", ["", API, "functions", name, "versions"]) => (Operation::ListVersionsByFunction, *name, None),
+            ("GET", ["", PROVISIONING, "functions", name, "provisioned-concurrency"]) if query.contains_key("List") => {
+                (Operation::ListProvisionedConcurrencyConfigs, *name, None)
+            }
             ("GET", ["", API, "functions", name, "configuration"]) => {
                 let qualifier = query.get("Qualifier").map(String::as_str);
                 (Operation::GetFunctionConfiguration, *name, qualifier)
@@ -71,6 +76,7 @@ impl Route {
 }
 
 const API: &str = "2015-03-31";
+const PROVISIONING: &str = "2019-09-30";
 
 /// Reduces the name formats Lambda accepts (name, partial ARN, full ARN) to the name and its qualifier.
 fn bare_name(name: &str) -> (&str, Option<&str>) {

@@ -3,9 +3,10 @@
 //! - `world`: the provider, its faults, the metric store and the time
 //! - `scenario`: what happens to a rollout, generated
 //! - `watchdog`: the invariants, checked at every step
-//! - `invariants`, `bakes`, `traps`, `starts`: the tests
+//! - `invariants`, `bakes`, `capacity`, `traps`, `starts`: the tests
 
 mod bakes;
+mod capacity;
 mod invariants;
 mod scenario;
 mod starts;
@@ -62,6 +63,7 @@ fn terms() -> Terms {
         settle_timeout: secs(120),
         note_limit: 256,
         overtakes: true,
+        capacity: false,
     }
 }
 

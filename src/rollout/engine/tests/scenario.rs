@@ -74,7 +74,8 @@ fn happens(event: &Event, action: &Action, world: &mut World, rollout: &Rollout,
             if *performed {
                 world.perform(action);
             }
-            dog.aborted |= *input == Input::Abort && rollout.is_unfinished();
+            // An end that only sets capacity back is decided.
+            dog.aborted |= *input == Input::Abort && rollout.is_unfinished() && rollout.ending.is_none();
             return input.clone();
         }
         Event::Crash { performed } => {
@@ -122,7 +123,7 @@ pub(super) fn plans() -> impl Strategy<Value = Plan> {
     let steps = prop::collection::btree_set(1_u16..100, 1..4);
     let times = (2_u64..7, 0_u64..120, 0_u64..6, 0_u64..6, 0_u64..4);
     let reactions = (reactions(), reactions(), reactions());
-    let judged = prop::bool::weighted(0.9);
+    let judged = (prop::bool::weighted(0.9), prop::bool::weighted(0.4));
     (steps, times, reactions, any::<bool>(), prop::bool::weighted(0.2), (prop::bool::weighted(0.1), judged)).prop_map(
         |(
             steps,
@@ -130,7 +131,7 @@ pub(super) fn plans() -> impl Strategy<Value = Plan> {
             (on_fail, on_inconclusive, on_starved),
             overtakes,
             canary,
-            (bare, judged),
+            (bare, (judged, capacity)),
         )| {
             let mut steps: Vec<Weight> = steps.into_iter().map(|percent| weight(percent * 100)).collect();
             if canary {
@@ -152,6 +153,7 @@ pub(super) fn plans() -> impl Strategy<Value = Plan> {
                 on_inconclusive,
                 on_starved,
                 overtakes,
+                capacity: capacity && !canary,
                 ..terms()
             })
         },
@@ -199,15 +201,26 @@ fn worlds() -> impl Strategy<Value = World> {
     let store = (prop::collection::vec(prop::bool::weighted(0.8), 0..20), prop::bool::weighted(0.9));
     let settles = prop_oneof![3 => Just(0), 2 => 1_i64..60, 1 => 60_i64..200];
     let faults = ((reads, last_read), (writes, last_write), prop::bool::weighted(0.4));
-    (faults, verdicts, store, settles, prop::bool::weighted(0.8)).prop_map(
-        |(((mut reads, last_read), (mut writes, last_write), faulty), verdicts, (mut store, last), settles, atomic)| {
+    let sizing = || prop_oneof![3 => Just(None), 1 => kinds().prop_map(Some)];
+    let sizings = (prop::collection::vec(sizing(), 0..6), prop_oneof![9 => Just(None), 1 => kinds().prop_map(Some)]);
+    let providers = (prop::bool::weighted(0.8), prop::bool::weighted(0.7), sizings);
+    (faults, verdicts, store, settles, providers).prop_map(
+        |(
+            ((mut reads, last_read), (mut writes, last_write), faulty),
+            verdicts,
+            (mut store, last),
+            settles,
+            (atomic, small, (mut sizings, last_sizing)),
+        )| {
             reads.push(last_read);
             writes.push(last_write);
             store.push(last);
+            sizings.push(last_sizing);
             if !faulty {
-                (reads, writes) = (vec![None], vec![WriteFault::None]);
+                (reads, writes, sizings) = (vec![None], vec![WriteFault::None], vec![None]);
             }
-            World { reads, writes, verdicts, store, settles, atomic, ..World::calm() }
+            let world = if small { World::small() } else { World::calm() };
+            World { reads, writes, verdicts, store, settles, atomic, sizings, ..world }
         },
     )
 }

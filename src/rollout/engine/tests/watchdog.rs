@@ -24,6 +24,9 @@ pub(super) struct Watchdog {
     /// How many had when somebody put back what a write of ours in doubt had changed.
     pub(super) put_back: Option<usize>,
     last_seen: Option<Snapshot>,
+    /// Whether the candidate lacks capacity, as it was told.
+    sized: Option<bool>,
+    prepared: bool,
 }
 
 impl Watchdog {
@@ -35,6 +38,7 @@ impl Watchdog {
             Action::Shift { to, seen, marker } => {
                 let share = to.weight_of(&rollout.plan().terms().candidate);
                 self.check_exposure(rollout, share);
+                self.check_capacity(rollout, seen, share);
                 self.check_passes(rollout, to, share);
                 assert!(!self.aborted || share == Weight::ZERO, "4: an aborted rollout exposes the candidate");
                 if matches!(seen.readiness, Readiness::Settling(_)) {
@@ -64,7 +68,10 @@ impl Watchdog {
             }
             Action::Done { ended, why } => self.check_end(rollout, *ended, why),
             Action::Wait { until, .. } => assert!(*until > now || *input == Input::Hold, "a wait that is over"),
-            Action::Observe => {}
+            Action::Prepare(_) | Action::Size { .. } => {
+                assert!(rollout.plan().terms().capacity && self.shares.is_empty() && !self.aborted, "9: too late");
+            }
+            Action::Observe | Action::Restore { .. } => {}
         }
     }
 
@@ -77,6 +84,8 @@ impl Watchdog {
                     self.live_since = Some(now);
                 }
             }
+            Input::Prepared => self.prepared = true,
+            Input::Sized(found) => self.sized = Some(found.is_some()),
             Input::Judged(looks) => {
                 self.looks.extend(looks.iter().map(|look| look.verdict));
                 self.consumed = looks.last().map(|look| look.ends).or(self.consumed);
@@ -85,11 +94,14 @@ impl Watchdog {
             | Input::Accepted
             | Input::Hold
             | Input::Refused(_)
+            | Input::Restored
             | Input::Resume
             | Input::Started
             | Input::TimeReached
             | Input::Unjudged { .. }
-            | Input::Unobserved(_) => {}
+            | Input::Unobserved(_)
+            | Input::Unprepared(_)
+            | Input::Unrestored(_) => {}
         }
     }
 
@@ -100,6 +112,15 @@ impl Watchdog {
         let gone = self.shares.contains(&Weight::ZERO);
         assert!(share == Weight::ZERO || (share >= before && !gone), "2: {:?} then {share}", self.shares);
         self.shares.push(share);
+    }
+
+    /// Nobody shifts to a candidate that cannot carry its share.
+    fn check_capacity(&self, rollout: &Rollout, seen: &Snapshot, share: Weight) {
+        let terms = rollout.plan().terms();
+        let alone = seen.split.as_ref().is_some_and(|split| split.is_full(&terms.stable));
+        if terms.capacity && alone && share != Weight::ZERO {
+            assert!(self.sized == Some(false) || self.prepared, "9: shifted to what is not ready");
+        }
     }
 
     /// The first step and the way back need none, and a write that is repeated has them.
@@ -141,6 +162,16 @@ impl Watchdog {
         let (ended, why) = rollout.ended().expect("1: it ends");
         if self.aborted {
             assert!(matches!(ended, Ended::RolledBack | Ended::Halted), "4: aborted, and {ended:?}: {why}");
+        }
+        let terms = rollout.plan().terms();
+        let keeps = if ended == Ended::Promoted { &terms.candidate } else { &terms.stable };
+        let lasts = matches!(ended, Ended::Promoted | Ended::RolledBack);
+        assert!(!world.ready || rollout.reserved().is_some(), "9: capacity is forgotten");
+        if lasts && world.ready {
+            assert!(rollout.unrestored().is_some(), "9: capacity is left");
+        }
+        if lasts && let Some(kept) = &world.kept {
+            assert_eq!(kept, keeps, "9: the wrong one keeps it");
         }
         world.drain();
         if world.atomic

@@ -1,7 +1,7 @@
 //! A provider, a metric store and a clock.
 
 use mlroll_backend::{
-    ErrorKind, GuardToken, Marker, MarkerState, Readiness, Roles, Snapshot, Timestamp, TrafficSplit, embed,
+    Capacity, ErrorKind, GuardToken, Marker, MarkerState, Readiness, Roles, Snapshot, Timestamp, TrafficSplit, embed,
 };
 
 use super::{NOW, id, weight};
@@ -52,6 +52,15 @@ pub(super) struct World {
     pub(super) late: Vec<(u8, TrafficSplit, Marker, u64)>,
     /// Writes of ours that took effect: the splits.
     pub(super) applied: Vec<TrafficSplit>,
+    /// What the candidate lacks.
+    pub(super) lacks: Option<Capacity>,
+    /// What becomes of a call about capacity, by number.
+    pub(super) sizings: Vec<Option<ErrorKind>>,
+    pub(super) sizing_count: usize,
+    /// Whether the candidate has, or may have, what it lacks.
+    pub(super) ready: bool,
+    /// Who keeps everything, as the latest restoring was told.
+    pub(super) kept: Option<mlroll_backend::RevisionId>,
 }
 
 impl World {
@@ -78,7 +87,18 @@ impl World {
             query_count: 0,
             late: Vec::new(),
             applied: Vec::new(),
+            lacks: None,
+            sizings: vec![None],
+            sizing_count: 0,
+            ready: false,
+            kept: None,
         }
+    }
+
+    /// As calm, with a candidate that lacks capacity.
+    pub(super) fn small() -> Self {
+        let lacks = Capacity { token: "1".to_owned(), changes: vec!["42: 1 -> 4".to_owned()] };
+        Self { lacks: Some(lacks), ..Self::calm() }
     }
 
     pub(super) fn time(&self) -> Timestamp {
@@ -125,6 +145,26 @@ impl World {
                     None => Input::Observed(Box::new(self.snapshot())),
                 }
             }
+            Action::Prepare(capacity) => {
+                assert_eq!(Some(capacity), self.lacks.as_ref());
+                self.ready = true;
+                self.sizing().map_or(Input::Prepared, |kind| Input::Unprepared(trouble(kind, 1)))
+            }
+            Action::Restore { capacity, keeps } => {
+                assert_eq!(Some(capacity), self.lacks.as_ref());
+                self.kept = Some(keeps.clone());
+                match self.sizing() {
+                    Some(kind) => Input::Unrestored(trouble(kind, 1)),
+                    None => {
+                        self.ready = false;
+                        Input::Restored
+                    }
+                }
+            }
+            Action::Size { .. } => match self.sizing() {
+                Some(kind) => Input::Unprepared(trouble(kind, 1)),
+                None => Input::Sized(self.lacks.clone()),
+            },
             Action::Sample(windows) => {
                 self.query_count += 1;
                 if nth(&self.store, self.query_count - 1) {
@@ -139,6 +179,11 @@ impl World {
                 Input::TimeReached
             }
         })
+    }
+
+    fn sizing(&mut self) -> Option<ErrorKind> {
+        self.sizing_count += 1;
+        nth(&self.sizings, self.sizing_count - 1)
     }
 
     /// Lets every write arrive that is still under way.

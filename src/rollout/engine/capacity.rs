@@ -1,0 +1,168 @@
+//! Capacity: a candidate can carry what stable carries before it gets its first share, and gives it back when the rollout
+//! has ended.
+//!
+//! What was found is part of the record before anything is changed, so that a process that takes over knows what to undo.
+
+use mlroll_backend::{Capacity, RevisionId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::state::{Goal, Phase};
+use super::trouble::pause_after;
+use super::{Action, Cause, Ended, Pending, Rollout, Trouble};
+
+/// What is known of the candidate's capacity; nothing before it was asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Reserve {
+    /// The candidate has what it needs.
+    Enough,
+    /// It was found, and may have been changed in part.
+    Found(Capacity),
+    /// It could not be set back.
+    Left(Capacity, Trouble),
+    /// It is in effect.
+    Ready(Capacity),
+}
+
+/// An end that waits until the capacity is set back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Ending {
+    pub(super) ended: Ended,
+    pub(super) why: Cause,
+}
+
+impl Rollout {
+    /// What the candidate's capacity became, as long as it is not set back.
+    #[must_use]
+    pub fn reserved(&self) -> Option<&Capacity> {
+        match self.reserve.as_ref()? {
+            Reserve::Enough => None,
+            Reserve::Found(capacity) | Reserve::Left(capacity, _) | Reserve::Ready(capacity) => Some(capacity),
+        }
+    }
+
+    /// Why the capacity could not be set back, where it could not.
+    #[must_use]
+    pub fn unrestored(&self) -> Option<&Trouble> {
+        match self.reserve.as_ref()? {
+            Reserve::Left(_, why) => Some(why),
+            Reserve::Enough | Reserve::Found(_) | Reserve::Ready(_) => None,
+        }
+    }
+
+    /// What is to be done about capacity before the first share, from a target that was just seen; `None` when nothing is.
+    ///
+    /// Where a split is there already nothing is: providers take no change of capacity under one.
+    pub(super) fn reserve(&mut self) -> Option<Action> {
+        let terms = self.plan.terms();
+        let alone = self.confirmed().is_some_and(|split| split.is_full(&terms.stable));
+        if !terms.capacity || !alone {
+            return None;
+        }
+        self.phase = match &self.reserve {
+            None => Phase::Sizing,
+            Some(Reserve::Found(_) | Reserve::Left(..)) => Phase::Preparing,
+            Some(Reserve::Enough | Reserve::Ready(_)) => return None,
+        };
+        Some(self.outstanding())
+    }
+
+    /// The actions of this file's phases, again.
+    pub(super) fn sizing(&self) -> Action {
+        let terms = self.plan.terms();
+        Action::Size { stable: terms.stable.clone(), candidate: terms.candidate.clone() }
+    }
+
+    pub(super) fn preparing(&mut self) -> Action {
+        match self.reserved().cloned() {
+            Some(capacity) => Action::Prepare(capacity),
+            None => self.look(),
+        }
+    }
+
+    pub(super) fn restoring(&mut self) -> Action {
+        match (self.reserved().cloned(), self.ending.clone()) {
+            (Some(capacity), Some(ending)) => Action::Restore { capacity, keeps: self.keeps(ending.ended) },
+            (None, Some(Ending { ended, why })) => self.conclude(ended, why),
+            (_, None) => self.look(),
+        }
+    }
+
+    /// Sets back what an earlier try may not have.
+    pub(super) fn restoring_again(&mut self) -> Action {
+        self.phase = Phase::Restoring;
+        self.outstanding()
+    }
+
+    pub(super) fn sized(&mut self, found: Option<Capacity>, now: Timestamp) -> Action {
+        self.budget.writes = 0;
+        self.reserve = Some(found.map_or(Reserve::Enough, Reserve::Found));
+        self.go_on(now)
+    }
+
+    /// What was prepared has moved the target: it is seen anew.
+    pub(super) fn prepared(&mut self) -> Action {
+        self.budget.writes = 0;
+        self.reserve = self.reserved().cloned().map(Reserve::Ready);
+        self.look()
+    }
+
+    /// The capacity could not be told, or not be had: a candidate that cannot carry its share gets none. Both spend the budget of
+    /// writes, which the good reads in between do not refill.
+    pub(super) fn unprepared(&mut self, trouble: Trouble, now: Timestamp) -> Action {
+        self.budget.writes = self.budget.writes.saturating_add(1);
+        self.budget.last = Some(trouble);
+        match self.spent() {
+            Some(trouble) => self.end(Ended::Halted, Cause::Unprepared(trouble)),
+            None => self.pause(pause_after(self.budget.writes), Pending::Provider, now),
+        }
+    }
+
+    /// Ends, after the capacity is set back where the end is one that lasts.
+    pub(super) fn end(&mut self, ended: Ended, why: Cause) -> Action {
+        let lasts = match ended {
+            Ended::Promoted | Ended::RolledBack => true,
+            Ended::Halted => matches!(why, Cause::Unprepared(_)),
+            Ended::Held | Ended::Shifted => false,
+        };
+        if !lasts || self.reserved().is_none() {
+            return self.conclude(ended, why);
+        }
+        self.ending = Some(Ending { ended, why });
+        self.budget.writes = 0;
+        self.phase = Phase::Restoring;
+        self.outstanding()
+    }
+
+    pub(super) fn restored(&mut self) -> Action {
+        self.reserve = None;
+        self.restoring()
+    }
+
+    /// The capacity could not be set back. That changes nothing about the traffic, and the end.
+    pub(super) fn unrestored_for(&mut self, trouble: Trouble, now: Timestamp) -> Action {
+        self.budget.writes = self.budget.writes.saturating_add(1);
+        self.budget.last = Some(trouble);
+        match (self.spent(), self.ending.clone(), self.reserved().cloned()) {
+            (Some(trouble), Some(Ending { ended, why }), Some(capacity)) => {
+                self.reserve = Some(Reserve::Left(capacity, trouble));
+                self.conclude(ended, why)
+            }
+            _ => self.pause(pause_after(self.budget.writes), Pending::Provider, now),
+        }
+    }
+
+    fn conclude(&mut self, ended: Ended, why: Cause) -> Action {
+        self.ending = None;
+        self.phase = Phase::Ended { ended, why };
+        self.outstanding()
+    }
+
+    fn keeps(&self, ended: Ended) -> RevisionId {
+        let terms = self.plan.terms();
+        match (ended, &self.goal) {
+            (Ended::Promoted, Goal::Forward) => terms.candidate.clone(),
+            (_, Goal::Back(_) | Goal::Forward) => terms.stable.clone(),
+        }
+    }
+}

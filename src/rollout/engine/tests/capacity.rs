@@ -1,0 +1,130 @@
+//! The candidate can carry what stable carries before its first share.
+
+use mlroll_backend::{ErrorKind, TrafficSplit};
+
+use super::scenario::{Event, play, with};
+use super::world::World;
+use super::{id, terms};
+use crate::rollout::engine::{Action, Cause, Ended, Input, Pending, Rollout, Terms, Verdict};
+
+fn planned() -> Terms {
+    Terms { capacity: true, ..terms() }
+}
+
+/// The actions about capacity and traffic of a run in which nothing else happens, and how it ended.
+fn actions(terms: Terms, mut world: World) -> (Vec<&'static str>, Ended, World) {
+    let mut rollout = Rollout::new(super::plan(terms));
+    let (mut input, mut named) = (Input::Started, Vec::new());
+    loop {
+        let action = rollout.step(input, world.time());
+        named.extend(match &action {
+            Action::Prepare(_) => Some("prepare"),
+            Action::Restore { .. } => Some("restore"),
+            Action::Shift { .. } => Some("shift"),
+            Action::Size { .. } => Some("size"),
+            Action::Done { ended, .. } => return (named, *ended, world),
+            Action::Observe | Action::Sample(_) | Action::Wait { .. } => None,
+        });
+        input = world.perform(&action).unwrap();
+    }
+}
+
+#[test]
+fn it_is_ready_before_the_first_share_and_set_back_at_the_end() {
+    let (named, ended, world) = actions(planned(), World::small());
+    assert_eq!(named, ["size", "prepare", "shift", "shift", "shift", "restore"]);
+    assert_eq!((ended, world.kept, world.ready), (Ended::Promoted, Some(id("42")), false));
+
+    let failing = World { verdicts: vec![Verdict::Fail], ..World::small() };
+    let (named, ended, world) = actions(planned(), failing);
+    assert_eq!(named, ["size", "prepare", "shift", "shift", "restore"]);
+    assert_eq!((ended, world.kept, world.ready), (Ended::RolledBack, Some(id("41")), false));
+}
+
+#[test]
+fn a_candidate_that_has_enough_is_left_alone() {
+    assert_eq!(actions(planned(), World::calm()).0, ["size", "shift", "shift", "shift"]);
+    assert_eq!(actions(terms(), World::small()).0, ["shift", "shift", "shift"]);
+}
+
+#[test]
+fn a_canary_that_is_there_already_is_not_prepared() {
+    let canary =
+        super::plan(planned()).marker(crate::rollout::engine::Stage::Step(0), super::super::Stage::Start, super::at(0));
+    let split = TrafficSplit::between(id("41"), id("42"), super::weight(500));
+    let world = World { split, marker: Some(canary), ..World::small() };
+    assert_eq!(actions(planned(), world).0, ["shift", "shift"]);
+}
+
+#[test]
+fn what_cannot_be_made_ready_is_taken_back_and_nothing_is_shifted() {
+    let sizings = vec![None, Some(ErrorKind::Invalid), None];
+    let (named, ended, world) = actions(planned(), World { sizings, ..World::small() });
+    assert_eq!((named, ended), (vec!["size", "prepare", "restore"], Ended::Halted));
+    assert!(world.applied.is_empty() && !world.ready);
+
+    // Asked to go on, it begins anew.
+    let sizings = vec![None, Some(ErrorKind::Invalid), None, None];
+    let world = World { sizings, ..World::small() };
+    let resume = Event::Asked { input: Input::Resume, performed: false };
+    let (rollout, world) = play(&with(planned(), world, vec![(60, resume)]));
+    assert_eq!((rollout.ended().unwrap().0, world.ready), (Ended::Promoted, false));
+}
+
+/// Traffic is where it should be: that counts, and the rest is told.
+#[test]
+fn what_cannot_be_set_back_is_told_and_changes_no_end() {
+    let sizings = vec![None, None, Some(ErrorKind::Unavailable)];
+    let (rollout, world) = play(&with(planned(), World { sizings, ..World::small() }, Vec::new()));
+    assert_eq!(rollout.ended().unwrap(), (Ended::Promoted, &Cause::Passed));
+    assert!(world.ready && rollout.unrestored().is_some() && rollout.reserved() == world.lacks.as_ref());
+    assert!(!rollout.is_unfinished() && !rollout.is_traffic_in_doubt());
+}
+
+#[test]
+fn an_abort_in_the_middle_of_it_sets_it_back() {
+    let abort = || Event::Asked { input: Input::Abort, performed: true };
+    for after in 0..6 {
+        let (rollout, world) = play(&with(planned(), World::small(), vec![(after, abort())]));
+        assert!(matches!(rollout.ended().unwrap().0, Ended::RolledBack | Ended::Halted), "{after}");
+        assert!(!world.ready && world.split.is_full(&id("41")), "{after}");
+    }
+}
+
+/// Good reads of the target in between do not make it go on for ever.
+#[test]
+fn a_capacity_that_cannot_be_read_halts() {
+    for (kind, times) in [(ErrorKind::Auth, 1), (ErrorKind::Unavailable, 6)] {
+        let (named, ended, world) = actions(planned(), World { sizings: vec![Some(kind)], ..World::small() });
+        assert_eq!((named, ended), (vec!["size"; times], Ended::Halted));
+        assert!(world.applied.is_empty());
+    }
+}
+
+/// A process that dies while capacity is set back is followed by one that sets it back, and does nothing else.
+#[test]
+fn a_decided_end_stays_decided() {
+    let mut world = World { verdicts: vec![Verdict::Fail], ..World::small() };
+    let mut rollout = Rollout::new(super::plan(planned()));
+    let mut input = Input::Started;
+    loop {
+        let action = rollout.step(input, world.time());
+        if matches!(action, Action::Restore { .. }) {
+            break;
+        }
+        input = world.perform(&action).unwrap();
+    }
+    assert!(rollout.is_unfinished());
+    let again = rollout.clone();
+    for input in [Input::Started, Input::Abort, Input::Hold, Input::Resume, Input::TimeReached] {
+        let action = again.clone().step(input, world.time());
+        assert!(matches!(action, Action::Restore { .. }), "{action:?}");
+    }
+    let trouble = super::world::trouble(ErrorKind::Unavailable, 1);
+    let action = rollout.step(Input::Unrestored(trouble), world.time());
+    assert!(matches!(action, Action::Wait { why: Pending::Provider, .. }), "{action:?}");
+    // Found by the invariants: a wait that was over was asked for once more.
+    assert!(matches!(rollout.clone().step(Input::Abort, world.time()), Action::Restore { .. }));
+    let input = world.perform(&action).unwrap();
+    assert!(matches!(rollout.step(input, world.time()), Action::Restore { .. }));
+}
