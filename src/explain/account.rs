@@ -7,7 +7,7 @@ use super::retrace::{Judged, Retraced, Step};
 use crate::journal::{Asked, Basis, Replay};
 use crate::judge::gate::Gate;
 use crate::judge::panel::{Evidence, Finding};
-use crate::rollout::engine::{Action, Cause, Ended, Input, Kind, Pending, Plan, Reaction, Stage, Terms, Verdict};
+use crate::rollout::engine::{Action, Cause, Ended, Experiment, Input, Pending, Plan, Reaction, Stage, Terms, Verdict};
 
 /// What happened in a run.
 #[derive(Clone, Debug, Serialize)]
@@ -73,6 +73,9 @@ pub struct Planned {
     pub on_inconclusive: Reaction,
     /// What a candidate without its share of traffic does.
     pub on_starved: Reaction,
+    /// What an experiment is about; of that kind only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub experiment: Option<Experiment>,
 }
 
 /// Something that happened.
@@ -207,10 +210,7 @@ impl Planned {
     fn of(plan: &Plan) -> Self {
         let terms = plan.terms();
         Self {
-            verb: match terms.kind {
-                Kind::Canary => "canary",
-                Kind::Rollout => "rollout",
-            },
+            verb: terms.kind.verb(),
             stable: terms.stable.clone(),
             candidate: terms.candidate.clone(),
             steps: terms.steps.clone(),
@@ -228,6 +228,7 @@ impl Planned {
             on_fail: terms.on_fail,
             on_inconclusive: terms.on_inconclusive,
             on_starved: terms.on_starved,
+            experiment: terms.experiment.clone(),
         }
     }
 }
@@ -320,7 +321,9 @@ fn decided(step: &Step<'_>, terms: &Terms) -> Option<Event> {
     let deciding = match cause {
         Cause::Failed => of(look(Verdict::Fail)),
         Cause::Starved => of(look(Verdict::Starved)),
-        Cause::Passed | Cause::Inconclusive => of(step.looks.last()),
+        Cause::Mismatched => of(look(Verdict::Mismatched)),
+        Cause::Worse => of(look(Verdict::Worse)),
+        Cause::Better | Cause::Inconclusive | Cause::Passed | Cause::Undecided => of(step.looks.last()),
         Cause::Aborted
         | Cause::Interference { .. }
         | Cause::NoData
@@ -334,7 +337,9 @@ fn decided(step: &Step<'_>, terms: &Terms) -> Option<Event> {
         | Cause::Unsuitable { .. } => None,
     };
     let setting = match cause {
-        Cause::Failed => format!("; on_fail = {}", reaction(terms.on_fail)),
+        Cause::Failed | Cause::Worse => format!("; on_fail = {}", reaction(terms.on_fail)),
+        Cause::Undecided => format!("; it is over: on_inconclusive = {}", reaction(terms.on_inconclusive)),
+        Cause::Mismatched => "; a person decides".to_owned(),
         Cause::Starved => format!("; on_starved = {}", reaction(terms.on_starved)),
         Cause::Inconclusive => format!("; the bake is over: on_inconclusive = {}", reaction(terms.on_inconclusive)),
         Cause::NoData => format!(
@@ -343,7 +348,7 @@ fn decided(step: &Step<'_>, terms: &Terms) -> Option<Event> {
             reaction(terms.on_inconclusive)
         ),
         Cause::Passed if step.stage == Stage::Watch => "; it was watched to the end, and nothing failed".to_owned(),
-        Cause::Passed => format!("; min_bake = {} is over", humantime::format_duration(terms.min_bake)),
+        Cause::Better | Cause::Passed => format!("; min_bake = {} is over", humantime::format_duration(terms.min_bake)),
         Cause::NotJudged => "; the bake is over".to_owned(),
         Cause::Aborted
         | Cause::Interference { .. }

@@ -45,6 +45,7 @@ fn plan() -> Plan {
         settle_timeout: second * 600,
         note_limit: 256,
         overtakes: true,
+        experiment: None,
     };
     Plan::new(terms, weight(1)).unwrap()
 }

@@ -39,6 +39,7 @@ fn header() -> Header {
         settle_timeout: second * 600,
         note_limit: 256,
         overtakes: true,
+        experiment: None,
     };
     let plan = Plan::new(terms, weight(1)).unwrap();
     let target = "lambda:eu-west-1/fraud@prod".to_owned();

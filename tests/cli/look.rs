@@ -72,6 +72,7 @@ fn plan(looks: u32) -> Plan {
         settle_timeout: minute,
         note_limit: 256,
         overtakes: true,
+        experiment: None,
     };
     Plan::new(terms, Weight::from_basis_points(1).unwrap()).unwrap()
 }

@@ -24,6 +24,7 @@ mod disk;
 mod dry_run;
 mod earlier;
 mod evidence;
+mod experiment;
 mod explain;
 mod faults;
 mod fleet;
