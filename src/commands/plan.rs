@@ -19,7 +19,6 @@ use crate::judge::design_effect::DesignEffect;
 use crate::judge::forecast::Stakes;
 use crate::judge::gate::{Gate, share};
 use crate::output::{Format, foresight, json};
-use crate::rollout::engine::Kind;
 
 /// Tell what a rollout will do, how long it takes, and what its gates can and cannot see; change nothing
 ///
@@ -98,10 +97,7 @@ pub fn run(args: &PlanArgs, context: &Context) -> Result<ExitStatus, Ended> {
     }
     let watching = watching(args, service)?;
     let (state, folder) = state_of(config.as_ref(), global.config.as_deref())?;
-    let verb = match watching.kind {
-        Kind::Canary => "canary",
-        Kind::Rollout => "rollout",
-    };
+    let verb = watching.kind.verb();
     let candidate = (args.candidate.clone(), args.again);
     let wanted = Wanted { verb, selected, service, state: &state, folder: &folder, watching: &watching, candidate };
     let measures = watching.judged && (args.rps.is_none() || args.base_rate.is_none());

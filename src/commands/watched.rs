@@ -7,6 +7,7 @@ use std::time::Duration;
 use mlroll_backend::{Backend, GuardKind, Marker, MarkerState, RevisionId, Subject};
 
 use super::earlier::{Earlier, check_metrics, in_use};
+use super::experiment::replace;
 use super::{Context, Ended, block_on, explain, new_id};
 use crate::config::{Config, DEFAULT_FILE, Metrics, Selected, Service, Watching};
 use crate::driver::{Bench, Driver, Limits, OnInterrupt, Report, Watch, query_of, settle_delay};
@@ -32,6 +33,8 @@ pub(crate) struct Watched<'a> {
     pub(crate) folder: PathBuf,
     pub(crate) begin: Begin,
     pub(crate) on_interrupt: OnInterrupt,
+    /// Where it is written what an experiment came to.
+    pub(crate) summary: Option<PathBuf>,
 }
 
 /// What to watch.
@@ -85,11 +88,18 @@ pub(crate) fn watch(context: &Context, watched: Watched<'_>) -> Result<ExitStatu
     let wire = Arc::new(Wire::new(global.dry_run, *printer).within(clock.reach()));
     let driver =
         Driver { clock: clock.clone(), wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(clock) };
-    let verb = watched.verb;
+    let (verb, summary) = (watched.verb, watched.summary.clone());
     let report = block_on(run(context, &driver, watched))?;
     progress.clear();
     wire.breach()?;
-    let report = report?;
+    let mut report = report?;
+    if let (Some(path), Some(found)) = (summary, &report.experiment) {
+        match replace(&path, &format!("{found:#}\n")) {
+            Ok(()) => report.notes.push(format!("what the experiment came to is in {}", path.display())),
+            // What was decided and done stands; the result as JSON has the same.
+            Err(e) => printer.warn(&format!("{} cannot be written: {e}", path.display())),
+        }
+    }
     let reports = [report];
     let done = Done { verb, reason: global.reason.as_deref(), reports: &reports, unreadable: &[] };
     explain(*printer, &done);
@@ -332,6 +342,7 @@ pub(super) async fn plan(
         // Without a guard two operations would race; the way back then begins when the one under way has ended.
         overtakes: can.guard == GuardKind::Atomic,
         capacity: watching.capacity,
+        experiment: watching.experiment.as_deref().cloned(),
     };
     Plan::new(terms, can.granule).map_err(|e| Failure::usage(e.to_string()).about(target))
 }

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::journal::{Asked, Basis};
 use crate::judge::gate::Gate;
 use crate::judge::panel::{Evidence, Finding, Prelude};
-use crate::rollout::engine::{Input, Look, Plan, Stage, Verdict, Windows};
+use crate::rollout::engine::{Input, Look, Plan, Rollout, Stage, Verdict, Windows};
 
 /// Windows of the stable revision that its burstiness is measured on (docs/judge.md section 3.7).
 const HISTORY: u32 = 40;
@@ -193,6 +193,24 @@ impl Bench {
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
         self.judged_by.as_ref()?.usage()
+    }
+
+    /// What an experiment came to; `None` for a run that is none.
+    #[must_use]
+    pub fn summary(&self, target: &Target, rollout: &Rollout) -> Option<Value> {
+        super::experiment::summary(target, rollout, self.standing.as_ref()?)
+    }
+
+    /// Who got the requests of an experiment, in words.
+    #[must_use]
+    pub fn split(&self) -> Option<String> {
+        Some(super::experiment::split_in_words(self.standing.as_ref()?.trial()?))
+    }
+
+    /// The effect of an experiment so far, in words.
+    #[must_use]
+    pub fn effect(&self) -> Option<String> {
+        Some(super::experiment::in_words(&self.standing.as_ref()?.trial()?.effect()?))
     }
 
     /// What each gate says.

@@ -7,6 +7,7 @@
 //! - data: [`histogram`], [`design_effect`]
 //! - decisions: [`combine`], [`starved`], [`final_look`], [`verdict`]
 //! - for people: [`interval`], [`power`], [`forecast`]
+//! - experiments: [`trial`], [`sample_ratio`]
 //! - many rollouts at once, for simulations and backtests: [`batch`]
 //! - Kayenta: [`kayenta`], [`kayenta_score`], [`wilcoxon`]
 //! - what users write and read: [`gate`], [`evidence`], [`panel`], [`replay`]
@@ -33,12 +34,14 @@ pub mod panel;
 pub mod planned;
 pub mod power;
 pub mod replay;
+pub mod sample_ratio;
 pub mod series;
 pub mod shape;
 pub mod sign;
 pub mod spending;
 pub mod starved;
 pub mod student;
+pub mod trial;
 pub mod verdict;
 pub mod wilcoxon;
 

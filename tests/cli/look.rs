@@ -73,6 +73,7 @@ fn plan(looks: u32) -> Plan {
         note_limit: 256,
         overtakes: true,
         capacity: false,
+        experiment: None,
     };
     Plan::new(terms, Weight::from_basis_points(1).unwrap()).unwrap()
 }

@@ -26,6 +26,7 @@ mod disk;
 mod dry_run;
 mod earlier;
 mod evidence;
+mod experiment;
 mod explain;
 mod faults;
 mod fleet;

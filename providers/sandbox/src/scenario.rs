@@ -97,6 +97,9 @@ pub struct Behaviour {
     /// The share of requests that lead to a sale; failed ones never do.
     #[serde(deserialize_with = "share")]
     pub conversion_rate: f64,
+    /// The share of the requests meant for it that never reach it, as with a splitter that is broken.
+    #[serde(deserialize_with = "share")]
+    pub lost: f64,
 }
 
 /// Whether a revision can serve.
@@ -348,6 +351,7 @@ impl Default for Behaviour {
             score: Some(Score { mean: 0.3, sd: 0.1, drift_per_hour: 0.0 }),
             gco2e: 0.01,
             conversion_rate: 0.02,
+            lost: 0.0,
         }
     }
 }

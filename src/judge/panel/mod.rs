@@ -23,6 +23,7 @@ use self::seat::{Booked, Seat};
 use super::combine::{Combined, Critical, changed, combine};
 use super::design_effect::DesignEffect;
 use super::gate::Gate;
+use super::interval::Interval;
 use super::ledger::Stake;
 use super::starved::Starvation;
 use super::verdict::Verdict;
@@ -64,6 +65,36 @@ pub struct Evidence {
     pub stable: Sample,
 }
 
+impl Evidence {
+    /// The same with the revisions exchanged.
+    #[must_use]
+    pub fn mirrored(&self) -> Self {
+        Self { candidate: self.stable.clone(), stable: self.candidate.clone() }
+    }
+
+    /// The requests of candidate and stable, where what `gate` asks for tells them.
+    #[must_use]
+    pub fn requests(&self, gate: &Gate) -> Option<(f64, f64)> {
+        // No answer to a query says nothing of requests.
+        if gate.query().is_some() {
+            return None;
+        }
+        let of = |sample: &Sample| match sample {
+            Sample::Value(requests) if gate.metric() == Some("requests") => Some(requests.get()),
+            Sample::Counts { .. } | Sample::Histogram(_) | Sample::NoData(_) | Sample::Value(_) => {
+                read::requests(sample)
+            }
+        };
+        of(&self.candidate).zip(of(&self.stable))
+    }
+
+    /// The values of candidate and stable, where `gate` compares values.
+    #[must_use]
+    pub fn values(&self, gate: &Gate) -> Option<(f64, f64)> {
+        read::value(gate, &self.candidate).zip(read::value(gate, &self.stable))
+    }
+}
+
 /// What all gates say together after a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -87,11 +118,19 @@ impl Panel {
     /// There is no critical gate; one cannot be judged by what there is (a latency gate without `max` or a history, ranks of
     /// too few looks); or the gates' own alphas are more than there is.
     pub fn new(gates: Vec<(Gate, Prelude)>, risk: Risk) -> Result<Self, String> {
-        let seats = gates.into_iter().map(|(gate, prelude)| Seat::new(gate, prelude, &risk));
-        let seats = seats.collect::<Result<Vec<_>, _>>()?;
-        if seats.iter().all(|seat| seat.gate().is_advisory()) {
+        if gates.iter().all(|(gate, _)| gate.is_advisory()) {
             return Err("no gate is critical: nothing decides".to_owned());
         }
+        Self::guarding(gates, risk)
+    }
+
+    /// Gates beside something else that decides: there may be none, and they pass when none is critical.
+    ///
+    /// # Errors
+    /// As those of [`Panel::new`], but for the first.
+    pub fn guarding(gates: Vec<(Gate, Prelude)>, risk: Risk) -> Result<Self, String> {
+        let seats = gates.into_iter().map(|(gate, prelude)| Seat::new(gate, prelude, &risk));
+        let seats = seats.collect::<Result<Vec<_>, _>>()?;
         let panel = Self { risk, seats, starvation: None, step_looks: None };
         let own: f64 = panel.critical().filter_map(|seat| seat.gate().alpha()).sum();
         let all_have = panel.critical().all(|seat| seat.gate().alpha().is_some());
@@ -112,6 +151,25 @@ impl Panel {
     /// What was measured for each gate before the bake, in their order.
     pub fn preludes(&self) -> impl Iterator<Item = Prelude> {
         self.seats.iter().map(Seat::prelude)
+    }
+
+    /// What the first gate has counted: requests and events of candidate and stable. `None` where it counts none.
+    #[must_use]
+    pub fn counted(&self) -> Option<((f64, f64), (f64, f64))> {
+        self.seats.first()?.sums()
+    }
+
+    /// Where the first gate's ratio of rates lies at level `1 - alpha`, whenever it is looked at. `None` where it counts nothing.
+    #[must_use]
+    pub fn interval(&self, alpha: f64) -> Option<Interval> {
+        self.seats.first()?.interval(alpha)
+    }
+
+    /// The mean difference of the first gate, where it is a t test, positive when the candidate is worse; and where it lies at
+    /// level `1 - alpha`, whenever it is looked at.
+    #[must_use]
+    pub fn difference(&self, alpha: f64) -> Option<(f64, Option<(f64, f64)>)> {
+        self.seats.first()?.difference(alpha)
     }
 
     /// Begins a step in which the candidate has `share` of the traffic: PASS and starvation start anew, FAIL runs on.

@@ -14,6 +14,7 @@ use crate::judge::histogram::Histogram;
 use crate::judge::interval::Interval;
 use crate::judge::mann_whitney::FEWEST_VALUES;
 use crate::judge::planned::{Levels, PlannedEvidence};
+use crate::judge::series::SeriesTest;
 use crate::judge::shape::ShapeEvidence;
 
 /// One gate with its evidence.
@@ -210,6 +211,17 @@ impl Seat {
 
     pub(super) fn interval(&self, alpha: f64) -> Option<Interval> {
         self.stages.interval(&self.counting()?, alpha, self.factor())
+    }
+
+    /// The mean difference of a t test, positive when it is worse, and where it lies at level `1 - alpha`.
+    pub(super) fn difference(&self, alpha: f64) -> Option<(f64, Option<(f64, f64)>)> {
+        match &self.tests {
+            Tests::Series(tests) => match tests.fail() {
+                SeriesTest::T(student) => student.mean_so_far().map(|mean| (mean, student.interval(alpha))),
+                SeriesTest::Sign(_) => None,
+            },
+            Tests::Counts(_) | Tests::Planned(_) | Tests::Shape(_) => None,
+        }
     }
 
     pub(super) const fn looks(&self) -> u64 {

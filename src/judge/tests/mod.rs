@@ -3,6 +3,7 @@
 mod golden;
 mod properties;
 mod simulation;
+mod trial;
 mod vectors;
 
 /// Agreement as docs/judge.md section 7 asks for it.

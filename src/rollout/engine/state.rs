@@ -346,7 +346,7 @@ impl Rollout {
         if !self.is_unfinished() {
             return self.outstanding();
         }
-        if let Phase::Ended { why: Cause::Inconclusive | Cause::NoData, .. } = &self.phase {
+        if let Phase::Ended { why: Cause::Inconclusive | Cause::NoData | Cause::Undecided, .. } = &self.phase {
             // The next bake is a new one: it takes a person to have another.
             if let Some(tally) = &mut self.tally {
                 tally.renew();

@@ -140,7 +140,8 @@ impl Behaviour {
             place.number("score.drift_per_hour", score.drift_per_hour, -1000.0..=1000.0)?;
         }
         place.number("gco2e", self.gco2e, 0.0..=1e9)?;
-        place.number("conversion_rate", self.conversion_rate, 0.0..=1.0)
+        place.number("conversion_rate", self.conversion_rate, 0.0..=1.0)?;
+        place.number("lost", self.lost, 0.0..=1.0)
     }
 }
 
@@ -180,6 +181,7 @@ mod tests {
         score = { mean = 0.4, sd = 0.1, drift_per_hour = 0.05 }
         gco2e = 0.004
         conversion_rate = "2%"
+        lost = "1%"
     "#;
 
     #[test]
@@ -204,7 +206,10 @@ mod tests {
         // What the page calls defaults are those.
         let third = &scenario.targets["lambda:us-east-1/fraud@prod"].revisions["3"];
         assert_eq!(format!("{:?}", third.latency), format!("{:?}", defaults.latency));
-        assert_eq!((third.gco2e, third.conversion_rate), (defaults.gco2e, defaults.conversion_rate));
+        assert_eq!(
+            (third.gco2e, third.conversion_rate, third.lost),
+            (defaults.gco2e, defaults.conversion_rate, defaults.lost)
+        );
         assert_eq!(scenario.prometheus.scrape, world.prometheus.scrape);
         assert_eq!(scenario.cloudwatch.delay, world.cloudwatch.delay);
         assert_eq!(scenario.azure_monitor.delay, world.azure_monitor.delay);
