@@ -33,6 +33,7 @@ mod hours;
 mod killed;
 mod lambda_deploy;
 mod look;
+mod monitoring;
 mod moto;
 mod no_gates;
 mod plan;
