@@ -150,7 +150,9 @@ impl Expected {
         let terms = foreseen.plan.terms();
         let stable = foreseen.seen.split.as_ref().map_or(1.0, |split| split.weight_of(&terms.stable).fraction());
         let measured = |at: usize| foreseen.measured.get(at).copied().unwrap_or_default();
-        let requests = (0..gates.len()).find_map(|at| measured(at).requests.filter(|requests| *requests > 0.0));
+        // Visits, or whatever a gate counts by queries of its own, are no requests.
+        let of_users = gates.iter().enumerate().filter(|(_, gate)| gate.ratio().is_none());
+        let requests = of_users.filter_map(|(at, _)| measured(at).requests).find(|requests| *requests > 0.0);
         let per_second = requests.map(|requests| requests / terms.look.as_secs_f64() / stable.max(1e-4));
         let traffic = args.rps.or(per_second).map(|requests_per_second| Traffic { requests_per_second });
         let own: f64 = gates.iter().filter(|gate| gate.spends_alpha()).filter_map(Gate::alpha).sum();
@@ -181,6 +183,10 @@ impl Expected {
                     missing.push(format!(
                         "what `{name}` will say: alarms are the store's own, and one that opens is a fail"
                     ));
+                }
+                _ if gate.ratio().is_some() => {
+                    missing
+                        .push(format!("what `{name}` can see: how much there is to count only its own queries tell"));
                 }
                 (None, _) => {
                     missing.push(format!("what `{name}` can see: it compares values, which no formula foretells"))

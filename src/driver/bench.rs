@@ -42,6 +42,9 @@ pub fn query_of(gate: &Gate) -> Result<Query, Failure> {
     if let Some(names) = gate.alarms() {
         return Ok(Query::Alarms(names.to_vec()));
     }
+    if let Some((requests, events)) = gate.ratio() {
+        return Ok(Query::Ratio { requests: requests.to_owned(), events: events.to_owned() });
+    }
     match (gate.query(), gate.metric()) {
         (Some(text), _) => Ok(Query::Custom(text.to_owned())),
         (None, Some("availability" | "error_rate")) => Ok(Query::ErrorRate),

@@ -160,6 +160,10 @@ struct Gate {
     query: Option<String>,
     /// Alarms of the store by name, in place of metric and query: one that is open is a FAIL
     alarms: Option<Vec<String>>,
+    /// What happened, by a selector of the store: a share of one's own, together with events
+    requests: Option<String>,
+    /// What of requests counts, by a selector of the store
+    events: Option<String>,
     /// The unit of its values, for people
     unit: Option<String>,
     /// The absolute limit: FAIL above it, PASS below it

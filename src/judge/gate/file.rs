@@ -26,6 +26,10 @@ pub(super) struct GateFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) alarms: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) requests: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) events: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) unit: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max: Option<Quantity>,
@@ -96,6 +100,7 @@ impl GateFile {
             );
         }
         let metric = self.metric.as_deref();
+        self.checked_ratio()?;
         self.alpha()?;
         let valued = self.valued();
         let counts = self.judge.is_none()
@@ -174,6 +179,8 @@ impl GateFile {
         let others = [
             ("metric", self.metric.is_some()),
             ("query", self.query.is_some()),
+            ("requests", self.requests.is_some()),
+            ("events", self.events.is_some()),
             ("unit", self.unit.is_some()),
             ("max", self.max.is_some()),
             ("min", self.min.is_some()),
@@ -195,6 +202,37 @@ impl GateFile {
                 "`{key}` says nothing about alarms, which are open or not: beside `alarms` stand `name` and `advisory`"
             )),
             None => Ok(Rule::Alarms),
+        }
+    }
+
+    /// A share of the user's own, such as conversions among visits: two queries, which the store counts.
+    fn checked_ratio(&self) -> Result<(), String> {
+        let (requests, events) = match (&self.requests, &self.events) {
+            (None, None) => return Ok(()),
+            (Some(requests), Some(events)) => (requests, events),
+            (Some(_), None) => return Err("requests: `events` is missing: what of them counts".to_owned()),
+            (None, Some(_)) => return Err("events: `requests` is missing: among what they are counted".to_owned()),
+        };
+        for (key, text) in [("requests", requests), ("events", events)] {
+            if text.trim().is_empty() {
+                return Err(format!("{key}: it is empty; a selector or query of the store is needed"));
+            }
+        }
+        if requests.trim() == events.trim() {
+            return Err("events: the same as `requests`: all of them would count".to_owned());
+        }
+        if self.name.as_deref().is_none_or(str::is_empty) {
+            return Err("requests: counts of your own need a `name`".to_owned());
+        }
+        let others = [
+            ("metric", self.metric.is_some()),
+            ("query", self.query.is_some()),
+            ("quantile", self.quantile.is_some()),
+            ("judge", self.judge.is_some()),
+        ];
+        match others.iter().find(|(_, given)| *given) {
+            Some((key, _)) => Err(format!("`{key}` does not go with `requests` and `events`, which are counted")),
+            None => Ok(()),
         }
     }
 

@@ -64,6 +64,12 @@ impl Gate {
         self.file.alarms.as_deref()
     }
 
+    /// What it counts by queries of its own: what happened, and what of it counts.
+    #[must_use]
+    pub fn ratio(&self) -> Option<(&str, &str)> {
+        self.file.requests.as_deref().zip(self.file.events.as_deref())
+    }
+
     /// Whether the metric it reads is one number per window.
     #[must_use]
     pub fn is_valued(&self) -> bool {

@@ -208,3 +208,25 @@ fn alarms_are_named_and_take_nothing_else() {
         assert!(refused.starts_with(want), "{json}: {refused}");
     }
 }
+
+#[test]
+fn a_share_of_ones_own_is_counted_by_two_queries() {
+    let json = r#"{"name":"conversion","requests":"v{}","events":"o{}","better":"higher","fail":{"ratio":0.95}}"#;
+    let conversion = count(json);
+    assert_eq!((conversion.better, conversion.boundaries), (Better::Higher, boundaries((0.95, 0.0), (1.0 / 1.5, 0.0))));
+    assert_eq!((gate(json).ratio(), gate(json).name()), (Some(("v{}", "o{}")), "conversion"));
+    for (json, want) in [
+        (r#"{"name":"c","requests":"v"}"#, "requests: `events` is missing"),
+        (r#"{"name":"c","events":"v"}"#, "events: `requests` is missing"),
+        (r#"{"name":"c","requests":" ","events":"v"}"#, "requests: it is empty"),
+        (r#"{"name":"c","requests":"v","events":"v "}"#, "events: the same as `requests`"),
+        (r#"{"metric":"error_rate","requests":"v","events":"o"}"#, "requests: counts of your own need a `name`"),
+        (r#"{"name":"c","metric":"error_rate","requests":"v","events":"o"}"#, "`metric` does not go with"),
+        (r#"{"name":"c","query":"q","requests":"v","events":"o"}"#, "`query` does not go with"),
+        (r#"{"name":"c","judge":"t","requests":"v","events":"o"}"#, "`judge` does not go with"),
+        (r#"{"alarms":["a"],"requests":"v","events":"o"}"#, "`requests` says nothing about alarms"),
+    ] {
+        let refused = refusal(json);
+        assert!(refused.starts_with(want), "{json}: {refused}");
+    }
+}

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use super::seat::Seat;
 use super::{Evidence, Risk};
-use crate::judge::gate::Rule;
 use crate::judge::interval::Interval;
 use crate::judge::series::BLOCK;
 use crate::judge::verdict::Verdict;
@@ -125,12 +124,10 @@ fn reason(seat: &Seat) -> String {
 }
 
 fn counted(seat: &Seat) -> String {
-    match (seat.gate().rule(), seat.slow_after()) {
-        (_, Some(seconds)) => format!("slower than {:.0} ms", seconds * 1000.0),
-        (
-            Rule::Alarms | Rule::Count(_) | Rule::Latency(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_),
-            None,
-        ) => "failed".to_owned(),
+    match seat.slow_after() {
+        Some(seconds) => format!("slower than {:.0} ms", seconds * 1000.0),
+        None if seat.gate().ratio().is_some() => "counted".to_owned(),
+        None => "failed".to_owned(),
     }
 }
 

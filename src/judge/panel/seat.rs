@@ -113,6 +113,16 @@ impl Seat {
 
     pub(super) fn look(&mut self, evidence: &Evidence, risk: &Risk) -> Booked {
         self.latest = Some(Latest::of(evidence));
+        let booked = self.book(evidence, risk);
+        match booked {
+            // Visits are no requests: that the candidate has fewer of them starves nobody.
+            Booked::Counted { .. } if self.gate.ratio().is_some() => Booked::Valued,
+            Booked::Nothing { .. } if self.gate.ratio().is_some() => Booked::Nothing { candidate: None, stable: None },
+            Booked::Counted { .. } | Booked::Nothing { .. } | Booked::Valued => booked,
+        }
+    }
+
+    fn book(&mut self, evidence: &Evidence, risk: &Risk) -> Booked {
         let look = match self.gate.rule() {
             Rule::Alarms => return self.alarms(evidence),
             Rule::Count(rule) => read::count_look(rule, evidence),

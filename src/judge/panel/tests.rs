@@ -111,6 +111,7 @@ fn no_evidence_is_never_a_pass_nor_a_fail() {
         LIMIT,
         SLOW,
         MEMORY,
+        CONVERSION,
         r#"{"name": "p95", "query": "q", "judge": "sign"}"#,
         r#"{"name": "p95", "query": "q"}"#,
         r#"{"metric": "instance_startup", "max": "30s"}"#,
@@ -381,4 +382,24 @@ fn headroom_passes_above_its_limit_and_fails_below() {
     let mut waiting = panel(&[r#"{"metric": "pending_requests", "max": 5}"#]);
     let rulings: Vec<Ruling> = (0..7).map(|_| waiting.look(&[value(0.0)])).collect();
     assert_eq!(rulings.last(), Some(&Ruling::Pass));
+}
+
+const CONVERSION: &str = r#"{"name": "conversion", "requests": "visits", "events": "orders", "better": "higher",
+    "fail": {"ratio": 0.95}, "pass": {"ratio": 0.8}}"#;
+
+#[test]
+fn lost_conversions_fail_and_fewer_visits_starve_nobody() {
+    let look = |orders: f64| counts((300.0, orders), (2700.0, 270.0));
+    let mut lost = panel(&[CONVERSION]);
+    let rulings: Vec<Ruling> = (0..20).map(|_| lost.look(&[look(10.0)])).collect();
+    assert_eq!(rulings.last(), Some(&Ruling::Fail));
+    assert!(lost.findings()[0].reason.starts_with("counted: candidate 3.333 %"), "{}", lost.findings()[0].reason);
+    let mut kept = panel(&[CONVERSION]);
+    let rulings: Vec<Ruling> = (0..60).map(|_| kept.look(&[look(30.0)])).collect();
+    assert!(!rulings.contains(&Ruling::Fail) && rulings.last() == Some(&Ruling::Pass), "{rulings:?}");
+    let mut few = panel(&[CONVERSION]);
+    for _ in 0..50 {
+        assert_eq!(few.look(&[counts((0.0, 0.0), (2700.0, 270.0))]), Ruling::NoData);
+        assert_ne!(few.look(&[counts((3.0, 1.0), (2700.0, 270.0))]), Ruling::Starved);
+    }
 }
