@@ -163,6 +163,11 @@ fn metric_gate(gates: &[Gate], metric: &str) -> Result<Gate, Failure> {
             let failure = wrong(&format!("gate `{metric}`: mann_whitney and kayenta decide at planned looks only"));
             Err(failure.hint("judge = \"t\" or \"sign\""))
         }
+        Rule::Alarms => {
+            let failure =
+                wrong(&format!("gate `{metric}`: an alarm measures nothing that two revisions could differ in"));
+            Err(failure.hint("name a gate that does, and let the alarm guard the experiment"))
+        }
         Rule::Count(_) | Rule::Latency(_) | Rule::Series(_) | Rule::Shape(_) => Ok(gate),
     }
 }

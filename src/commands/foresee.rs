@@ -89,7 +89,7 @@ async fn look_ahead(
             Some(registry::metric_source(metrics, &service.gates, folder, clock.reach(), tap)?)
         }
     };
-    let plan = plan(driver, backend, selected, service, source.as_deref(), watching, candidate.clone()).await?;
+    let (plan, _) = plan(driver, backend, selected, service, source.as_deref(), watching, candidate.clone()).await?;
     let opening = driver.wire.calls();
     let measured = match &source {
         Some(source) if measures => measure(source.as_ref(), &service.gates, &plan, target, clock.now()).await?,

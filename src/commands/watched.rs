@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mlroll_backend::{Backend, GuardKind, Marker, MarkerState, RevisionId, Subject};
+use mlroll_backend::{Backend, GuardKind, Marker, MarkerState, RevisionId, Subject, Weight};
 
 use super::earlier::{Earlier, check_metrics, in_use};
 use super::experiment::replace;
@@ -146,12 +146,16 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
             }
             Earlier::None(watching, candidate) => {
                 let source = if watching.judged { Some(source()?) } else { None };
-                let plan =
+                let (plan, exposed) =
                     plan(driver, backend.as_ref(), selected, service, source.as_deref(), &watching, candidate).await?;
                 let bench = match source {
                     Some(source) => Bench::prepare(source, &service.gates, &plan, target, now).await?,
                     None => Bench::without_gates(&plan, target),
                 };
+                // One that has traffic is watched all the more.
+                if let (false, Some(failure)) = (exposed, bench.not_now()) {
+                    return Err(failure);
+                }
                 let reason = context.global.reason.clone();
                 let measured = service.metrics.as_ref().filter(|_| plan.terms().judged);
                 let metrics = measured.map(Metrics::frozen).unwrap_or_default();
@@ -227,7 +231,8 @@ pub(crate) fn check_now(
         };
         let watching = Watching::canary(service, share, None);
         let roles = (seen.roles.candidate.clone(), true);
-        let plan = plan(&driver, backend.as_ref(), selected, service, Some(source.as_ref()), &watching, roles).await?;
+        let (plan, _) =
+            plan(&driver, backend.as_ref(), selected, service, Some(source.as_ref()), &watching, roles).await?;
         let mut bench = Bench::prepare(source, &service.gates, &plan, target, clock.now()).await?;
         let since = match (past, &seen.marker) {
             (Past::Bake, _) => None,
@@ -285,7 +290,7 @@ pub(crate) fn check_now(
     Ok(judged?)
 }
 
-/// Finds out who is stable and who the candidate is, and freezes the plan.
+/// Finds out who is stable and who the candidate is, and freezes the plan; and whether the candidate has traffic already.
 pub(super) async fn plan(
     driver: &Driver<'_>,
     backend: &dyn Backend,
@@ -294,7 +299,7 @@ pub(super) async fn plan(
     source: Option<&dyn mlroll_backend::MetricSource>,
     watching: &Watching,
     (candidate, again): (Option<RevisionId>, bool),
-) -> Result<Plan, Failure> {
+) -> Result<(Plan, bool), Failure> {
     let target = &selected.target;
     let share = watching.steps.first().copied().unwrap_or_default();
     let intent = Intent::Canary { share, candidate, again };
@@ -308,6 +313,7 @@ pub(super) async fn plan(
             _ => return Err(Failure::usage("the split does not tell who is stable").about(target)),
         },
     };
+    let exposed = seen.split.as_ref().is_some_and(|split| split.weight_of(&candidate) > Weight::ZERO);
     let queries = service.gates.iter().map(query_of).collect::<Result<Vec<_>, _>>()?;
     let subject = Subject { target: target.clone(), revision: candidate.clone() };
     if let Some(source) = source
@@ -344,5 +350,6 @@ pub(super) async fn plan(
         capacity: watching.capacity,
         experiment: watching.experiment.as_deref().cloned(),
     };
-    Plan::new(terms, can.granule).map_err(|e| Failure::usage(e.to_string()).about(target))
+    let plan = Plan::new(terms, can.granule).map_err(|e| Failure::usage(e.to_string()).about(target))?;
+    Ok((plan, exposed))
 }

@@ -3,7 +3,7 @@
 //! Pure: no clock, no I/O, no environment; the same input gives the same bits.
 //!
 //! - evidence: [`ledger`], [`counts`], [`limit`], [`counting`], [`sign`], [`student`], [`series`], [`shape`], [`mann_whitney`], [`spending`],
-//!   [`planned`]
+//!   [`planned`], [`alarms`]
 //! - data: [`histogram`], [`design_effect`]
 //! - decisions: [`combine`], [`starved`], [`final_look`], [`verdict`]
 //! - for people: [`interval`], [`power`], [`forecast`]
@@ -12,6 +12,7 @@
 //! - Kayenta: [`kayenta`], [`kayenta_score`], [`wilcoxon`]
 //! - what users write and read: [`gate`], [`evidence`], [`panel`], [`replay`]
 
+pub mod alarms;
 pub mod batch;
 pub mod combine;
 pub mod counting;

@@ -36,6 +36,7 @@ mod hours;
 mod killed;
 mod lambda_deploy;
 mod look;
+mod monitoring;
 mod moto;
 mod no_gates;
 mod plan;

@@ -121,19 +121,25 @@ impl Panel {
         if gates.iter().all(|(gate, _)| gate.is_advisory()) {
             return Err("no gate is critical: nothing decides".to_owned());
         }
-        Self::guarding(gates, risk)
+        let panel = Self::guarding(gates, risk)?;
+        if !panel.seats.iter().any(|seat| seat.gate().spends_alpha()) {
+            let why = "only alarms are critical: quiet ones say nothing about the candidate, which may have had no request at \
+                       all; give it a gate that measures it, as metric = \"error_rate\"";
+            return Err(why.to_owned());
+        }
+        Ok(panel)
     }
 
     /// Gates beside something else that decides: there may be none, and they pass when none is critical.
     ///
     /// # Errors
-    /// As those of [`Panel::new`], but for the first.
+    /// As those of [`Panel::new`], but for the first, and that some must be more than alarms.
     pub fn guarding(gates: Vec<(Gate, Prelude)>, risk: Risk) -> Result<Self, String> {
         let seats = gates.into_iter().map(|(gate, prelude)| Seat::new(gate, prelude, &risk));
         let seats = seats.collect::<Result<Vec<_>, _>>()?;
         let panel = Self { risk, seats, starvation: None, step_looks: None };
-        let own: f64 = panel.critical().filter_map(|seat| seat.gate().alpha()).sum();
-        let all_have = panel.critical().all(|seat| seat.gate().alpha().is_some());
+        let own: f64 = panel.spending().filter_map(|seat| seat.gate().alpha()).sum();
+        let all_have = panel.spending().all(|seat| seat.gate().alpha().is_some());
         if own > risk.alpha * (1.0 + 1e-9) || (!all_have && own >= risk.alpha * (1.0 - 1e-9)) {
             return Err(format!(
                 "the gates' own alphas add up to {own}: they share the rollout's {}, and those without one need a part",
@@ -246,7 +252,7 @@ impl Panel {
     }
 
     /// `sum v_m E_m >= 1 / alpha` over the counting, shape and sign gates; a t test, whose E is two-sided, and what has no E
-    /// decide alone at `alpha v_m`.
+    /// decide alone at `alpha v_m`, and an open alarm at once.
     fn fails(&self) -> bool {
         let together = self.mean().is_some_and(|combined| combined.ln_e >= -self.risk.alpha.ln());
         together || self.running().any(|(seat, alpha)| seat.fails_alone(alpha))
@@ -272,11 +278,13 @@ impl Panel {
         combine(&mean)
     }
 
-    /// Each gate's `alpha v_m`: its own, or an equal part of what the others leave. An advisory gate spends nobody's.
+    /// Each gate's `alpha v_m`: its own, or an equal part of what the others leave. An advisory gate spends nobody's, and alarms
+    /// need none.
     fn levels(&self) -> Vec<f64> {
-        let own: f64 = self.critical().filter_map(|seat| seat.gate().alpha()).sum();
-        let others = self.critical().filter(|seat| seat.gate().alpha().is_none()).count().max(1) as f64;
+        let own: f64 = self.spending().filter_map(|seat| seat.gate().alpha()).sum();
+        let others = self.spending().filter(|seat| seat.gate().alpha().is_none()).count().max(1) as f64;
         let level = |seat: &Seat| match seat.gate().alpha() {
+            _ if seat.alarms_open().is_some() => 0.0,
             _ if seat.gate().is_advisory() => self.risk.alpha,
             Some(alpha) => alpha,
             None => (self.risk.alpha - own) / others,
@@ -286,6 +294,11 @@ impl Panel {
 
     fn is_starved(&self) -> bool {
         self.starvation.as_ref().is_some_and(|s| s.ledger().ln_e() >= -self.risk.alpha.ln())
+    }
+
+    /// The gates that share alpha.
+    fn spending(&self) -> impl Iterator<Item = &Seat> {
+        self.seats.iter().filter(|seat| seat.gate().spends_alpha())
     }
 
     fn critical(&self) -> impl Iterator<Item = &Seat> {
