@@ -44,7 +44,6 @@ pub mod wilcoxon;
 
 mod ranks;
 mod roots;
-mod rows;
 
 #[cfg(test)]
 mod tests;
