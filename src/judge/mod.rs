@@ -48,7 +48,6 @@ pub mod wilcoxon;
 
 mod ranks;
 mod roots;
-mod rows;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! Tests over several modules: the values of the page, vectors of other implementations, properties, simulations.
 
+mod batch;
 mod golden;
 mod properties;
 mod simulation;
