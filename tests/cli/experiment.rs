@@ -19,7 +19,7 @@ advisory = true
 
 /// The past that everything is measured on is the same each time.
 fn started(candidate: &str, speed: &str) -> Sandbox {
-    let world = format!("start = \"2026-11-21T03:00:00Z\"\n{}", world(candidate, "0s"));
+    let world = world(candidate, "0s");
     Sandbox::start(&["--speed", speed], &world)
 }
 

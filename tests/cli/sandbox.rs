@@ -122,6 +122,7 @@ pub fn world(candidate: &str, delay: &str) -> String {
     format!(
         r#"
         seed = 7
+        start = "2026-11-21T03:00:00Z"
         [prometheus]
         delay = "{delay}"
         [targets."{FRAUD}"]

@@ -232,12 +232,29 @@ impl Value {
 }
 
 pub(super) fn read<T: for<'de> Deserialize<'de>>(operation: &'static str, body: &[u8]) -> Result<T> {
-    serde_json::from_slice(body).map_err(|e| {
+    let foreign = |line: usize, column: usize| {
         let message = format!(
-            "the answer is not Cloud Monitoring's (line {}, column {}): is there a proxy or a wrong endpoint in between?",
-            e.line(),
-            e.column()
+            "the answer is not Cloud Monitoring's (line {line}, column {column}): is there a proxy or a wrong endpoint in between?"
         );
         Error::new(ErrorKind::Unexpected, operation, message)
-    })
+    };
+    // An empty list would be read as an answer with nothing in it: silence, where there is none.
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(foreign(1, 1));
+    }
+    serde_json::from_slice(body).map_err(|e| foreign(e.line(), e.column()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_no_object_is_no_silence() {
+        for body in ["[]", "", " null", "\"\"", "0", "<html>"] {
+            let error = read::<Page>("ListTimeSeries", body.as_bytes()).map(drop).unwrap_err();
+            assert!(error.to_string().contains("not Cloud Monitoring's"), "{body}: {error}");
+        }
+        assert!(read::<Page>("ListTimeSeries", b"\n {}").is_ok());
+    }
 }
