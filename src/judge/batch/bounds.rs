@@ -175,5 +175,5 @@ pub(super) fn power_above(bits: f32) -> f32 {
     f32::from_bits(power.to_bits().wrapping_add(shifted.to_bits() << 23))
 }
 
-/// Of [`power_above`], of sums, and of what is held at [`LEAST_BITS`].
+/// Of [`power_above`], of sums, and of what is held at `LEAST_BITS`.
 pub(super) const POWER_APART: f64 = 0.0052;

@@ -10,7 +10,7 @@ use crate::judge::ledger::{Direction, Stake};
 /// A bet after the planned looks: too small to matter, and it keeps evidence from becoming so small that it is slow.
 const DUST: f64 = 1e-15;
 
-/// The sum of all E, and the planned looks, up to which [`Fail::least`] is a lower bound.
+/// The sum of all E, and the planned looks, up to which `Fail::least` is a lower bound.
 pub(super) const MOST_LEAST: f64 = 1e5;
 const MOST_PLANNED: u64 = 10_000;
 
@@ -93,7 +93,7 @@ impl Fail {
 
     /// A lower and an upper bound of E after so many looks.
     ///
-    /// The upper one is too large by no more than what each look adds. Where an increment is held at [`LEAST_BITS`], what
+    /// The upper one is too large by no more than what each look adds. Where an increment is held at `LEAST_BITS`, what
     /// is too much is nothing beside the bet of the next look.
     pub(super) fn within(&mut self, looks: Looks, k: usize) -> [f64; 2] {
         while self.booked < k {
