@@ -52,12 +52,12 @@ pub fn run(args: &ResumeArgs, context: &Context) -> Result<ExitStatus, Ended> {
         let failure = Failure { exit: ExitStatus::NotFound, kind: "not_found", ..none }.about(&selected.target);
         return Err(failure.hint("begin one: `mlroll rollout`").into());
     };
-    if read.header.plan.terms().judged && !read.rollout.is_rolling_back() {
+    if read.header.plan.terms().judged && !read.rollout.is_decided() {
         only(std::slice::from_ref(selected), config.as_ref())?;
     }
     // What an experiment is about is a gate of its own, beside those of the service.
     let experiment = read.header.plan.terms().experiment.as_ref();
-    let about = experiment.filter(|_| !read.rollout.is_rolling_back());
+    let about = experiment.filter(|_| !read.rollout.is_decided());
     let extended = about.map(|about| with_metric(service, &about.metric)).transpose()?;
     let service = extended.as_ref().unwrap_or(service);
     let summary = experiment.map(|_| args.summary.clone());

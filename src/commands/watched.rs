@@ -133,11 +133,11 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
                 let _ = state.take_hold(&read.header.plan.terms().id);
                 let plan = &read.header.plan;
                 // The way back needs no gates, no metrics and no file that has not changed.
-                if !read.rollout.is_rolling_back() {
+                if !read.rollout.is_decided() {
                     check_metrics(&read.header, service, target)?;
                 }
                 let bench = match read.evidence() {
-                    _ if read.rollout.is_rolling_back() || !plan.terms().judged => Bench::without_gates(plan, target),
+                    _ if read.rollout.is_decided() || !plan.terms().judged => Bench::without_gates(plan, target),
                     Some(evidence) => Bench::restore(source()?, &service.gates, plan, target, evidence)?,
                     None => Bench::prepare(source()?, &service.gates, plan, target, now).await?,
                 };

@@ -96,6 +96,8 @@ impl Ongoing {
         };
         let next = match last.map(|record| (record.at, &record.action)) {
             Some((_, Action::Wait { until, .. })) => *until,
+            // They take as long as the provider does, and write nothing meanwhile.
+            Some((at, Action::Prepare(_) | Action::Restore { .. })) => at.plus(terms.settle_timeout),
             Some((at, _)) => at,
             None => read.header.at,
         };

@@ -72,6 +72,10 @@ impl Watch<'_> {
                 if !found_bad(&input) && self.state.take_hold(&self.rollout.plan().terms().id) {
                     input = Input::Hold;
                 }
+                if told.is_some() && self.rollout.ending().is_some() {
+                    // Traffic is where it should be. What is left can be set back by another process.
+                    break;
+                }
                 if let Some(by) = told.take() {
                     input = self.stop(by);
                 }
@@ -253,12 +257,13 @@ impl Watch<'_> {
         }
         if let Some(capacity) = self.rollout.reserved() {
             let why = self.rollout.unrestored().map(|why| format!(" ({why})")).unwrap_or_default();
-            report.note(format!("capacity is not set back{why}: {}", capacity.changes.join("; ")));
+            let next = if self.rollout.is_unfinished() { "; `mlroll resume` goes on with it" } else { "" };
+            report.note(format!("capacity is not set back{why}: {}{next}", capacity.changes.join("; ")));
         }
         if report.failure.is_some() {
             return report;
         }
-        let Some((ended, why)) = self.rollout.ended() else {
+        let Some((ended, why)) = self.rollout.ended().or_else(|| self.rollout.ending()) else {
             report.fail(Failure::interrupted(&self.selected.target));
             return report;
         };

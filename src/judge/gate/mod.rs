@@ -76,6 +76,19 @@ impl Gate {
         self.query().is_some() || self.metric() == Some("requests") || self.file.valued().is_some()
     }
 
+    /// Whether what it reads tells how many requests there were: none, where it is silent.
+    #[must_use]
+    pub fn tells_requests(&self) -> bool {
+        let other = self.query().is_some() || self.file.valued().is_some() || self.ratio().is_some();
+        !other && self.rule != Rule::Alarms
+    }
+
+    /// Whether it looks at instances and not at answers: those that stand idle look best.
+    #[must_use]
+    pub fn is_of_instances(&self) -> bool {
+        self.file.valued().is_some()
+    }
+
     /// Whether it has a part of the rollout's alpha: it decides, and by evidence.
     #[must_use]
     pub fn spends_alpha(&self) -> bool {

@@ -75,8 +75,7 @@ impl Evidence {
     /// The requests of candidate and stable, where what `gate` asks for tells them.
     #[must_use]
     pub fn requests(&self, gate: &Gate) -> Option<(f64, f64)> {
-        // No answer to a query says nothing of requests.
-        if gate.query().is_some() {
+        if !gate.tells_requests() {
             return None;
         }
         let of = |sample: &Sample| match sample {
@@ -122,9 +121,9 @@ impl Panel {
             return Err("no gate is critical: nothing decides".to_owned());
         }
         let panel = Self::guarding(gates, risk)?;
-        if !panel.seats.iter().any(|seat| seat.gate().spends_alpha()) {
-            let why = "only alarms are critical: quiet ones say nothing about the candidate, which may have had no request at \
-                       all; give it a gate that measures it, as metric = \"error_rate\"";
+        if !panel.seats.iter().any(|seat| seat.gate().spends_alpha() && !seat.gate().is_of_instances()) {
+            let why = "only alarms and instances are critical: quiet and idle ones say nothing about the candidate, which may \
+                       have had no request at all; give it a gate that measures it, as metric = \"error_rate\"";
             return Err(why.to_owned());
         }
         Ok(panel)

@@ -118,7 +118,8 @@ impl Seat {
         match booked {
             // Visits are no requests: that the candidate has fewer of them starves nobody.
             Booked::Counted { .. } if self.gate.ratio().is_some() => Booked::Valued,
-            Booked::Nothing { .. } if self.gate.ratio().is_some() => Booked::Nothing { candidate: None, stable: None },
+            // Nor does silence about anything else tell that there were none.
+            Booked::Nothing { .. } if !self.gate.tells_requests() => Booked::Nothing { candidate: None, stable: None },
             Booked::Counted { .. } | Booked::Nothing { .. } | Booked::Valued => booked,
         }
     }

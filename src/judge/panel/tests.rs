@@ -12,8 +12,8 @@ fn gate(json: &str) -> Gate {
 }
 
 fn panel(gates: &[&str]) -> Panel {
-    let mut panel =
-        Panel::new(gates.iter().map(|g| (gate(g), Prelude::with_effect(DesignEffect::NONE))).collect(), RISK).unwrap();
+    let gates = gates.iter().map(|g| (gate(g), Prelude::with_effect(DesignEffect::NONE))).collect();
+    let mut panel = Panel::guarding(gates, RISK).unwrap();
     panel.begin(0.1);
     panel
 }
@@ -127,6 +127,16 @@ fn no_evidence_is_never_a_pass_nor_a_fail() {
     }
 }
 
+/// Instances seldom begin: that nobody tells of one is no sign that there were no requests.
+#[test]
+fn silence_about_instances_hides_no_starvation() {
+    let startup = r#"{"metric": "instance_startup", "max": "30s", "advisory": true}"#;
+    let mut panel = panel(&[startup, ERRORS]);
+    let counted = Evidence { candidate: Sample::counts(20.0, 0.0), stable: Sample::counts(2700.0, 20.0) };
+    let looks: Vec<Ruling> = (0..20).map(|_| panel.look(&[nothing(&Why::Empty), counted.clone()])).collect();
+    assert!(looks.contains(&Ruling::Starved), "{looks:?}");
+}
+
 #[test]
 fn gates_that_cannot_be_judged_are_refused() {
     let few = Risk { step_looks: 7, ..RISK };
@@ -135,7 +145,8 @@ fn gates_that_cannot_be_judged_are_refused() {
         (r#"{"metric": "error_rate", "judge": "kayenta"}"#, RISK, "error_rate is counted"),
         (r#"{"metric": "latency", "quantile": 0.9, "max_increase": {"ratio": 1.1}}"#, RISK, "needs `max`"),
         (r#"{"metric": "error_rate", "max": 0.1, "alpha": 0.02}"#, RISK, "own alphas add up to 0.02"),
-        (ALARMS, RISK, "only alarms are critical"),
+        (ALARMS, RISK, "only alarms and instances are critical"),
+        (MEMORY, RISK, "only alarms and instances are critical"),
     ] {
         let refused = Panel::new(vec![(gate(json), Prelude::default())], risk).unwrap_err();
         assert!(refused.contains(want), "{refused}");
