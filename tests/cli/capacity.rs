@@ -96,7 +96,7 @@ fn a_run_beside_one_that_holds_capacity_is_refused_until_that_is_set_back() {
     run.wait().unwrap();
     assert_eq!(sandbox.run(&["rollback"]).0, 0);
     assert_eq!(provided(&sandbox), json!({ "prod": 8 }));
-    let (code, refused) = sandbox.run(&["rollout", "--again"]);
+    let (code, refused) = sandbox.run(&["rollout", "--candidate", "3", "--again"]);
     assert!(code == 4 && refused.to_string().contains("has not set its capacity back"), "{code} {refused}");
     let (code, resumed) = sandbox.run(&["resume"]);
     assert_eq!(provided(&sandbox), json!({ "prod": 4 }), "{code} {resumed}");
