@@ -2,7 +2,7 @@
 //!
 //! Two one-sided tests side by side, each at half of alpha: that the candidate is worse than stable, and the same with the
 //! revisions exchanged. Both are the FAIL test of a gate without slack, so evidence may be read after every window; see
-//! `docs/design/0010-experiments.md`.
+//! `docs/design/0008-experiments.md`.
 
 use serde::{Deserialize, Serialize};
 
