@@ -2,13 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use mlroll_backend::{Effect, Error, ErrorKind, Result, Sample, Timestamp, Window};
-use reqwest::Method;
+use mlroll_backend::{Error, ErrorKind, Result, Sample, Timestamp, Window};
 use serde::Deserialize;
 
-use super::wire::read;
+use super::wire::{asking, read};
 use crate::session::Session;
-use crate::transport::Request;
 
 const POLICIES: &str = "ListAlertPolicies";
 const ALERTS: &str = "ListAlerts";
@@ -110,8 +108,7 @@ async fn all(
             query.push(("pageToken", token.as_str()));
         }
         let url = session.url(&["v3", "projects", project, what], &query);
-        let request = Request { operation, method: Method::GET, effect: Effect::Read, url, body: None, watched: None };
-        let page: Page = read(operation, &session.send(&request).await?)?;
+        let page: Page = read(operation, &session.send(&asking(operation, url)).await?)?;
         token.clone_from(&page.next_page_token);
         pages.push(page);
         if token.is_empty() {
