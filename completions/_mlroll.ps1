@@ -40,6 +40,7 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print completions for a shell')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'See a canary promoted and another rolled back, on clouds simulated in this process')
             [CompletionResult]::new('deploy', 'deploy', [CompletionResultType]::ParameterValue, 'Make a new revision at zero traffic')
+            [CompletionResult]::new('experiment', 'experiment', [CompletionResultType]::ParameterValue, 'Hold a split until one metric tells which revision is better (A/B test)')
             [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'Tell why each decision of a watched run fell: gate, query, window, numbers, evidence, rule')
             [CompletionResult]::new('gate', 'gate', [CompletionResultType]::ParameterValue, 'Try gates without moving traffic')
             [CompletionResult]::new('history', 'history', [CompletionResultType]::ParameterValue, 'List the runs that were watched, the newest first')
@@ -132,6 +133,32 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
             [CompletionResult]::new('--from-stable', '--from-stable', [CompletionResultType]::ParameterName, 'A copy of the stable revision, with what is named replaced')
             [CompletionResult]::new('--discard-previous', '--discard-previous', [CompletionResultType]::ParameterName, 'Overwrite the `previous` revision, the way back of the last promote, where there is no room for a third')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print the calls that a run would make, and change nothing')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Name each request as it is sent')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'mlroll;experiment' {
+            [CompletionResult]::new('--pct', '--pct', [CompletionResultType]::ParameterName, 'The candidate''s share in percent')
+            [CompletionResult]::new('--metric', '--metric', [CompletionResultType]::ParameterName, 'The metric that decides: a gate of the service by its name, whose limits are not read, or error_rate or availability')
+            [CompletionResult]::new('--candidate', '--candidate', [CompletionResultType]::ParameterName, 'The revision on trial')
+            [CompletionResult]::new('--bake', '--bake', [CompletionResultType]::ParameterName, 'How long it lasts at most, in place of the bake of the service')
+            [CompletionResult]::new('--size', '--size', [CompletionResultType]::ParameterName, 'Requests of both revisions after which it ends undecided, where that is before')
+            [CompletionResult]::new('--alpha', '--alpha', [CompletionResultType]::ParameterName, 'The chance of naming a difference where there is none')
+            [CompletionResult]::new('--effect', '--effect', [CompletionResultType]::ParameterName, 'The difference that it is meant to show, such as 0.1 for a tenth; the power is that for it')
+            [CompletionResult]::new('--summary', '--summary', [CompletionResultType]::ParameterName, 'Where to write what it came to')
+            [CompletionResult]::new('--on-interrupt', '--on-interrupt', [CompletionResultType]::ParameterName, 'What an interrupt does')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of ./mlroll.toml')
+            [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Act on this target; needs no file, and may be given several times')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write the result')
+            [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'Why this is done; shown wherever the result is')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Give up after this time, all told [default: 5m, and 30m more until the split is live]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
+            [CompletionResult]::new('--again', '--again', [CompletionResultType]::ParameterName, 'Try a revision again that was rolled back')
             [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print the calls that a run would make, and change nothing')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but errors')
@@ -360,6 +387,7 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
         }
         'mlroll;resume' {
             [CompletionResult]::new('--on-interrupt', '--on-interrupt', [CompletionResultType]::ParameterName, 'What an interrupt does')
+            [CompletionResult]::new('--summary', '--summary', [CompletionResultType]::ParameterName, 'Where to write what it came to, of an experiment')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of ./mlroll.toml')
             [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Act on this target; needs no file, and may be given several times')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write the result')
@@ -484,6 +512,7 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print completions for a shell')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'See a canary promoted and another rolled back, on clouds simulated in this process')
             [CompletionResult]::new('deploy', 'deploy', [CompletionResultType]::ParameterValue, 'Make a new revision at zero traffic')
+            [CompletionResult]::new('experiment', 'experiment', [CompletionResultType]::ParameterValue, 'Hold a split until one metric tells which revision is better (A/B test)')
             [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'Tell why each decision of a watched run fell: gate, query, window, numbers, evidence, rule')
             [CompletionResult]::new('gate', 'gate', [CompletionResultType]::ParameterValue, 'Try gates without moving traffic')
             [CompletionResult]::new('history', 'history', [CompletionResultType]::ParameterValue, 'List the runs that were watched, the newest first')
@@ -509,6 +538,9 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             break
         }
         'mlroll;help;deploy' {
+            break
+        }
+        'mlroll;help;experiment' {
             break
         }
         'mlroll;help;explain' {

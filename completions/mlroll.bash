@@ -28,6 +28,9 @@ _mlroll() {
             mlroll,deploy)
                 cmd="mlroll__subcmd__deploy"
                 ;;
+            mlroll,experiment)
+                cmd="mlroll__subcmd__experiment"
+                ;;
             mlroll,explain)
                 cmd="mlroll__subcmd__explain"
                 ;;
@@ -109,6 +112,9 @@ _mlroll() {
             mlroll__subcmd__help,deploy)
                 cmd="mlroll__subcmd__help__subcmd__deploy"
                 ;;
+            mlroll__subcmd__help,experiment)
+                cmd="mlroll__subcmd__help__subcmd__experiment"
+                ;;
             mlroll__subcmd__help,explain)
                 cmd="mlroll__subcmd__help__subcmd__explain"
                 ;;
@@ -167,7 +173,7 @@ _mlroll() {
 
     case "${cmd}" in
         mlroll)
-            opts="-q -v -h -V --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help --version canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox shadow status help"
+            opts="-q -v -h -V --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help --version canary completions demo deploy experiment explain gate history hold plan promote resume rollback rollout sandbox shadow status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -391,6 +397,80 @@ _mlroll() {
                     ;;
                 --smoke)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --target)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "json text" -- "${cur}"))
+                    return 0
+                    ;;
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "always auto never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mlroll__subcmd__experiment)
+            opts="-q -v -h --pct --metric --candidate --again --bake --size --alpha --effect --summary --on-interrupt --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --pct)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metric)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --candidate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bake)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --alpha)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --effect)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --summary)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-interrupt)
+                    COMPREPLY=($(compgen -W "hold rollback" -- "${cur}"))
                     return 0
                     ;;
                 --config)
@@ -801,7 +881,7 @@ _mlroll() {
             return 0
             ;;
         mlroll__subcmd__help)
-            opts="canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox shadow status help"
+            opts="canary completions demo deploy experiment explain gate history hold plan promote resume rollback rollout sandbox shadow status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -857,6 +937,20 @@ _mlroll() {
             return 0
             ;;
         mlroll__subcmd__help__subcmd__deploy)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mlroll__subcmd__help__subcmd__experiment)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1293,7 +1387,7 @@ _mlroll() {
             return 0
             ;;
         mlroll__subcmd__resume)
-            opts="-q -v -h --on-interrupt --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help"
+            opts="-q -v -h --on-interrupt --summary --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1301,6 +1395,10 @@ _mlroll() {
             case "${prev}" in
                 --on-interrupt)
                     COMPREPLY=($(compgen -W "hold rollback" -- "${cur}"))
+                    return 0
+                    ;;
+                --summary)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --config)

@@ -37,6 +37,7 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand completions 'Print completions for a shell'
             cand demo 'See a canary promoted and another rolled back, on clouds simulated in this process'
             cand deploy 'Make a new revision at zero traffic'
+            cand experiment 'Hold a split until one metric tells which revision is better (A/B test)'
             cand explain 'Tell why each decision of a watched run fell: gate, query, window, numbers, evidence, rule'
             cand gate 'Try gates without moving traffic'
             cand history 'List the runs that were watched, the newest first'
@@ -125,6 +126,31 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand --color 'When to colour'
             cand --from-stable 'A copy of the stable revision, with what is named replaced'
             cand --discard-previous 'Overwrite the `previous` revision, the way back of the last promote, where there is no room for a third'
+            cand --dry-run 'Print the calls that a run would make, and change nothing'
+            cand -q 'Say nothing but errors'
+            cand --quiet 'Say nothing but errors'
+            cand -v 'Name each request as it is sent'
+            cand --verbose 'Name each request as it is sent'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'mlroll;experiment'= {
+            cand --pct 'The candidate''s share in percent'
+            cand --metric 'The metric that decides: a gate of the service by its name, whose limits are not read, or error_rate or availability'
+            cand --candidate 'The revision on trial'
+            cand --bake 'How long it lasts at most, in place of the bake of the service'
+            cand --size 'Requests of both revisions after which it ends undecided, where that is before'
+            cand --alpha 'The chance of naming a difference where there is none'
+            cand --effect 'The difference that it is meant to show, such as 0.1 for a tenth; the power is that for it'
+            cand --summary 'Where to write what it came to'
+            cand --on-interrupt 'What an interrupt does'
+            cand --config 'Read this file instead of ./mlroll.toml'
+            cand --target 'Act on this target; needs no file, and may be given several times'
+            cand --output 'How to write the result'
+            cand --reason 'Why this is done; shown wherever the result is'
+            cand --timeout 'Give up after this time, all told [default: 5m, and 30m more until the split is live]'
+            cand --color 'When to colour'
+            cand --again 'Try a revision again that was rolled back'
             cand --dry-run 'Print the calls that a run would make, and change nothing'
             cand -q 'Say nothing but errors'
             cand --quiet 'Say nothing but errors'
@@ -336,6 +362,7 @@ set edit:completion:arg-completer[mlroll] = {|@words|
         }
         &'mlroll;resume'= {
             cand --on-interrupt 'What an interrupt does'
+            cand --summary 'Where to write what it came to, of an experiment'
             cand --config 'Read this file instead of ./mlroll.toml'
             cand --target 'Act on this target; needs no file, and may be given several times'
             cand --output 'How to write the result'
@@ -454,6 +481,7 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand completions 'Print completions for a shell'
             cand demo 'See a canary promoted and another rolled back, on clouds simulated in this process'
             cand deploy 'Make a new revision at zero traffic'
+            cand experiment 'Hold a split until one metric tells which revision is better (A/B test)'
             cand explain 'Tell why each decision of a watched run fell: gate, query, window, numbers, evidence, rule'
             cand gate 'Try gates without moving traffic'
             cand history 'List the runs that were watched, the newest first'
@@ -475,6 +503,8 @@ set edit:completion:arg-completer[mlroll] = {|@words|
         &'mlroll;help;demo'= {
         }
         &'mlroll;help;deploy'= {
+        }
+        &'mlroll;help;experiment'= {
         }
         &'mlroll;help;explain'= {
         }

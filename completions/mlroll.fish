@@ -42,6 +42,7 @@ complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "canary" -d 'Shift a s
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "completions" -d 'Print completions for a shell'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "demo" -d 'See a canary promoted and another rolled back, on clouds simulated in this process'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "deploy" -d 'Make a new revision at zero traffic'
+complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "experiment" -d 'Hold a split until one metric tells which revision is better (A/B test)'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "explain" -d 'Tell why each decision of a watched run fell: gate, query, window, numbers, evidence, rule'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "gate" -d 'Try gates without moving traffic'
 complete -c mlroll -n "__fish_mlroll_needs_command" -f -a "history" -d 'List the runs that were watched, the newest first'
@@ -133,6 +134,30 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l dry-run -d 'Pri
 complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -s q -l quiet -d 'Say nothing but errors'
 complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -s v -l verbose -d 'Name each request as it is sent'
 complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mlroll -n "__fish_mlroll_using_subcommand experiment" -l pct -d 'The candidate\'s share in percent' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand experiment" -l metric -d 'The metric that decides: a gate of the service by its name, whose limits are not read, or error_rate or availability' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand experiment" -l candidate -d 'The revision on trial' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand experiment" -l bake -d 'How long it lasts at most, in place of the bake of the service' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand experiment" -l size -d 'Requests of both revisions after which it ends undecided, where that is before' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand experiment" -l alpha -d 'The chance of naming a difference where there is none' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand experiment" -l effect -d 'The difference that it is meant to show, such as 0.1 for a tenth; the power is that for it' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand experiment" -l summary -d 'Where to write what it came to' -r -F
+complete -c mlroll -n "__fish_mlroll_using_subcommand experiment" -l on-interrupt -d 'What an interrupt does' -r -f -a "hold\t'Keep the split and stop'
+rollback\t'Give stable everything at once'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand experiment" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
+complete -c mlroll -n "__fish_mlroll_using_subcommand experiment" -l target -d 'Act on this target; needs no file, and may be given several times' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand experiment" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
+text\t'Tables, for people'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand experiment" -l reason -d 'Why this is done; shown wherever the result is' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand experiment" -l timeout -d 'Give up after this time, all told [default: 5m, and 30m more until the split is live]' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand experiment" -l color -d 'When to colour' -r -f -a "always\t'Always'
+auto\t'On a terminal, unless `NO_COLOR` is set'
+never\t'Never'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand experiment" -l again -d 'Try a revision again that was rolled back'
+complete -c mlroll -n "__fish_mlroll_using_subcommand experiment" -l dry-run -d 'Print the calls that a run would make, and change nothing'
+complete -c mlroll -n "__fish_mlroll_using_subcommand experiment" -s q -l quiet -d 'Say nothing but errors'
+complete -c mlroll -n "__fish_mlroll_using_subcommand experiment" -s v -l verbose -d 'Name each request as it is sent'
+complete -c mlroll -n "__fish_mlroll_using_subcommand experiment" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mlroll -n "__fish_mlroll_using_subcommand explain" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
 complete -c mlroll -n "__fish_mlroll_using_subcommand explain" -l target -d 'Act on this target; needs no file, and may be given several times' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand explain" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
@@ -304,6 +329,7 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -s v -l verbose -
 complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mlroll -n "__fish_mlroll_using_subcommand resume" -l on-interrupt -d 'What an interrupt does' -r -f -a "hold\t'Keep the split and stop'
 rollback\t'Give stable everything at once'"
+complete -c mlroll -n "__fish_mlroll_using_subcommand resume" -l summary -d 'Where to write what it came to, of an experiment' -r -F
 complete -c mlroll -n "__fish_mlroll_using_subcommand resume" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
 complete -c mlroll -n "__fish_mlroll_using_subcommand resume" -l target -d 'Act on this target; needs no file, and may be given several times' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand resume" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'
@@ -407,23 +433,24 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand status" -l dry-run -d 'Pri
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -s q -l quiet -d 'Say nothing but errors'
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -s v -l verbose -d 'Name each request as it is sent'
 complete -c mlroll -n "__fish_mlroll_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "canary" -d 'Shift a share of the traffic to a candidate'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "completions" -d 'Print completions for a shell'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "demo" -d 'See a canary promoted and another rolled back, on clouds simulated in this process'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "deploy" -d 'Make a new revision at zero traffic'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "explain" -d 'Tell why each decision of a watched run fell: gate, query, window, numbers, evidence, rule'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "gate" -d 'Try gates without moving traffic'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "history" -d 'List the runs that were watched, the newest first'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "hold" -d 'Ask a run that is going on to stop advancing and keep its split'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "plan" -d 'Tell what a rollout will do, how long it takes, and what its gates can and cannot see; change nothing'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "promote" -d 'Give the candidate all traffic and make it stable'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "resume" -d 'Go on with a run that was held, interrupted or cut off'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "rollback" -d 'Give all traffic back, now'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "rollout" -d 'Take a candidate through all steps of its service, judged by its gates'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "sandbox" -d 'Serve the clouds on loopback: control planes and metric stores, fed by simulated users'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "shadow" -d 'Mirror a share of the live traffic to a candidate, whose answers nobody sees'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "status" -d 'Show who gets what, who is stable, candidate and previous, and what a run is at'
-complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy experiment explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "canary" -d 'Shift a share of the traffic to a candidate'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy experiment explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "completions" -d 'Print completions for a shell'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy experiment explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "demo" -d 'See a canary promoted and another rolled back, on clouds simulated in this process'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy experiment explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "deploy" -d 'Make a new revision at zero traffic'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy experiment explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "experiment" -d 'Hold a split until one metric tells which revision is better (A/B test)'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy experiment explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "explain" -d 'Tell why each decision of a watched run fell: gate, query, window, numbers, evidence, rule'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy experiment explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "gate" -d 'Try gates without moving traffic'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy experiment explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "history" -d 'List the runs that were watched, the newest first'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy experiment explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "hold" -d 'Ask a run that is going on to stop advancing and keep its split'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy experiment explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "plan" -d 'Tell what a rollout will do, how long it takes, and what its gates can and cannot see; change nothing'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy experiment explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "promote" -d 'Give the candidate all traffic and make it stable'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy experiment explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "resume" -d 'Go on with a run that was held, interrupted or cut off'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy experiment explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "rollback" -d 'Give all traffic back, now'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy experiment explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "rollout" -d 'Take a candidate through all steps of its service, judged by its gates'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy experiment explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "sandbox" -d 'Serve the clouds on loopback: control planes and metric stores, fed by simulated users'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy experiment explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "shadow" -d 'Mirror a share of the live traffic to a candidate, whose answers nobody sees'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy experiment explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "status" -d 'Show who gets what, who is stable, candidate and previous, and what a run is at'
+complete -c mlroll -n "__fish_mlroll_using_subcommand help; and not __fish_seen_subcommand_from canary completions demo deploy experiment explain gate history hold plan promote resume rollback rollout sandbox shadow status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c mlroll -n "__fish_mlroll_using_subcommand help; and __fish_seen_subcommand_from gate" -f -a "backtest" -d 'Try gates on the past: how often they had failed with nothing wrong, and how soon they had caught a regression'
 complete -c mlroll -n "__fish_mlroll_using_subcommand help; and __fish_seen_subcommand_from gate" -f -a "check" -d 'Judge the canary in flight by what its gates say of the last `bake`, and move nothing'
 complete -c mlroll -n "__fish_mlroll_using_subcommand help; and __fish_seen_subcommand_from gate" -f -a "power" -d 'Tell how surely and how soon a gate fails a candidate that is worse'

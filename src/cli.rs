@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use mlroll_backend::{RevisionId, Target, Weight};
 
 use crate::commands::{
-    canary, completions, demo, deploy, explain, gate, history, hold, plan, promote, resume, rollback, rollout, sandbox,
-    shadow, status,
+    canary, completions, demo, deploy, experiment, explain, gate, history, hold, plan, promote, resume, rollback,
+    rollout, sandbox, shadow, status,
 };
 use crate::config::parse_duration;
 use crate::output::{ColorChoice, Format};
@@ -68,6 +68,7 @@ pub enum Command {
     Completions(completions::CompletionsArgs),
     Demo(demo::DemoArgs),
     Deploy(deploy::DeployArgs),
+    Experiment(experiment::ExperimentArgs),
     Explain(explain::ExplainArgs),
     Gate(gate::GateArgs),
     History(history::HistoryArgs),

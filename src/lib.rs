@@ -81,6 +81,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Completions(args) => commands::completions::run(args, &context),
         Command::Demo(args) => commands::demo::run(args, &context),
         Command::Deploy(args) => commands::deploy::run(args, &context),
+        Command::Experiment(args) => commands::experiment::run(args, &context),
         Command::Explain(args) => commands::explain::run(args, &context),
         Command::Gate(args) => commands::gate::run(args, &context),
         Command::History(args) => commands::history::run(args, &context),

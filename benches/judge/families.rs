@@ -160,11 +160,8 @@ pub(crate) fn false_rollbacks(family: Family, rollouts: u32, alpha: f64, seed: u
         batch.begin();
         for look in &looks {
             batch.look(std::slice::from_ref(look));
-            if batch.course().first_fail.is_some() {
-                failed += 1;
-                break;
-            }
         }
+        failed += u32::from(batch.course().first_fail.is_some());
     }
     failed
 }
@@ -183,24 +180,21 @@ pub(crate) fn detection(base: f64, worse: f64, (rps, split): (f64, f64), rollout
     let all = rps * 30.0;
     let (n_c, n_b) = ((all * split).round(), (all * (1.0 - split)).round());
     let (candidate, stable) = (Binomial::new(n_c, worse), Binomial::new(n_b, base));
-    let mut batch = Batch::new(&[(rule(GATE), DesignEffect::NONE)], 0.01, 0.05, LOOKS);
+    let mut batches = [0.05, 0.01].map(|alpha| Batch::new(&[(rule(GATE), DesignEffect::NONE)], alpha, 0.05, LOOKS));
     let mut firsts: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
     for _ in 0..rollouts {
-        batch.begin();
-        let mut loose = None;
-        for look in 1..=LOOKS {
+        batches.iter_mut().for_each(Batch::begin);
+        for _ in 0..LOOKS {
             let x = (candidate.draw(&mut dice), stable.draw(&mut dice));
-            batch.look(&[CountLook::exact(counts(n_c, x.0), counts(n_b, x.1))]);
-            if loose.is_none() && batch.ln_e_fail() >= 20f64.ln() {
-                loose = Some(look);
-            }
-            if batch.course().first_fail.is_some() {
+            let look = CountLook::exact(counts(n_c, x.0), counts(n_b, x.1));
+            batches.iter_mut().for_each(|batch| batch.look(&[look]));
+            if batches[1].course().first_fail.is_some() {
                 break;
             }
         }
-        let first = |found: Option<u64>| found.map_or(f64::INFINITY, |look| look as f64);
-        firsts[0].push(first(loose));
-        firsts[1].push(first(batch.course().first_fail));
+        for (firsts, batch) in firsts.iter_mut().zip(&mut batches) {
+            firsts.push(batch.course().first_fail.map_or(f64::INFINITY, |look| look as f64));
+        }
     }
     firsts.map(|mut firsts| {
         firsts.sort_by(f64::total_cmp);

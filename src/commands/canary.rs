@@ -88,7 +88,8 @@ pub fn run(args: &CanaryArgs, context: &Context) -> Result<ExitStatus, Ended> {
         }
         let begin = Begin::New { watching, candidate: args.candidate.clone(), again: args.again, go_on: false };
         let on_interrupt = args.on_interrupt;
-        return watch(context, Watched { verb: "canary", selected, service, state, folder, begin, on_interrupt });
+        let (verb, summary) = ("canary", None);
+        return watch(context, Watched { verb, selected, service, state, folder, begin, on_interrupt, summary });
     }
     if args.bake.is_some() {
         let failure = Failure::usage("`--bake` says how long gates watch, and there are none");

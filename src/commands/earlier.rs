@@ -101,6 +101,7 @@ impl Begin {
         };
         let mut open = unfinished(context, state, selected)?;
         in_charge(&open, state).map_err(|e| in_use(&e, &selected.target))?;
+        let reserving: Vec<Reserving> = open.iter().filter_map(Reserving::of).collect();
         if !go_on {
             open.clear();
         }
@@ -139,10 +140,40 @@ impl Begin {
                 }
             }
         }
-        Ok(match open.into_iter().next() {
+        let next = open.into_iter().next();
+        let gone_on_with = next.as_ref().map(|read| read.header.plan.terms().id.as_str());
+        // One that has ended but for its capacity is not what a new run is asked for.
+        let left = reserving.iter().find(|run| gone_on_with != Some(run.id.as_str()) || run.is_ending);
+        if let Some(run) = left {
+            return Err(run.refuse(&selected.target));
+        }
+        Ok(match next {
             Some(read) => Earlier::Run(Box::new(read)),
             None => Earlier::None(watching, (candidate, again)),
         })
+    }
+}
+
+/// A run whose capacity is not set back.
+struct Reserving {
+    id: String,
+    changes: String,
+    is_ending: bool,
+}
+
+impl Reserving {
+    fn of(read: &Replay) -> Option<Self> {
+        let changes = read.rollout.reserved()?.changes.join("; ");
+        let id = read.header.plan.terms().id.clone();
+        Some(Self { id, changes, is_ending: read.rollout.ending().is_some() })
+    }
+
+    /// What it has would be taken for what stable has, and be doubled once more.
+    fn refuse(&self, target: &Target) -> Failure {
+        let Self { id, changes, .. } = self;
+        let failure = Failure::usage(format!("run {id} of this target has not set its capacity back: {changes}"));
+        let failure = Failure { exit: ExitStatus::Conflict, kind: "conflict", ..failure };
+        failure.about(target).hint("`mlroll resume` goes on with it, and sets that back at its end")
     }
 }
 

@@ -10,7 +10,7 @@ use super::earlier::unfinished;
 use super::watched::plan;
 use super::{Context, Ended, block_on, new_id};
 use crate::config::{Selected, Service, Watching};
-use crate::driver::{Course, Driver, Imagined, Leg, Limits, Measured, Rehearsal, Report, measure};
+use crate::driver::{Course, Driver, Imagined, Leg, Limits, Measured, Rehearsal, Report, Sharpness, measure};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::journal::Folder;
@@ -89,7 +89,7 @@ async fn look_ahead(
             Some(registry::metric_source(metrics, &service.gates, folder, clock.reach(), tap)?)
         }
     };
-    let plan = plan(driver, backend, selected, service, source.as_deref(), watching, candidate.clone()).await?;
+    let (plan, _) = plan(driver, backend, selected, service, source.as_deref(), watching, candidate.clone()).await?;
     let opening = driver.wire.calls();
     let measured = match &source {
         Some(source) if measures => measure(source.as_ref(), &service.gates, &plan, target, clock.now()).await?,
@@ -139,6 +139,24 @@ fn notes(context: &Context, wanted: &Wanted<'_>, target: &Target) -> Result<Vec<
 }
 
 impl Foreseen {
+    /// What an experiment can show.
+    fn sharpness(&self, service: &Service) -> Option<String> {
+        let terms = self.plan.terms();
+        let about = terms.experiment.as_ref()?;
+        let (gate, measured) = service.gates.last().zip(self.measured.last())?;
+        let Some(sharp) = Sharpness::foretold(&self.plan, gate, measured) else {
+            return Some(format!("nothing can be said before of how sure the comparison of `{}` is", about.metric));
+        };
+        let smallest = sharp.smallest.map_or_else(
+            || "no difference is shown in half of the cases".to_owned(),
+            |smallest| format!("one of {:.1} % is shown in half of the cases", smallest * 100.0),
+        );
+        let (difference, chance) = (sharp.difference * 100.0, sharp.chance * 100.0);
+        let shown =
+            format!("a difference of {difference:.1} % in `{}` is shown with a chance of {chance:.0} %", about.metric);
+        Some(format!("{shown}, {smallest}, at the traffic that stable had"))
+    }
+
     /// What cannot be known before.
     pub(super) fn unknown(&self) -> Vec<String> {
         let terms = self.plan.terms();
@@ -193,6 +211,7 @@ pub(super) fn first_shift(context: &Context, wanted: &Wanted<'_>) -> Result<Exit
     report
         .notes
         .push("these are the calls up to the first shift; later ones depend on what is seen: `mlroll plan`".to_owned());
+    report.notes.extend(foreseen.sharpness(wanted.service));
     report.notes.extend(foreseen.unknown().into_iter().map(|what| format!("not known before: {what}")));
     let reports = [report];
     let Context { global, printer, .. } = context;

@@ -10,7 +10,7 @@ use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::journal::{Replay, Store, replay};
 use crate::output::{Format, text};
-use crate::rollout::engine::{Action, Kind};
+use crate::rollout::engine::Action;
 
 /// List the runs that were watched, the newest first
 #[derive(Args, Debug)]
@@ -73,7 +73,7 @@ fn run_object(read: &Replay) -> Value {
     json!({
         "id": terms.id,
         "target": read.header.target,
-        "verb": match terms.kind { Kind::Canary => "canary", Kind::Rollout => "rollout" },
+        "verb": terms.kind.verb(),
         "stable": terms.stable,
         "candidate": terms.candidate,
         "begun": read.header.at.to_string(),

@@ -7,6 +7,7 @@ pub mod completions;
 pub mod demo;
 pub mod deploy;
 mod earlier;
+pub mod experiment;
 pub mod explain;
 mod foresee;
 pub mod gate;

@@ -19,7 +19,6 @@ use crate::judge::design_effect::DesignEffect;
 use crate::judge::forecast::Stakes;
 use crate::judge::gate::{Gate, share};
 use crate::output::{Format, foresight, json};
-use crate::rollout::engine::Kind;
 
 /// Tell what a rollout will do, how long it takes, and what its gates can and cannot see; change nothing
 ///
@@ -98,10 +97,7 @@ pub fn run(args: &PlanArgs, context: &Context) -> Result<ExitStatus, Ended> {
     }
     let watching = watching(args, service)?;
     let (state, folder) = state_of(config.as_ref(), global.config.as_deref())?;
-    let verb = match watching.kind {
-        Kind::Canary => "canary",
-        Kind::Rollout => "rollout",
-    };
+    let verb = watching.kind.verb();
     let candidate = (args.candidate.clone(), args.again);
     let wanted = Wanted { verb, selected, service, state: &state, folder: &folder, watching: &watching, candidate };
     let measures = watching.judged && (args.rps.is_none() || args.base_rate.is_none());
@@ -150,27 +146,44 @@ impl Expected {
         let terms = foreseen.plan.terms();
         let stable = foreseen.seen.split.as_ref().map_or(1.0, |split| split.weight_of(&terms.stable).fraction());
         let measured = |at: usize| foreseen.measured.get(at).copied().unwrap_or_default();
-        let requests = (0..gates.len()).find_map(|at| measured(at).requests.filter(|requests| *requests > 0.0));
+        // Visits, or whatever a gate counts by queries of its own, are no requests.
+        let of_users = gates.iter().enumerate().filter(|(_, gate)| gate.ratio().is_none());
+        let requests = of_users.filter_map(|(at, _)| measured(at).requests).find(|requests| *requests > 0.0);
         let per_second = requests.map(|requests| requests / terms.look.as_secs_f64() / stable.max(1e-4));
         let traffic = args.rps.or(per_second).map(|requests_per_second| Traffic { requests_per_second });
-        let own: f64 = gates.iter().filter(|gate| !gate.is_advisory()).filter_map(Gate::alpha).sum();
-        let sharing = gates.iter().filter(|gate| !gate.is_advisory() && gate.alpha().is_none()).count().max(1) as f64;
+        let own: f64 = gates.iter().filter(|gate| gate.spends_alpha()).filter_map(Gate::alpha).sum();
+        let sharing = gates.iter().filter(|gate| gate.spends_alpha() && gate.alpha().is_none()).count().max(1) as f64;
         let (mut counted, mut said, mut missing) = (Vec::new(), Vec::new(), Vec::new());
         for (at, gate) in gates.iter().enumerate() {
-            let Measured { prelude, windows, base_rate, .. } = measured(at);
+            let Measured { prelude, open, windows, base_rate, .. } = measured(at);
             let is_rate = matches!(gate.metric(), Some("error_rate" | "availability"));
             let base_rate = args.base_rate.filter(|_| is_rate).or(base_rate);
             // Nobody measured it where all numbers are given: then events are taken as independent.
             let effect =
                 if windows == 0 && args.base_rate.is_some() { Some(DesignEffect::NONE) } else { prelude.effect };
             let effect = effect.unwrap_or(DesignEffect::UNKNOWN);
-            let alpha = gate.alpha().unwrap_or((terms.alpha - own) / sharing);
+            let alpha = match gate.alarms() {
+                Some(_) => 0.0,
+                None => gate.alpha().unwrap_or((terms.alpha - own) / sharing),
+            };
             let name = gate.name();
             said.push(json!({
                 "gate": name, "advisory": gate.is_advisory(), "alpha": alpha, "base_rate": base_rate,
                 "design_effect": effect.factor(), "windows": windows, "counts": counting(gate).is_some(),
             }));
             match (counting(gate), base_rate) {
+                _ if open => missing.push(format!(
+                    "what becomes of `{name}`: an alarm of it is open, and no run begins before it closes"
+                )),
+                _ if gate.alarms().is_some() => {
+                    missing.push(format!(
+                        "what `{name}` will say: alarms are the store's own, and one that opens is a fail"
+                    ));
+                }
+                _ if gate.ratio().is_some() => {
+                    missing
+                        .push(format!("what `{name}` can see: how much there is to count only its own queries tell"));
+                }
                 (None, _) => {
                     missing.push(format!("what `{name}` can see: it compares values, which no formula foretells"))
                 }

@@ -95,7 +95,7 @@ pub(super) fn meant(context: &Context, services: &[String], gate: Option<&str>) 
     let (selected, service) = only(&selected, config.as_ref())?;
     let (_, folder) = super::watched::state_of(config.as_ref(), global.config.as_deref())?;
     let all = service.alpha.map_or(0.01, |share| share.0);
-    let critical = || service.gates.iter().filter(|gate| !gate.is_advisory());
+    let critical = || service.gates.iter().filter(|gate| gate.spends_alpha());
     let own: f64 = critical().filter_map(Gate::alpha).sum();
     let others = critical().filter(|gate| gate.alpha().is_none()).count().max(1) as f64;
     let part = |of: &Gate| if of.is_advisory() { all } else { of.alpha().unwrap_or((all - own) / others) };

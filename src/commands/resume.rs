@@ -1,8 +1,11 @@
 //! `mlroll resume`
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::earlier::unfinished;
+use super::experiment::{SUMMARY, check_place, with_metric};
 use super::watched::{Begin, Watched, only, state_of, watch};
 use super::{Context, Ended};
 use crate::config::{Service, select};
@@ -21,6 +24,9 @@ pub struct ResumeArgs {
     /// What an interrupt does
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     pub on_interrupt: OnInterrupt,
+    /// Where to write what it came to, of an experiment
+    #[arg(long, value_name = "FILE", default_value = SUMMARY)]
+    pub summary: PathBuf,
 }
 
 /// Runs the verb.
@@ -32,6 +38,7 @@ pub fn run(args: &ResumeArgs, context: &Context) -> Result<ExitStatus, Ended> {
     if global.dry_run {
         return Err(Failure::usage("what a run does depends on what it sees: a dry run cannot tell").into());
     }
+    check_place(&args.summary)?;
     let (selected, config) = select(global.config.as_deref(), &global.target, &args.services, false)?;
     let (state, folder) = state_of(config.as_ref(), global.config.as_deref())?;
     let nothing_said = Service::default();
@@ -45,9 +52,16 @@ pub fn run(args: &ResumeArgs, context: &Context) -> Result<ExitStatus, Ended> {
         let failure = Failure { exit: ExitStatus::NotFound, kind: "not_found", ..none }.about(&selected.target);
         return Err(failure.hint("begin one: `mlroll rollout`").into());
     };
-    if read.header.plan.terms().judged && !read.rollout.is_rolling_back() {
+    if read.header.plan.terms().judged && !read.rollout.is_decided() {
         only(std::slice::from_ref(selected), config.as_ref())?;
     }
+    // What an experiment is about is a gate of its own, beside those of the service.
+    let experiment = read.header.plan.terms().experiment.as_ref();
+    let about = experiment.filter(|_| !read.rollout.is_decided());
+    let extended = about.map(|about| with_metric(service, &about.metric)).transpose()?;
+    let service = extended.as_ref().unwrap_or(service);
+    let summary = experiment.map(|_| args.summary.clone());
     let begin = Begin::Resume(Box::new(read));
-    watch(context, Watched { verb: "resume", selected, service, state, folder, begin, on_interrupt: args.on_interrupt })
+    let (verb, on_interrupt) = ("resume", args.on_interrupt);
+    watch(context, Watched { verb, selected, service, state, folder, begin, on_interrupt, summary })
 }

@@ -83,8 +83,6 @@ pub fn run(args: &RolloutArgs, context: &Context) -> Result<ExitStatus, Ended> {
         return first_shift(context, &wanted);
     }
     let begin = Begin::New { watching, candidate: args.candidate.clone(), again: args.again, go_on: true };
-    watch(
-        context,
-        Watched { verb: "rollout", selected, service, state, folder, begin, on_interrupt: args.on_interrupt },
-    )
+    let (verb, on_interrupt, summary) = ("rollout", args.on_interrupt, None);
+    watch(context, Watched { verb, selected, service, state, folder, begin, on_interrupt, summary })
 }

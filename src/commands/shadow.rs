@@ -194,10 +194,13 @@ impl Asked<'_> {
         let metrics = service.metrics.as_ref().ok_or_else(missing)?;
         let source = registry::metric_source(metrics, &service.gates, &folder, driver.clock.reach(), tap)?;
         let candidate = (candidate.clone(), *again);
-        let plan = plan(driver, backend, selected, service, Some(source.as_ref()), &watching, candidate).await?;
+        let (plan, _) = plan(driver, backend, selected, service, Some(source.as_ref()), &watching, candidate).await?;
         let plan = copies(&plan).map_err(|e| Failure::usage(e.to_string()).about(&selected.target))?;
         let bench = Bench::prepare(source, &service.gates, &plan, &selected.target, driver.clock.now()).await?;
-        Ok(WatchedShadow { plan, bench })
+        match bench.not_now() {
+            Some(failure) => Err(failure),
+            None => Ok(WatchedShadow { plan, bench }),
+        }
     }
 }
 

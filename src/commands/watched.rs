@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mlroll_backend::{Backend, GuardKind, Marker, MarkerState, RevisionId, Subject};
+use mlroll_backend::{Backend, GuardKind, Marker, MarkerState, RevisionId, Subject, Weight};
 
 use super::earlier::{Earlier, check_metrics, in_use};
+use super::experiment::replace;
 use super::{Context, Ended, block_on, explain, new_id};
 use crate::config::{Config, DEFAULT_FILE, Metrics, Selected, Service, Watching};
 use crate::driver::{Bench, Driver, Limits, OnInterrupt, Report, Watch, query_of, settle_delay};
@@ -32,6 +33,8 @@ pub(crate) struct Watched<'a> {
     pub(crate) folder: PathBuf,
     pub(crate) begin: Begin,
     pub(crate) on_interrupt: OnInterrupt,
+    /// Where it is written what an experiment came to.
+    pub(crate) summary: Option<PathBuf>,
 }
 
 /// What to watch.
@@ -85,11 +88,18 @@ pub(crate) fn watch(context: &Context, watched: Watched<'_>) -> Result<ExitStatu
     let wire = Arc::new(Wire::new(global.dry_run, *printer).within(clock.reach()));
     let driver =
         Driver { clock: clock.clone(), wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(clock) };
-    let verb = watched.verb;
+    let (verb, summary) = (watched.verb, watched.summary.clone());
     let report = block_on(run(context, &driver, watched))?;
     progress.clear();
     wire.breach()?;
-    let report = report?;
+    let mut report = report?;
+    if let (Some(path), Some(found)) = (summary, &report.experiment) {
+        match replace(&path, &format!("{found:#}\n")) {
+            Ok(()) => report.notes.push(format!("what the experiment came to is in {}", path.display())),
+            // What was decided and done stands; the result as JSON has the same.
+            Err(e) => printer.warn(&format!("{} cannot be written: {e}", path.display())),
+        }
+    }
     let reports = [report];
     let done = Done { verb, reason: global.reason.as_deref(), reports: &reports, unreadable: &[] };
     explain(*printer, &done);
@@ -123,11 +133,11 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
                 let _ = state.take_hold(&read.header.plan.terms().id);
                 let plan = &read.header.plan;
                 // The way back needs no gates, no metrics and no file that has not changed.
-                if !read.rollout.is_rolling_back() {
+                if !read.rollout.is_decided() {
                     check_metrics(&read.header, service, target)?;
                 }
                 let bench = match read.evidence() {
-                    _ if read.rollout.is_rolling_back() || !plan.terms().judged => Bench::without_gates(plan, target),
+                    _ if read.rollout.is_decided() || !plan.terms().judged => Bench::without_gates(plan, target),
                     Some(evidence) => Bench::restore(source()?, &service.gates, plan, target, evidence)?,
                     None => Bench::prepare(source()?, &service.gates, plan, target, now).await?,
                 };
@@ -136,12 +146,16 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
             }
             Earlier::None(watching, candidate) => {
                 let source = if watching.judged { Some(source()?) } else { None };
-                let plan =
+                let (plan, exposed) =
                     plan(driver, backend.as_ref(), selected, service, source.as_deref(), &watching, candidate).await?;
                 let bench = match source {
                     Some(source) => Bench::prepare(source, &service.gates, &plan, target, now).await?,
                     None => Bench::without_gates(&plan, target),
                 };
+                // One that has traffic is watched all the more.
+                if let (false, Some(failure)) = (exposed, bench.not_now()) {
+                    return Err(failure);
+                }
                 let reason = context.global.reason.clone();
                 let measured = service.metrics.as_ref().filter(|_| plan.terms().judged);
                 let metrics = measured.map(Metrics::frozen).unwrap_or_default();
@@ -217,7 +231,8 @@ pub(crate) fn check_now(
         };
         let watching = Watching::canary(service, share, None);
         let roles = (seen.roles.candidate.clone(), true);
-        let plan = plan(&driver, backend.as_ref(), selected, service, Some(source.as_ref()), &watching, roles).await?;
+        let (plan, _) =
+            plan(&driver, backend.as_ref(), selected, service, Some(source.as_ref()), &watching, roles).await?;
         let mut bench = Bench::prepare(source, &service.gates, &plan, target, clock.now()).await?;
         let since = match (past, &seen.marker) {
             (Past::Bake, _) => None,
@@ -275,7 +290,7 @@ pub(crate) fn check_now(
     Ok(judged?)
 }
 
-/// Finds out who is stable and who the candidate is, and freezes the plan.
+/// Finds out who is stable and who the candidate is, and freezes the plan; and whether the candidate has traffic already.
 pub(super) async fn plan(
     driver: &Driver<'_>,
     backend: &dyn Backend,
@@ -284,7 +299,7 @@ pub(super) async fn plan(
     source: Option<&dyn mlroll_backend::MetricSource>,
     watching: &Watching,
     (candidate, again): (Option<RevisionId>, bool),
-) -> Result<Plan, Failure> {
+) -> Result<(Plan, bool), Failure> {
     let target = &selected.target;
     let share = watching.steps.first().copied().unwrap_or_default();
     let intent = Intent::Canary { share, candidate, again };
@@ -298,6 +313,7 @@ pub(super) async fn plan(
             _ => return Err(Failure::usage("the split does not tell who is stable").about(target)),
         },
     };
+    let exposed = seen.split.as_ref().is_some_and(|split| split.weight_of(&candidate) > Weight::ZERO);
     let queries = service.gates.iter().map(query_of).collect::<Result<Vec<_>, _>>()?;
     let subject = Subject { target: target.clone(), revision: candidate.clone() };
     if let Some(source) = source
@@ -332,6 +348,8 @@ pub(super) async fn plan(
         // Without a guard two operations would race; the way back then begins when the one under way has ended.
         overtakes: can.guard == GuardKind::Atomic,
         capacity: watching.capacity,
+        experiment: watching.experiment.as_deref().cloned(),
     };
-    Plan::new(terms, can.granule).map_err(|e| Failure::usage(e.to_string()).about(target))
+    let plan = Plan::new(terms, can.granule).map_err(|e| Failure::usage(e.to_string()).about(target))?;
+    Ok((plan, exposed))
 }

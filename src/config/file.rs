@@ -342,7 +342,7 @@ mod tests {
         let config = parse(Path::new("mlroll.toml"), WHOLE).unwrap();
         let fraud = config.services["fraud"].get_ref();
         assert_eq!(fraud.steps.as_ref().unwrap().0.len(), 5);
-        assert_eq!(fraud.gates.len(), 3);
+        assert_eq!(fraud.gates.len(), 4);
         assert_eq!(config.services["fleet"].get_ref().all_targets().count(), 3);
     }
 
@@ -400,6 +400,18 @@ mod tests {
             (
                 service("[[services.fraud.gates]]\nmetric = \"latency\"\nmax = \"1s\""),
                 "mlroll.toml:3:1: a latency gate needs",
+            ),
+            (
+                service("[[services.fraud.gates]]\nname = \"pager\"\nalarms = [\"slow\", \"slow\"]"),
+                "mlroll.toml:5:10: alarms: `slow` is named twice",
+            ),
+            (
+                service("[[services.fraud.gates]]\nalarms = [\"slow\"]\nmax = 1"),
+                "mlroll.toml:5:7: `max` says nothing about alarms",
+            ),
+            (
+                service("[[services.fraud.gates]]\nmetric = \"gpu_headroom\"\nmin = \"110%\""),
+                "mlroll.toml:5:7: min: a limit of gpu_headroom is a share",
             ),
             (
                 "[services.fraud]\ntarget = \"lambda:us-east-1/fraud\"\n".to_owned(),

@@ -6,7 +6,7 @@ use mlroll_backend::Weight;
 
 use super::file::Service;
 use super::values::{OnCapacity, OnFail, OnInconclusive};
-use crate::rollout::engine::{Kind, Reaction};
+use crate::rollout::engine::{Experiment, Kind, Reaction};
 
 /// How a candidate is watched: what the file says, with every default filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +43,8 @@ pub struct Watching {
     pub no_data_budget: Duration,
     /// How long a shift may take until it is live.
     pub settle_timeout: Duration,
+    /// What an experiment is about.
+    pub experiment: Option<Box<Experiment>>,
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -59,6 +61,12 @@ impl Watching {
     pub fn rollout(service: &Service, steps: Option<Vec<Weight>>, bake: Option<Duration>) -> Option<Self> {
         let steps = steps.or_else(|| Some(service.steps.as_ref()?.0.clone()))?;
         Some(Self::of(service, Kind::Rollout, steps, bake))
+    }
+
+    /// An experiment at `share`.
+    #[must_use]
+    pub fn experiment(service: &Service, share: Weight, bake: Option<Duration>, about: Experiment) -> Self {
+        Self { experiment: Some(Box::new(about)), ..Self::of(service, Kind::Experiment, vec![share], bake) }
     }
 
     /// The same without a judge: every step holds for its whole bake, and nothing is watched after the promotion.
@@ -78,7 +86,7 @@ impl Watching {
             OnFail::Rollback => Reaction::Rollback,
         };
         let on_inconclusive = match (service.on_inconclusive, kind) {
-            (Some(OnInconclusive::Hold), _) | (None, Kind::Canary) => Reaction::Hold,
+            (Some(OnInconclusive::Hold), _) | (None, Kind::Canary | Kind::Experiment) => Reaction::Hold,
             (Some(OnInconclusive::Rollback), _) | (None, Kind::Rollout) => Reaction::Rollback,
         };
         Self {
@@ -90,7 +98,7 @@ impl Watching {
             min_bake: or(service.min_bake, part(2, MINUTE * 5)),
             look: or(service.look, MINUTE),
             watch_after: match kind {
-                Kind::Canary => Duration::ZERO,
+                Kind::Canary | Kind::Experiment => Duration::ZERO,
                 Kind::Rollout => or(service.watch_after, Duration::ZERO),
             },
             alpha: service.alpha.map_or(0.01, |share| share.0),
@@ -101,6 +109,7 @@ impl Watching {
             capacity: kind == Kind::Rollout && service.capacity.unwrap_or_default() == OnCapacity::Match,
             no_data_budget: or(service.no_data_budget, MINUTE * 10),
             settle_timeout: or(service.settle_timeout, MINUTE * 30),
+            experiment: None,
         }
     }
 }

@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use mlroll_backend::{
-    Granularity, MetricSource, Query, RevisionId, Sample, Subject, Target, Timestamp, Usage, Why, Window,
+    ErrorKind, Granularity, MetricSource, Query, Resource, RevisionId, Sample, Subject, Target, Timestamp, Usage, Why,
+    Window,
 };
 use serde_json::Value;
 
 use super::Standing;
+use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::journal::{Asked, Basis};
 use crate::judge::gate::Gate;
 use crate::judge::panel::{Evidence, Finding, Prelude};
-use crate::rollout::engine::{Input, Look, Plan, Stage, Verdict, Windows};
+use crate::rollout::engine::{Input, Look, Plan, Rollout, Stage, Verdict, Windows};
 
 /// Windows of the stable revision that its burstiness is measured on (docs/judge.md section 3.7).
 const HISTORY: u32 = 40;
@@ -26,6 +28,8 @@ pub struct Bench {
     candidate: Subject,
     stable: Subject,
     standing: Option<Standing>,
+    /// Critical gates with an alarm that was open before anything was judged.
+    open_before: Vec<String>,
     /// What was judged last.
     read: Vec<Vec<Evidence>>,
 }
@@ -35,13 +39,26 @@ pub struct Bench {
 /// # Errors
 /// It names a metric that is not built in.
 pub fn query_of(gate: &Gate) -> Result<Query, Failure> {
+    if let Some(names) = gate.alarms() {
+        return Ok(Query::Alarms(names.to_vec()));
+    }
+    if let Some((requests, events)) = gate.ratio() {
+        return Ok(Query::Ratio { requests: requests.to_owned(), events: events.to_owned() });
+    }
     match (gate.query(), gate.metric()) {
         (Some(text), _) => Ok(Query::Custom(text.to_owned())),
         (None, Some("availability" | "error_rate")) => Ok(Query::ErrorRate),
+        (None, Some("cpu_headroom")) => Ok(Query::Headroom(Resource::Cpu)),
+        (None, Some("gpu_headroom")) => Ok(Query::Headroom(Resource::Gpu)),
+        (None, Some("gpu_memory_headroom")) => Ok(Query::Headroom(Resource::GpuMemory)),
+        (None, Some("instance_startup")) => Ok(Query::InstanceStartup),
         (None, Some("latency")) => Ok(Query::Latency),
+        (None, Some("memory_headroom")) => Ok(Query::Headroom(Resource::Memory)),
+        (None, Some("pending_requests")) => Ok(Query::PendingRequests),
         (None, Some("requests")) => Ok(Query::Requests),
         (None, other) => Err(Failure::usage(format!(
-            "gate `{}`: there is no built-in metric `{}`; allowed are error_rate, availability, latency, requests, or a `query`",
+            "gate `{}`: there is no built-in metric `{}`; allowed are error_rate, availability, latency, requests, \
+             instance_startup, pending_requests, cpu_headroom, memory_headroom, gpu_headroom, gpu_memory_headroom, or a `query`",
             gate.name(),
             other.unwrap_or_default()
         ))),
@@ -52,6 +69,12 @@ pub fn query_of(gate: &Gate) -> Result<Query, Failure> {
 #[must_use]
 pub fn settle_delay(source: &dyn MetricSource, queries: &[Query], subject: &Subject) -> Duration {
     queries.iter().map(|query| source.settle_delay(query, subject)).max().unwrap_or_default()
+}
+
+/// Whether an alarm of the gate was open in the newest of these windows.
+pub(super) fn is_open(gate: &Gate, samples: &[Sample]) -> bool {
+    let newest = samples.last().filter(|_| gate.alarms().is_some());
+    matches!(newest, Some(Sample::Value(open)) if open.get() > 0.0)
 }
 
 /// The failure of looks that are too short for their store.
@@ -102,7 +125,14 @@ pub(super) async fn history(
     let Some(latest) = window(0) else {
         return Err(Failure::usage(format!("`look`: {} s is no length of a window", length)));
     };
-    source.check(&queries, &[candidate.clone(), stable.clone()], latest).await.map_err(|e| about(&e))?;
+    if let Err(e) = source.check(&queries, &[candidate.clone(), stable.clone()], latest).await {
+        let failure = about(&e);
+        // Who asks for what the store does not have is known from the gate; what went wrong on the way is not.
+        return Err(match refused(source, &queries, &stable, &e).await.and_then(|at| gates.get(at)) {
+            Some(gate) => Failure { message: format!("gate `{}`: {}", gate.name(), failure.message), ..failure },
+            None => failure,
+        });
+    }
     let granularity = source.granularity(&queries, &stable, latest.end()).await.map_err(|e| about(&e))?;
     if let Some(too_fine) = granularity.filter(|granularity| terms.look < granularity.shortest) {
         return Err(too_short(terms.look, &too_fine).about(target));
@@ -111,6 +141,25 @@ pub(super) async fn history(
     let read = source.sample(&queries, std::slice::from_ref(&stable), &windows).await.map_err(|e| about(&e))?;
     let samples = read.chunks(windows.len().max(1)).map(<[Sample]>::to_vec).collect();
     Ok(History { queries, candidate, stable, samples })
+}
+
+/// Which of `queries` it is that the source refuses: asked about no window, it has nothing to send.
+async fn refused(
+    source: &dyn MetricSource,
+    queries: &[Query],
+    subject: &Subject,
+    error: &mlroll_backend::Error,
+) -> Option<usize> {
+    if !matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Unsupported) {
+        return None;
+    }
+    for (at, query) in queries.iter().enumerate() {
+        let alone = source.sample(std::slice::from_ref(query), std::slice::from_ref(subject), &[]).await;
+        if alone.is_err_and(|alone| alone.kind() == error.kind() && alone.message() == error.message()) {
+            return Some(at);
+        }
+    }
+    None
 }
 
 impl Bench {
@@ -129,7 +178,12 @@ impl Bench {
             history(source.as_ref(), gates, plan, target, now).await?;
         let preludes = gates.iter().zip(&samples).map(|(gate, samples)| Prelude::of(gate, samples));
         let standing = Standing::new(gates.iter().cloned().zip(preludes).collect(), plan).map_err(Failure::usage)?;
-        Ok(Self { judged_by: Some(source), queries, candidate, stable, standing: Some(standing), read: Vec::new() })
+        let critical = gates.iter().zip(&samples).filter(|(gate, _)| !gate.is_advisory());
+        let open_before =
+            critical.filter(|(gate, samples)| is_open(gate, samples)).map(|(gate, _)| gate.name().to_owned());
+        let open_before = open_before.collect();
+        let standing = Some(standing);
+        Ok(Self { judged_by: Some(source), queries, candidate, stable, standing, open_before, read: Vec::new() })
     }
 
     /// Goes on with evidence that was stored. Asks the store nothing: a store that is down must not keep a run from going
@@ -160,7 +214,24 @@ impl Bench {
         let subject = |revision: &RevisionId| Subject { target: target.clone(), revision: revision.clone() };
         let terms = plan.terms();
         let (candidate, stable) = (subject(&terms.candidate), subject(&terms.stable));
-        Self { judged_by: None, queries: Vec::new(), candidate, stable, standing: None, read: Vec::new() }
+        Self {
+            judged_by: None,
+            queries: Vec::new(),
+            candidate,
+            stable,
+            standing: None,
+            open_before: Vec::new(),
+            read: Vec::new(),
+        }
+    }
+
+    /// Why a candidate without traffic gets none: an alarm is open, and would take it back at once for what is not its doing.
+    #[must_use]
+    pub fn not_now(&self) -> Option<Failure> {
+        let gate = self.open_before.first()?;
+        let failure = Failure::usage(format!("gate `{gate}`: an alarm is open before anything has begun"));
+        let failure = Failure { exit: ExitStatus::Held, kind: "held", ..failure }.about(&self.candidate.target);
+        Some(failure.hint("begin when it has closed; `advisory = true` reports it and does not decide"))
     }
 
     /// What must be stored to go on from here.
@@ -193,6 +264,24 @@ impl Bench {
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
         self.judged_by.as_ref()?.usage()
+    }
+
+    /// What an experiment came to; `None` for a run that is none.
+    #[must_use]
+    pub fn summary(&self, target: &Target, rollout: &Rollout) -> Option<Value> {
+        super::experiment::summary(target, rollout, self.standing.as_ref()?)
+    }
+
+    /// Who got the requests of an experiment, in words.
+    #[must_use]
+    pub fn split(&self) -> Option<String> {
+        Some(super::experiment::split_in_words(self.standing.as_ref()?.trial()?))
+    }
+
+    /// The effect of an experiment so far, in words.
+    #[must_use]
+    pub fn effect(&self) -> Option<String> {
+        Some(super::experiment::in_words(&self.standing.as_ref()?.trial()?.effect()?))
     }
 
     /// What each gate says.

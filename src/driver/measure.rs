@@ -3,7 +3,7 @@
 use mlroll_backend::{MetricSource, Target, Timestamp};
 
 use super::Standing;
-use super::bench::history;
+use super::bench::{history, is_open};
 use crate::failure::Failure;
 use crate::foresight::counts;
 use crate::judge::counts::Counts;
@@ -16,6 +16,8 @@ use crate::rollout::engine::Plan;
 pub struct Measured {
     /// What a run would measure and freeze.
     pub prelude: Prelude,
+    /// Whether an alarm of it is open.
+    pub open: bool,
     /// Windows that had an answer.
     pub windows: usize,
     /// Stable's requests in a window; `None` where the gate counts none.
@@ -43,7 +45,7 @@ pub async fn measure(
         let sum = windows.iter().fold(Counts::NONE, |sum, window| sum.plus(*window));
         let requests = (!windows.is_empty()).then(|| sum.requests() / windows.len() as f64);
         let base_rate = (sum.requests() > 0.0).then(|| sum.events() / sum.requests());
-        Measured { prelude, windows: windows.len(), requests, base_rate }
+        Measured { prelude, open: is_open(gate, samples), windows: windows.len(), requests, base_rate }
     });
     Ok(measured.collect())
 }

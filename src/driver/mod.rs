@@ -4,6 +4,7 @@
 
 mod bench;
 mod deploy;
+mod experiment;
 mod interrupt;
 mod job;
 mod measure;
@@ -26,12 +27,13 @@ use mlroll_backend::{Backend, Provider, Snapshot};
 
 pub use self::bench::{Bench, query_of, settle_delay};
 pub use self::deploy::{Delivered, Delivery};
+pub use self::experiment::Sharpness;
 pub use self::measure::{Measured, measure};
 pub use self::ongoing::{Ongoing, Runs};
 pub use self::rehearse::{Course, Imagined, Leg, Rehearsal, Resized};
 pub use self::report::{Doubt, Report};
 pub use self::shadow::{Mirroring, Watched as WatchedShadow};
-pub use self::standing::Standing;
+pub use self::standing::{COUNTER, Standing};
 pub use self::watch::{OnInterrupt, Watch};
 
 pub(crate) use self::interrupt::Interrupts;

@@ -8,7 +8,7 @@ use mlroll_backend::{MarkerState, RevisionId, Snapshot, Target, Timestamp, Weigh
 use super::{Look, Standing};
 use crate::journal::{Folder, Replay, Store, replay};
 use crate::judge::panel::Finding;
-use crate::rollout::engine::{Action, Ended, Kind, Pending, Stage};
+use crate::rollout::engine::{Action, Ended, Pending, Stage};
 
 /// The longest that a run which goes on is silent besides its waits: one call to the provider, or one look at the metric
 /// store, and as much again.
@@ -96,6 +96,8 @@ impl Ongoing {
         };
         let next = match last.map(|record| (record.at, &record.action)) {
             Some((_, Action::Wait { until, .. })) => *until,
+            // They take as long as the provider does, and write nothing meanwhile.
+            Some((at, Action::Prepare(_) | Action::Restore { .. })) => at.plus(terms.settle_timeout),
             Some((at, _)) => at,
             None => read.header.at,
         };
@@ -103,10 +105,7 @@ impl Ongoing {
         Self {
             id: terms.id.clone(),
             target: read.header.target.clone(),
-            verb: match terms.kind {
-                Kind::Canary => "canary",
-                Kind::Rollout => "rollout",
-            },
+            verb: terms.kind.verb(),
             state,
             step: match stage {
                 Stage::Start => None,

@@ -11,7 +11,7 @@ use mlroll_backend::{
 use super::Driver;
 use super::patience::Patience;
 use crate::failure::Failure;
-use crate::rollout::engine::{Action, Cause, Ended, Input, Look, Plan, Rollout, Stage, Verdict, Windows};
+use crate::rollout::engine::{Action, Cause, Ended, Input, Kind, Look, Plan, Rollout, Stage, Verdict, Windows};
 
 /// More actions than any plan takes: the engine ends long before.
 const MOST_ACTIONS: usize = 1_000_000;
@@ -209,10 +209,14 @@ impl Imagined<'_> {
             Stage::Start | Stage::Step(_) => self.plan.bake_looks(),
             Stage::Watch => self.plan.watch_looks(),
         };
+        let pass = match self.plan.terms().kind {
+            Kind::Experiment => Verdict::Better,
+            Kind::Canary | Kind::Rollout => Verdict::Pass,
+        };
         let verdict = |n: u32| match course {
             Course::Fails => Verdict::Fail,
-            Course::Passes => Verdict::Pass,
-            Course::PassesAtLast if before.saturating_add(n) >= of => Verdict::Pass,
+            Course::Passes => pass,
+            Course::PassesAtLast if before.saturating_add(n) >= of => pass,
             Course::PassesAtLast => Verdict::Inconclusive,
         };
         let ends = |n: u32| -> Timestamp { windows.from.plus(windows.length.saturating_mul(n)) };

@@ -1,6 +1,7 @@
 //! What became of one target.
 
 use mlroll_backend::{Shadow, Snapshot, Target, TrafficSplit, Usage};
+use serde_json::Value;
 
 use crate::config::Selected;
 use crate::exit::ExitStatus;
@@ -38,6 +39,8 @@ pub struct Report {
     pub notes: Vec<String>,
     /// What the gates say.
     pub findings: Vec<Finding>,
+    /// What an experiment came to.
+    pub experiment: Option<Value>,
     /// What went wrong.
     pub failure: Option<Failure>,
     /// Whether its job came to an end.
@@ -72,6 +75,7 @@ impl Report {
             metrics: None,
             notes: Vec::new(),
             findings: Vec::new(),
+            experiment: None,
             failure: None,
             finished: false,
         }

@@ -72,6 +72,10 @@ impl Watch<'_> {
                 if !found_bad(&input) && self.state.take_hold(&self.rollout.plan().terms().id) {
                     input = Input::Hold;
                 }
+                if told.is_some() && self.rollout.ending().is_some() {
+                    // Traffic is where it should be. What is left can be set back by another process.
+                    break;
+                }
                 if let Some(by) = told.take() {
                     input = self.stop(by);
                 }
@@ -246,18 +250,20 @@ impl Watch<'_> {
     fn conclude(&self, mut report: Report) -> Report {
         report.calls = self.driver.wire.count(&self.selected.target);
         report.findings = self.bench.findings();
+        report.experiment = self.bench.summary(&self.selected.target, &self.rollout);
         report.metrics = self.bench.usage();
         if let Some(Usage { calls, series }) = report.metrics.filter(|usage| usage.calls > 0) {
             report.note(format!("the metric store was asked {calls} times, for {series} series in all"));
         }
         if let Some(capacity) = self.rollout.reserved() {
             let why = self.rollout.unrestored().map(|why| format!(" ({why})")).unwrap_or_default();
-            report.note(format!("capacity is not set back{why}: {}", capacity.changes.join("; ")));
+            let next = if self.rollout.is_unfinished() { "; `mlroll resume` goes on with it" } else { "" };
+            report.note(format!("capacity is not set back{why}: {}{next}", capacity.changes.join("; ")));
         }
         if report.failure.is_some() {
             return report;
         }
-        let Some((ended, why)) = self.rollout.ended() else {
+        let Some((ended, why)) = self.rollout.ended().or_else(|| self.rollout.ending()) else {
             report.fail(Failure::interrupted(&self.selected.target));
             return report;
         };
@@ -282,6 +288,9 @@ impl Watch<'_> {
             report.settled = false;
         }
         report.note(format!("rollout {}: {why}", self.rollout.plan().terms().id));
+        if let (Some(about), Some(effect)) = (&self.rollout.plan().terms().experiment, self.bench.effect()) {
+            report.note(format!("effect on `{}`: {effect}, at level {}", about.metric, 1.0 - about.alpha));
+        }
         if report.exit != ExitStatus::Success {
             report.failure = Some(self.failure(report.exit, ended, why));
         }
@@ -306,6 +315,16 @@ impl Watch<'_> {
         } else {
             0
         };
+        if *why == Cause::Mismatched
+            && let Some(split) = self.bench.split()
+        {
+            message.push_str(&format!("; {split}"));
+        }
+        if matches!(why, Cause::Undecided | Cause::Worse)
+            && let Some(metric) = self.bench.findings().pop()
+        {
+            message.push_str(&format!("; `{}`: {}", metric.gate, metric.reason));
+        }
         for finding in guilty.into_iter().take(named) {
             message.push_str(&format!("; gate `{}`: {}", finding.gate, finding.reason));
         }
@@ -314,6 +333,8 @@ impl Watch<'_> {
             _ if *why == Cause::NoData => "no_data",
             _ if *why == Cause::Inconclusive => "inconclusive",
             _ if matches!(why, Cause::Unprepared(_)) => "capacity",
+            _ if *why == Cause::Mismatched => "sample_ratio_mismatch",
+            _ if *why == Cause::Undecided => "undecided",
             _ if matches!(why, Cause::TargetFailed { .. }) => "target_failed",
             ExitStatus::Conflict => "conflict",
             ExitStatus::Interrupted => "interrupted",
@@ -330,6 +351,9 @@ impl Watch<'_> {
             Ended::Halted if matches!(why, Cause::Unprepared(_)) => failure
                 .hint(format!("try again: `mlroll resume --target {target}`"))
                 .hint("or leave the candidate as it is: capacity = \"leave\""),
+            Ended::Held if *why == Cause::Mismatched => failure
+                .hint("find out which requests are missing, or sent past the split: its numbers compare unlike users")
+                .hint(format!("take it back: `mlroll rollback --target {target}`")),
             Ended::Held => failure
                 .hint(format!("go on watching: `mlroll resume --target {target}`"))
                 .hint(format!("take it back: `mlroll rollback --target {target}`"))
@@ -343,7 +367,7 @@ impl Watch<'_> {
 /// Whether these looks roll the candidate back.
 fn found_bad(input: &Input) -> bool {
     let Input::Judged(looks) = input else { return false };
-    looks.iter().any(|look| matches!(look.verdict, Ruling::Fail | Ruling::Starved))
+    looks.iter().any(|look| matches!(look.verdict, Ruling::Fail | Ruling::Starved | Ruling::Worse))
 }
 
 fn exit_of(ended: Ended, why: &Cause, in_doubt: bool, wrote: bool) -> ExitStatus {

@@ -8,7 +8,7 @@ use crate::journal::{Asked, Basis, Replay};
 use crate::judge::gate::Gate;
 use crate::judge::panel::{Evidence, Finding};
 use crate::rollout::engine::{
-    Action, Cause, Ended, Input, Kind, Pending, Plan, Reaction, Stage, Terms, Trouble, Verdict,
+    Action, Cause, Ended, Experiment, Input, Pending, Plan, Reaction, Stage, Terms, Trouble, Verdict,
 };
 
 /// What happened in a run.
@@ -75,6 +75,9 @@ pub struct Planned {
     pub on_inconclusive: Reaction,
     /// What a candidate without its share of traffic does.
     pub on_starved: Reaction,
+    /// What an experiment is about; of that kind only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub experiment: Option<Experiment>,
 }
 
 /// Something that happened.
@@ -218,10 +221,7 @@ impl Planned {
     fn of(plan: &Plan) -> Self {
         let terms = plan.terms();
         Self {
-            verb: match terms.kind {
-                Kind::Canary => "canary",
-                Kind::Rollout => "rollout",
-            },
+            verb: terms.kind.verb(),
             stable: terms.stable.clone(),
             candidate: terms.candidate.clone(),
             steps: terms.steps.clone(),
@@ -239,6 +239,7 @@ impl Planned {
             on_fail: terms.on_fail,
             on_inconclusive: terms.on_inconclusive,
             on_starved: terms.on_starved,
+            experiment: terms.experiment.clone(),
         }
     }
 }
@@ -341,7 +342,9 @@ fn decided(step: &Step<'_>, terms: &Terms) -> Option<Event> {
     let deciding = match cause {
         Cause::Failed => of(look(Verdict::Fail)),
         Cause::Starved => of(look(Verdict::Starved)),
-        Cause::Passed | Cause::Inconclusive => of(step.looks.last()),
+        Cause::Mismatched => of(look(Verdict::Mismatched)),
+        Cause::Worse => of(look(Verdict::Worse)),
+        Cause::Better | Cause::Inconclusive | Cause::Passed | Cause::Undecided => of(step.looks.last()),
         Cause::Aborted
         | Cause::Interference { .. }
         | Cause::NoData
@@ -356,7 +359,9 @@ fn decided(step: &Step<'_>, terms: &Terms) -> Option<Event> {
         | Cause::Unsuitable { .. } => None,
     };
     let setting = match cause {
-        Cause::Failed => format!("; on_fail = {}", reaction(terms.on_fail)),
+        Cause::Failed | Cause::Worse => format!("; on_fail = {}", reaction(terms.on_fail)),
+        Cause::Undecided => format!("; it is over: on_inconclusive = {}", reaction(terms.on_inconclusive)),
+        Cause::Mismatched => "; a person decides".to_owned(),
         Cause::Starved => format!("; on_starved = {}", reaction(terms.on_starved)),
         Cause::Inconclusive => format!("; the bake is over: on_inconclusive = {}", reaction(terms.on_inconclusive)),
         Cause::NoData => format!(
@@ -365,7 +370,7 @@ fn decided(step: &Step<'_>, terms: &Terms) -> Option<Event> {
             reaction(terms.on_inconclusive)
         ),
         Cause::Passed if step.stage == Stage::Watch => "; it was watched to the end, and nothing failed".to_owned(),
-        Cause::Passed => format!("; min_bake = {} is over", humantime::format_duration(terms.min_bake)),
+        Cause::Better | Cause::Passed => format!("; min_bake = {} is over", humantime::format_duration(terms.min_bake)),
         Cause::NotJudged => "; the bake is over".to_owned(),
         Cause::Aborted
         | Cause::Interference { .. }

@@ -245,11 +245,15 @@ fn is_same(standing: &Standing, found: &Value) -> bool {
 /// A verdict as JSON calls it.
 pub(super) const fn name(verdict: Verdict) -> &'static str {
     match verdict {
+        Verdict::Better => "better",
         Verdict::Fail => "fail",
         Verdict::Inconclusive => "inconclusive",
+        Verdict::Mismatched => "mismatched",
         Verdict::NoData => "no_data",
         Verdict::Pass => "pass",
+        Verdict::Reached => "reached",
         Verdict::Starved => "starved",
+        Verdict::Worse => "worse",
     }
 }
 

@@ -46,6 +46,7 @@ fn plan() -> Plan {
         note_limit: 256,
         overtakes: true,
         capacity: true,
+        experiment: None,
     };
     Plan::new(terms, weight(1)).unwrap()
 }

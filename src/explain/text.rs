@@ -8,6 +8,7 @@ use super::account::{Account, Entry, Event, Planned, Window};
 use super::chart::chart;
 use crate::journal::Asked;
 use crate::judge::panel::Finding;
+use crate::rollout::engine::Experiment;
 
 /// The account as text: plain characters, no colours. Looks that follow each other are one block with a chart for each gate.
 #[must_use]
@@ -43,6 +44,12 @@ fn head(account: &Account) -> Vec<String> {
     let steps: Vec<String> = plan.steps.iter().map(Weight::to_string).collect();
     lines.push(format!("  steps {}; bake {}, looks of {}", steps.join(", "), time(plan.bake), time(plan.look)));
     lines.push(if plan.judged { risk(plan) } else { "  not judged".to_owned() });
+    if let Some(Experiment { metric, alpha, size, effect }) = &plan.experiment {
+        let size = size.map_or_else(String::new, |size| format!(", or {size} requests"));
+        lines.push(format!(
+            "  decided by `{metric}` at alpha {alpha}, both sides together; meant to show {effect} of it{size}"
+        ));
+    }
     for gate in gates {
         let advisory = if gate.is_advisory() { " (advisory)" } else { "" };
         let rule = serde_json::to_string(gate).unwrap_or_default();

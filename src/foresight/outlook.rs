@@ -185,6 +185,7 @@ impl View<'_> {
         }
         let then = match terms.kind {
             Kind::Canary => "the canary ends inconclusive",
+            Kind::Experiment => "the experiment ends undecided",
             Kind::Rollout => "the rollout ends inconclusive",
         };
         let needs = match sight.seconds_to_pass {

@@ -49,7 +49,7 @@ pub fn power(stakes: &Stakes, load: &Load, rate: f64, looks: u64, runs: u64, see
     let runs = (LOOKS / looks).max(1_000).min(runs).max(1);
     let mut batch = Batch::new(&[(stakes.rule, stakes.effect)], stakes.alpha, 0.5, looks);
     let mut candidate = Side::new(load.candidate(), rate, stakes.effect.factor());
-    // The larger side is what it is: with a number of its own at each look every look would be a table of its own.
+    // The larger side is what it is: its number hardly varies.
     let mut stable = Side::steady(load.stable(), load.base_rate, stakes.effect.factor());
     let mut dice = Dice::new(seed);
     let mut failed_at = vec![0u64; usize::try_from(looks).unwrap_or(0)];

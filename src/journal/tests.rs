@@ -40,6 +40,7 @@ fn header() -> Header {
         note_limit: 256,
         overtakes: true,
         capacity: false,
+        experiment: None,
     };
     let plan = Plan::new(terms, weight(1)).unwrap();
     let target = "lambda:eu-west-1/fraud@prod".to_owned();

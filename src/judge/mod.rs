@@ -3,14 +3,16 @@
 //! Pure: no clock, no I/O, no environment; the same input gives the same bits.
 //!
 //! - evidence: [`ledger`], [`counts`], [`limit`], [`counting`], [`sign`], [`student`], [`series`], [`shape`], [`mann_whitney`], [`spending`],
-//!   [`planned`]
+//!   [`planned`], [`alarms`]
 //! - data: [`histogram`], [`design_effect`]
 //! - decisions: [`combine`], [`starved`], [`final_look`], [`verdict`]
 //! - for people: [`interval`], [`power`], [`forecast`]
+//! - experiments: [`trial`], [`sample_ratio`]
 //! - many rollouts at once, for simulations and backtests: [`batch`]
 //! - Kayenta: [`kayenta`], [`kayenta_score`], [`wilcoxon`]
 //! - what users write and read: [`gate`], [`evidence`], [`panel`], [`replay`]
 
+pub mod alarms;
 pub mod batch;
 pub mod combine;
 pub mod counting;
@@ -33,18 +35,19 @@ pub mod panel;
 pub mod planned;
 pub mod power;
 pub mod replay;
+pub mod sample_ratio;
 pub mod series;
 pub mod shape;
 pub mod sign;
 pub mod spending;
 pub mod starved;
 pub mod student;
+pub mod trial;
 pub mod verdict;
 pub mod wilcoxon;
 
 mod ranks;
 mod roots;
-mod rows;
 
 #[cfg(test)]
 mod tests;

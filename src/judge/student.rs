@@ -34,20 +34,45 @@ impl Student {
     /// `ln E` of "the mean is not 0", with `c = 1`; 0 for one window, or when nothing but rounding spreads.
     #[must_use]
     pub fn ln_e(&self) -> f64 {
-        let n = self.windows as f64;
-        let rounding = 1e-12 * self.largest;
-        if self.windows < 2 || self.squares <= n * rounding * rounding {
+        if !self.spreads() {
             return 0.0;
         }
+        let n = self.windows as f64;
         let ratio = self.mean / self.squares.sqrt();
         let u = n * ratio * ratio;
         0.5 * (1.0 / (n + 1.0)).ln() + 0.5 * n * (u.ln_1p() - (u / (n + 1.0)).ln_1p())
+    }
+
+    fn spreads(&self) -> bool {
+        let rounding = 1e-12 * self.largest;
+        self.windows >= 2 && self.squares > self.windows as f64 * rounding * rounding
     }
 
     /// The mean difference so far.
     #[must_use]
     pub fn mean(&self) -> f64 {
         self.mean
+    }
+
+    /// The same; `None` before the first window.
+    #[must_use]
+    pub fn mean_so_far(&self) -> Option<f64> {
+        (self.windows > 0).then_some(self.mean)
+    }
+
+    /// Where the mean of the differences lies at level `1 - alpha`, whenever it is looked at: the values that the two-sided
+    /// test does not reject. `None` while nothing is bounded.
+    #[must_use]
+    pub fn interval(&self, alpha: f64) -> Option<(f64, f64)> {
+        let n = self.windows as f64;
+        // ln E is ln(1/alpha) where (1 + u) / (1 + u / (n + 1)) is this; it never gets to n + 1.
+        let most = (((n + 1.0).ln() - 2.0 * alpha.ln()) / n).exp();
+        if !self.spreads() || most >= n + 1.0 {
+            return None;
+        }
+        let u = (most - 1.0) / (1.0 - most / (n + 1.0));
+        let half = (u / n).sqrt() * self.squares.sqrt();
+        Some((self.mean - half, self.mean + half))
     }
 
     /// Whether "the mean is at most 0" is rejected at `alpha`: `E >= 1 / (2 alpha)` and the mean is above 0.
@@ -91,6 +116,25 @@ impl TryFrom<State> for Student {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_interval_excludes_what_the_test_rejects() {
+        let (mut student, mut wide) = (Student::default(), Student::default());
+        assert_eq!(student.interval(0.05), None);
+        let mut excluded = 0;
+        for n in 0..60 {
+            student.look(0.3 + f64::from(n * 7 % 11 - 5) * 0.1);
+            wide.look(f64::from(n % 2) - 0.5);
+            if let Some((lower, upper)) = student.interval(0.05) {
+                let rejected = student.ln_e() >= -(0.05f64).ln();
+                assert_eq!(rejected, lower > 0.0 || upper < 0.0, "{n}: {lower} {upper}");
+                excluded += u32::from(rejected);
+            }
+        }
+        assert!(excluded > 20);
+        let (lower, upper) = wide.interval(0.05).unwrap();
+        assert!(lower < 0.0 && upper > 0.0);
+    }
 
     #[test]
     fn agrees_with_the_page() {

@@ -37,7 +37,7 @@ fn targets(done: &Done<'_>) -> Vec<Value> {
     let unreadable = done.unreadable.iter().map(|unreadable| {
         json!({
             "target": null, "service": unreadable.service, "outcome": Outcome::Failed.name(), "settled": false,
-            "before": null, "after": null, "shadow": null, "calls": Calls::default(), "metrics": null, "notes": [], "error": failure_object(&unreadable.failure),
+            "before": null, "after": null, "shadow": null, "calls": Calls::default(), "metrics": null, "experiment": null, "notes": [], "error": failure_object(&unreadable.failure),
         })
     });
     done.reports.iter().map(target_outcome).chain(unreadable).collect()
@@ -54,6 +54,7 @@ fn target_outcome(report: &Report) -> Value {
         "shadow": shadow(report.shadow.as_ref()),
         "calls": report.calls,
         "metrics": report.metrics,
+        "experiment": report.experiment,
         "notes": report.notes,
         "error": report.failure.as_ref().map(failure_object),
     })

@@ -58,7 +58,13 @@ impl Vigil {
             Verdict::Fail => return Some(Conclusion::Failed),
             Verdict::Starved => return Some(Conclusion::Starved),
             Verdict::NoData => return self.unjudged(self.look),
-            Verdict::Inconclusive | Verdict::Pass => {}
+            // What only an experiment is told decides nothing here.
+            Verdict::Better
+            | Verdict::Inconclusive
+            | Verdict::Mismatched
+            | Verdict::Pass
+            | Verdict::Reached
+            | Verdict::Worse => {}
         }
         self.judged = self.judged.saturating_add(1);
         if verdict == Verdict::Pass && self.judged >= self.least {

@@ -68,6 +68,41 @@ fn what_stable_has_on_its_version_the_candidate_gets_and_the_loser_loses() {
     }
 }
 
+/// Another alias serves from stable's version: it stays warm.
+#[test]
+fn a_version_that_another_alias_uses_keeps_its_environments() {
+    let sandbox = start(HEALTHY, "2");
+    let body = r#"{"Name": "live", "FunctionVersion": "2"}"#;
+    let made = sandbox.ask("POST", "/2015-03-31/functions/fraud/aliases", body);
+    assert!(made.contains("live"), "{made}");
+    let (code, done) = sandbox.run(&["rollout"]);
+    assert_eq!((code, provided(&sandbox)), (0, json!({ "2": 4, "3": 4 })), "{done}");
+    let notes = done["targets"][0]["notes"].to_string();
+    assert!(notes.contains("capacity is not set back") && notes.contains("alias live"), "{notes}");
+}
+
+/// Killed while it prepares, and taken back by hand: the next run does not take its capacity for stable's.
+#[test]
+fn a_run_beside_one_that_holds_capacity_is_refused_until_that_is_set_back() {
+    let sandbox = start(HEALTHY, "prod");
+    sandbox.ask("DELETE", "/_sandbox/requests", "");
+    let mut run = sandbox.command(&["rollout"]).spawn().unwrap();
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !writes(&sandbox).contains(&"UpdateAlias".to_owned()) {
+        assert!(Instant::now() < patience, "{:?}", writes(&sandbox));
+        std::thread::sleep(Duration::from_millis(3));
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    assert_eq!(sandbox.run(&["rollback"]).0, 0);
+    assert_eq!(provided(&sandbox), json!({ "prod": 8 }));
+    let (code, refused) = sandbox.run(&["rollout", "--candidate", "3", "--again"]);
+    assert!(code == 4 && refused.to_string().contains("has not set its capacity back"), "{code} {refused}");
+    let (code, resumed) = sandbox.run(&["resume"]);
+    assert_eq!(provided(&sandbox), json!({ "prod": 4 }), "{code} {resumed}");
+    assert_eq!(resumed["outcome"], "rolled_back", "{resumed}");
+}
+
 #[test]
 fn it_is_left_alone_where_the_file_says_so_and_in_a_canary() {
     let sandbox = start(HEALTHY, "prod");

@@ -16,10 +16,14 @@ use crate::world::World;
 const AT_ONCE: usize = 20;
 
 /// Gates of every kind that a rollout accepts.
-const KINDS: [(&str, &str); 7] = [
+const KINDS: [(&str, &str); 8] = [
     ("error_rate against stable", "metric = \"error_rate\"\nmax_increase = { ratio = 2.0, abs = \"2%\" }"),
     ("error_rate with a limit", "metric = \"error_rate\"\nmax = \"5%\""),
     ("latency with a limit", "metric = \"latency\"\nquantile = 0.95\nmax = \"300ms\""),
+    (
+        "counts of one's own against stable",
+        "name = \"orders\"\nrequests = 'visits{version=\"{{revision}}\"}'\nevents = 'orders{version=\"{{revision}}\"}'\nbetter = \"higher\"\nfail = { ratio = 0.9 }\npass = { ratio = 0.5 }",
+    ),
     ("requests against stable", "metric = \"requests\"\njudge = \"sign\""),
     ("query with a limit", "name = \"own\"\nquery = 'own{version=\"{{revision}}\"}'\nmax = 2.0"),
     ("query by signs", "name = \"own\"\nquery = 'own{version=\"{{revision}}\"}'\njudge = \"sign\""),

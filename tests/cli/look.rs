@@ -73,6 +73,7 @@ fn plan(looks: u32) -> Plan {
         note_limit: 256,
         overtakes: true,
         capacity: false,
+        experiment: None,
     };
     Plan::new(terms, Weight::from_basis_points(1).unwrap()).unwrap()
 }
@@ -142,7 +143,9 @@ pub fn costs(looks: u32) -> Vec<Duration> {
         input = match action {
             Action::Done { .. } => return costs,
             Action::Observe => Input::Observed(Box::new(seen.clone())),
-            Action::Prepare(_) | Action::Restore { .. } | Action::Size { .. } => unreachable!("it is not planned"),
+            Action::Prepare(_) => Input::Prepared,
+            Action::Restore { .. } => Input::Restored,
+            Action::Size { .. } => Input::Sized(None),
             Action::Shift { to, marker, .. } => {
                 seen.split = Some(to);
                 seen.marker = Some(marker);

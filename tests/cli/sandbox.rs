@@ -47,6 +47,10 @@ impl Sandbox {
         &self.exports.iter().find(|(name, _)| name == "MLROLL_SANDBOX_URL").unwrap().1
     }
 
+    pub fn path(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     pub fn write(&self, name: &str, text: &str) {
         std::fs::write(self.folder.path().join(name), text.replace("{url}", self.url())).unwrap();
     }
@@ -71,7 +75,7 @@ impl Sandbox {
     }
 
     /// Waits until the control plane was written to, and the store asked `queries` times since.
-    fn wait_for_looks(&self, queries: usize) {
+    pub fn wait_for_looks(&self, queries: usize) {
         for _ in 0..2_000 {
             let log: Value = serde_json::from_str(&self.ask("GET", "/_sandbox/requests", "")).unwrap();
             let log = log.as_array().unwrap();
@@ -85,7 +89,7 @@ impl Sandbox {
     }
 
     /// The alias as Lambda shows it.
-    fn alias(&self) -> Value {
+    pub fn alias(&self) -> Value {
         serde_json::from_str(&self.ask("GET", "/2015-03-31/functions/fraud/aliases/prod", "")).unwrap()
     }
 
@@ -118,6 +122,7 @@ pub fn world(candidate: &str, delay: &str) -> String {
     format!(
         r#"
         seed = 7
+        start = "2026-11-21T03:00:00Z"
         [prometheus]
         delay = "{delay}"
         [targets."{FRAUD}"]

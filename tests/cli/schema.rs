@@ -161,12 +161,19 @@ enum Preset {
 #[derive(JsonSchema, Serialize)]
 #[schemars(deny_unknown_fields)]
 struct Gate {
-    /// error_rate, availability, latency or requests; one meaning on every source
+    /// error_rate, availability, latency, requests, instance_startup, pending_requests, cpu_headroom, memory_headroom,
+    /// gpu_headroom or gpu_memory_headroom; one meaning on every source
     metric: Option<String>,
     /// Its name in findings
     name: Option<String>,
     /// Any query of the store that answers with one number
     query: Option<String>,
+    /// Alarms of the store by name, in place of metric and query: one that is open is a FAIL
+    alarms: Option<Vec<String>>,
+    /// What happened, by a selector of the store: a share of one's own, together with events
+    requests: Option<String>,
+    /// What of requests counts, by a selector of the store
+    events: Option<String>,
     /// The unit of its values, for people
     unit: Option<String>,
     /// The absolute limit: FAIL above it, PASS below it

@@ -201,12 +201,18 @@ pub const CLOUD_RUN: Cloud = Cloud {
     forbidden: (403, "PERMISSION_DENIED"),
     speed: 1.0,
     scenario: r#"
+        [cloud_monitoring.alerts]
+        steady = {}
+        open = { opens = "4m", closes = "5m" }
+        disabled = { enabled = false }
         [targets."cloud-run:acme/europe-west3/fraud"]
         requests_per_second = 100
         stable = "fraud-00002-b"
         [targets."cloud-run:acme/europe-west3/fraud".revisions]
         fraud-00001-a = {}
-        fraud-00002-b = { error_rate = 0.01, latency = { median = "80ms", p95 = "160ms" } }
+        fraud-00002-b.error_rate = 0.01
+        fraud-00002-b.latency = { median = "80ms", p95 = "160ms" }
+        fraud-00002-b.instances = { startup = "4s", cpu = 0.4, memory = 0.7, gpu = 0.6, gpu_memory = 0.9, pending = 3 }
         fraud-00003-c = { error_rate = 0.05, latency = { median = "80ms", p95 = "160ms" } }
         fraud-00004-d = { state = "Failed" }
     "#,

@@ -88,6 +88,13 @@ macro_rules! latency_contract {
     };
 }
 
+/// Of a source that knows of instances and alarms.
+macro_rules! instances_contract {
+    ($cloud:ident) => {
+        shows! { metrics on $cloud: what_instances_lack_is_told, alarms_count_while_they_are_open }
+    };
+}
+
 /// Of a source that does not.
 macro_rules! no_latency_contract {
     ($cloud:ident) => {
@@ -125,6 +132,7 @@ mod cloud_run {
 mod cloud_monitoring {
     metrics_contract!(CLOUD_MONITORING);
     latency_contract!(CLOUD_MONITORING);
+    instances_contract!(CLOUD_MONITORING);
 }
 
 mod sagemaker {

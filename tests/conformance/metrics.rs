@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mlroll_backend::{ErrorKind, MetricSource, Query, Sample, Subject, Timestamp, Why, Window};
+use mlroll_backend::{ErrorKind, MetricSource, Query, Resource, Sample, Subject, Timestamp, Why, Window};
 use serde_json::json;
 
 use crate::stage::{Case, id};
@@ -150,6 +150,68 @@ pub async fn latency_is_refused_before_anything_is_sent(case: Case) {
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
     }
     assert_eq!(store.case.queries().await, sent);
+}
+
+/// The world says of stable's instances: 4 s to start, 40 % of the processors, 70 % of the memory, 60 % of the accelerators, 90 %
+/// of theirs, and 3 requests waiting.
+pub async fn what_instances_lack_is_told(case: Case) {
+    let store = Store::new(case).await;
+    let windows = store.windows().await;
+    let headroom = |resource, least: f64, most: f64| (Query::Headroom(resource), least, most);
+    for (query, least, most) in [
+        (Query::InstanceStartup, 3.999, 4.001),
+        (Query::PendingRequests, 3.0, 3.0),
+        // Of what 99 % of the values stay below, read from buckets that are a tenth wide.
+        headroom(Resource::Cpu, 0.55, 0.65),
+        headroom(Resource::Memory, 0.25, 0.36),
+        headroom(Resource::Gpu, 0.35, 0.46),
+        headroom(Resource::GpuMemory, 0.04, 0.18),
+    ] {
+        for sample in store.ask(std::slice::from_ref(&query), &[&store.stable], &windows).await {
+            let Sample::Value(value) = sample else { panic!("{query}: {sample:?}") };
+            assert!((least..=most).contains(&value.get()), "{query}: {value}");
+        }
+        let idle = Subject { revision: id(store.case.cloud.other), ..store.stable.clone() };
+        for sample in store.ask(std::slice::from_ref(&query), &[&idle], &windows[..1]).await {
+            assert_eq!(sample, Sample::NoData(Why::Empty), "{query} of a revision without instances");
+        }
+    }
+    // Both revisions in one request for each metric and window.
+    let before = store.case.queries().await;
+    let both = [Query::InstanceStartup, Query::Headroom(Resource::Memory), Query::ErrorRate, Query::Requests];
+    store.ask(&both, &[&store.stable, &store.candidate], &windows[..1]).await;
+    assert_eq!(store.case.queries().await - before, 3);
+}
+
+/// The world has three alarms: `steady`, `open` for the fifth minute, and `disabled`.
+pub async fn alarms_count_while_they_are_open(case: Case) {
+    let store = Store::new(case).await;
+    let windows = store.windows().await;
+    let alarms = |names: &[&str]| Query::Alarms(names.iter().map(|&name| name.to_owned()).collect());
+    let before = store.case.queries().await;
+    let told = store.ask(&[alarms(&["steady", "open"])], &[&store.stable, &store.candidate], &windows).await;
+    assert!(store.case.queries().await - before <= 2, "asked once, whatever the subjects and windows");
+    let (stable, candidate) = told.split_at(windows.len());
+    assert_eq!(stable, candidate, "they are about no revision");
+    let value = |sample: &Sample| {
+        let Sample::Value(value) = sample else { panic!("{sample:?}") };
+        value.get()
+    };
+    let values: Vec<f64> = stable.iter().map(value).collect();
+    assert!(values[0] == 0.0 && values.contains(&1.0) && values.iter().all(|v| [0.0, 1.0].contains(v)), "{values:?}");
+    for sample in store.ask(&[alarms(&["steady"])], &[&store.stable], &windows).await {
+        assert_eq!(sample, Sample::value(0.0));
+    }
+    for (missing, kind) in [("nobody", ErrorKind::NotFound), ("disabled", ErrorKind::Invalid)] {
+        let query = alarms(&["steady", missing]);
+        let checked =
+            store.source.check(std::slice::from_ref(&query), std::slice::from_ref(&store.stable), windows[0]).await;
+        let error = checked.unwrap_err();
+        assert!(error.kind() == kind && error.to_string().contains(missing), "{error}");
+        for sample in store.ask(&[query], &[&store.stable], &windows[..1]).await {
+            assert!(matches!(sample, Sample::NoData(Why::Failed { .. })), "{sample:?} of an alarm that is {missing}");
+        }
+    }
 }
 
 pub async fn a_store_that_fails_costs_samples_and_is_no_error(case: Case) {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use mlroll_backend::{ErrorKind, MetricSource, Query, Sample, Subject, Timestamp, Why, Window};
+use mlroll_backend::{ErrorKind, MetricSource, Query, Resource, Sample, Subject, Timestamp, Why, Window};
 use mlroll_faults::{Asked, Tokens, envelope};
 use mlroll_google::monitoring::CloudMonitoring;
 use mlroll_google::{Limits, Secret, Settings};
@@ -199,6 +199,124 @@ async fn custom_queries_are_promql_or_a_filter() {
     assert!(server.asked().is_empty(), "refused before anything is sent");
 }
 
+fn distribution(count: &str, mean: f64) -> Value {
+    json!({"distributionValue": {"count": count, "mean": mean, "bucketCounts": [count]}})
+}
+
+#[tokio::test]
+async fn what_instances_lack_is_one_number() {
+    let share = json!({"doubleValue": 0.75});
+    for (query, metric, aligner, reducer, value, expected) in [
+        (Query::InstanceStartup, "container/startup_latencies", "DELTA", "SUM", distribution("2", 4_500.0), 4.5),
+        (Query::PendingRequests, "pending_queue/pending_requests", "MAX", "MAX", json!({"int64Value": "3"}), 3.0),
+        (
+            Query::Headroom(Resource::Memory),
+            "container/memory/utilizations",
+            "DELTA",
+            "PERCENTILE_99",
+            share.clone(),
+            0.25,
+        ),
+        (
+            Query::Headroom(Resource::GpuMemory),
+            "container/gpu/memory_utilizations",
+            "DELTA",
+            "PERCENTILE_99",
+            share,
+            0.25,
+        ),
+    ] {
+        let answer = json!({"timeSeries": [series("fraud-c", "", &value)]});
+        let server = start(move |_| answer.clone());
+        let asked_for = std::slice::from_ref(&query);
+        let samples = source(&server).sample(asked_for, &subjects()[..1], &windows(1)).await.unwrap();
+        assert_eq!(samples, [Sample::value(expected)], "{query}");
+        let asked = &server.asked()[0].query;
+        for part in [
+            format!("metric.type=\"run.googleapis.com/{metric}\""),
+            format!("perSeriesAligner=ALIGN_{aligner}&"),
+            format!("crossSeriesReducer=REDUCE_{reducer}&"),
+        ] {
+            assert!(asked.contains(&part), "{part} in {asked}");
+        }
+    }
+    let of = |value: &Value| json!({"timeSeries": [series("fraud-c", "", value)]});
+    let three = json!({"int64Value": "3"});
+    let twice = json!({"timeSeries": [series("fraud-c", "", &three), series("fraud-c", "", &three)]});
+    for (answer, query, why) in [
+        (json!({}), Query::InstanceStartup, "empty"),
+        (of(&distribution("0", 0.0)), Query::InstanceStartup, "empty"),
+        (of(&three), Query::InstanceStartup, "inconsistent"),
+        (twice, Query::PendingRequests, "several_series"),
+        (of(&json!({"doubleValue": "NaN"})), Query::Headroom(Resource::Gpu), "not_a_number"),
+        (of(&distribution("3", 0.5)), Query::Headroom(Resource::Cpu), "inconsistent"),
+    ] {
+        let Sample::NoData(found) = one(answer.clone(), query).await else { panic!("{answer} is a number") };
+        assert_eq!(found.name(), why, "{answer}");
+    }
+}
+
+fn alarms(names: &[&str]) -> Query {
+    Query::Alarms(names.iter().map(|&name| name.to_owned()).collect())
+}
+
+fn policies() -> Value {
+    json!({"alertPolicies": [
+        {"name": "projects/acme/alertPolicies/1", "displayName": "too \"slow\"", "enabled": true},
+        {"name": "projects/acme/alertPolicies/2", "displayName": "errors"},
+        {"name": "projects/acme/alertPolicies/3", "displayName": "old", "enabled": false}]})
+}
+
+#[tokio::test]
+async fn alerts_of_named_policies_are_asked_for_once_a_page() {
+    let server = start(|asked| match (asked.path.ends_with("/alertPolicies"), asked.query.contains("pageToken=2")) {
+        (true, _) => policies(),
+        (false, false) => json!({"nextPageToken": "2", "alerts": [
+            {"name": "a", "state": "CLOSED", "openTime": "2026-11-21T02:58:30Z", "closeTime": "2026-11-21T02:59:30Z",
+                "policy": {"name": "projects/acme/alertPolicies/1", "displayName": "too \"slow\""}}]}),
+        // One that nobody asked for is left out, whatever the filter did.
+        (false, true) => json!({"alerts": [
+            {"name": "b", "state": "OPEN", "openTime": "2026-11-21T02:50:00Z",
+                "policy": {"name": "projects/acme/alertPolicies/9", "displayName": "somebody else's"}}]}),
+    });
+    let query = alarms(&["too \"slow\"", "projects/acme/alertPolicies/2"]);
+    let samples = source(&server).sample(&[query], &subjects(), &windows(3)).await.unwrap();
+    let of_one = [1.0, 1.0, 0.0].map(Sample::value);
+    assert_eq!(samples, [of_one.clone(), of_one].concat());
+    let asked = server.asked();
+    let paths: Vec<&str> = asked.iter().map(|asked| asked.path.as_str()).collect();
+    assert_eq!(paths, ["/v3/projects/acme/alertPolicies", "/v3/projects/acme/alerts", "/v3/projects/acme/alerts"]);
+    let filter = r#"policy.display_name="errors" OR policy.display_name="too \"slow\"""#;
+    assert_eq!(asked[1].query, format!("pageSize=1000&filter={filter}"));
+}
+
+#[tokio::test]
+async fn an_alarm_that_cannot_be_read_is_never_a_quiet_one() {
+    let bad = |alert: Value| json!({"alerts": [alert]});
+    let of_errors = json!({"name": "projects/acme/alertPolicies/2", "displayName": "errors"});
+    for (names, alerts, kind) in [
+        (&["errors"][..], bad(json!({"policy": of_errors, "openTime": "soon"})), ErrorKind::Unexpected),
+        (&["errors"], bad(json!({"policy": of_errors})), ErrorKind::Unexpected),
+        (&["errors"], json!([1, 2]), ErrorKind::Unexpected),
+        (&["errors"], json!({"nextPageToken": "again"}), ErrorKind::Unexpected),
+        (&["errors", "nobody's"], json!({}), ErrorKind::NotFound),
+        (&["old"], json!({}), ErrorKind::Invalid),
+    ] {
+        let told = alerts.clone();
+        let server = start(move |asked| if asked.path.ends_with("/alerts") { told.clone() } else { policies() });
+        let (store, query) = (source(&server), alarms(names));
+        let samples = store.sample(std::slice::from_ref(&query), &subjects(), &windows(1)).await.unwrap();
+        let failed = |sample: &Sample| matches!(sample, Sample::NoData(Why::Failed { kind: k, .. }) if *k == kind);
+        assert!(samples.iter().all(failed), "{names:?} {alerts}: {samples:?}");
+        assert_eq!(store.check(&[query], &subjects(), windows(1)[0]).await.unwrap_err().kind(), kind);
+    }
+    let quiet = start(|asked| if asked.path.ends_with("/alerts") { json!({}) } else { policies() });
+    let samples = source(&quiet).sample(&[alarms(&["errors"])], &subjects(), &windows(1)).await.unwrap();
+    assert_eq!(samples, [Sample::value(0.0), Sample::value(0.0)]);
+    let error = source(&quiet).sample(&[alarms(&[])], &subjects(), &windows(1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+}
+
 #[tokio::test]
 async fn failures_are_tried_again_then_told_and_stop_a_check() {
     let flaky = Tokens::answering(|n, _| Some(if n == 0 { (503, json!({})) } else { (200, counts()) }));
@@ -238,5 +356,12 @@ async fn what_it_cannot_do_is_refused_before_anything_is_sent() {
     let lambda = Subject { target: "lambda:us-east-1/f@a".parse().unwrap(), revision: "2".parse().unwrap() };
     let error = store.sample(&[Query::ErrorRate], &[lambda], &windows(1)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
+    let ratio = Query::Ratio { requests: "visits".to_owned(), events: "orders".to_owned() };
+    for query in [ratio, Query::Scores("score".to_owned())] {
+        let error = store.sample(std::slice::from_ref(&query), &subjects(), &windows(1)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.message().contains(query.name()), "{error}");
+    }
+    store.sample(&[alarms(&["errors"])], &subjects(), &[]).await.unwrap();
     assert!(server.asked().is_empty());
 }

@@ -17,8 +17,15 @@ const PART: &str = "mlroll";
 /// A query, ready to be sent for any subject and window, and how its answer is read.
 #[derive(Clone, Debug)]
 pub(crate) enum Question {
-    ErrorRate { requests: Vec<Template>, errors: Vec<Template> },
-    Latency { buckets: Template, unit: LatencyUnit },
+    /// Also of counters of the user's own, which are not requests and errors but are counted alike.
+    ErrorRate {
+        requests: Vec<Template>,
+        errors: Vec<Template>,
+    },
+    Latency {
+        buckets: Template,
+        unit: LatencyUnit,
+    },
     Requests(Vec<Template>),
     Value(Template),
 }
@@ -46,8 +53,14 @@ impl Question {
             | Query::Headroom(_)
             | Query::InstanceStartup
             | Query::PendingRequests
-            | Query::Ratio { .. }
             | Query::Scores(_) => Err(query.unsupported("settings", "Prometheus")),
+            Query::Ratio { requests, events } => {
+                let selector = |key: &str, text: &str| {
+                    let refused = |why| Error::new(ErrorKind::Invalid, "settings", format!("{key}: {why}"));
+                    Template::selector(text).map(|selector| vec![selector]).map_err(refused)
+                };
+                Ok(Self::ErrorRate { requests: selector("requests", requests)?, errors: selector("events", events)? })
+            }
         }
     }
 
@@ -146,12 +159,12 @@ impl Spacing {
             | Query::Headroom(_)
             | Query::InstanceStartup
             | Query::PendingRequests
-            | Query::Ratio { .. }
             | Query::Scores(_) => None,
-            Query::ErrorRate | Query::Requests => selectors.requests.first(),
-            Query::Latency => selectors.latency.as_ref().map(|(buckets, _)| buckets),
+            Query::ErrorRate | Query::Requests => selectors.requests.first().cloned(),
+            Query::Latency => selectors.latency.as_ref().map(|(buckets, _)| buckets.clone()),
+            Query::Ratio { requests, .. } => Template::selector(requests).ok(),
         };
-        queries.iter().find_map(counters).or(selectors.requests.first()).cloned().map(Self)
+        queries.iter().find_map(counters).or(selectors.requests.first().cloned()).map(Self)
     }
 
     /// How many samples the fullest series has, of those that have been there all the while.
@@ -382,6 +395,13 @@ mod tests {
         assert_eq!(text(&Query::Requests), requests);
         assert_eq!(text(&Query::ErrorRate), format!("{requests}{errors}"));
         assert_eq!(text(&Query::Latency), latency);
+        let ratio = Query::Ratio {
+            requests: r#"visits_total{v="{{revision}}"}"#.to_owned(),
+            events: r#"orders_total{v="{{revision}}"}"#.to_owned(),
+        };
+        let ratio = text(&ratio);
+        assert!(ratio.contains(r#"sum(increase(visits_total{v="v1.2"}[60s])), "mlroll", "requests0""#), "{ratio}");
+        assert!(ratio.contains(r#"sum(increase(orders_total{v="v1.2"}[60s])), "mlroll", "errors0""#), "{ratio}");
         let custom = r#"rate(x{v="{{revision}}"}[{{window}}])"#;
         assert_eq!(text(&Query::Custom(custom.to_owned())), r#"rate(x{v="v1.2"}[60s])"#);
     }
@@ -389,7 +409,12 @@ mod tests {
     #[test]
     fn a_metric_without_a_selector_is_refused() {
         let custom = Query::Custom("x{{{revision}}}".to_owned());
-        for query in [Query::ErrorRate, Query::Latency, Query::Requests, custom] {
+        let ratio = |requests: &str, events: &str| Query::Ratio {
+            requests: format!("{requests}{{v=\"{{{{revision}}}}\"}}"),
+            events: format!("{events}{{v=\"{{{{revision}}}}\"}}"),
+        };
+        let (no_visits, no_orders) = (ratio("sum(visits)", "orders"), ratio("visits", "rate(orders)"));
+        for query in [Query::ErrorRate, Query::Latency, Query::Requests, custom, no_visits, no_orders] {
             let error = Question::new(&query, &Selectors::default()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid, "{query}");
         }

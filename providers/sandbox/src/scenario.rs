@@ -12,7 +12,7 @@ use std::time::Duration;
 use mlroll_backend::{Target, Timestamp};
 use serde::Deserialize;
 
-pub use self::alarms::{Alarm, AlarmState, Turn};
+pub use self::alarms::{Alarm, AlarmState, Alert, Turn};
 use self::units::{share, span};
 
 /// A world to be simulated.
@@ -97,6 +97,34 @@ pub struct Behaviour {
     /// The share of requests that lead to a sale; failed ones never do.
     #[serde(deserialize_with = "share")]
     pub conversion_rate: f64,
+    /// The share of the requests meant for it that never reach it, as with a splitter that is broken.
+    #[serde(deserialize_with = "share")]
+    pub lost: f64,
+    /// The instances behind it; none: nothing is known of them.
+    pub instances: Option<Instances>,
+}
+
+/// The instances behind a revision, while it has requests.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Instances {
+    /// How long a new one takes until it can serve; one starts each minute.
+    #[serde(deserialize_with = "span")]
+    pub startup: Duration,
+    /// What the fullest uses of its processors.
+    #[serde(deserialize_with = "share")]
+    pub cpu: f64,
+    /// What it uses of its memory.
+    #[serde(deserialize_with = "share")]
+    pub memory: f64,
+    /// What it uses of its accelerators; 0: it has none.
+    #[serde(deserialize_with = "share")]
+    pub gpu: f64,
+    /// What it uses of their memory.
+    #[serde(deserialize_with = "share")]
+    pub gpu_memory: f64,
+    /// How many requests wait for an instance, at most.
+    pub pending: u32,
 }
 
 /// Whether a revision can serve.
@@ -214,7 +242,7 @@ pub struct AzureMonitor {
 }
 
 /// How Google Cloud Monitoring publishes.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CloudMonitoring {
     /// How long after its end a minute can be read.
@@ -226,6 +254,8 @@ pub struct CloudMonitoring {
     pub execution_errors: f64,
     /// The most points in one page of an answer, less than Google's own limit of 100,000; a page has a series at least.
     pub page: Option<usize>,
+    /// Alert policies, by display name.
+    pub alerts: BTreeMap<String, Alert>,
 }
 
 /// How Cloud Run makes revisions.
@@ -348,7 +378,15 @@ impl Default for Behaviour {
             score: Some(Score { mean: 0.3, sd: 0.1, drift_per_hour: 0.0 }),
             gco2e: 0.01,
             conversion_rate: 0.02,
+            lost: 0.0,
+            instances: None,
         }
+    }
+}
+
+impl Default for Instances {
+    fn default() -> Self {
+        Self { startup: Duration::from_secs(2), cpu: 0.4, memory: 0.5, gpu: 0.0, gpu_memory: 0.0, pending: 0 }
     }
 }
 
@@ -373,7 +411,7 @@ impl Default for AzureMonitor {
 /// Sampled each 60 s, then not visible for up to 180 s (Google's list of metrics).
 impl Default for CloudMonitoring {
     fn default() -> Self {
-        Self { delay: Duration::from_secs(180), execution_errors: 0.0, page: None }
+        Self { delay: Duration::from_secs(180), execution_errors: 0.0, page: None, alerts: BTreeMap::new() }
     }
 }
 

@@ -1,11 +1,14 @@
 //! The keys of a gate, and how they become a rule.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::quantity::Quantity;
 use super::rule::{
     Better, Boundaries, CountRule, LatencyRule, RankTest, Rule, SampleRule, SeriesRule, SeriesStatistic,
 };
+use super::valued::{Unit, Valued};
 use crate::judge::counts::Boundary;
 use crate::judge::limit::Limit;
 use crate::judge::series::Difference;
@@ -20,6 +23,12 @@ pub(super) struct GateFile {
     pub(super) name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) query: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) alarms: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) requests: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) events: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) unit: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,16 +89,24 @@ enum Judge {
 impl GateFile {
     /// The rule these keys ask for.
     pub(super) fn rule(&self) -> Result<Rule, String> {
+        if let Some(alarms) = &self.alarms {
+            return self.vetoes(alarms);
+        }
         let named = [&self.metric, &self.name].into_iter().flatten().any(|text| !text.is_empty());
         if !named {
             return Err(
-                "a gate needs `metric` (error_rate, availability, latency, requests), or `name` and `query`".to_owned()
+                "a gate needs `metric` (error_rate, availability, latency, requests and those of docs/configuration.md), `name` \
+                 and `query`, or `alarms`".to_owned()
             );
         }
         let metric = self.metric.as_deref();
+        self.checked_ratio()?;
         self.alpha()?;
-        let counts =
-            self.judge.is_none() && self.query.is_none() && !matches!(metric, Some("latency" | "availability"));
+        let valued = self.valued();
+        let counts = self.judge.is_none()
+            && self.query.is_none()
+            && valued.is_none()
+            && !matches!(metric, Some("latency" | "availability"));
         let one_sided = [self.max.is_some(), self.min.is_some(), self.better.is_some(), self.final_look];
         if self.two_sided && (!counts || one_sided.contains(&true)) {
             return Err(
@@ -97,6 +114,9 @@ impl GateFile {
                         pass), without max, min, better and final_look"
                     .to_owned(),
             );
+        }
+        if let Some(valued) = valued {
+            self.checked_valued(valued)?;
         }
         match self.judge {
             Some(Judge::Shape) if metric == Some("latency") && self.query.is_none() => self.shape(),
@@ -109,6 +129,8 @@ impl GateFile {
             Some(Judge::Kayenta) => self.samples(RankTest::Kayenta),
             // A query answers with a number per window, and a mean is the usual one.
             None if self.query.is_some() => self.series(SeriesStatistic::T),
+            // Most are gauges that rest at one number, of whose spread nothing can be told.
+            None if valued.is_some() => self.series(SeriesStatistic::Sign),
             None if metric == Some("latency") => self.latency(),
             None if metric == Some("requests") => {
                 Err("`requests` is one number per window: give it a `judge` (sign, t, mann_whitney, kayenta)"
@@ -140,6 +162,111 @@ impl GateFile {
         Ok(Rule::Count(CountRule { better, limit, boundaries, two_sided: self.two_sided }))
     }
 
+    /// Alarms of the store by name, and nothing that a number would need.
+    fn vetoes(&self, alarms: &[String]) -> Result<Rule, String> {
+        if alarms.is_empty() {
+            return Err("alarms: the list is empty; name alarms of the metric store, as [\"too slow\"]".to_owned());
+        }
+        let mut known = BTreeSet::new();
+        for name in alarms {
+            if name.trim().is_empty() || name.chars().any(char::is_control) {
+                return Err(format!("alarms: `{}` is no name of an alarm", name.escape_debug()));
+            }
+            if !known.insert(name) {
+                return Err(format!("alarms: `{name}` is named twice"));
+            }
+        }
+        let others = [
+            ("metric", self.metric.is_some()),
+            ("query", self.query.is_some()),
+            ("requests", self.requests.is_some()),
+            ("events", self.events.is_some()),
+            ("unit", self.unit.is_some()),
+            ("max", self.max.is_some()),
+            ("min", self.min.is_some()),
+            ("max_increase", self.max_increase.is_some()),
+            ("fail", self.fail.is_some()),
+            ("pass", self.pass.is_some()),
+            ("quantile", self.quantile.is_some()),
+            ("better", self.better.is_some()),
+            ("judge", self.judge.is_some()),
+            ("tolerance", self.tolerance.is_some()),
+            ("pass_tolerance", self.pass_tolerance.is_some()),
+            ("difference", self.difference.is_some()),
+            ("alpha", self.alpha.is_some()),
+            ("final_look", self.final_look),
+            ("two_sided", self.two_sided),
+        ];
+        match others.iter().find(|(_, given)| *given) {
+            Some((key, _)) => Err(format!(
+                "`{key}` says nothing about alarms, which are open or not: beside `alarms` stand `name` and `advisory`"
+            )),
+            None => Ok(Rule::Alarms),
+        }
+    }
+
+    /// A share of the user's own, such as conversions among visits: two queries, which the store counts.
+    fn checked_ratio(&self) -> Result<(), String> {
+        let (requests, events) = match (&self.requests, &self.events) {
+            (None, None) => return Ok(()),
+            (Some(requests), Some(events)) => (requests, events),
+            (Some(_), None) => return Err("requests: `events` is missing: what of them counts".to_owned()),
+            (None, Some(_)) => return Err("events: `requests` is missing: among what they are counted".to_owned()),
+        };
+        for (key, text) in [("requests", requests), ("events", events)] {
+            if text.trim().is_empty() {
+                return Err(format!("{key}: it is empty; a selector or query of the store is needed"));
+            }
+        }
+        if requests.trim() == events.trim() {
+            return Err("events: the same as `requests`: all of them would count".to_owned());
+        }
+        if self.name.as_deref().is_none_or(str::is_empty) {
+            return Err("requests: counts of your own need a `name`".to_owned());
+        }
+        let others = [
+            ("metric", self.metric.is_some()),
+            ("query", self.query.is_some()),
+            ("quantile", self.quantile.is_some()),
+            ("judge", self.judge.is_some()),
+        ];
+        match others.iter().find(|(_, given)| *given) {
+            Some((key, _)) => Err(format!("`{key}` does not go with `requests` and `events`, which are counted")),
+            None => Ok(()),
+        }
+    }
+
+    /// The built-in metric of one number per window that it is about.
+    pub(super) fn valued(&self) -> Option<Valued> {
+        self.metric.as_deref().filter(|_| self.query.is_none()).and_then(Valued::named)
+    }
+
+    /// What a metric says of itself need not be said, and cannot be denied.
+    fn checked_valued(&self, valued: Valued) -> Result<(), String> {
+        let (name, key) = (valued.name, valued.limit_key());
+        let (wrong, given) = match valued.better {
+            Better::Higher => ("max", self.max.is_some()),
+            Better::Lower => ("min", self.min.is_some()),
+        };
+        if given {
+            let better = if valued.better == Better::Higher { "higher" } else { "lower" };
+            return Err(format!("{wrong}: {name} is better {better}: it takes `{key}`"));
+        }
+        if self.better.is_some_and(|better| better != valued.better) {
+            return Err(format!("better: {name} is the other way round: leave it out"));
+        }
+        if self.quantile.is_some() {
+            return Err("`quantile` belongs to metric = \"latency\"".to_owned());
+        }
+        if self.judge.is_none() && self.max.is_none() && self.min.is_none() {
+            self.refuse_boundaries()?;
+            return Err(format!(
+                "metric: {name} is one number per window: give it a limit, `{key}`, or a `judge` that compares with stable"
+            ));
+        }
+        Ok(())
+    }
+
     /// The share of requests that did not fail: what is judged is the share that did, its complement.
     fn availability(&self, share: impl Fn(&Quantity, &str) -> Result<Limit, String>) -> Result<Rule, String> {
         if self.max.is_some() || self.better.is_some() {
@@ -167,6 +294,11 @@ impl GateFile {
         Ok(Rule::Shape(boundaries))
     }
 
+    /// How values are compared, where it is not said.
+    fn compared(&self) -> Difference {
+        self.difference.or(self.valued().map(|valued| valued.difference)).unwrap_or_default()
+    }
+
     /// Which way is good: `min` says so as well as `better`.
     fn oriented(&self) -> Result<Better, String> {
         match (&self.max, &self.min, self.better) {
@@ -175,7 +307,7 @@ impl GateFile {
             }
             (None, Some(_), Some(Better::Lower)) => Err("min: what is better lower has a `max`".to_owned()),
             (None, Some(_), Some(Better::Higher) | None) => Ok(Better::Higher),
-            (_, None, better) => Ok(better.unwrap_or_default()),
+            (_, None, better) => Ok(better.or(self.valued().map(|valued| valued.better)).unwrap_or_default()),
         }
     }
 
@@ -219,10 +351,13 @@ impl GateFile {
     fn series(&self, statistic: SeriesStatistic) -> Result<Rule, String> {
         self.refuse_boundaries()?;
         self.checked_quantile()?;
-        let difference = self.difference.unwrap_or_default();
+        let difference = self.compared();
         let better = self.oriented()?;
         let limit = self.max.as_ref().or(self.min.as_ref());
-        let max = limit.map(Quantity::number).transpose().map_err(|why| format!("max: {why}"))?;
+        let max = match self.valued() {
+            Some(valued) => limit.map(|written| valued.limit(written)).transpose()?,
+            None => limit.map(Quantity::number).transpose().map_err(|why| format!("max: {why}"))?,
+        };
         if let Some(max) = max {
             if max.abs() > 1e100 || !max.is_finite() || (difference == Difference::Log && max <= 0.0) {
                 return Err(format!("max: a limit is a number above 0 (any, with difference = \"plain\"), not {max}"));
@@ -241,15 +376,9 @@ impl GateFile {
         if self.max.is_some() || self.min.is_some() {
             return Err("max: mann_whitney and kayenta compare with stable; use judge = \"t\" or \"sign\"".to_owned());
         }
-        let difference = self.difference.unwrap_or_default();
+        let difference = self.compared();
         let (tolerance, pass_tolerance) = self.tolerances(difference)?;
-        Ok(Rule::Samples(SampleRule {
-            test,
-            better: self.better.unwrap_or_default(),
-            difference,
-            tolerance,
-            pass_tolerance,
-        }))
+        Ok(Rule::Samples(SampleRule { test, better: self.oriented()?, difference, tolerance, pass_tolerance }))
     }
 
     /// The boundaries against stable; the defaults, when a gate without any limit needs some.
@@ -281,6 +410,7 @@ impl GateFile {
             };
             let value = match difference {
                 Difference::Log => written.share(),
+                Difference::Plain if self.valued().is_some_and(|valued| valued.unit == Unit::Share) => written.share(),
                 Difference::Plain => written.number(),
             };
             match value {

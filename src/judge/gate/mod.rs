@@ -3,6 +3,7 @@
 mod file;
 mod quantity;
 mod rule;
+mod valued;
 
 use std::fmt;
 
@@ -14,6 +15,7 @@ pub use self::rule::{
 
 use self::file::GateFile;
 use self::quantity::Quantity;
+use self::valued::Unit;
 
 /// A rule on one metric, checked. Unknown keys are refused, and so are keys that its kind of metric does not read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,10 +36,11 @@ impl Gate {
         &self.rule
     }
 
-    /// Its name in findings: `name`, else `metric`.
+    /// Its name in findings: `name`, else `metric`, else `alarms`.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.file.name.as_deref().or(self.file.metric.as_deref()).unwrap_or_default()
+        let alarms = self.file.alarms.as_ref().map(|_| "alarms");
+        self.file.name.as_deref().or(self.file.metric.as_deref()).or(alarms).unwrap_or_default()
     }
 
     /// The built-in metric it reads.
@@ -51,8 +54,45 @@ impl Gate {
     pub const fn slower_than(&self) -> Option<f64> {
         match &self.rule {
             Rule::Latency(latency) => latency.threshold,
-            Rule::Count(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
+            Rule::Alarms | Rule::Count(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
         }
+    }
+
+    /// The alarms of the metric source that it reads.
+    #[must_use]
+    pub fn alarms(&self) -> Option<&[String]> {
+        self.file.alarms.as_deref()
+    }
+
+    /// What it counts by queries of its own: what happened, and what of it counts.
+    #[must_use]
+    pub fn ratio(&self) -> Option<(&str, &str)> {
+        self.file.requests.as_deref().zip(self.file.events.as_deref())
+    }
+
+    /// Whether the metric it reads is one number per window.
+    #[must_use]
+    pub fn is_valued(&self) -> bool {
+        self.query().is_some() || self.metric() == Some("requests") || self.file.valued().is_some()
+    }
+
+    /// Whether what it reads tells how many requests there were: none, where it is silent.
+    #[must_use]
+    pub fn tells_requests(&self) -> bool {
+        let other = self.query().is_some() || self.file.valued().is_some() || self.ratio().is_some();
+        !other && self.rule != Rule::Alarms
+    }
+
+    /// Whether it looks at instances and not at answers: those that stand idle look best.
+    #[must_use]
+    pub fn is_of_instances(&self) -> bool {
+        self.file.valued().is_some()
+    }
+
+    /// Whether it has a part of the rollout's alpha: it decides, and by evidence.
+    #[must_use]
+    pub fn spends_alpha(&self) -> bool {
+        !self.is_advisory() && self.rule != Rule::Alarms
     }
 
     /// Its own query of the metric source.
@@ -82,7 +122,8 @@ impl Gate {
     /// The unit of its values, for people.
     #[must_use]
     pub fn unit(&self) -> Option<&str> {
-        self.file.unit.as_deref()
+        let seconds = self.file.valued().is_some_and(|valued| valued.unit == Unit::Seconds);
+        self.file.unit.as_deref().or(seconds.then_some("s"))
     }
 
     /// Whether it is reported only, and never decides.
@@ -97,7 +138,7 @@ impl Gate {
         let (better, boundaries) = match &self.rule {
             Rule::Count(rule) => (rule.better, rule.boundaries),
             Rule::Latency(latency) => (latency.rule.better, latency.rule.boundaries),
-            Rule::Samples(_) | Rule::Series(_) => return Vec::new(),
+            Rule::Alarms | Rule::Samples(_) | Rule::Series(_) => return Vec::new(),
             Rule::Shape(boundaries) => (Better::Lower, Some(*boundaries)),
         };
         let Some(Boundaries { fail, pass }) = boundaries else {
@@ -132,7 +173,7 @@ impl TryFrom<GateFile> for Gate {
             let boundaries = match &rule {
                 Rule::Count(rule) => rule.boundaries,
                 Rule::Latency(latency) => latency.rule.boundaries,
-                Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
+                Rule::Alarms | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
             };
             if boundaries.is_none_or(|boundaries| boundaries.fail.abs > 0.0) {
                 let why = "final_look: the exact test compares counts with stable, and `fail` must have no `abs`";

@@ -11,6 +11,8 @@ use crate::judge::series::Difference;
 /// What a gate computes from its looks.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rule {
+    /// Whether any of the store's own alarms was open: a veto.
+    Alarms,
     /// Requests and events per look.
     Count(CountRule),
     /// A histogram per look: events are the requests above a threshold.

@@ -107,7 +107,7 @@ fn a_minimum_is_a_limit_of_what_is_better_higher() {
         Rule::Count(rule) => {
             (rule.better, rule.limit.map(|limit| (limit.share() * 1e9).round() / 1e9), rule.boundaries)
         }
-        Rule::Latency(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => unreachable!("{json}"),
+        Rule::Alarms | Rule::Latency(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => unreachable!("{json}"),
     };
     assert_eq!(count(r#"{"metric": "error_rate", "min": "2%"}"#), (Better::Higher, Some(0.02), None));
     assert_eq!(count(r#"{"metric": "availability", "min": "99.9%"}"#), (Better::Lower, Some(0.001), None));
@@ -130,6 +130,103 @@ fn refuses_keys_that_contradict_each_other() {
         (r#"{"metric": "error_rate", "fail": {"abs": 0.01}, "final_look": true}"#, "final_look: the exact test"),
     ] {
         let refused = serde_json::from_str::<Gate>(json).unwrap_err().to_string();
+        assert!(refused.starts_with(want), "{json}: {refused}");
+    }
+}
+
+#[test]
+fn what_instances_lack_is_judged_by_signs_against_a_limit() {
+    let rule = |json: &str| {
+        let gate = gate(json);
+        let Rule::Series(rule) = gate.rule() else { unreachable!("{json}") };
+        *rule
+    };
+    for (json, better, difference, limit) in [
+        (r#"{"metric":"memory_headroom","min":"20%"}"#, Better::Higher, Difference::Plain, 0.2),
+        (r#"{"metric":"gpu_memory_headroom","min":0.1,"better":"higher"}"#, Better::Higher, Difference::Plain, 0.1),
+        (r#"{"metric":"instance_startup","max":"90s"}"#, Better::Lower, Difference::Log, 90.0),
+        (r#"{"metric":"pending_requests","max":0.5}"#, Better::Lower, Difference::Plain, 0.5),
+    ] {
+        let rule = rule(json);
+        assert_eq!(
+            (rule.statistic, rule.better, rule.difference),
+            (SeriesStatistic::Sign, better, difference),
+            "{json}"
+        );
+        assert_eq!(rule.max, Some(limit), "{json}");
+        assert!(gate(json).is_valued());
+    }
+    // Against stable, by a judge.
+    let against = rule(r#"{"metric":"gpu_headroom","judge":"t","tolerance":"5%","pass_tolerance":"20%"}"#);
+    assert_eq!((against.better, against.max), (Better::Higher, None));
+    assert_eq!((against.tolerance, against.pass_tolerance), (0.05, 0.2));
+    let ranks = gate(r#"{"metric":"cpu_headroom","judge":"mann_whitney"}"#);
+    assert!(matches!(ranks.rule(), Rule::Samples(SampleRule { better: Better::Higher, .. })));
+    assert_eq!(gate(r#"{"metric":"instance_startup","max":"2m"}"#).unit(), Some("s"));
+    for (json, want) in [
+        (r#"{"metric":"memory_headroom"}"#, "metric: memory_headroom is one number per window: give it a limit, `min`"),
+        (r#"{"metric":"memory_headroom","max":"20%"}"#, "max: memory_headroom is better higher: it takes `min`"),
+        (r#"{"metric":"memory_headroom","min":"120%"}"#, "min: a limit of memory_headroom is a share between 0 and 1"),
+        (r#"{"metric":"memory_headroom","min":1}"#, "min: a limit of memory_headroom is a share between 0 and 1"),
+        (r#"{"metric":"memory_headroom","min":"20%","better":"lower"}"#, "better: memory_headroom is the other way"),
+        (r#"{"metric":"instance_startup","max":30}"#, "max: a duration is text with a unit"),
+        (r#"{"metric":"instance_startup","min":"3s"}"#, "min: instance_startup is better lower: it takes `max`"),
+        (r#"{"metric":"pending_requests","max":0}"#, "max: a limit of pending_requests is a number above 0"),
+        (r#"{"metric":"pending_requests","max":"10s"}"#, "max: a limit of pending_requests is a number, as 10"),
+        (r#"{"metric":"pending_requests","max":5,"max_increase":{"ratio":2}}"#, "`max_increase` is for counts"),
+        (r#"{"metric":"pending_requests","max":5,"quantile":0.9}"#, "`quantile` belongs"),
+        (r#"{"metric":"pending_requests","max":5,"two_sided":true}"#, "two_sided: "),
+        (r#"{"metric":"pending_requests","max":5,"final_look":true}"#, "final_look: "),
+        (r#"{"metric":"gpu_headroom","judge":"shape"}"#, "judge: shape compares histograms"),
+    ] {
+        let refused = refusal(json);
+        assert!(refused.starts_with(want), "{json}: {refused}");
+    }
+}
+
+#[test]
+fn alarms_are_named_and_take_nothing_else() {
+    let alarms = gate(r#"{"alarms":["too slow","errors"]}"#);
+    assert_eq!((alarms.name(), alarms.rule(), alarms.metric()), ("alarms", &Rule::Alarms, None));
+    assert_eq!(alarms.alarms().unwrap(), ["too slow", "errors"]);
+    assert!(!alarms.spends_alpha() && !alarms.is_advisory() && alarms.warnings().is_empty());
+    let written = r#"{"name":"pager","alarms":["a"],"advisory":true}"#;
+    assert_eq!(serde_json::to_string(&gate(written)).unwrap(), written);
+    assert_eq!(gate(written).name(), "pager");
+    for (json, want) in [
+        (r#"{"alarms":[]}"#, "alarms: the list is empty"),
+        (r#"{"alarms":["a"," "]}"#, "alarms: ` ` is no name"),
+        (r#"{"alarms":["a\nb"]}"#, "alarms: `a\\nb` is no name"),
+        (r#"{"alarms":["a","a"]}"#, "alarms: `a` is named twice"),
+        (r#"{"alarms":"a"}"#, "invalid type: string"),
+        (r#"{"alarms":["a"],"metric":"error_rate"}"#, "`metric` says nothing about alarms"),
+        (r#"{"alarms":["a"],"max":1}"#, "`max` says nothing about alarms"),
+        (r#"{"alarms":["a"],"alpha":"1%"}"#, "`alpha` says nothing about alarms"),
+        (r#"{"alarms":["a"],"two_sided":true}"#, "`two_sided` says nothing about alarms"),
+    ] {
+        let refused = refusal(json);
+        assert!(refused.starts_with(want), "{json}: {refused}");
+    }
+}
+
+#[test]
+fn a_share_of_ones_own_is_counted_by_two_queries() {
+    let json = r#"{"name":"conversion","requests":"v{}","events":"o{}","better":"higher","fail":{"ratio":0.95}}"#;
+    let conversion = count(json);
+    assert_eq!((conversion.better, conversion.boundaries), (Better::Higher, boundaries((0.95, 0.0), (1.0 / 1.5, 0.0))));
+    assert_eq!((gate(json).ratio(), gate(json).name()), (Some(("v{}", "o{}")), "conversion"));
+    for (json, want) in [
+        (r#"{"name":"c","requests":"v"}"#, "requests: `events` is missing"),
+        (r#"{"name":"c","events":"v"}"#, "events: `requests` is missing"),
+        (r#"{"name":"c","requests":" ","events":"v"}"#, "requests: it is empty"),
+        (r#"{"name":"c","requests":"v","events":"v "}"#, "events: the same as `requests`"),
+        (r#"{"metric":"error_rate","requests":"v","events":"o"}"#, "requests: counts of your own need a `name`"),
+        (r#"{"name":"c","metric":"error_rate","requests":"v","events":"o"}"#, "`metric` does not go with"),
+        (r#"{"name":"c","query":"q","requests":"v","events":"o"}"#, "`query` does not go with"),
+        (r#"{"name":"c","judge":"t","requests":"v","events":"o"}"#, "`judge` does not go with"),
+        (r#"{"alarms":["a"],"requests":"v","events":"o"}"#, "`requests` says nothing about alarms"),
+    ] {
+        let refused = refusal(json);
         assert!(refused.starts_with(want), "{json}: {refused}");
     }
 }

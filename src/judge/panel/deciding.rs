@@ -41,6 +41,9 @@ impl Panel {
                     ),
                     Some(largest.clone()),
                 ),
+                (Some((seat, _)), ..) if seat.alarms_open().is_some() => {
+                    (format!("FAIL: an alarm of `{}` was open", name(seat)), Some(name(seat)))
+                }
                 (Some((seat, own)), ..) => {
                     let words = format!("FAIL: `{}` alone rejects at its part of alpha, {own}", name(seat));
                     (words, Some(name(seat)))
@@ -57,7 +60,7 @@ impl Panel {
                 (words, None)
             }
             Ruling::Pass => {
-                let each = critical.iter().map(|seat| format!("`{}` {}", name(seat), shown(seat.ln_e_pass())));
+                let each = critical.iter().map(|seat| passing(seat));
                 let each = each.collect::<Vec<_>>().join(", ");
                 (format!("PASS: every critical gate shows it at 1/beta = {}: e-values {each}", shown(-beta.ln())), None)
             }
@@ -66,8 +69,7 @@ impl Panel {
                     format!("mean of FAIL e-values {} < 1/alpha = {}", shown(mean.ln_e), shown(-alpha.ln()))
                 });
                 let open = critical.iter().filter(|seat| !seat.passes(beta));
-                let open: Vec<String> =
-                    open.map(|seat| format!("`{}` {}", name(seat), shown(seat.ln_e_pass()))).collect();
+                let open: Vec<String> = open.map(|seat| passing(seat)).collect();
                 let open = match (ruling, open.as_slice()) {
                     (Ruling::NoData, _) => "a critical gate had nothing to judge".to_owned(),
                     (_, []) => "every gate passes".to_owned(),
@@ -86,6 +88,16 @@ impl Panel {
             needed_pass: -beta.ln(),
         }
     }
+}
+
+/// How far a gate's PASS is.
+fn passing(seat: &Seat) -> String {
+    let how = match seat.alarms_open() {
+        None => shown(seat.ln_e_pass()),
+        Some(0) => "quiet".to_owned(),
+        Some(_) => "open".to_owned(),
+    };
+    format!("`{}` {how}", seat.gate().name())
 }
 
 /// E for people: as it is while that is a number one can read, else as a power.

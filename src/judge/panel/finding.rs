@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use super::seat::Seat;
 use super::{Evidence, Risk};
-use crate::judge::gate::Rule;
 use crate::judge::interval::Interval;
 use crate::judge::series::BLOCK;
 use crate::judge::verdict::Verdict;
@@ -80,7 +79,10 @@ impl Finding {
             ln_e_pass,
             looks: seat.looks(),
             design_effect: seat.factor().factor(),
-            needed: Needed { fail: way(ln_e_fail, alpha), pass: way(ln_e_pass, risk.beta) },
+            needed: match seat.alarms_open() {
+                None => Needed { fail: way(ln_e_fail, alpha), pass: way(ln_e_pass, risk.beta) },
+                Some(_) => Needed { fail: f64::from(u8::from(fails)), pass: f64::from(u8::from(passes)) },
+            },
             alpha,
             interval: seat.interval(alpha),
             changed: false,
@@ -93,6 +95,14 @@ fn way(ln_e: f64, level: f64) -> f64 {
 }
 
 fn reason(seat: &Seat) -> String {
+    if let (Some(open), Some(names)) = (seat.alarms_open(), seat.gate().alarms()) {
+        let names = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        return match (open, seat.looks()) {
+            (_, 0) => format!("{names}: not read yet"),
+            (0, looks) => format!("{names}: quiet in {looks} windows"),
+            (open, looks) => format!("{names}: open in {open} of {looks} windows"),
+        };
+    }
     let unit = seat.gate().unit().map_or_else(String::new, |unit| format!(" {unit}"));
     let latest =
         seat.latest().map(|latest| format!("candidate {}{unit}, stable {}{unit}", latest.candidate, latest.stable));
@@ -114,11 +124,10 @@ fn reason(seat: &Seat) -> String {
 }
 
 fn counted(seat: &Seat) -> String {
-    match (seat.gate().rule(), seat.slow_after()) {
-        (_, Some(seconds)) => format!("slower than {:.0} ms", seconds * 1000.0),
-        (Rule::Count(_) | Rule::Latency(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_), None) => {
-            "failed".to_owned()
-        }
+    match seat.slow_after() {
+        Some(seconds) => format!("slower than {:.0} ms", seconds * 1000.0),
+        None if seat.gate().ratio().is_some() => "counted".to_owned(),
+        None => "failed".to_owned(),
     }
 }
 

@@ -23,6 +23,7 @@ use self::seat::{Booked, Seat};
 use super::combine::{Combined, Critical, changed, combine};
 use super::design_effect::DesignEffect;
 use super::gate::Gate;
+use super::interval::Interval;
 use super::ledger::Stake;
 use super::starved::Starvation;
 use super::verdict::Verdict;
@@ -64,6 +65,35 @@ pub struct Evidence {
     pub stable: Sample,
 }
 
+impl Evidence {
+    /// The same with the revisions exchanged.
+    #[must_use]
+    pub fn mirrored(&self) -> Self {
+        Self { candidate: self.stable.clone(), stable: self.candidate.clone() }
+    }
+
+    /// The requests of candidate and stable, where what `gate` asks for tells them.
+    #[must_use]
+    pub fn requests(&self, gate: &Gate) -> Option<(f64, f64)> {
+        if !gate.tells_requests() {
+            return None;
+        }
+        let of = |sample: &Sample| match sample {
+            Sample::Value(requests) if gate.metric() == Some("requests") => Some(requests.get()),
+            Sample::Counts { .. } | Sample::Histogram(_) | Sample::NoData(_) | Sample::Value(_) => {
+                read::requests(sample)
+            }
+        };
+        of(&self.candidate).zip(of(&self.stable))
+    }
+
+    /// The values of candidate and stable, where `gate` compares values.
+    #[must_use]
+    pub fn values(&self, gate: &Gate) -> Option<(f64, f64)> {
+        read::value(gate, &self.candidate).zip(read::value(gate, &self.stable))
+    }
+}
+
 /// What all gates say together after a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -87,14 +117,28 @@ impl Panel {
     /// There is no critical gate; one cannot be judged by what there is (a latency gate without `max` or a history, ranks of
     /// too few looks); or the gates' own alphas are more than there is.
     pub fn new(gates: Vec<(Gate, Prelude)>, risk: Risk) -> Result<Self, String> {
-        let seats = gates.into_iter().map(|(gate, prelude)| Seat::new(gate, prelude, &risk));
-        let seats = seats.collect::<Result<Vec<_>, _>>()?;
-        if seats.iter().all(|seat| seat.gate().is_advisory()) {
+        if gates.iter().all(|(gate, _)| gate.is_advisory()) {
             return Err("no gate is critical: nothing decides".to_owned());
         }
+        let panel = Self::guarding(gates, risk)?;
+        if !panel.seats.iter().any(|seat| seat.gate().spends_alpha() && !seat.gate().is_of_instances()) {
+            let why = "only alarms and instances are critical: quiet and idle ones say nothing about the candidate, which may \
+                       have had no request at all; give it a gate that measures it, as metric = \"error_rate\"";
+            return Err(why.to_owned());
+        }
+        Ok(panel)
+    }
+
+    /// Gates beside something else that decides: there may be none, and they pass when none is critical.
+    ///
+    /// # Errors
+    /// As those of [`Panel::new`], but for the first, and that some must be more than alarms.
+    pub fn guarding(gates: Vec<(Gate, Prelude)>, risk: Risk) -> Result<Self, String> {
+        let seats = gates.into_iter().map(|(gate, prelude)| Seat::new(gate, prelude, &risk));
+        let seats = seats.collect::<Result<Vec<_>, _>>()?;
         let panel = Self { risk, seats, starvation: None, step_looks: None };
-        let own: f64 = panel.critical().filter_map(|seat| seat.gate().alpha()).sum();
-        let all_have = panel.critical().all(|seat| seat.gate().alpha().is_some());
+        let own: f64 = panel.spending().filter_map(|seat| seat.gate().alpha()).sum();
+        let all_have = panel.spending().all(|seat| seat.gate().alpha().is_some());
         if own > risk.alpha * (1.0 + 1e-9) || (!all_have && own >= risk.alpha * (1.0 - 1e-9)) {
             return Err(format!(
                 "the gates' own alphas add up to {own}: they share the rollout's {}, and those without one need a part",
@@ -112,6 +156,25 @@ impl Panel {
     /// What was measured for each gate before the bake, in their order.
     pub fn preludes(&self) -> impl Iterator<Item = Prelude> {
         self.seats.iter().map(Seat::prelude)
+    }
+
+    /// What the first gate has counted: requests and events of candidate and stable. `None` where it counts none.
+    #[must_use]
+    pub fn counted(&self) -> Option<((f64, f64), (f64, f64))> {
+        self.seats.first()?.sums()
+    }
+
+    /// Where the first gate's ratio of rates lies at level `1 - alpha`, whenever it is looked at. `None` where it counts nothing.
+    #[must_use]
+    pub fn interval(&self, alpha: f64) -> Option<Interval> {
+        self.seats.first()?.interval(alpha)
+    }
+
+    /// The mean difference of the first gate, where it is a t test, positive when the candidate is worse; and where it lies at
+    /// level `1 - alpha`, whenever it is looked at.
+    #[must_use]
+    pub fn difference(&self, alpha: f64) -> Option<(f64, Option<(f64, f64)>)> {
+        self.seats.first()?.difference(alpha)
     }
 
     /// Begins a step in which the candidate has `share` of the traffic: PASS and starvation start anew, FAIL runs on.
@@ -188,7 +251,7 @@ impl Panel {
     }
 
     /// `sum v_m E_m >= 1 / alpha` over the counting, shape and sign gates; a t test, whose E is two-sided, and what has no E
-    /// decide alone at `alpha v_m`.
+    /// decide alone at `alpha v_m`, and an open alarm at once.
     fn fails(&self) -> bool {
         let together = self.mean().is_some_and(|combined| combined.ln_e >= -self.risk.alpha.ln());
         together || self.running().any(|(seat, alpha)| seat.fails_alone(alpha))
@@ -214,11 +277,13 @@ impl Panel {
         combine(&mean)
     }
 
-    /// Each gate's `alpha v_m`: its own, or an equal part of what the others leave. An advisory gate spends nobody's.
+    /// Each gate's `alpha v_m`: its own, or an equal part of what the others leave. An advisory gate spends nobody's, and alarms
+    /// need none.
     fn levels(&self) -> Vec<f64> {
-        let own: f64 = self.critical().filter_map(|seat| seat.gate().alpha()).sum();
-        let others = self.critical().filter(|seat| seat.gate().alpha().is_none()).count().max(1) as f64;
+        let own: f64 = self.spending().filter_map(|seat| seat.gate().alpha()).sum();
+        let others = self.spending().filter(|seat| seat.gate().alpha().is_none()).count().max(1) as f64;
         let level = |seat: &Seat| match seat.gate().alpha() {
+            _ if seat.alarms_open().is_some() => 0.0,
             _ if seat.gate().is_advisory() => self.risk.alpha,
             Some(alpha) => alpha,
             None => (self.risk.alpha - own) / others,
@@ -228,6 +293,11 @@ impl Panel {
 
     fn is_starved(&self) -> bool {
         self.starvation.as_ref().is_some_and(|s| s.ledger().ln_e() >= -self.risk.alpha.ln())
+    }
+
+    /// The gates that share alpha.
+    fn spending(&self) -> impl Iterator<Item = &Seat> {
+        self.seats.iter().filter(|seat| seat.gate().spends_alpha())
     }
 
     fn critical(&self) -> impl Iterator<Item = &Seat> {

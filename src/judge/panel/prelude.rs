@@ -32,6 +32,7 @@ impl Prelude {
     pub fn of(gate: &Gate, history: &[Sample]) -> Self {
         let nothing = Self::default();
         match gate.rule() {
+            Rule::Alarms => Self::with_effect(DesignEffect::NONE),
             Rule::Count(_) => Self { effect: effect_of(history.iter().filter_map(read::counts)), ..nothing },
             Rule::Latency(rule) => {
                 let histograms: Vec<Histogram> = history.iter().filter_map(read::histogram).collect();

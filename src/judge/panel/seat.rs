@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::finding::Latest;
 use super::stages::{Stages, Sums};
 use super::{Evidence, Finding, Prelude, Risk, read};
+use crate::judge::alarms::AlarmEvidence;
 use crate::judge::counts::Counts;
 use crate::judge::design_effect::DesignEffect;
 use crate::judge::evidence::{CountEvidence, CountLook, SeriesEvidence};
@@ -14,6 +15,7 @@ use crate::judge::histogram::Histogram;
 use crate::judge::interval::Interval;
 use crate::judge::mann_whitney::FEWEST_VALUES;
 use crate::judge::planned::{Levels, PlannedEvidence};
+use crate::judge::series::SeriesTest;
 use crate::judge::shape::ShapeEvidence;
 
 /// One gate with its evidence.
@@ -35,6 +37,7 @@ pub(super) struct Seat {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Tests {
+    Alarms(AlarmEvidence),
     Counts(CountEvidence),
     Planned(PlannedEvidence),
     Series(SeriesEvidence),
@@ -56,10 +59,9 @@ impl Seat {
     pub(super) fn new(gate: Gate, prelude: Prelude, risk: &Risk) -> Result<Self, String> {
         let name = gate.name();
         let planned = Some(risk.horizon).filter(|looks| *looks > 1);
-        let has_values = gate.query().is_some()
-            || gate.metric() == Some("requests")
-            || (gate.metric() == Some("latency") && gate.quantile().is_some());
+        let has_values = gate.is_valued() || (gate.metric() == Some("latency") && gate.quantile().is_some());
         let tests = match gate.rule() {
+            Rule::Alarms => Tests::Alarms(AlarmEvidence::default()),
             Rule::Count(rule) => Tests::Counts(CountEvidence::new(rule, planned)),
             Rule::Latency(LatencyRule { threshold: None, .. }) if prelude.threshold.is_none() => {
                 return Err(format!(
@@ -101,6 +103,7 @@ impl Seat {
     pub(super) fn begin(&mut self) {
         self.stages.begin();
         match (&mut self.tests, self.gate.rule()) {
+            (Tests::Alarms(evidence), _) => evidence.restart_pass(),
             (Tests::Counts(evidence), _) => evidence.restart_pass(),
             (Tests::Planned(evidence), _) => evidence.begin(),
             (Tests::Series(evidence), Rule::Series(rule)) => evidence.restart_pass(rule),
@@ -111,7 +114,19 @@ impl Seat {
 
     pub(super) fn look(&mut self, evidence: &Evidence, risk: &Risk) -> Booked {
         self.latest = Some(Latest::of(evidence));
+        let booked = self.book(evidence, risk);
+        match booked {
+            // Visits are no requests: that the candidate has fewer of them starves nobody.
+            Booked::Counted { .. } if self.gate.ratio().is_some() => Booked::Valued,
+            // Nor does silence about anything else tell that there were none.
+            Booked::Nothing { .. } if !self.gate.tells_requests() => Booked::Nothing { candidate: None, stable: None },
+            Booked::Counted { .. } | Booked::Nothing { .. } | Booked::Valued => booked,
+        }
+    }
+
+    fn book(&mut self, evidence: &Evidence, risk: &Risk) -> Booked {
         let look = match self.gate.rule() {
+            Rule::Alarms => return self.alarms(evidence),
             Rule::Count(rule) => read::count_look(rule, evidence),
             Rule::Latency(rule) => {
                 self.threshold(rule).and_then(|threshold| read::latency_look(rule, threshold, evidence))
@@ -171,12 +186,14 @@ impl Seat {
             || match &self.tests {
                 Tests::Series(tests) => self.decides_alone() && tests.fail().rejects(alpha),
                 Tests::Planned(tests) => tests.fails(),
+                Tests::Alarms(alarms) => alarms.fails(),
                 Tests::Counts(_) | Tests::Shape(_) => false,
             }
     }
 
     pub(super) fn passes(&self, beta: f64) -> bool {
         match &self.tests {
+            Tests::Alarms(alarms) => alarms.passes(),
             Tests::Counts(_) | Tests::Shape(_) => self.ln_e_pass() >= -beta.ln(),
             Tests::Planned(tests) => tests.passes(),
             Tests::Series(tests) => tests.pass().rejects(beta),
@@ -187,7 +204,7 @@ impl Seat {
     pub(super) fn ln_e_fail(&self) -> f64 {
         match &self.tests {
             Tests::Counts(tests) => tests.ln_e_fail(),
-            Tests::Planned(_) | Tests::Shape(None) => 0.0,
+            Tests::Alarms(_) | Tests::Planned(_) | Tests::Shape(None) => 0.0,
             Tests::Series(tests) => tests.fail().ln_e(),
             Tests::Shape(Some(tests)) => tests.ln_e_fail(),
         }
@@ -196,7 +213,7 @@ impl Seat {
     pub(super) fn ln_e_pass(&self) -> f64 {
         match &self.tests {
             Tests::Counts(tests) => tests.ln_e_pass(),
-            Tests::Planned(_) | Tests::Shape(None) => 0.0,
+            Tests::Alarms(_) | Tests::Planned(_) | Tests::Shape(None) => 0.0,
             Tests::Series(tests) => tests.pass().ln_e(),
             Tests::Shape(Some(tests)) => tests.ln_e_pass(),
         }
@@ -210,6 +227,17 @@ impl Seat {
 
     pub(super) fn interval(&self, alpha: f64) -> Option<Interval> {
         self.stages.interval(&self.counting()?, alpha, self.factor())
+    }
+
+    /// The mean difference of a t test, positive when it is worse, and where it lies at level `1 - alpha`.
+    pub(super) fn difference(&self, alpha: f64) -> Option<(f64, Option<(f64, f64)>)> {
+        match &self.tests {
+            Tests::Series(tests) => match tests.fail() {
+                SeriesTest::T(student) => student.mean_so_far().map(|mean| (mean, student.interval(alpha))),
+                SeriesTest::Sign(_) => None,
+            },
+            Tests::Alarms(_) | Tests::Counts(_) | Tests::Planned(_) | Tests::Shape(_) => None,
+        }
     }
 
     pub(super) const fn looks(&self) -> u64 {
@@ -238,7 +266,7 @@ impl Seat {
     pub(super) fn slow_after(&self) -> Option<f64> {
         match self.gate.rule() {
             Rule::Latency(rule) => self.threshold(rule),
-            Rule::Count(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
+            Rule::Alarms | Rule::Count(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
         }
     }
 
@@ -250,17 +278,36 @@ impl Seat {
         match self.gate.rule() {
             Rule::Count(rule) => Some(*rule),
             Rule::Latency(latency) => Some(latency.rule),
-            Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
+            Rule::Alarms | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
         }
     }
 
     /// Two-sided evidence and p-values do not enter the mean.
     fn decides_alone(&self) -> bool {
         match self.gate.rule() {
-            Rule::Samples(_) => true,
+            Rule::Alarms | Rule::Samples(_) => true,
             Rule::Series(rule) => rule.statistic == SeriesStatistic::T,
             Rule::Count(_) | Rule::Latency(_) | Rule::Shape(_) => false,
         }
+    }
+
+    /// In how many windows alarms were open; `None` for a gate that reads none.
+    pub(super) const fn alarms_open(&self) -> Option<u64> {
+        match &self.tests {
+            Tests::Alarms(alarms) => Some(alarms.open()),
+            Tests::Counts(_) | Tests::Planned(_) | Tests::Series(_) | Tests::Shape(_) => None,
+        }
+    }
+
+    /// Alarms are about no revision: both sides say the same.
+    fn alarms(&mut self, evidence: &Evidence) -> Booked {
+        let (Tests::Alarms(alarms), Some(open)) = (&mut self.tests, read::value(&self.gate, &evidence.candidate))
+        else {
+            return nothing(evidence);
+        };
+        alarms.look(open > 0.0);
+        self.looks = self.looks.saturating_add(1);
+        Booked::Valued
     }
 
     fn values(&mut self, evidence: &Evidence) -> Booked {

@@ -12,8 +12,8 @@ fn gate(json: &str) -> Gate {
 }
 
 fn panel(gates: &[&str]) -> Panel {
-    let mut panel =
-        Panel::new(gates.iter().map(|g| (gate(g), Prelude::with_effect(DesignEffect::NONE))).collect(), RISK).unwrap();
+    let gates = gates.iter().map(|g| (gate(g), Prelude::with_effect(DesignEffect::NONE))).collect();
+    let mut panel = Panel::guarding(gates, RISK).unwrap();
     panel.begin(0.1);
     panel
 }
@@ -23,6 +23,9 @@ const ERRORS: &str =
 const LIMIT: &str = r#"{"metric": "error_rate", "max": "1%"}"#;
 const SLOW: &str = r#"{"metric": "latency", "quantile": 0.95, "max": "300ms"}"#;
 const CARBON: &str = r#"{"name": "carbon", "query": "q", "max": 12.0, "advisory": true}"#;
+
+const MEMORY: &str = r#"{"metric": "memory_headroom", "min": "20%"}"#;
+const ALARMS: &str = r#"{"alarms": ["slow", "errors"]}"#;
 
 fn counts(candidate: (f64, f64), stable: (f64, f64)) -> Evidence {
     Evidence { candidate: Sample::counts(candidate.0, candidate.1), stable: Sample::counts(stable.0, stable.1) }
@@ -103,9 +106,17 @@ fn no_evidence_is_never_a_pass_nor_a_fail() {
         Why::SeveralSeries { count: 2 },
         Why::Stale { age_seconds: None },
     ];
-    for json in
-        [ERRORS, LIMIT, SLOW, r#"{"name": "p95", "query": "q", "judge": "sign"}"#, r#"{"name": "p95", "query": "q"}"#]
-    {
+    for json in [
+        ERRORS,
+        LIMIT,
+        SLOW,
+        MEMORY,
+        CONVERSION,
+        r#"{"name": "p95", "query": "q", "judge": "sign"}"#,
+        r#"{"name": "p95", "query": "q"}"#,
+        r#"{"metric": "instance_startup", "max": "30s"}"#,
+        r#"{"metric": "pending_requests", "max": 10}"#,
+    ] {
         for why in &reasons {
             let mut panel = panel(&[json]);
             // All but decided for a pass; a window without evidence must not tip it.
@@ -116,6 +127,16 @@ fn no_evidence_is_never_a_pass_nor_a_fail() {
     }
 }
 
+/// Instances seldom begin: that nobody tells of one is no sign that there were no requests.
+#[test]
+fn silence_about_instances_hides_no_starvation() {
+    let startup = r#"{"metric": "instance_startup", "max": "30s", "advisory": true}"#;
+    let mut panel = panel(&[startup, ERRORS]);
+    let counted = Evidence { candidate: Sample::counts(20.0, 0.0), stable: Sample::counts(2700.0, 20.0) };
+    let looks: Vec<Ruling> = (0..20).map(|_| panel.look(&[nothing(&Why::Empty), counted.clone()])).collect();
+    assert!(looks.contains(&Ruling::Starved), "{looks:?}");
+}
+
 #[test]
 fn gates_that_cannot_be_judged_are_refused() {
     let few = Risk { step_looks: 7, ..RISK };
@@ -124,6 +145,8 @@ fn gates_that_cannot_be_judged_are_refused() {
         (r#"{"metric": "error_rate", "judge": "kayenta"}"#, RISK, "error_rate is counted"),
         (r#"{"metric": "latency", "quantile": 0.9, "max_increase": {"ratio": 1.1}}"#, RISK, "needs `max`"),
         (r#"{"metric": "error_rate", "max": 0.1, "alpha": 0.02}"#, RISK, "own alphas add up to 0.02"),
+        (ALARMS, RISK, "only alarms and instances are critical"),
+        (MEMORY, RISK, "only alarms and instances are critical"),
     ] {
         let refused = Panel::new(vec![(gate(json), Prelude::default())], risk).unwrap_err();
         assert!(refused.contains(want), "{refused}");
@@ -302,5 +325,92 @@ proptest! {
         for finding in whole.findings() {
             prop_assert!(finding.ln_e_fail.is_finite() && finding.ln_e_pass.is_finite());
         }
+    }
+}
+
+fn value(candidate: f64) -> Evidence {
+    Evidence { candidate: Sample::value(candidate), stable: Sample::value(candidate) }
+}
+
+#[test]
+fn an_open_alarm_fails_at_once_and_quiet_ones_let_others_decide() {
+    let fine = || counts((500.0, 0.0), (4500.0, 0.0));
+    let mut quiet = panel(&[LIMIT, ALARMS]);
+    let rulings: Vec<Ruling> = (0..9).map(|_| quiet.look(&[fine(), value(0.0)])).collect();
+    let mut alone = panel(&[LIMIT]);
+    let expected: Vec<Ruling> = (0..9).map(|_| alone.look(&[fine()])).collect();
+    assert_eq!(rulings, expected, "it takes none of the other gate's alpha, and gives it nothing");
+    assert_eq!(rulings.last(), Some(&Ruling::Pass));
+    let finding = &quiet.findings()[1];
+    assert_eq!((finding.verdict, finding.alpha, finding.needed.pass), (Verdict::Pass, 0.0, 1.0));
+    assert_eq!(finding.reason, "`slow`, `errors`: quiet in 9 windows");
+    assert!(quiet.deciding(Ruling::Pass).words.ends_with("`alarms` quiet"), "{}", quiet.deciding(Ruling::Pass).words);
+
+    assert_eq!(quiet.look(&[fine(), value(1.0)]), Ruling::Fail);
+    assert_eq!(quiet.look(&[fine(), value(0.0)]), Ruling::Fail, "it is not forgotten when it closes");
+    let deciding = quiet.deciding(Ruling::Fail);
+    assert_eq!(
+        (deciding.words.as_str(), deciding.gate.as_deref()),
+        ("FAIL: an alarm of `alarms` was open", Some("alarms"))
+    );
+    assert_eq!(quiet.findings()[1].reason, "`slow`, `errors`: open in 1 of 11 windows");
+    let kept: Panel = serde_json::from_str(&serde_json::to_string(&quiet).unwrap()).unwrap();
+    assert_eq!(kept, quiet);
+}
+
+#[test]
+fn alarms_that_cannot_be_read_are_not_quiet() {
+    let fine = || counts((500.0, 0.0), (4500.0, 0.0));
+    let mut unread = panel(&[LIMIT, ALARMS]);
+    for _ in 0..50 {
+        assert_eq!(unread.look(&[fine(), nothing(&Why::Empty)]), Ruling::NoData);
+    }
+    assert_eq!(unread.findings()[1].verdict, Verdict::Inconclusive);
+    assert_eq!(unread.findings()[1].reason, "`slow`, `errors`: not read yet");
+    // In the step before they were quiet: this one has not been looked at.
+    assert_eq!(unread.look(&[fine(), value(0.0)]), Ruling::Pass);
+    unread.begin(0.1);
+    assert_eq!(unread.look(&[fine(), nothing(&Why::Stale { age_seconds: None })]), Ruling::NoData);
+    // Quiet alarms do not stand for requests that nobody made.
+    let mut silent = panel(&[LIMIT, ALARMS]);
+    for _ in 0..50 {
+        assert_eq!(silent.look(&[nothing(&Why::Empty), value(0.0)]), Ruling::NoData);
+    }
+    let advisory = r#"{"alarms": ["slow"], "advisory": true}"#;
+    let mut reported = panel(&[LIMIT, advisory]);
+    let last = (0..20).map(|_| reported.look(&[fine(), value(1.0)])).last();
+    assert_eq!((last, reported.findings()[1].verdict), (Some(Ruling::Pass), Verdict::Fail));
+}
+
+#[test]
+fn headroom_passes_above_its_limit_and_fails_below() {
+    for (free, ruling) in [(0.5, Ruling::Pass), (0.1, Ruling::Fail), (0.2, Ruling::Inconclusive)] {
+        let mut memory = panel(&[MEMORY]);
+        let last = (0..12).map(|_| memory.look(&[value(free)])).last();
+        assert_eq!(last, Some(ruling), "{free}");
+    }
+    // Nobody waits: that is a number, and it never varies.
+    let mut waiting = panel(&[r#"{"metric": "pending_requests", "max": 5}"#]);
+    let rulings: Vec<Ruling> = (0..7).map(|_| waiting.look(&[value(0.0)])).collect();
+    assert_eq!(rulings.last(), Some(&Ruling::Pass));
+}
+
+const CONVERSION: &str = r#"{"name": "conversion", "requests": "visits", "events": "orders", "better": "higher",
+    "fail": {"ratio": 0.95}, "pass": {"ratio": 0.8}}"#;
+
+#[test]
+fn lost_conversions_fail_and_fewer_visits_starve_nobody() {
+    let look = |orders: f64| counts((300.0, orders), (2700.0, 270.0));
+    let mut lost = panel(&[CONVERSION]);
+    let rulings: Vec<Ruling> = (0..20).map(|_| lost.look(&[look(10.0)])).collect();
+    assert_eq!(rulings.last(), Some(&Ruling::Fail));
+    assert!(lost.findings()[0].reason.starts_with("counted: candidate 3.333 %"), "{}", lost.findings()[0].reason);
+    let mut kept = panel(&[CONVERSION]);
+    let rulings: Vec<Ruling> = (0..60).map(|_| kept.look(&[look(30.0)])).collect();
+    assert!(!rulings.contains(&Ruling::Fail) && rulings.last() == Some(&Ruling::Pass), "{rulings:?}");
+    let mut few = panel(&[CONVERSION]);
+    for _ in 0..50 {
+        assert_eq!(few.look(&[counts((0.0, 0.0), (2700.0, 270.0))]), Ruling::NoData);
+        assert_ne!(few.look(&[counts((3.0, 1.0), (2700.0, 270.0))]), Ruling::Starved);
     }
 }

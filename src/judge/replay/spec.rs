@@ -130,6 +130,7 @@ impl Spec {
 impl Looks {
     fn read(value: &Value, rule: &Rule) -> Result<Self> {
         match rule {
+            Rule::Alarms => Err(ReplayError::new("alarms are open or not, there is nothing to replay")),
             Rule::Count(rule) => Ok(Self::Counts(list(value, |value| {
                 let stratum = |value: &Value| {
                     let (candidate, stable) = sides(value, rule.boundaries.is_some(), side)?;
@@ -185,7 +186,9 @@ fn frozen(rule: &Rule, past: Option<&[Past]>) -> Result<Rule> {
             let threshold = Some(threshold.ok_or_else(|| ReplayError::new(none))?);
             Ok(Rule::Latency(LatencyRule { threshold, ..*latency }))
         }
-        Rule::Count(_) | Rule::Latency(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => Ok(rule.clone()),
+        Rule::Alarms | Rule::Count(_) | Rule::Latency(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => {
+            Ok(rule.clone())
+        }
     }
 }
 
@@ -215,7 +218,7 @@ fn counted(past: &[Past], rule: &Rule) -> Result<Vec<Counts>> {
             let worst = all.into_iter().reduce(|a, b| if factor(&b) > factor(&a) { b } else { a });
             worst.map_or_else(|| at(f64::MAX), Ok)
         }
-        Rule::Count(_) | Rule::Latency(_) | Rule::Samples(_) | Rule::Series(_) => at(f64::MAX),
+        Rule::Alarms | Rule::Count(_) | Rule::Latency(_) | Rule::Samples(_) | Rule::Series(_) => at(f64::MAX),
     }
 }
 

@@ -1,8 +1,10 @@
 //! Tests over several modules: the values of the page, vectors of other implementations, properties, simulations.
 
+mod batch;
 mod golden;
 mod properties;
 mod simulation;
+mod trial;
 mod vectors;
 
 /// Agreement as docs/judge.md section 7 asks for it.

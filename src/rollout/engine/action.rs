@@ -92,6 +92,8 @@ pub enum Ended {
 pub enum Cause {
     /// It was asked to roll back.
     Aborted,
+    /// The experiment shows that the candidate is better.
+    Better,
     /// The candidate passed.
     Passed,
     /// It was asked to hold.
@@ -131,6 +133,12 @@ pub enum Cause {
         /// What it was waiting for.
         why: String,
     },
+    /// The experiment has its planned size, and shows no difference.
+    Undecided,
+    /// The requests of the experiment are not split as they should be.
+    Mismatched,
+    /// The experiment shows that the candidate is worse.
+    Worse,
     /// The target is not in a state that the plan can start from.
     Unsuitable {
         /// How it is.
@@ -172,16 +180,20 @@ impl Cause {
             | Self::Unreachable(_)
             | Self::Unsettled { .. } => true,
             Self::Aborted
+            | Self::Better
             | Self::Failed
             | Self::Inconclusive
             | Self::Interference { .. }
+            | Self::Mismatched
             | Self::NoData
             | Self::NotJudged
             | Self::Passed
             | Self::Paused
             | Self::RolledBackElsewhere
             | Self::Starved
-            | Self::Unsuitable { .. } => false,
+            | Self::Undecided
+            | Self::Unsuitable { .. }
+            | Self::Worse => false,
         }
     }
 }
@@ -190,11 +202,13 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Aborted => f.write_str("asked to roll back"),
+            Self::Better => f.write_str("the candidate is better"),
             Self::Failed => f.write_str("a gate failed"),
             Self::Inconclusive => f.write_str("the bake ended without a verdict"),
             Self::Interference { expected, found } => {
                 write!(f, "someone else changed the target: it should have {expected}, and it has {found}")
             }
+            Self::Mismatched => f.write_str("the requests are not split as they should be: nothing can be concluded"),
             Self::NoData => f.write_str("too long without data"),
             Self::NotJudged => f.write_str("live, and not judged"),
             Self::Passed => f.write_str("every critical gate passed"),
@@ -204,6 +218,8 @@ impl fmt::Display for Cause {
             Self::Starved => f.write_str("the candidate does not get its share of the traffic"),
             Self::TargetFailed { why } => write!(f, "the target has failed: {why}"),
             Self::Unprepared(trouble) => write!(f, "the candidate's capacity cannot be made ready: {trouble}"),
+            Self::Undecided => f.write_str("the planned size is reached, and no difference is shown"),
+            Self::Worse => f.write_str("the candidate is worse"),
             Self::Unreachable(trouble) => write!(f, "the target cannot be read: {trouble}"),
             Self::Unsettled { why } => write!(f, "the change was accepted and never went live: {why}"),
             Self::Unsuitable { found } => write!(f, "the plan cannot start from {found}"),

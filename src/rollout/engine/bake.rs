@@ -141,7 +141,7 @@ impl Rollout {
         let (most, least) = (self.looks_of_stage(), self.plan.min_looks());
         let terms = self.plan.terms();
         let (on_fail, on_starved, on_inconclusive) = (terms.on_fail, terms.on_starved, terms.on_inconclusive);
-        let (length, judged) = (terms.look, terms.judged);
+        let (length, judged, experiment) = (terms.look, terms.judged, terms.kind == Kind::Experiment);
         let watching = self.stage == Stage::Watch;
         let tally = self.tally.as_mut()?;
         if !judged {
@@ -156,17 +156,33 @@ impl Rollout {
                 tally.no_data = tally.no_data.saturating_add(length);
                 return self.without_data();
             }
-            Verdict::Inconclusive | Verdict::NoData | Verdict::Pass | Verdict::Starved => {}
+            // Nothing speaks against the candidate: a person finds out where its requests are.
+            Verdict::Mismatched if experiment => return Some(Decision::React(Reaction::Hold, Cause::Mismatched)),
+            Verdict::Worse if experiment => return Some(Decision::React(on_fail, Cause::Worse)),
+            Verdict::Better
+            | Verdict::Inconclusive
+            | Verdict::Mismatched
+            | Verdict::NoData
+            | Verdict::Pass
+            | Verdict::Reached
+            | Verdict::Starved
+            | Verdict::Worse => {}
         }
         tally.judged = tally.judged.saturating_add(1);
         if watching {
             // It is promoted already: only a fail changes anything.
             return (tally.judged >= most).then_some(Decision::Pass(Cause::Passed));
         }
-        if verdict == Verdict::Pass && tally.judged >= least {
-            return Some(Decision::Pass(Cause::Passed));
+        let (passes, passed, over) = if experiment {
+            (Verdict::Better, Cause::Better, Cause::Undecided)
+        } else {
+            (Verdict::Pass, Cause::Passed, Cause::Inconclusive)
+        };
+        if verdict == passes && tally.judged >= least {
+            return Some(Decision::Pass(passed));
         }
-        (tally.judged >= most).then_some(Decision::React(on_inconclusive, Cause::Inconclusive))
+        let is_over = tally.judged >= most || (experiment && verdict == Verdict::Reached);
+        is_over.then_some(Decision::React(on_inconclusive, over))
     }
 
     fn without_data(&self) -> Option<Decision> {

@@ -3,12 +3,15 @@
 //!
 //! What was found is part of the record before anything is changed, so that a process that takes over knows what to undo.
 
-use mlroll_backend::{Capacity, RevisionId, Timestamp};
+use mlroll_backend::{Capacity, RevisionId, Snapshot, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::state::{Goal, Phase};
 use super::trouble::pause_after;
 use super::{Action, Cause, Ended, Pending, Rollout, Trouble};
+
+/// How often capacity is set back at most: traffic is where it should be, and somebody waits to hear it.
+const MOST_RESTORES: u32 = 3;
 
 /// What is known of the candidate's capacity; nothing before it was asked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,6 +97,23 @@ impl Rollout {
         self.outstanding()
     }
 
+    /// Goes on setting capacity back, where whoever was to keep everything still has it. Otherwise it may be needed where
+    /// it is: it is left, and told.
+    pub(super) fn still_ending(&mut self, seen: &Snapshot) -> Action {
+        let keeps = self.ending.as_ref().map(|ending| self.keeps(ending.ended));
+        if let (Some(keeps), Some(split)) = (keeps, &seen.split)
+            && split.is_full(&keeps)
+        {
+            return self.restoring_again();
+        }
+        if self.is_rolled_back(seen) {
+            self.ending = Some(Ending { ended: Ended::RolledBack, why: Cause::RolledBackElsewhere });
+            return self.restoring_again();
+        }
+        let expected = self.confirmed().map_or_else(|| "no traffic to anybody".to_owned(), ToString::to_string);
+        self.conclude(Ended::Halted, Cause::Interference { expected, found: seen.to_string() })
+    }
+
     pub(super) fn sized(&mut self, found: Option<Capacity>, now: Timestamp) -> Action {
         self.budget.writes = 0;
         self.reserve = Some(found.map_or(Reserve::Enough, Reserve::Found));
@@ -142,9 +162,9 @@ impl Rollout {
     /// The capacity could not be set back. That changes nothing about the traffic, and the end.
     pub(super) fn unrestored_for(&mut self, trouble: Trouble, now: Timestamp) -> Action {
         self.budget.writes = self.budget.writes.saturating_add(1);
-        self.budget.last = Some(trouble);
-        match (self.spent(), self.ending.clone(), self.reserved().cloned()) {
-            (Some(trouble), Some(Ending { ended, why }), Some(capacity)) => {
+        let spent = trouble.is_permanent() || self.budget.writes >= MOST_RESTORES;
+        match (spent, self.ending.clone(), self.reserved().cloned()) {
+            (true, Some(Ending { ended, why }), Some(capacity)) => {
                 self.reserve = Some(Reserve::Left(capacity, trouble));
                 self.conclude(ended, why)
             }

@@ -44,8 +44,10 @@ impl Rollout {
             (Stage::Start, _) => self.advance(now),
             (_, None) => self.bake(now),
             (Stage::Watch, Some(why)) => self.end(Ended::Promoted, why),
-            (Stage::Step(_), Some(why)) if self.plan.terms().kind == Kind::Canary => self.end(Ended::Shifted, why),
-            (Stage::Step(_), Some(_)) => self.advance(now),
+            (Stage::Step(_), Some(why)) => match self.plan.terms().kind {
+                Kind::Canary | Kind::Experiment => self.end(Ended::Shifted, why),
+                Kind::Rollout => self.advance(now),
+            },
         }
     }
 

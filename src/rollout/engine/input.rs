@@ -59,16 +59,24 @@ pub struct Look {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
+    /// An experiment shows that the candidate is better.
+    Better,
     /// A critical gate failed.
     Fail,
     /// Neither is shown yet.
     Inconclusive,
+    /// The requests of an experiment are not split as they should be.
+    Mismatched,
     /// The window holds no evidence: empty, partial or stale.
     NoData,
     /// Every critical gate passes.
     Pass,
+    /// An experiment has its planned size, and shows no difference.
+    Reached,
     /// Stable has traffic, and the candidate less than half of its share.
     Starved,
+    /// An experiment shows that the candidate is worse.
+    Worse,
 }
 
 /// A request to the provider that failed.

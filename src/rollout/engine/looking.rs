@@ -21,6 +21,9 @@ enum Known {
 impl Rollout {
     pub(super) fn observed(&mut self, seen: Snapshot, now: Timestamp) -> Action {
         self.budget.reads = 0;
+        if self.ending.is_some() {
+            return self.still_ending(&seen);
+        }
         let Some(confirmed) = &self.confirmed else {
             return self.first_look(seen, now);
         };
@@ -118,7 +121,7 @@ impl Rollout {
     }
 
     /// Whether another run rolled this rollout back: then it is over.
-    fn is_rolled_back(&self, seen: &Snapshot) -> bool {
+    pub(super) fn is_rolled_back(&self, seen: &Snapshot) -> bool {
         let by_id = seen.marker.as_ref().is_some_and(|marker| {
             matches!(marker.state, MarkerState::RolledBack { .. }) && marker.id.as_ref() == Some(&self.plan.terms().id)
         });

@@ -66,6 +66,24 @@ pub struct Terms {
     /// Whether the candidate gets stable's capacity before its first share.
     #[serde(default, skip_serializing_if = "is_left")]
     pub capacity: bool,
+    /// What an experiment is about; of that kind only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experiment: Option<Experiment>,
+}
+
+/// What an experiment is about, fixed before it begins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// The metric that decides, as it was named.
+    pub metric: String,
+    /// The chance of naming a difference where there is none.
+    pub alpha: f64,
+    /// Requests of both revisions after which it ends undecided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// The effect that it is planned to show, as a part of stable's number.
+    pub effect: f64,
 }
 
 /// Plans of journals that do not say so are judged.
@@ -89,8 +107,22 @@ fn is_left(capacity: &bool) -> bool {
 pub enum Kind {
     /// The candidate keeps its share.
     Canary,
+    /// The split is held until a difference is shown.
+    Experiment,
     /// The candidate is promoted.
     Rollout,
+}
+
+impl Kind {
+    /// The verb that begins it.
+    #[must_use]
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Canary => "canary",
+            Self::Experiment => "experiment",
+            Self::Rollout => "rollout",
+        }
+    }
 }
 
 /// What is done about a candidate that is not good. Never "promote".
@@ -243,9 +275,17 @@ impl Terms {
         if limits.iter().any(|limit| *limit > LONGEST) {
             return Some("no time of a plan is longer than a year".to_owned());
         }
+        if let Some(Experiment { alpha, effect, .. }) = &self.experiment
+            && (!chance(*alpha) || !effect.is_finite() || *effect <= 0.0)
+        {
+            return Some("the alpha of an experiment lies between 0 and 1, and its effect above 0".to_owned());
+        }
+        if (self.kind == Kind::Experiment) != self.experiment.is_some() || (self.experiment.is_some() && !self.judged) {
+            return Some("an experiment is about a metric, and nothing else is".to_owned());
+        }
         if self.bake.is_zero() {
-            let fault = "a rollout bakes: `bake` is longer than nothing";
-            return (self.kind == Kind::Rollout).then(|| fault.to_owned());
+            let fault = "a rollout or an experiment bakes: `bake` is longer than nothing";
+            return (self.kind != Kind::Canary).then(|| fault.to_owned());
         }
         if self.warm_up >= self.bake {
             return Some("`warm_up` is shorter than `bake`, or nothing is ever judged".to_owned());
@@ -262,8 +302,9 @@ impl Terms {
             return Some("only a rollout prepares capacity: a canary's end does not give it back".to_owned());
         }
         match (self.kind, self.steps.as_slice()) {
-            (Kind::Canary, [share]) if *share != Weight::FULL => None,
+            (Kind::Canary | Kind::Experiment, [share]) if *share != Weight::FULL => None,
             (Kind::Canary, _) => Some("a canary has one step, below 100 %".to_owned()),
+            (Kind::Experiment, _) => Some("an experiment has one step, below 100 %".to_owned()),
             (Kind::Rollout, [_, .., last]) if *last == Weight::FULL => None,
             (Kind::Rollout, _) => Some("a rollout has a step below 100 %, and 100 % as its last".to_owned()),
         }

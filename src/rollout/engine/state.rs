@@ -134,10 +134,10 @@ impl Rollout {
         self.latest = Some(self.latest.map_or(now, |latest| latest.plus(elapsed)));
         self.let_pass(elapsed, now);
         match (input, &self.phase) {
-            // It is decided; what is left is to set back what was made ready for it, whatever anybody asks for.
-            (Input::Abort | Input::Hold | Input::Resume | Input::Started, _) if self.ending.is_some() => {
-                self.restoring_again()
-            }
+            // It is decided; what is left is to set back what was made ready for it, whatever anybody asks for. Who takes it up
+            // looks first: meanwhile somebody may have decided otherwise.
+            (Input::Resume | Input::Started, _) if self.ending.is_some() => self.look(),
+            (Input::Abort | Input::Hold, _) if self.ending.is_some() => self.restoring_again(),
             (Input::Abort, _) => self.abort(),
             (Input::Hold, _) => self.hold(),
             (Input::Resume, _) => self.resume(),
@@ -230,6 +230,18 @@ impl Rollout {
         }
     }
 
+    /// How it will end, and why, when it only sets capacity back.
+    #[must_use]
+    pub fn ending(&self) -> Option<(Ended, &Cause)> {
+        self.ending.as_ref().map(|ending| (ending.ended, &ending.why))
+    }
+
+    /// Whether its decision has fallen: it needs no evidence any more.
+    #[must_use]
+    pub fn is_decided(&self) -> bool {
+        self.is_rolling_back() || self.ending.is_some()
+    }
+
     /// Whether it goes on, or would if it were resumed.
     #[must_use]
     pub fn is_unfinished(&self) -> bool {
@@ -293,7 +305,6 @@ impl Rollout {
 
     fn time_reached(&mut self, now: Timestamp) -> Action {
         match &self.phase {
-            _ if self.ending.is_some() => self.restoring_again(),
             Phase::Waiting(Wait { why: Pending::Data { .. } | Pending::Metrics, .. }) => self.sample(now),
             Phase::Waiting(_)
             | Phase::Ended { .. }
@@ -346,7 +357,7 @@ impl Rollout {
         if !self.is_unfinished() {
             return self.outstanding();
         }
-        if let Phase::Ended { why: Cause::Inconclusive | Cause::NoData, .. } = &self.phase {
+        if let Phase::Ended { why: Cause::Inconclusive | Cause::NoData | Cause::Undecided, .. } = &self.phase {
             // The next bake is a new one: it takes a person to have another.
             if let Some(tally) = &mut self.tally {
                 tally.renew();

@@ -50,6 +50,12 @@ impl Alarm {
         self.since.is_some_and(|since| since <= from)
     }
 
+    /// The change that opened it, where it is open and tells since when.
+    pub(super) fn opened(&self) -> Option<Turn> {
+        let at = self.since.filter(|_| self.state == State::Alarm)?;
+        Some(Turn { at, from: State::Unknown, to: State::Alarm })
+    }
+
     /// All states that it had in a window.
     fn states(&self, window: Window) -> Vec<State> {
         let (start, end) = (window.start().unix_milliseconds(), window.end().unix_milliseconds());

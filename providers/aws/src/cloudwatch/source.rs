@@ -184,9 +184,17 @@ impl CloudWatch {
                             Err(Error::new(ErrorKind::NotFound, "DescribeAlarms", message))
                         }
                         Some(alarm) if alarm.is_older_than(from) => Ok(alarm),
-                        Some(alarm) => alarm_history(&client, name, from, about, &self.usage)
-                            .await
-                            .map(|turns| Alarm { turns, ..alarm }),
+                        Some(alarm) => match alarm_history(&client, name, from, about, &self.usage).await {
+                            Ok(turns) => Ok(Alarm { turns, ..alarm }),
+                            // What was before nobody knows; that it is open is known, and counts.
+                            Err(error) => match alarm.opened() {
+                                Some(turn) => {
+                                    failure.get_or_insert(error);
+                                    Ok(Alarm { turns: vec![turn], ..alarm })
+                                }
+                                None => Err(error),
+                            },
+                        },
                     },
                 };
                 let read = read.map_err(|error| {

@@ -99,7 +99,13 @@ pub(super) async fn restore(calls: &Calls<'_>, capacity: &Capacity, keeps: &Revi
     }
 }
 
+/// Takes a version's environments away, unless an alias still sends somebody there: another one, or ours by now.
 async fn withdraw(calls: &Calls<'_>, version: &RevisionId) -> Result<()> {
+    if let Some(alias) = calls.user_of(version.as_str()).await? {
+        let message =
+            format!("alias {alias} points to version {version}, whose provisioned concurrency is left as it is");
+        return Err(Error::new(ErrorKind::Invalid, "DeleteProvisionedConcurrencyConfig", message));
+    }
     rehearsed(calls.delete_provisioned(version.as_str()).await)
 }
 

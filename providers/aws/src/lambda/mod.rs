@@ -10,7 +10,8 @@
 //!   `$LATEST`'s settings, which are said where they are not stable's. An alias on `$LATEST` is refused.
 //! - **Capacity**: provisioned concurrency; see `concurrency.rs`.
 //! - **Permissions**: `lambda:GetAlias`, `lambda:UpdateAlias`; for `canary` also `lambda:GetFunctionConfiguration`
-//!   and, when no candidate is named, `lambda:ListVersionsByFunction`. All are authorised on the function's ARN.
+//!   and, when no candidate is named, `lambda:ListVersionsByFunction`; for `rollout` and `deploy` what
+//!   docs/iam/lambda-rollout.json and lambda-deploy.json name. All are authorised on the function's ARN.
 //! - **Gaps**: shares are probabilistic and not sticky (documented by AWS).
 
 mod backend;

@@ -14,7 +14,7 @@
 //! - **Mirrored traffic**: a rollback switches it off; a shift takes away what is mirrored to those who get live traffic.
 //! - **Permissions**: `Microsoft.MachineLearningServices/workspaces/onlineEndpoints/read` and `/write`; for `canary` also
 //!   `.../deployments/read`; where the endpoint has a user-assigned identity, also
-//!   `Microsoft.ManagedIdentity/userAssignedIdentities/assign/action`, because the PUT names it.
+//!   `Microsoft.ManagedIdentity/userAssignedIdentities/assign/action`, because the PUT names it. `rollout` and `deploy` also `.../deployments/write`, for instances.
 //! - **Gaps**: no smoke test. A write between our read and our PUT, about a second, is overwritten unseen.
 //!
 //! What goes where: `document` (the text of an endpoint), `pending` (what was accepted and is not shown yet), `wire`

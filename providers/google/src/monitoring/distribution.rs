@@ -10,6 +10,7 @@ use super::wire::Number;
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Distribution {
     pub(super) count: Number,
+    mean: Number,
     pub(super) bucket_options: Options,
     /// The underflow first, the overflow last; zeros at the end are left out.
     pub(super) bucket_counts: Vec<Number>,
@@ -69,6 +70,11 @@ impl Options {
 }
 
 impl Distribution {
+    /// The mean, in the metric's own unit; none of no values.
+    pub(super) fn mean(&self) -> Option<f64> {
+        (self.count.0 > 0.0).then_some(self.mean.0)
+    }
+
     /// How long requests took, when the unit of the metric is milliseconds.
     pub(super) fn latencies(&self) -> Sample {
         let inconsistent = |found: String| Sample::NoData(Why::Inconsistent { found });

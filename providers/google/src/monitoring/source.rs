@@ -9,6 +9,8 @@ use mlroll_backend::{
     CloudRunService, Error, ErrorKind, MetricSource, Query, Result, Sample, Subject, Target, Why, Window,
 };
 
+use super::alerts::{Open, alerts, during};
+use super::metric::{Kept, Metric};
 use super::text::Text;
 use super::wire::{Ask, Listed, Series, list, query};
 use crate::Settings;
@@ -32,13 +34,6 @@ pub struct CloudMonitoring {
     settle_delay: Duration,
 }
 
-/// A built-in metric, as it is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Metric {
-    Count,
-    Latencies,
-}
-
 /// One request for a built-in metric: all revisions of a service at once.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key<'a> {
@@ -52,6 +47,8 @@ type At = (usize, usize, usize);
 
 /// What was answered.
 struct Answers<'a> {
+    /// Of the policies that a query names, in a project.
+    alarms: BTreeMap<(usize, &'a str), Result<Vec<Open>>>,
     listed: BTreeMap<Key<'a>, Result<Listed>>,
     custom: BTreeMap<At, Result<Sample>>,
 }
@@ -76,25 +73,38 @@ impl CloudMonitoring {
         }
         let mut keys = BTreeSet::new();
         let mut texts = Vec::new();
+        let mut alarms = BTreeMap::new();
         for (q, query) in queries.iter().enumerate() {
             let text = match query {
                 Query::Custom(text) => Some(Text::parse(text)?),
-                Query::ErrorRate | Query::Latency | Query::Requests => None,
+                Query::Alarms(names) if names.is_empty() => {
+                    return Err(Error::new(ErrorKind::Invalid, "alarms", "no alert policy is named"));
+                }
+                Query::Ratio { .. } | Query::Scores(_) => {
+                    return Err(query.unsupported("timeSeries.list", "Cloud Monitoring"));
+                }
                 Query::Alarms(_)
+                | Query::ErrorRate
                 | Query::Headroom(_)
                 | Query::InstanceStartup
+                | Query::Latency
                 | Query::PendingRequests
-                | Query::Ratio { .. }
-                | Query::Scores(_) => return Err(query.unsupported("timeSeries.list", "Cloud Monitoring")),
+                | Query::Requests => None,
             };
             for (s, subject) in subjects.iter().enumerate() {
                 let service = service_of(&subject.target)?;
+                if let Query::Alarms(names) = query {
+                    if windows.is_empty() {
+                        continue;
+                    }
+                    alarms.insert((q, service.project.as_str()), names);
+                    continue;
+                }
                 for (w, window) in windows.iter().copied().enumerate() {
                     match &text {
                         Some(text) => texts.push(((q, s, w), filled(text, subject, window)?, service, window)),
                         None => {
-                            let metric = if *query == Query::Latency { Metric::Latencies } else { Metric::Count };
-                            keys.insert(Key { metric, service, window });
+                            keys.extend(Metric::of(query).map(|metric| Key { metric, service, window }));
                         }
                     }
                 }
@@ -111,29 +121,38 @@ impl CloudMonitoring {
             asking.push(self.custom(at, text, &service.project, window));
         }
         let custom: Vec<_> = iter(asking).buffer_unordered(AT_ONCE).collect().await;
-        Ok(Answers { listed: listed.into_iter().collect(), custom: custom.into_iter().collect() })
+        let mut policies = Vec::with_capacity(alarms.len());
+        for (at, names) in alarms {
+            policies.push(self.alarms(at, names));
+        }
+        let alarms: Vec<_> = iter(policies).buffer_unordered(AT_ONCE).collect().await;
+        Ok(Answers {
+            alarms: alarms.into_iter().collect(),
+            listed: listed.into_iter().collect(),
+            custom: custom.into_iter().collect(),
+        })
     }
 
     async fn list<'a>(&self, key: Key<'a>, subjects: &[Subject]) -> (Key<'a>, Result<Listed>) {
-        let (metric, group_by): (_, &[&str]) = match key.metric {
-            Metric::Count => ("request_count", &["resource.labels.revision_name", "metric.labels.response_code_class"]),
-            Metric::Latencies => ("request_latencies", &["resource.labels.revision_name"]),
-        };
         let of_service = |subject: &&Subject| service_of(&subject.target).is_ok_and(|service| service == key.service);
         let names: BTreeSet<String> =
             subjects.iter().filter(of_service).map(|subject| format!("\"{}\"", subject.revision)).collect();
         let names: Vec<String> = names.into_iter().collect();
         let CloudRunService { project, region, service } = key.service;
+        let Kept { name, aligner, reducer, group_by } = key.metric.kept();
         let filter = format!(
-            "metric.type=\"run.googleapis.com/{metric}\" AND resource.type=\"cloud_run_revision\" \
+            "metric.type=\"run.googleapis.com/{name}\" AND resource.type=\"cloud_run_revision\" \
              AND resource.labels.service_name=\"{service}\" AND resource.labels.location=\"{region}\" \
              AND resource.labels.revision_name=one_of({})",
             names.join(",")
         );
-        let (aligner, reducer) = ("ALIGN_DELTA", "REDUCE_SUM");
         let ask = Ask { project, filter: &filter, window: key.window, aligner, reducer, group_by };
         let answer = list(&self.session, &ask).await;
         (key, answer)
+    }
+
+    async fn alarms<'a>(&self, at: (usize, &'a str), names: &[String]) -> ((usize, &'a str), Result<Vec<Open>>) {
+        (at, alerts(&self.session, at.1, names).await)
     }
 
     async fn custom(&self, at: At, text: Text, project: &str, window: Window) -> (At, Result<Sample>) {
@@ -174,6 +193,10 @@ impl MetricSource for CloudMonitoring {
         if let Some(Err(error)) = failed.and_then(|key| answers.listed.remove(&key)) {
             return Err(error);
         }
+        let failed = answers.alarms.iter().find(|(_, answer)| answer.is_err()).map(|(at, _)| *at);
+        if let Some(Err(error)) = failed.and_then(|at| answers.alarms.remove(&at)) {
+            return Err(error);
+        }
         let failed = answers.custom.iter().find(|(_, answer)| answer.is_err()).map(|(at, _)| *at);
         if let Some(Err(error)) = failed.and_then(|at| answers.custom.remove(&at)) {
             return Err(error);
@@ -198,14 +221,15 @@ impl Answers<'_> {
                             Ok(sample) => sample.clone(),
                             Err(error) => failed(error),
                         }),
-                        Query::ErrorRate | Query::Latency | Query::Requests => self.built_in(query, subject, *window),
-                        // Refused before anything was asked.
-                        Query::Alarms(_)
+                        Query::Alarms(_) => self.alarm(q, subject, *window),
+                        Query::ErrorRate
                         | Query::Headroom(_)
                         | Query::InstanceStartup
+                        | Query::Latency
                         | Query::PendingRequests
-                        | Query::Ratio { .. }
-                        | Query::Scores(_) => None,
+                        | Query::Requests => self.built_in(query, subject, *window),
+                        // Refused before anything was asked.
+                        Query::Ratio { .. } | Query::Scores(_) => None,
                     };
                     samples.push(sample.unwrap_or(Sample::NoData(Why::Empty)));
                 }
@@ -214,8 +238,16 @@ impl Answers<'_> {
         samples
     }
 
+    fn alarm(&self, q: usize, subject: &Subject, window: Window) -> Option<Sample> {
+        let service = service_of(&subject.target).ok()?;
+        Some(match self.alarms.get(&(q, service.project.as_str()))? {
+            Ok(open) => during(open, window),
+            Err(error) => failed(error),
+        })
+    }
+
     fn built_in(&self, query: &Query, subject: &Subject, window: Window) -> Option<Sample> {
-        let metric = if *query == Query::Latency { Metric::Latencies } else { Metric::Count };
+        let metric = Metric::of(query)?;
         let service = service_of(&subject.target).ok()?;
         let listed = match self.listed.get(&Key { metric, service, window })? {
             Ok(Listed { partial: Some(warning), .. }) => {
@@ -227,32 +259,7 @@ impl Answers<'_> {
         let of_revision = |series: &&Series| series.revision() == subject.revision.as_str();
         let found = listed.series.iter().filter(of_revision).filter_map(|series| Some((series, series.at(window)?)));
         let found: Vec<_> = found.collect();
-        if metric == Metric::Latencies {
-            return match found.as_slice() {
-                [] => None,
-                [(_, value)] => Some(match &value.distribution_value {
-                    Some(distribution) => distribution.latencies(),
-                    None => {
-                        Sample::NoData(Why::Inconsistent { found: "latencies that are no distribution".to_owned() })
-                    }
-                }),
-                several => Some(Sample::NoData(Why::SeveralSeries { count: several.len() })),
-            };
-        }
-        if found.is_empty() {
-            return None;
-        }
-        let (mut requests, mut errors) = (0.0, 0.0);
-        for (series, value) in found {
-            let Some(count) = value.number() else {
-                return Some(Sample::NoData(Why::Inconsistent { found: "a count that is no number".to_owned() }));
-            };
-            requests += count;
-            if series.is_server_error() {
-                errors += count;
-            }
-        }
-        Some(if *query == Query::Requests { Sample::value(requests) } else { Sample::counts(requests, errors) })
+        metric.sample(query, &found)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mlroll_backend::{Effect, Error, ErrorKind, Result, Sample, Timestamp, Why, Window};
-use reqwest::Method;
+use reqwest::{Method, Url};
 use serde::{Deserialize, Deserializer};
 
 use super::distribution::Distribution;
@@ -146,7 +146,7 @@ pub(super) async fn list(session: &Session, ask: &Ask<'_>) -> Result<Listed> {
             query.push(("pageToken", token.as_str()));
         }
         let url = session.url(&["v3", "projects", ask.project, "timeSeries"], &query);
-        let request = Request { operation, method: Method::GET, effect: Effect::Read, url, body: None, watched: None };
+        let request = asking(operation, url);
         let page: Page = read(operation, &session.send(&request).await?)?;
         listed.series.extend(page.time_series);
         let faults = page.execution_errors.into_iter().map(|fault| fault.message);
@@ -171,7 +171,7 @@ pub(super) async fn query(session: &Session, project: &str, text: &str, window: 
     let time = window.end().unix_seconds().to_string();
     let path = ["v1", "projects", project, "location", "global", "prometheus", "api", "v1", "query"];
     let url = session.url(&path, &[("query", text), ("time", &time)]);
-    let request = Request { operation, method: Method::GET, effect: Effect::Read, url, body: None, watched: None };
+    let request = asking(operation, url);
     let answer: PromAnswer = read(operation, &session.send(&request).await?)?;
     let foreign = |what: &str| {
         let message = format!("the query answers with {what}, where one number is needed");
@@ -231,13 +231,35 @@ impl Value {
     }
 }
 
+/// A question, which changes nothing.
+pub(super) fn asking<'a>(operation: &'static str, url: Url) -> Request<'a> {
+    Request { operation, method: Method::GET, effect: Effect::Read, url, body: None, watched: None }
+}
+
 pub(super) fn read<T: for<'de> Deserialize<'de>>(operation: &'static str, body: &[u8]) -> Result<T> {
-    serde_json::from_slice(body).map_err(|e| {
+    let foreign = |line: usize, column: usize| {
         let message = format!(
-            "the answer is not Cloud Monitoring's (line {}, column {}): is there a proxy or a wrong endpoint in between?",
-            e.line(),
-            e.column()
+            "the answer is not Cloud Monitoring's (line {line}, column {column}): is there a proxy or a wrong endpoint in between?"
         );
         Error::new(ErrorKind::Unexpected, operation, message)
-    })
+    };
+    // An empty list would be read as an answer with nothing in it: silence, where there is none.
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(foreign(1, 1));
+    }
+    serde_json::from_slice(body).map_err(|e| foreign(e.line(), e.column()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_no_object_is_no_silence() {
+        for body in ["[]", "", " null", "\"\"", "0", "<html>"] {
+            let error = read::<Page>("ListTimeSeries", body.as_bytes()).map(drop).unwrap_err();
+            assert!(error.to_string().contains("not Cloud Monitoring's"), "{body}: {error}");
+        }
+        assert!(read::<Page>("ListTimeSeries", b"\n {}").is_ok());
+    }
 }

@@ -8,7 +8,9 @@ use crate::google::Refusal;
 /// What an aligner makes of all that happened in a period of so many seconds.
 pub(super) fn align(value: Value, aligner: Aligner, period: i64) -> Result<Value, Refusal> {
     match (aligner, value) {
-        (Aligner::Delta | Aligner::None, value) => Ok(value),
+        (Aligner::Delta | Aligner::Max | Aligner::Min | Aligner::None, value) => Ok(value),
+        (Aligner::Mean, Value::Int(number)) => Ok(Value::Double(number as f64)),
+        (Aligner::Mean, value) => Ok(value),
         (Aligner::Rate, Value::Int(count)) => Ok(Value::Double(count as f64 / period as f64)),
         (Aligner::Rate, Value::Double(sum)) => Ok(Value::Double(sum / period as f64)),
         (Aligner::Percentile(percent), Value::Distribution(values)) => Ok(Value::Double(values.percentile(percent))),
@@ -31,7 +33,10 @@ pub(super) fn reduce(values: &[Value], reducer: Reducer) -> Result<Option<Value>
     let mut is_whole = true;
     for value in values {
         match value {
-            Value::Distribution(one) => merged.get_or_insert_with(Distribution::new).merge(one),
+            Value::Distribution(one) => match &mut merged {
+                Some(merged) => merged.merge(one),
+                None => merged = Some(one.clone()),
+            },
             Value::Double(number) => {
                 numbers.push(*number);
                 is_whole = false;

@@ -13,6 +13,9 @@ const PAGE: usize = 100_000;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Aligner {
     Delta,
+    Max,
+    Mean,
+    Min,
     None,
     Percentile(f64),
     Rate,
@@ -127,16 +130,36 @@ fn percentile(name: &str, of: &str) -> Option<f64> {
     }
 }
 
+impl Aligner {
+    /// Refuses what makes no sense of moments, or of increases.
+    pub(super) fn suits(self, gauge: bool) -> Result<(), Refusal> {
+        let fits = match self {
+            Self::Max | Self::Mean | Self::Min => gauge,
+            Self::Delta | Self::Percentile(_) | Self::Rate => !gauge,
+            Self::None => true,
+        };
+        let kind = if gauge { "GAUGE" } else { "DELTA" };
+        if fits {
+            return Ok(());
+        }
+        Err(Refusal::invalid(format!(
+            "Field aggregation.perSeriesAligner had an invalid value: The aligner cannot be applied to metrics with kind {kind}."
+        )))
+    }
+}
+
 fn aligner(name: &str) -> Result<Aligner, Refusal> {
     match name {
         "ALIGN_NONE" => Ok(Aligner::None),
         // Of points that are increases, their sum is the increase.
         "ALIGN_DELTA" | "ALIGN_SUM" => Ok(Aligner::Delta),
+        "ALIGN_MAX" => Ok(Aligner::Max),
+        "ALIGN_MEAN" => Ok(Aligner::Mean),
+        "ALIGN_MIN" => Ok(Aligner::Min),
         "ALIGN_RATE" => Ok(Aligner::Rate),
         _ => percentile(name, "ALIGN_PERCENTILE_").map(Aligner::Percentile).ok_or_else(|| {
             Refusal::invalid(format!(
-                "Field aggregation.perSeriesAligner had an invalid value of \"{name}\": The aligner cannot be applied to \
-                 metrics with kind DELTA."
+                "Field aggregation.perSeriesAligner had an invalid value of \"{name}\": there is no such aligner here."
             ))
         }),
     }

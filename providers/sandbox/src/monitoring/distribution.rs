@@ -2,37 +2,44 @@
 
 use serde_json::{Value, json};
 
-/// Finite buckets: their bounds grow by a tenth from 1 ms on, to a little over an hour.
+/// Finite buckets: their bounds grow by a tenth from the scale on, to four million times that.
 const FINITE: usize = 160;
 const GROWTH: f64 = 1.1;
 
-/// How values in milliseconds are spread.
+/// The scale of times: from 1 ms to a little over an hour.
+pub(super) const MILLISECOND: f64 = 1.0;
+/// The scale of shares.
+pub(super) const SHARE: f64 = 0.001;
+
+/// How values are spread.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Distribution {
     /// The underflow first, the overflow last.
     counts: Vec<u64>,
+    /// The bound below the first finite bucket.
+    scale: f64,
     sum: f64,
     squares: f64,
 }
 
-/// The bound below a bucket; none below the first.
+/// The bound below a bucket, in scales; none below the first.
 fn below(bucket: usize) -> f64 {
     bucket.checked_sub(1).map_or(0.0, |power| GROWTH.powi(i32::try_from(power).unwrap_or(i32::MAX)))
 }
 
 impl Distribution {
-    pub(super) fn new() -> Self {
-        Self { counts: vec![0; FINITE + 2], sum: 0.0, squares: 0.0 }
+    pub(super) fn new(scale: f64) -> Self {
+        Self { counts: vec![0; FINITE + 2], scale, sum: 0.0, squares: 0.0 }
     }
 
     /// Adds `count` values.
-    pub(super) fn add(&mut self, milliseconds: f64, count: u64) {
-        let bucket = (1..FINITE + 2).rev().find(|bucket| milliseconds >= below(*bucket)).unwrap_or(0);
+    pub(super) fn add(&mut self, value: f64, count: u64) {
+        let bucket = (1..FINITE + 2).rev().find(|bucket| value >= self.scale * below(*bucket)).unwrap_or(0);
         if let Some(counted) = self.counts.get_mut(bucket) {
             *counted += count;
         }
-        self.sum += milliseconds * count as f64;
-        self.squares += milliseconds * milliseconds * count as f64;
+        self.sum += value * count as f64;
+        self.squares += value * value * count as f64;
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
@@ -59,7 +66,7 @@ impl Distribution {
             let count = *count as f64;
             if before + count >= wanted {
                 let within = ((wanted - before) / count).clamp(0.0, 1.0);
-                return below(bucket) + within * (below(bucket + 1) - below(bucket));
+                return self.scale * (below(bucket) + within * (below(bucket + 1) - below(bucket)));
             }
             before += count;
         }
@@ -75,7 +82,7 @@ impl Distribution {
             "mean": self.mean(),
             "sumOfSquaredDeviation": (self.squares - self.mean() * self.sum).max(0.0),
             "bucketOptions": {
-                "exponentialBuckets": { "numFiniteBuckets": FINITE, "growthFactor": GROWTH, "scale": 1 },
+                "exponentialBuckets": { "numFiniteBuckets": FINITE, "growthFactor": GROWTH, "scale": self.scale },
             },
             "bucketCounts": counts,
         })
@@ -88,7 +95,7 @@ mod tests {
 
     #[test]
     fn values_fall_between_the_bounds_that_are_told() {
-        let mut distribution = Distribution::new();
+        let mut distribution = Distribution::new(MILLISECOND);
         for (value, count) in [(0.5, 1), (1.0, 2), (80.0, 90), (1e9, 3)] {
             distribution.add(value, count);
         }

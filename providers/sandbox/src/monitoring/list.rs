@@ -32,14 +32,17 @@ pub(super) fn time_series(request: &Request, world: &mut World, project: &str) -
         ))
     })?;
     let now = world.now().unix_seconds();
-    let settings = world.scenario.cloud_monitoring;
+    if metric != Metric::Empty {
+        ask.aligner.suits(metric.is_gauge())?;
+    }
+    let settings = world.scenario.cloud_monitoring.clone();
     let delay = i64::try_from(settings.delay.as_secs()).unwrap_or(i64::MAX / 4);
     // Whole minutes only.
     let visible = now.saturating_sub(delay).div_euclid(60) * 60;
     let began = world.traffic.began().unix_seconds() - HISTORY;
     let periods = periods(&ask, began, visible);
     let mut grouped: BTreeMap<Labels, BTreeMap<i64, Vec<Value>>> = BTreeMap::new();
-    for series in published(&world.traffic, project, &ask.filter) {
+    for series in published(&world.traffic, project, metric, &ask.filter) {
         let labels = labels(&ask, &series.labels);
         for end in &periods {
             let from = end - ask.period;
@@ -81,7 +84,7 @@ pub(super) fn time_series(request: &Request, world: &mut World, project: &str) -
         answer.insert("nextPageToken".to_owned(), json!(google::page_token(until)));
     }
     answer.insert("timeSeries".to_owned(), Json::Array(shown));
-    answer.insert("unit".to_owned(), json!(if metric == Metric::Count { "1" } else { "ms" }));
+    answer.insert("unit".to_owned(), json!(metric.unit()));
     if answer.get("timeSeries").and_then(Json::as_array).is_some_and(Vec::is_empty) {
         answer.remove("unit");
     }
@@ -133,7 +136,7 @@ fn rendered(ask: &Ask, metric: Metric, labels: &[(Key, String)], points: &Points
     };
     let increases = matches!(ask.aligner, Aligner::Delta | Aligner::None)
         && matches!(ask.reducer, Reducer::None | Reducer::Sum)
-        && metric != Metric::Empty;
+        && !metric.is_gauge();
     let mut series = json!({
         "metric": kind,
         "resource": { "type": "cloud_run_revision", "labels": of_resource },

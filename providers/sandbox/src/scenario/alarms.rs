@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::units::span;
+use super::units::{some_span, span};
 
 /// An alarm of CloudWatch.
 #[derive(Clone, Debug, Deserialize)]
@@ -18,6 +18,26 @@ pub struct Alarm {
     /// Whether it is made of other alarms: it is then listed only when composite alarms are asked for.
     #[serde(default)]
     pub composite: bool,
+}
+
+/// An alert policy of Google Cloud Monitoring, and the alert that it has.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Alert {
+    /// How long after the sandbox began its alert opens; never, for none.
+    #[serde(deserialize_with = "some_span")]
+    pub opens: Option<Duration>,
+    /// How long after the sandbox began its alert closes.
+    #[serde(deserialize_with = "some_span")]
+    pub closes: Option<Duration>,
+    /// Whether the policy is in force, as it says.
+    pub enabled: bool,
+}
+
+impl Default for Alert {
+    fn default() -> Self {
+        Self { opens: None, closes: None, enabled: true }
+    }
 }
 
 /// A change of an alarm's state.

@@ -139,8 +139,16 @@ impl Behaviour {
             place.number("score.sd", score.sd, 0.001..=widest)?;
             place.number("score.drift_per_hour", score.drift_per_hour, -1000.0..=1000.0)?;
         }
+        if let Some(instances) = self.instances {
+            place.span("instances.startup", instances.startup, Duration::ZERO..=HOUR)?;
+            place.number("instances.cpu", instances.cpu, 0.0..=1.0)?;
+            place.number("instances.memory", instances.memory, 0.0..=1.0)?;
+            place.number("instances.gpu", instances.gpu, 0.0..=1.0)?;
+            place.number("instances.gpu_memory", instances.gpu_memory, 0.0..=1.0)?;
+        }
         place.number("gco2e", self.gco2e, 0.0..=1e9)?;
-        place.number("conversion_rate", self.conversion_rate, 0.0..=1.0)
+        place.number("conversion_rate", self.conversion_rate, 0.0..=1.0)?;
+        place.number("lost", self.lost, 0.0..=1.0)
     }
 }
 
@@ -162,6 +170,7 @@ mod tests {
         delay = "2m"
         execution_errors = "1%"
         page = 10
+        alerts.slow = { opens = "10m", closes = "20m" }
         [cloud_run]
         start = "90s"
         images."fraud:bad" = { state = "Failed", gco2e = 0.5 }
@@ -180,6 +189,8 @@ mod tests {
         score = { mean = 0.4, sd = 0.1, drift_per_hour = 0.05 }
         gco2e = 0.004
         conversion_rate = "2%"
+        lost = "1%"
+        instances = { startup = "40s", cpu = "90%", gpu = 0.5, pending = 3 }
     "#;
 
     #[test]
@@ -204,7 +215,10 @@ mod tests {
         // What the page calls defaults are those.
         let third = &scenario.targets["lambda:us-east-1/fraud@prod"].revisions["3"];
         assert_eq!(format!("{:?}", third.latency), format!("{:?}", defaults.latency));
-        assert_eq!((third.gco2e, third.conversion_rate), (defaults.gco2e, defaults.conversion_rate));
+        assert_eq!(
+            (third.gco2e, third.conversion_rate, third.lost),
+            (defaults.gco2e, defaults.conversion_rate, defaults.lost)
+        );
         assert_eq!(scenario.prometheus.scrape, world.prometheus.scrape);
         assert_eq!(scenario.cloudwatch.delay, world.cloudwatch.delay);
         assert_eq!(scenario.azure_monitor.delay, world.azure_monitor.delay);
@@ -228,6 +242,7 @@ mod tests {
                 "stable = \"fraud-3\"",
                 "stable is \"fraud-3\"; allowed is a revision: fraud-1, fraud-2",
             ),
+            ("cpu = \"90%\"", "cpu = 1.1", "instances.cpu is 1.1"),
             ("sd = 0.1", "sd = 0.6", "score.sd is 0.6"),
             ("page = 10", "page = 0", "cloud_monitoring.page is 0; allowed is 1 to 100000"),
             ("delay = \"2m\"", "delay = \"2d\"", "cloud_monitoring.delay is 2days"),

@@ -68,7 +68,8 @@ impl Minute {
         let mut scores = None;
         for within_minute in 0..60 {
             let second = begin.saturating_add(within_minute);
-            let expected = cause.arrivals.expected(second) * cause.timeline.share(cause.revision, second);
+            let meant = cause.arrivals.expected(second) * cause.timeline.share(cause.revision, second);
+            let expected = meant * (1.0 - cause.behaviour.lost);
             // None are drawn when none are expected.
             if let Ok(distribution) = Poisson::new(expected) {
                 let mut draws = cause.key.with(second as u64).draws();

@@ -151,6 +151,12 @@ impl Traffic {
         self.targets.iter().map(|(target, users)| (target, users.revisions.keys()))
     }
 
+    /// How the revision answers, if there is one.
+    #[must_use]
+    pub fn behaviour(&self, target: &Target, revision: &RevisionId) -> Option<&Behaviour> {
+        self.targets.get(target)?.revisions.get(revision).map(|known| &known.behaviour)
+    }
+
     /// When the revision first got traffic: the first moment of history for the stable one.
     #[must_use]
     pub fn first(&self, target: &Target, revision: &RevisionId) -> Option<Timestamp> {

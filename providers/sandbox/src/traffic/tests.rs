@@ -48,6 +48,18 @@ fn requests_follow_the_split_within_the_minute() {
 }
 
 #[test]
+fn what_is_lost_reaches_nobody() {
+    let mut traffic = world(|service| {
+        service.requests_per_second = 1000.0;
+        service.revisions.get_mut("3").unwrap().lost = 0.4;
+    });
+    traffic.route(&target(), &half(), at(BEGAN));
+    let [stable, candidate] = ["2", "3"].map(|name| traffic.between(&target(), &revision(name), BEGAN, BEGAN + 60));
+    assert!(stable.requests > 29_000 && stable.requests < 31_000, "{}", stable.requests);
+    assert!(candidate.requests > 17_400 && candidate.requests < 18_600, "{}", candidate.requests);
+}
+
+#[test]
 fn a_day_of_history_is_there_and_no_more() {
     let mut traffic = world(|_| {});
     let day = traffic.between(&target(), &revision("2"), BEGAN - 86_400, BEGAN - 86_400 + 600);

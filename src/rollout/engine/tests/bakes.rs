@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::scenario::{Event, play, with};
 use super::world::World;
-use super::{id, secs, terms, weight};
+use super::{about, id, secs, terms, weight};
 use crate::rollout::engine::{Action, Cause, Ended, Input, Kind, Reaction, Rollout, Stage, Terms, Verdict, Windows};
 
 fn ends(terms: Terms, world: World) -> (Ended, Cause, World) {
@@ -135,6 +135,44 @@ fn a_canary_keeps_its_share_judged_or_not() {
     let (ended, why, world) = ends(bare, World { settles: 20, ..judged(Verdict::Fail) });
     assert_eq!((ended, why, world.applied.len()), (Ended::Shifted, Cause::NotJudged, 1));
     assert!(world.now >= world.live_at);
+}
+
+fn experiment() -> Terms {
+    let (kind, steps) = (Kind::Experiment, vec![weight(5000)]);
+    Terms { kind, steps, experiment: Some(about()), on_inconclusive: Reaction::Hold, ..terms() }
+}
+
+#[test]
+fn an_experiment_ends_as_its_looks_say() {
+    for (verdict, ended, cause) in [
+        (Verdict::Better, Ended::Shifted, Cause::Better),
+        (Verdict::Worse, Ended::RolledBack, Cause::Worse),
+        (Verdict::Fail, Ended::RolledBack, Cause::Failed),
+        (Verdict::Starved, Ended::RolledBack, Cause::Starved),
+        (Verdict::Mismatched, Ended::Held, Cause::Mismatched),
+        (Verdict::Reached, Ended::Held, Cause::Undecided),
+        (Verdict::Inconclusive, Ended::Held, Cause::Undecided),
+        (Verdict::Pass, Ended::Held, Cause::Undecided),
+        (Verdict::NoData, Ended::Held, Cause::NoData),
+    ] {
+        let (end, why, world) = ends(experiment(), judged(verdict));
+        assert_eq!((end, why), (ended, cause), "{verdict:?}");
+        let back = ended == Ended::RolledBack;
+        assert_eq!((world.applied.len(), world.split.is_full(&id("41"))), (1 + usize::from(back), back), "{verdict:?}");
+    }
+    let held = Terms { on_fail: Reaction::Hold, ..experiment() };
+    assert_eq!(ends(held, judged(Verdict::Worse)).0, Ended::Held);
+    let early = ends(experiment(), judged(Verdict::Better)).2;
+    assert!((5..=6).contains(&minutes(&early)), "three looks, not five: {} min", minutes(&early));
+}
+
+/// Who reads such verdicts in a rollout has a journal that is no rollout's.
+#[test]
+fn what_an_experiment_says_decides_no_rollout() {
+    for verdict in [Verdict::Better, Verdict::Worse, Verdict::Mismatched, Verdict::Reached] {
+        let (ended, why, _) = ends(terms(), judged(verdict));
+        assert_eq!((ended, why), (Ended::RolledBack, Cause::Inconclusive), "{verdict:?}");
+    }
 }
 
 #[test]

@@ -101,24 +101,34 @@ fn a_capacity_that_cannot_be_read_halts() {
     }
 }
 
-/// A process that dies while capacity is set back is followed by one that sets it back, and does nothing else.
-#[test]
-fn a_decided_end_stays_decided() {
-    let mut world = World { verdicts: vec![Verdict::Fail], ..World::small() };
+/// A run whose candidate failed, or passed, that is at setting capacity back.
+fn restoring(verdict: Verdict) -> (Rollout, World) {
+    let mut world = World { verdicts: vec![verdict], ..World::small() };
     let mut rollout = Rollout::new(super::plan(planned()));
     let mut input = Input::Started;
     loop {
         let action = rollout.step(input, world.time());
         if matches!(action, Action::Restore { .. }) {
-            break;
+            assert!(rollout.is_unfinished() && rollout.is_decided() && rollout.ended().is_none());
+            return (rollout, world);
         }
         input = world.perform(&action).unwrap();
     }
-    assert!(rollout.is_unfinished());
-    let again = rollout.clone();
-    for input in [Input::Started, Input::Abort, Input::Hold, Input::Resume, Input::TimeReached] {
-        let action = again.clone().step(input, world.time());
+}
+
+/// A process that dies while capacity is set back is followed by one that looks, sets it back, and does nothing else.
+#[test]
+fn a_decided_end_stays_decided() {
+    let (mut rollout, mut world) = restoring(Verdict::Fail);
+    for input in [Input::Abort, Input::Hold, Input::TimeReached] {
+        let action = rollout.clone().step(input, world.time());
         assert!(matches!(action, Action::Restore { .. }), "{action:?}");
+    }
+    for input in [Input::Started, Input::Resume] {
+        let mut again = rollout.clone();
+        assert_eq!(again.step(input, world.time()), Action::Observe);
+        let seen = Input::Observed(Box::new(world.snapshot()));
+        assert!(matches!(again.step(seen, world.time()), Action::Restore { .. }));
     }
     let trouble = super::world::trouble(ErrorKind::Unavailable, 1);
     let action = rollout.step(Input::Unrestored(trouble), world.time());
@@ -126,5 +136,24 @@ fn a_decided_end_stays_decided() {
     // Found by the invariants: a wait that was over was asked for once more.
     assert!(matches!(rollout.clone().step(Input::Abort, world.time()), Action::Restore { .. }));
     let input = world.perform(&action).unwrap();
-    assert!(matches!(rollout.step(input, world.time()), Action::Restore { .. }));
+    assert_eq!(rollout.step(input, world.time()), Action::Observe);
+}
+
+/// Nobody takes capacity from a revision that somebody has given everything meanwhile.
+#[test]
+fn who_serves_keeps_its_capacity() {
+    let (mut promoted, mut world) = restoring(Verdict::Pass);
+    world.rolled_back_by_hand("01JENGINE");
+    promoted.step(Input::Started, world.time());
+    let action = promoted.step(Input::Observed(Box::new(world.snapshot())), world.time());
+    assert!(matches!(action, Action::Restore { keeps, .. } if keeps == id("41")), "it is stable's again");
+    assert_eq!(promoted.ending().unwrap(), (Ended::RolledBack, &Cause::RolledBackElsewhere));
+
+    let (mut rolled_back, mut world) = restoring(Verdict::Fail);
+    world.foreign("42", 10_000, true);
+    rolled_back.step(Input::Started, world.time());
+    let action = rolled_back.step(Input::Observed(Box::new(world.snapshot())), world.time());
+    let Action::Done { ended, why } = action else { panic!("{action:?}") };
+    assert!(matches!((ended, why), (Ended::Halted, Cause::Interference { .. })));
+    assert!(world.ready && rolled_back.reserved().is_some(), "and it is told");
 }

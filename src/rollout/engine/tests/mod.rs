@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use mlroll_backend::{RevisionId, Timestamp, Weight};
 
-use super::{Kind, Plan, Reaction, Terms};
+use super::{Experiment, Kind, Plan, Reaction, Terms};
 
 const NOW: i64 = 1_795_230_000;
 
@@ -64,7 +64,13 @@ fn terms() -> Terms {
         note_limit: 256,
         overtakes: true,
         capacity: false,
+        experiment: None,
     }
+}
+
+/// What an experiment is about.
+fn about() -> Experiment {
+    Experiment { metric: "error_rate".to_owned(), alpha: 0.05, size: None, effect: 0.1 }
 }
 
 fn plan(terms: Terms) -> Plan {

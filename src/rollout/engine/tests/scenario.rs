@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::watchdog::Watchdog;
 use super::world::{World, WriteFault};
-use super::{id, plan, secs, terms, weight};
+use super::{about, id, plan, secs, terms, weight};
 use crate::rollout::engine::{Action, Input, Kind, Plan, Reaction, Rollout, Stage, Terms, Verdict};
 
 #[derive(Clone, Debug)]
@@ -124,27 +124,30 @@ pub(super) fn plans() -> impl Strategy<Value = Plan> {
     let times = (2_u64..7, 0_u64..120, 0_u64..6, 0_u64..6, 0_u64..4);
     let reactions = (reactions(), reactions(), reactions());
     let judged = (prop::bool::weighted(0.9), prop::bool::weighted(0.4));
-    (steps, times, reactions, any::<bool>(), prop::bool::weighted(0.2), (prop::bool::weighted(0.1), judged)).prop_map(
+    let kinds = prop_oneof![6 => Just(Kind::Rollout), 2 => Just(Kind::Canary), 2 => Just(Kind::Experiment)];
+    (steps, times, reactions, any::<bool>(), kinds, (prop::bool::weighted(0.1), judged)).prop_map(
         |(
             steps,
             (bake, warm_up, min_bake, budget, watch),
             (on_fail, on_inconclusive, on_starved),
             overtakes,
-            canary,
+            kind,
             (bare, (judged, capacity)),
         )| {
+            let experiment = kind == Kind::Experiment;
             let mut steps: Vec<Weight> = steps.into_iter().map(|percent| weight(percent * 100)).collect();
-            if canary {
-                steps.truncate(1);
-            } else {
+            if kind == Kind::Rollout {
                 steps.push(Weight::FULL);
+            } else {
+                steps.truncate(1);
             }
-            let bake = secs(if canary && bare { 0 } else { bake * 60 });
+            let bake = secs(if kind == Kind::Canary && bare { 0 } else { bake * 60 });
             plan(Terms {
-                kind: if canary { Kind::Canary } else { Kind::Rollout },
+                kind,
                 steps,
                 bake,
-                judged,
+                judged: judged || experiment,
+                experiment: experiment.then(about),
                 warm_up: secs(warm_up).min(bake.saturating_sub(secs(1))),
                 min_bake: secs(min_bake * 60).min(bake),
                 no_data_budget: secs(budget * 60),
@@ -153,7 +156,7 @@ pub(super) fn plans() -> impl Strategy<Value = Plan> {
                 on_inconclusive,
                 on_starved,
                 overtakes,
-                capacity: capacity && !canary,
+                capacity: capacity && kind == Kind::Rollout,
                 ..terms()
             })
         },
@@ -195,6 +198,10 @@ fn worlds() -> impl Strategy<Value = World> {
         2 => Just(Verdict::NoData),
         1 => Just(Verdict::Fail),
         1 => Just(Verdict::Starved),
+        2 => Just(Verdict::Better),
+        1 => Just(Verdict::Worse),
+        1 => Just(Verdict::Mismatched),
+        1 => Just(Verdict::Reached),
     ];
     let good = prop::collection::vec(prop_oneof![9 => Just(Verdict::Pass), 1 => Just(Verdict::Inconclusive)], 1..4);
     let verdicts = prop_oneof![good, prop::collection::vec(verdict, 1..40)];

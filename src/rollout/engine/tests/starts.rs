@@ -4,8 +4,8 @@ use mlroll_backend::{ErrorKind, TrafficSplit, Weight};
 
 use super::scenario::{Event, play, with};
 use super::world::{World, WriteFault};
-use super::{at, id, plan, secs, terms, weight};
-use crate::rollout::engine::{Cause, Ended, Kind, Plan, Reaction, Stage, Terms};
+use super::{about, at, id, plan, secs, terms, weight};
+use crate::rollout::engine::{Cause, Ended, Experiment, Kind, Plan, Reaction, Stage, Terms};
 
 #[test]
 fn a_plan_without_sense_is_refused() {
@@ -29,6 +29,18 @@ fn a_plan_without_sense_is_refused() {
     refused(Terms { min_bake: secs(361), ..terms() }, "min_bake");
     refused(Terms { settle_timeout: secs(0), ..terms() }, "settle_timeout");
     refused(Terms { watch_after: secs(86_400 * 400), ..terms() }, "year");
+    let experiment =
+        || Terms { kind: Kind::Experiment, steps: vec![weight(500)], experiment: Some(about()), ..terms() };
+    plan(experiment());
+    refused(Terms { experiment: None, ..experiment() }, "about a metric");
+    refused(Terms { experiment: Some(about()), ..terms() }, "about a metric");
+    refused(Terms { judged: false, ..experiment() }, "about a metric");
+    refused(Terms { steps: terms().steps, ..experiment() }, "one step");
+    refused(Terms { bake: secs(0), ..experiment() }, "bakes");
+    for (alpha, effect) in [(0.0, 0.1), (1.0, 0.1), (f64::NAN, 0.1), (0.05, 0.0), (0.05, f64::INFINITY)] {
+        let experiment = Terms { experiment: Some(Experiment { alpha, effect, ..about() }), ..experiment() };
+        refused(experiment, "alpha of an experiment");
+    }
     let fine = Plan::new(Terms { steps: vec![weight(550), Weight::FULL], ..terms() }, weight(100)).unwrap_err();
     assert!(fine.to_string().contains("5.5 %"));
 }
@@ -45,10 +57,11 @@ fn looks_are_counted_from_the_plan() {
 
 fn start(split: TrafficSplit, marked: bool, kind: Kind) -> (Ended, Cause, World) {
     let steps = match kind {
-        Kind::Canary => vec![weight(500)],
+        Kind::Canary | Kind::Experiment => vec![weight(500)],
         Kind::Rollout => terms().steps,
     };
-    let terms = Terms { kind, steps, ..terms() };
+    let experiment = (kind == Kind::Experiment).then(about);
+    let terms = Terms { kind, steps, experiment, ..terms() };
     let mut world = World::calm();
     if marked {
         world.marker = Some(plan(terms.clone()).marker(Stage::Step(0), Stage::Start, at(-600)));

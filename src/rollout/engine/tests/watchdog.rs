@@ -3,7 +3,7 @@
 use mlroll_backend::{Readiness, Snapshot, Timestamp, TrafficSplit, Weight};
 
 use super::world::World;
-use crate::rollout::engine::{Action, Cause, Ended, Input, Rollout, Verdict};
+use crate::rollout::engine::{Action, Cause, Ended, Input, Kind, Rollout, Verdict};
 
 /// Sees every input and action, and knows what really happened.
 #[derive(Debug, Default)]
@@ -136,7 +136,7 @@ impl Watchdog {
             );
             return;
         }
-        let data = |v: &&Verdict| matches!(v, Verdict::Pass | Verdict::Inconclusive);
+        let data = |v: &&Verdict| !matches!(v, Verdict::Fail | Verdict::NoData | Verdict::Starved);
         let judged = self.looks.iter().filter(data).count();
         assert!(judged >= usize::try_from(rollout.plan().min_looks()).unwrap(), "3: left after {judged} looks");
         assert_eq!(self.looks.last(), Some(&Verdict::Pass), "3: left without a pass");
@@ -151,6 +151,9 @@ impl Watchdog {
             Ended::Promoted => assert!(split.unwrap().is_full(&terms.candidate), "5: promoted, and not seen"),
             Ended::RolledBack => assert!(split.unwrap().is_full(&terms.stable), "5: rolled back, and not seen"),
             Ended::Halted | Ended::Held | Ended::Shifted => {}
+        }
+        if ended == Ended::Shifted && terms.kind == Kind::Experiment {
+            assert_eq!((why, self.looks.last()), (&Cause::Better, Some(&Verdict::Better)), "3: kept, and not better");
         }
         if matches!(why, Cause::Interference { .. } | Cause::RolledBackElsewhere) {
             assert!(self.foreign, "6: nobody interfered: {why}");

@@ -53,6 +53,41 @@ impl Calls<'_> {
         }
     }
 
+    /// `ListAliases`, all pages: the first alias that sends somebody to `version`.
+    pub(in crate::lambda) async fn user_of(&self, version: &str) -> Result<Option<String>> {
+        let operation = "ListAliases";
+        let mut followed = BTreeSet::new();
+        let mut marker: Option<String> = None;
+        loop {
+            let page = self
+                .client
+                .list_aliases()
+                .function_name(self.function())
+                .set_marker(marker.clone())
+                .customize()
+                .interceptor(self.tagged(operation, Effect::Read))
+                .send()
+                .await
+                .map_err(|e| classify(operation, e))?;
+            let user = page.aliases.unwrap_or_default().into_iter().find(|alias| {
+                let weights =
+                    alias.routing_config.as_ref().and_then(|routing| routing.additional_version_weights.as_ref());
+                alias.function_version.as_deref() == Some(version)
+                    || weights.is_some_and(|all| all.contains_key(version))
+            });
+            if user.is_some() {
+                return Ok(user.map(|alias| alias.name.unwrap_or_default()));
+            }
+            match page.next_marker.filter(|next| !next.is_empty()) {
+                Some(next) if !followed.insert(next.clone()) => {
+                    return Err(Error::new(ErrorKind::Unexpected, operation, "the list does not end"));
+                }
+                Some(next) => marker = Some(next),
+                None => return Ok(None),
+            }
+        }
+    }
+
     /// `GetProvisionedConcurrencyConfig`; `None` when there is none.
     pub(in crate::lambda) async fn get_provisioned(&self, qualifier: &str) -> Result<Option<Provisioned>> {
         let operation = "GetProvisionedConcurrencyConfig";

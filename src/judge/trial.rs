@@ -1,0 +1,314 @@
+//! An experiment (A/B test): which of two revisions is better on one metric, told by whichever look shows it.
+//!
+//! Two one-sided tests side by side, each at half of alpha: that the candidate is worse than stable, and the same with the
+//! revisions exchanged. Both are the FAIL test of a gate without slack, so evidence may be read after every window; see
+//! `docs/design/0008-experiments.md`.
+
+use serde::{Deserialize, Serialize};
+
+use super::gate::{Better, Gate, Rule, SeriesStatistic};
+use super::interval::Interval;
+use super::panel::{Evidence, Finding, Needed, Panel, Prelude, Risk, Ruling};
+use super::sample_ratio::SampleRatio;
+use super::series::Difference;
+use super::verdict::Verdict;
+
+/// What is fixed before the first look.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Design {
+    /// The chance of naming a difference where there is none, between 0 and 1.
+    pub alpha: f64,
+    /// The candidate's share of the traffic, between 0 and 1.
+    pub share: f64,
+    /// Requests of both after which it ends; `None`: the planned looks alone end it.
+    pub size: Option<u64>,
+}
+
+/// A number of each revision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arms<T> {
+    /// Of the revision on trial.
+    pub candidate: T,
+    /// Of the revision in charge.
+    pub stable: T,
+}
+
+/// An experiment under way. Serializes exactly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trial {
+    design: Design,
+    gate: Gate,
+    prelude: Prelude,
+    /// Fails a candidate that is worse.
+    worse: Panel,
+    /// Fails a stable revision that is worse.
+    better: Panel,
+    ratio: SampleRatio,
+    requests: Arms<f64>,
+    /// Windows in which both have a value, and the sums of those.
+    valued: u64,
+    sums: Arms<f64>,
+    winner: Option<Winner>,
+}
+
+/// Who was shown to be better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Winner {
+    /// The revision on trial.
+    Candidate,
+    /// The revision in charge.
+    Stable,
+}
+
+/// What an experiment says after a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The candidate is better, and this window did not lack the metric.
+    Better,
+    /// Nothing yet.
+    Inconclusive,
+    /// The requests are not split as they should be.
+    Mismatched,
+    /// The window lacked the metric.
+    NoData,
+    /// The planned size is reached, and no difference is shown.
+    Reached,
+    /// Stable has traffic, and the candidate less than half of its share.
+    Starved,
+    /// The candidate is worse.
+    Worse,
+}
+
+/// `ln E` of an experiment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LnE {
+    /// That the candidate is worse.
+    pub worse: f64,
+    /// That it is better.
+    pub better: f64,
+    /// What either needs.
+    pub needed: f64,
+    /// That the requests are not split as they should be.
+    pub ratio: f64,
+}
+
+/// The effect as it was measured: the candidate against stable.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Effect {
+    /// What it is measured in.
+    pub of: Measure,
+    /// By how much the candidate's number is larger; `None` when stable's is 0.
+    pub estimate: Option<f64>,
+    /// Where that lies at level `1 - alpha`, whenever it is looked at; `None`: not bounded.
+    pub lower: Option<f64>,
+    /// The upper end.
+    pub upper: Option<f64>,
+}
+
+/// What an effect is measured in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// The unit of the values: candidate less stable.
+    Difference,
+    /// A part of stable's number: candidate / stable - 1. Of the share of events, where they are counted.
+    Relative,
+}
+
+/// Values beyond this are left out of means, as the t test leaves them out.
+const LARGEST: f64 = 1e150;
+
+impl Trial {
+    /// An experiment before its first look, on the metric of `gate`, which has no limits of its own.
+    ///
+    /// # Errors
+    /// The share is not between 0 and 1, or the gate cannot judge by what there is.
+    pub fn new(gate: &Gate, prelude: Prelude, design: Design) -> Result<Self, String> {
+        let half = design.alpha / 2.0;
+        // Nothing is kept for bets that begin later: what differs, differs from the first look on.
+        let risk = Risk { alpha: half, beta: half, horizon: 1, step_looks: 0, steps: 1 };
+        let mut worse = Panel::new(vec![(gate.clone(), prelude)], risk)?;
+        let mut better = worse.clone();
+        worse.begin(design.share);
+        better.begin(1.0 - design.share);
+        Ok(Self {
+            design,
+            gate: gate.clone(),
+            prelude,
+            worse,
+            better,
+            ratio: SampleRatio::new(design.share)?,
+            requests: Arms::default(),
+            valued: 0,
+            sums: Arms::default(),
+            winner: None,
+        })
+    }
+
+    /// Books one window: what it says of the metric, and the requests of candidate and stable where it tells them.
+    pub fn look(&mut self, evidence: &Evidence, requests: Option<(f64, f64)>) -> Told {
+        if let Some((candidate, stable)) = requests {
+            self.ratio.look(candidate, stable);
+            self.requests.add(candidate, stable);
+        }
+        let values = evidence.values(&self.gate).filter(|(ours, theirs)| ours.abs().max(theirs.abs()) <= LARGEST);
+        if let Some((candidate, stable)) = values {
+            self.valued = self.valued.saturating_add(1);
+            self.sums.add(candidate, stable);
+        }
+        let worse = self.worse.look(std::slice::from_ref(evidence));
+        let better = self.better.look(&[evidence.mirrored()]);
+        self.winner = self.winner.or(match (worse, better) {
+            (Ruling::Fail, _) => Some(Winner::Stable),
+            (_, Ruling::Fail) => Some(Winner::Candidate),
+            _ => None,
+        });
+        let size = self.design.size.map(|size| size as f64);
+        let reached = size.is_some_and(|size| self.requests.candidate + self.requests.stable >= size);
+        if worse == Ruling::Starved {
+            Told::Starved
+        } else if better == Ruling::Starved || self.ratio.is_off() {
+            Told::Mismatched
+        } else if self.winner == Some(Winner::Stable) {
+            Told::Worse
+        } else if [worse, better].contains(&Ruling::NoData) {
+            Told::NoData
+        } else if self.winner == Some(Winner::Candidate) {
+            Told::Better
+        } else if reached {
+            Told::Reached
+        } else {
+            Told::Inconclusive
+        }
+    }
+
+    /// The metric.
+    #[must_use]
+    pub const fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// What was measured before the first look.
+    #[must_use]
+    pub const fn prelude(&self) -> Prelude {
+        self.prelude
+    }
+
+    /// What was fixed before.
+    #[must_use]
+    pub const fn design(&self) -> Design {
+        self.design
+    }
+
+    /// Who was shown to be better.
+    #[must_use]
+    pub const fn winner(&self) -> Option<Winner> {
+        self.winner
+    }
+
+    /// Requests so far.
+    #[must_use]
+    pub const fn requests(&self) -> Arms<f64> {
+        self.requests
+    }
+
+    /// Requests and events of candidate and stable, where the metric counts them.
+    #[must_use]
+    pub fn counted(&self) -> Option<((f64, f64), (f64, f64))> {
+        self.worse.counted()
+    }
+
+    /// The mean over the windows, where values are compared.
+    #[must_use]
+    pub fn means(&self) -> Option<Arms<f64>> {
+        let windows = (self.valued > 0).then_some(self.valued as f64)?;
+        Some(Arms { candidate: self.sums.candidate / windows, stable: self.sums.stable / windows })
+    }
+
+    /// The evidence so far.
+    #[must_use]
+    pub fn ln_e(&self) -> LnE {
+        let of = |panel: &Panel| panel.findings().first().map_or(0.0, |finding| finding.ln_e_fail);
+        let (worse, better, ratio) = (of(&self.worse), of(&self.better), self.ratio.ln_e());
+        let alpha = self.design.alpha;
+        match self.gate.rule() {
+            // Its E is of both sides together: it speaks for the one that the mean is on.
+            Rule::Series(rule) if rule.statistic == SeriesStatistic::T => {
+                let mean = self.worse.difference(alpha).map_or(0.0, |(mean, _)| mean);
+                let on = |side: bool, ln_e: f64| if side { ln_e } else { ln_e.min(0.0) };
+                LnE { worse: on(mean > 0.0, worse), better: on(mean < 0.0, better), needed: -alpha.ln(), ratio }
+            }
+            Rule::Alarms | Rule::Count(_) | Rule::Latency(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => {
+                LnE { worse, better, needed: -(alpha / 2.0).ln(), ratio }
+            }
+        }
+    }
+
+    /// What the metric says, as a gate says it: FAIL when the candidate is worse, PASS when it is better.
+    #[must_use]
+    pub fn finding(&self) -> Option<Finding> {
+        let LnE { worse, better, needed, .. } = self.ln_e();
+        let way = |ln_e: f64| (ln_e / needed).clamp(0.0, 1.0);
+        let verdict = match self.winner {
+            Some(Winner::Candidate) => Verdict::Pass,
+            Some(Winner::Stable) => Verdict::Fail,
+            None => Verdict::Inconclusive,
+        };
+        let finding = self.worse.findings().into_iter().next()?;
+        Some(Finding {
+            verdict,
+            ln_e_fail: worse,
+            ln_e_pass: better,
+            needed: Needed { fail: way(worse), pass: way(better) },
+            alpha: self.design.alpha,
+            interval: self.worse.interval(self.design.alpha),
+            ..finding
+        })
+    }
+
+    /// The effect so far; `None` where nothing can be said of its size: before the first look, and for judges by ranks or
+    /// shapes.
+    #[must_use]
+    pub fn effect(&self) -> Option<Effect> {
+        let alpha = self.design.alpha;
+        let effect = |of, estimate: f64, lower: f64, upper: f64| {
+            let finite = |number: f64| Some(number).filter(|number| number.is_finite());
+            Effect { of, estimate: finite(estimate), lower: finite(lower), upper: finite(upper) }
+        };
+        if let Some(((ours, our_events), (theirs, their_events))) = self.counted() {
+            let Interval { lower, upper } = self.worse.interval(alpha)?;
+            let ratio = (our_events / ours) / (their_events / theirs);
+            return Some(effect(
+                Measure::Relative,
+                ratio - 1.0,
+                lower - 1.0,
+                upper.map_or(f64::NAN, |upper| upper - 1.0),
+            ));
+        }
+        let Rule::Series(rule) = self.gate.rule() else { return None };
+        let (mean, within) = self.worse.difference(alpha)?;
+        let (lower, upper) = within.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
+        // What is tested is how much worse the candidate is.
+        let (mean, lower, upper) = match rule.better {
+            Better::Higher => (-mean, -upper, -lower),
+            Better::Lower => (mean, lower, upper),
+        };
+        Some(match rule.difference {
+            // Nothing is below nothing.
+            Difference::Log if lower == f64::NEG_INFINITY => effect(Measure::Relative, mean.exp_m1(), lower, upper),
+            Difference::Log => effect(Measure::Relative, mean.exp_m1(), lower.exp_m1(), upper.exp_m1()),
+            Difference::Plain => effect(Measure::Difference, mean, lower, upper),
+        })
+    }
+}
+
+impl Arms<f64> {
+    fn add(&mut self, candidate: f64, stable: f64) {
+        self.candidate += candidate;
+        self.stable += stable;
+    }
+}

@@ -1,0 +1,239 @@
+//! Experiments (A/B tests) on the sandbox, in scaled time.
+
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::sandbox::{FAILING, HEALTHY, Sandbox, config, world};
+
+const AB: [&str; 6] = ["experiment", "--pct", "50", "--metric", "score", "--summary"];
+
+/// The score of the model and the requests that end in a sale, which decide nothing in a rollout.
+const BUSINESS: &str = r#"
+[[services.fraud.gates]]
+name = "score"
+query = 'sum(increase(model_score_sum{version="{{revision}}"}[{{window}}])) / sum(increase(model_score_count{version="{{revision}}"}[{{window}}]))'
+min = 0.1
+advisory = true
+"#;
+
+/// The past that everything is measured on is the same each time.
+fn started(candidate: &str, speed: &str) -> Sandbox {
+    let world = world(candidate, "0s");
+    Sandbox::start(&["--speed", speed], &world)
+}
+
+fn sandbox(candidate: &str, speed: &str) -> Sandbox {
+    let sandbox = started(candidate, speed);
+    sandbox.write("mlroll.toml", &(config("30s", "") + BUSINESS));
+    sandbox
+}
+
+/// A healthy candidate that differs in one thing.
+fn but(what: &str) -> String {
+    HEALTHY.replacen('{', &format!("{{ {what},"), 1)
+}
+
+/// What an experiment on the score comes to: the exit code, the result, and the file.
+fn ended(sandbox: &Sandbox, arguments: &[&str]) -> (i32, Value, Value) {
+    let (code, outcome) = sandbox.run(arguments);
+    let summary: Value =
+        serde_json::from_str(&std::fs::read_to_string(sandbox.path().join("ab.json")).unwrap()).unwrap();
+    assert_eq!(outcome["targets"][0]["experiment"], summary, "the file is what the result says");
+    let (verified, document) = sandbox.run(&["explain", "--verify"]);
+    assert_eq!((verified, &document["verified"]), (0, &json!(true)), "{document}");
+    (code, outcome, summary)
+}
+
+fn tried(sandbox: &Sandbox) -> (i32, Value, Value) {
+    ended(sandbox, &[&AB[..], &["ab.json", "--bake", "1h"]].concat())
+}
+
+fn share(sandbox: &Sandbox) -> Value {
+    sandbox.alias()["RoutingConfig"]["AdditionalVersionWeights"]["3"].clone()
+}
+
+#[test]
+fn a_true_effect_is_told_with_its_size_and_its_direction() {
+    for (mean, code, result, winner) in
+        [("0.33", 0, "candidate_better", "candidate"), ("0.27", 1, "candidate_worse", "stable")]
+    {
+        let sandbox = sandbox(&but(&format!("score = {{ mean = {mean}, sd = 0.1 }}")), "600");
+        let (ended, outcome, summary) = tried(&sandbox);
+        assert_eq!(
+            (ended, &summary["result"], &summary["winner"]),
+            (code, &json!(result), &json!(winner)),
+            "{outcome}"
+        );
+        assert_eq!(summary["schema"], "mlroll/ab-summary/1");
+        let of = |number: &str| summary["effect"][number].as_f64().unwrap();
+        let sign = if winner == "candidate" { 1.0 } else { -1.0 };
+        assert!((of("estimate") - 0.1 * sign).abs() < 0.02, "{summary}");
+        assert!(of("lower") * sign > 0.0 && of("upper") * sign > 0.0, "nothing is not among what it may be: {summary}");
+        let arms = summary["arms"].as_array().unwrap();
+        assert_eq!((&arms[0]["revision"], &arms[0]["percent"]), (&json!("3"), &json!(50.0)), "{summary}");
+        assert!((arms[1]["mean"].as_f64().unwrap() - 0.3).abs() < 0.01, "{summary}");
+        let looks = summary["looks"]["judged"].as_u64().unwrap();
+        assert!(looks < summary["looks"]["planned"].as_u64().unwrap(), "sooner than planned: {summary}");
+        let weights = if winner == "candidate" { json!(0.5) } else { Value::Null };
+        assert_eq!(share(&sandbox), weights, "{outcome}");
+    }
+}
+
+#[test]
+fn without_an_effect_the_planned_time_is_over_and_nothing_is_told() {
+    let sandbox = sandbox(HEALTHY, "600");
+    let (code, outcome, summary) = tried(&sandbox);
+    assert_eq!(
+        (code, &summary["result"], &summary["winner"]),
+        (3, &json!("no_difference_shown"), &Value::Null),
+        "{outcome}"
+    );
+    assert_eq!(outcome["error"]["kind"], "undecided", "{outcome}");
+    assert_eq!(summary["looks"]["judged"], summary["looks"]["planned"]);
+    let bound = |number: &str| summary["effect"][number].as_f64().unwrap();
+    assert!(bound("lower") < 0.0 && bound("upper") > 0.0, "{summary}");
+    let observed = summary["sample_ratio"]["observed"].as_f64().unwrap();
+    assert!((observed - 0.5).abs() < 0.01, "{summary}");
+    assert_eq!(share(&sandbox), 0.5);
+
+    // A person wants it to go on: the same run, with the evidence it has. Then it is over, and by hand.
+    let id = summary["run"].clone();
+    let (code, _, again) = ended(&sandbox, &["resume", "--summary", "ab.json"]);
+    assert_eq!((code, &again["run"]), (3, &id));
+    assert!(again["looks"]["judged"].as_u64() > summary["looks"]["judged"].as_u64(), "{again}");
+    let (code, back) = sandbox.run(&["rollback"]);
+    assert_eq!((code, &back["outcome"]), (0, &json!("rolled_back")), "{back}");
+    let (_, history) = sandbox.run(&["history"]);
+    assert_eq!(history["runs"][0]["verb"], "experiment", "{history}");
+}
+
+#[test]
+fn a_splitter_that_loses_requests_stops_it() {
+    let sandbox = sandbox(&but("lost = \"10%\""), "600");
+    let (code, outcome, summary) = tried(&sandbox);
+    assert_eq!((code, &summary["result"]), (3, &json!("sample_ratio_mismatch")), "{outcome}");
+    assert_eq!((&outcome["outcome"], &outcome["error"]["kind"]), (&json!("held"), &json!("sample_ratio_mismatch")));
+    assert!(outcome["error"]["message"].as_str().unwrap().contains("requests, not 50.00 %"), "{outcome}");
+    let ratio = &summary["sample_ratio"];
+    assert!(ratio["ln_e"].as_f64().unwrap() >= ratio["needed"].as_f64().unwrap(), "{ratio}");
+    assert!(ratio["observed"].as_f64().unwrap() < 0.49, "{ratio}");
+    assert_eq!(share(&sandbox), 0.5, "a person finds out why");
+    let (_, explained) = sandbox.run(&["explain"]);
+    let decided = explained["run"]["events"].as_array().unwrap().iter().find(|event| event["event"] == "decided");
+    assert!(decided.unwrap()["rule"].as_str().unwrap().contains("MISMATCHED"), "{explained}");
+
+    // Most of them: that is a candidate which does not serve, and the guard of every watched run.
+    let sandbox = self::sandbox(&but("lost = \"90%\""), "600");
+    let (code, outcome, summary) = tried(&sandbox);
+    assert_eq!((code, &summary["result"]), (1, &json!("sample_ratio_mismatch")), "{outcome}");
+    assert_eq!((&outcome["error"]["kind"], share(&sandbox)), (&json!("starved"), Value::Null));
+}
+
+#[test]
+fn a_guard_takes_the_candidate_back() {
+    let sandbox = sandbox(FAILING, "600");
+    let (code, outcome, summary) = tried(&sandbox);
+    assert_eq!((code, &summary["result"]), (1, &json!("guardrail_failed")), "{outcome}");
+    assert!(outcome["error"]["message"].as_str().unwrap().contains("gate `error_rate`"), "{outcome}");
+    assert_eq!(share(&sandbox), Value::Null);
+}
+
+#[test]
+fn counts_are_compared_with_guards_and_without() {
+    for guarded in [true, false] {
+        // Too little for the guard, whose limit is half as much again and 0.2 % on top.
+        let candidate = HEALTHY.replace("0.002", "0.0038");
+        let sandbox = started(&candidate, "600");
+        let file = config("30s", "");
+        let gates = file.find("[[services.fraud.gates]]").unwrap();
+        sandbox.write("mlroll.toml", &file[..if guarded { file.len() } else { gates }]);
+        let typed = ["experiment", "--pct", "50", "--metric", "error_rate", "--effect", "1", "--summary", "ab.json"];
+        let dry = sandbox.run(&[&typed[..], &["--dry-run"]].concat());
+        assert_eq!((dry.0, &dry.1["schema"], &dry.1["verb"]), (0, &json!("mlroll/dry-run/1"), &json!("experiment")));
+        let foretold = dry.1["targets"][0]["notes"].to_string();
+        assert!(foretold.contains("a difference of 100.0 % in `error_rate` is shown with a chance of"), "{foretold}");
+        assert!(!sandbox.path().join("ab.json").exists(), "a dry run writes nothing");
+        let (code, outcome, summary) = ended(&sandbox, &typed);
+        assert_eq!((code, &summary["result"]), (1, &json!("candidate_worse")), "{outcome}");
+        let chance = summary["power"]["chance"].as_f64().unwrap();
+        assert!(chance > 0.9, "{summary}");
+        // An estimate that stopped early is one by luck, too; the interval holds all the same.
+        let of = |number: &str| summary["effect"][number].as_f64().unwrap();
+        assert!((of("lower")..of("upper")).contains(&0.9), "{summary}");
+        assert_eq!(outcome["findings"].as_array().unwrap().len(), if guarded { 3 } else { 1 });
+    }
+}
+
+#[test]
+fn the_planned_size_ends_it_and_a_rollback_by_hand_wins() {
+    let sandbox = sandbox(HEALTHY, "120");
+    let typed = [&AB[..], &["ab.json", "--bake", "6h", "--size", "30000"]].concat();
+    let (code, outcome, summary) = ended(&sandbox, &typed);
+    assert_eq!((code, &summary["result"]), (3, &json!("no_difference_shown")), "{outcome}");
+    let requests: f64 = summary["arms"].as_array().unwrap().iter().map(|arm| arm["requests"].as_f64().unwrap()).sum();
+    assert!((30_000.0..60_000.0).contains(&requests), "{summary}");
+    sandbox.run(&["rollback"]);
+
+    let again = [&AB[..], &["ab.json", "--bake", "6h", "--candidate", "3", "--again"]].concat();
+    let (code, outcome) = std::thread::scope(|scope| {
+        let run = scope.spawn(|| sandbox.run(&again));
+        // It reads the past of the service first, which a busy machine takes its time to make up.
+        for _ in 0..6_000 {
+            if share(&sandbox) == 0.5 {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        let (_, status) = sandbox.run(&["status"]);
+        let (back, _) = sandbox.run(&["rollback"]);
+        let (code, outcome) = run.join().unwrap();
+        assert_eq!((back, &status["targets"][0]["rollout"]["verb"]), (0, &json!("experiment")), "{status} {outcome}");
+        (code, outcome)
+    });
+    assert_eq!((code, share(&sandbox)), (4, Value::Null), "{outcome}");
+    assert_eq!(outcome["targets"][0]["experiment"]["result"], "stopped", "{outcome}");
+}
+
+#[test]
+fn one_that_was_killed_goes_on_by_its_own_plan() {
+    let sandbox = sandbox(HEALTHY, "120");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mlroll"));
+    command.args(AB).args(["ab.json", "--bake", "6h", "--size", "100000"]).current_dir(sandbox.path()).env_clear();
+    let mut child = command.envs(sandbox.exports.clone()).stderr(Stdio::null()).spawn().unwrap();
+    sandbox.wait_for_looks(6);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!sandbox.path().join("ab.json").exists());
+    // Another share and another alpha: those of the run that goes on were frozen.
+    let other = ["experiment", "--pct", "20", "--metric", "score", "--alpha", "20%", "--summary", "ab.json"];
+    let (code, outcome, summary) = ended(&sandbox, &other);
+    assert_eq!((code, &summary["result"]), (3, &json!("no_difference_shown")), "{outcome}");
+    assert_eq!((share(&sandbox), &summary["rule"]["alpha"]), (json!(0.5), &json!(0.05)));
+    let (_, explained) = sandbox.run(&["explain"]);
+    let events = explained["run"]["events"].as_array().unwrap();
+    assert!(events.iter().any(|event| event["event"] == "taken_up"), "{explained}");
+    assert_eq!(explained["run"]["plan"]["experiment"]["metric"], "score");
+    // By another metric it is not gone on with.
+    let (code, refused) = sandbox.run(&["experiment", "--pct", "50", "--metric", "error_rate"]);
+    assert_eq!(code, 2, "{refused}");
+    assert!(refused["error"]["message"].as_str().unwrap().contains("the gates have changed"), "{refused}");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_before_anything_moves() {
+    let sandbox = sandbox(HEALTHY, "60");
+    for (arguments, why) in [
+        (&["--pct", "0", "--metric", "score"][..], "compares with nobody"),
+        (&["--pct", "100", "--metric", "score"], "compares with nobody"),
+        (&["--pct", "50", "--metric", "sales"], "no gate `sales`"),
+        (&["--pct", "50", "--metric", "score", "--summary", "no/where.json"], "no folder"),
+        (&["--pct", "50", "--metric", "score", "--bake", "0s"], "bakes"),
+    ] {
+        let (code, document) = sandbox.run(&[&["experiment"], arguments].concat());
+        let message = document["error"]["message"].as_str().unwrap();
+        assert!(code == 2 && message.contains(why), "{document}");
+    }
+    assert_eq!(share(&sandbox), Value::Null);
+    assert!(!sandbox.path().join("ab_summary.json").exists());
+}
