@@ -90,6 +90,16 @@ pub(super) struct Calls<'a> {
     pub(super) alias: &'a LambdaAlias,
 }
 
+/// Where a list goes on; `None` at its end. One that comes back to where it was has none.
+fn following(operation: &'static str, next: Option<String>, followed: &mut BTreeSet<String>) -> Result<Option<String>> {
+    match next.filter(|next| !next.is_empty()) {
+        Some(next) if !followed.insert(next.clone()) => {
+            Err(Error::new(ErrorKind::Unexpected, operation, "the list does not end"))
+        }
+        next => Ok(next),
+    }
+}
+
 impl Calls<'_> {
     /// `GetAlias`
     pub(super) async fn get_alias(&self) -> Result<Alias> {
@@ -156,13 +166,9 @@ impl Calls<'_> {
                 description: v.description.unwrap_or_default(),
                 code_sha256: v.code_sha256.unwrap_or_default(),
             }));
-            let next = page.next_marker.filter(|m| !m.is_empty());
-            match next {
-                Some(next) if !followed.insert(next.clone()) => {
-                    return Err(Error::new(ErrorKind::Unexpected, operation, "the list of versions does not end"));
-                }
-                Some(next) => marker = Some(next),
-                None => return Ok(versions),
+            marker = following(operation, page.next_marker, &mut followed)?;
+            if marker.is_none() {
+                return Ok(versions);
             }
         }
     }

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mlroll_backend::{Effect, Error, ErrorKind, Result};
+use mlroll_backend::{Effect, Result};
 
-use super::{Calls, reason};
+use super::{Calls, following, reason};
 use crate::error::classify;
 
 /// Provisioned concurrency of a version or an alias.
@@ -43,12 +43,9 @@ impl Calls<'_> {
                 let provisioned = read(one.requested_provisioned_concurrent_executions, &status, one.status_reason);
                 all.insert(qualifier, provisioned);
             }
-            match page.next_marker.filter(|next| !next.is_empty()) {
-                Some(next) if !followed.insert(next.clone()) => {
-                    return Err(Error::new(ErrorKind::Unexpected, operation, "the list does not end"));
-                }
-                Some(next) => marker = Some(next),
-                None => return Ok(all),
+            marker = following(operation, page.next_marker, &mut followed)?;
+            if marker.is_none() {
+                return Ok(all);
             }
         }
     }
@@ -78,12 +75,9 @@ impl Calls<'_> {
             if user.is_some() {
                 return Ok(user.map(|alias| alias.name.unwrap_or_default()));
             }
-            match page.next_marker.filter(|next| !next.is_empty()) {
-                Some(next) if !followed.insert(next.clone()) => {
-                    return Err(Error::new(ErrorKind::Unexpected, operation, "the list does not end"));
-                }
-                Some(next) => marker = Some(next),
-                None => return Ok(None),
+            marker = following(operation, page.next_marker, &mut followed)?;
+            if marker.is_none() {
+                return Ok(None);
             }
         }
     }
