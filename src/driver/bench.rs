@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::journal::{Asked, Basis};
 use crate::judge::gate::Gate;
 use crate::judge::panel::{Evidence, Finding, Prelude};
-use crate::rollout::engine::{Input, Look, Plan, Rollout, Stage, Verdict, Windows};
+use crate::rollout::engine::{Look, Plan, Rollout, Stage, Verdict, Windows};
 
 /// Windows of the stable revision that its burstiness is measured on (docs/judge.md section 3.7).
 const HISTORY: u32 = 40;
@@ -292,7 +292,15 @@ impl Bench {
 
     /// Judges all settled windows `since` a moment at once, as if they were the bake of a step; without one, those of the
     /// last `bake`.
-    pub async fn judge_past(&mut self, plan: &Plan, since: Option<Timestamp>, now: Timestamp) -> Input {
+    ///
+    /// # Errors
+    /// As [`judge`](Self::judge), and when the store answers for a part of them only.
+    pub async fn judge_past(
+        &mut self,
+        plan: &Plan,
+        since: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Vec<Look>, String> {
         let terms = plan.terms();
         let length = seconds(terms.look).max(1);
         let end = (now.unix_seconds() - seconds(terms.settle_delay)).div_euclid(length);
@@ -302,25 +310,27 @@ impl Bench {
         };
         let count = u32::try_from(end - first).unwrap_or(0);
         let (Some(from), 1..) = (Timestamp::from_unix_seconds(first.saturating_mul(length)), count) else {
-            return Input::Judged(Vec::new());
+            return Ok(Vec::new());
         };
-        let judged = self.judge(Windows { stage: Stage::Step(0), from, length: terms.look, count }, plan).await;
+        let looks = self.judge(Windows { stage: Stage::Step(0), from, length: terms.look, count }, plan).await?;
         // What was read before the store failed is not all there is: the newest windows may say otherwise.
-        let partly = matches!(&judged, Input::Judged(looks) if u32::try_from(looks.len()) != Ok(count));
-        if partly {
-            return Input::Unjudged { why: "the metric store answered for a part of the time only".to_owned() };
+        if u32::try_from(looks.len()) != Ok(count) {
+            return Err("the metric store answered for a part of the time only".to_owned());
         }
-        judged
+        Ok(looks)
     }
 
     /// Reads and judges the windows that the engine asks for, each once.
-    pub async fn judge(&mut self, windows: Windows, plan: &Plan) -> Input {
+    ///
+    /// # Errors
+    /// Why none could be judged: what the store said.
+    pub async fn judge(&mut self, windows: Windows, plan: &Plan) -> Result<Vec<Look>, String> {
         if !plan.terms().judged {
             let ends = (1..=windows.count).map(|n| windows.from.plus(windows.length.saturating_mul(n)));
-            return Input::Judged(ends.map(|ends| Look { ends, verdict: Verdict::Inconclusive }).collect());
+            return Ok(ends.map(|ends| Look { ends, verdict: Verdict::Inconclusive }).collect());
         }
         let (Some(source), Some(standing)) = (&self.judged_by, &mut self.standing) else {
-            return Input::Unjudged { why: "the way back is decided: nothing is judged".to_owned() };
+            return Err("the way back is decided: nothing is judged".to_owned());
         };
         let length = seconds(windows.length);
         let first = windows.from.unix_seconds();
@@ -333,7 +343,7 @@ impl Bench {
         let subjects = [self.candidate.clone(), self.stable.clone()];
         let samples = match source.sample(&self.queries, &subjects, &asked).await {
             Ok(samples) => samples,
-            Err(e) => return Input::Unjudged { why: e.to_string() },
+            Err(e) => return Err(e.to_string()),
         };
         let at = |query: usize, subject: usize, window: usize| {
             let sample = samples.get((query * subjects.len() + subject) * asked.len() + window);
@@ -350,14 +360,14 @@ impl Bench {
             })
         };
         if let Some(why) = failure_in(0) {
-            return Input::Unjudged { why };
+            return Err(why);
         }
         let read = (0..asked.len()).take_while(|window| failure_in(*window).is_none());
         let evidence = |window| move |query| Evidence { candidate: at(query, 0, window), stable: at(query, 1, window) };
         let read: Vec<Vec<Evidence>> = read.map(|window| (0..critical.len()).map(evidence(window)).collect()).collect();
         let looks = standing.judge(plan, windows, &read);
         self.read = read;
-        Input::Judged(looks)
+        Ok(looks)
     }
 }
 

@@ -1,6 +1,5 @@
 //! New revisions, made at zero traffic.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -80,14 +79,7 @@ impl Driver<'_> {
         let mut probe = None;
         let result = match backends.get(&target.provider()) {
             Some(Ok(backend)) => {
-                let pace = Patience {
-                    clock: self.clock.clone(),
-                    deadline,
-                    interval: backend.poll_interval(),
-                    progress: self.progress,
-                    wire: Arc::clone(&self.wire),
-                    target,
-                };
+                let pace = self.patience(backend.as_ref(), target, deadline);
                 self.make(delivery, backend.as_ref(), target, &pace, &mut probe).await
             }
             Some(Err(failure)) => Err(failure.clone().about(target)),

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mlroll_backend::{Error, ErrorKind, Pace, Target};
+use mlroll_backend::{Backend, Error, ErrorKind, Pace, Target};
 
+use super::Driver;
 use crate::clock::{Clock, Deadline};
 use crate::output::Progress;
 use crate::wire::Wire;
@@ -13,12 +14,26 @@ use crate::wire::Wire;
 /// Waits for adapters.
 #[derive(Debug)]
 pub(super) struct Patience<'a> {
-    pub(super) clock: Clock,
+    clock: Clock,
     pub(super) deadline: Deadline,
-    pub(super) interval: Duration,
-    pub(super) progress: &'a Progress,
-    pub(super) wire: Arc<Wire>,
-    pub(super) target: &'a Target,
+    interval: Duration,
+    progress: &'a Progress,
+    wire: Arc<Wire>,
+    target: &'a Target,
+}
+
+impl Driver<'_> {
+    /// Waits for what `backend` begins on `target`, at most until `deadline`.
+    pub(super) fn patience<'a>(
+        &'a self,
+        backend: &dyn Backend,
+        target: &'a Target,
+        deadline: Deadline,
+    ) -> Patience<'a> {
+        let Self { clock, progress, wire, .. } = self;
+        let interval = backend.poll_interval();
+        Patience { clock: clock.clone(), deadline, interval, progress, wire: Arc::clone(wire), target }
+    }
 }
 
 #[async_trait]

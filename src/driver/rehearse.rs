@@ -1,7 +1,6 @@
 //! A run that is only imagined: the engine takes its steps in no time, the target is as it was read once, and every write is
 //! made by the provider's own adapter and stops at the wire.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use mlroll_backend::{
@@ -9,7 +8,6 @@ use mlroll_backend::{
 };
 
 use super::Driver;
-use super::patience::Patience;
 use crate::failure::Failure;
 use crate::rollout::engine::{Action, Cause, Ended, Input, Kind, Look, Plan, Rollout, Stage, Verdict, Windows};
 
@@ -168,14 +166,7 @@ impl Imagined<'_> {
         };
         let already = driver.wire.calls().len();
         let deadline = driver.clock.deadline(driver.limits.accept);
-        let pace = Patience {
-            clock: driver.clock.clone(),
-            deadline,
-            interval: backend.poll_interval(),
-            progress: driver.progress,
-            wire: Arc::clone(&driver.wire),
-            target: self.target,
-        };
+        let pace = driver.patience(backend, self.target, deadline);
         let work = backend.prepare(self.target, capacity, &pace);
         let done = driver.clock.by(deadline, work).await.unwrap_or_else(|_| Err(super::job::time_is_up()));
         driver.wire.breach()?;

@@ -47,11 +47,8 @@ impl Sizing<'_> {
     }
 
     fn pace(&self) -> Interruptible<'_> {
-        let Driver { clock, progress, wire, .. } = self.driver;
-        let deadline = clock.deadline(self.limit);
-        let interval = self.backend.poll_interval();
-        let wire = std::sync::Arc::clone(wire);
-        let inner = Patience { clock: clock.clone(), deadline, interval, progress, wire, target: self.target };
+        let deadline = self.driver.clock.deadline(self.limit);
+        let inner = self.driver.patience(self.backend, self.target, deadline);
         Interruptible { inner, enough: Notify::new() }
     }
 

@@ -67,7 +67,7 @@ impl Watch<'_> {
         let mut input = first;
         loop {
             // Whoever wants it stopped goes before any answer, but for that to a write: what became of it must be known.
-            if !matches!(input, Input::Accepted | Input::Refused(_)) {
+            if !matches!(input, Input::Accepted | Input::Refused(_) | Input::Restored) {
                 // What was just found to be bad goes back first: holding it would leave it where it is.
                 if !found_bad(&input) && self.state.take_hold(&self.rollout.plan().terms().id) {
                     input = Input::Hold;
@@ -204,7 +204,7 @@ impl Watch<'_> {
                         None
                     }
                     input = clock.by(clock.deadline(LOOK), self.bench.judge(*windows, &plan)) => {
-                        let input = input.unwrap_or_else(|_| Input::Unjudged { why: "the metric store does not answer".to_owned() });
+                        let input = Input::from(input.unwrap_or_else(|_| Err("the metric store does not answer".to_owned())));
                         if let Input::Unjudged { why } = &input {
                             progress.waiting(target, why);
                         }

@@ -158,7 +158,7 @@ pub fn costs(looks: u32) -> Vec<Duration> {
             }
             Action::Sample(windows) => {
                 watch = Some(Stopwatch::start());
-                runtime.block_on(bench.judge(windows, &plan))
+                Input::from(runtime.block_on(bench.judge(windows, &plan)))
             }
         };
     }

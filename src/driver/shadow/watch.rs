@@ -11,7 +11,7 @@ use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::judge::verdict::Verdict;
 use crate::output::Bake;
-use crate::rollout::engine::{Input, Stage, Windows};
+use crate::rollout::engine::{Stage, Windows};
 use crate::rollout::{Conclusion, Outcome, Vigil};
 
 /// The longest one reading of the metric store may take: silence is counted, not waited out.
@@ -55,12 +55,9 @@ impl Mirroring<'_> {
                 clock.sleep(due.max(silent)).await;
                 let seen = self.observe_by(clock.deadline(LOOK)).await;
                 let judged = clock.by(clock.deadline(LOOK), bench.judge(windows, plan)).await;
-                (
-                    seen,
-                    judged.unwrap_or_else(|_| Input::Unjudged { why: "the metric store does not answer".to_owned() }),
-                )
+                (seen, judged.unwrap_or_else(|_| Err("the metric store does not answer".to_owned())))
             };
-            let (seen, input) = tokio::select! {
+            let (seen, looks) = tokio::select! {
                 _ = interrupts.next() => return Ok(Over::Interrupted),
                 looked = looked => looked,
             };
@@ -74,27 +71,10 @@ impl Mirroring<'_> {
                 Err(failure) if matches!(failure.kind, "throttled" | "unavailable") => Err(failure),
                 Err(failure) => return Err(failure),
             };
-            let looks = match input {
-                Input::Judged(looks) => looks,
-                Input::Unjudged { why } => {
-                    progress.waiting(target, &why);
-                    Vec::new()
-                }
-                Input::Abort
-                | Input::Accepted
-                | Input::Hold
-                | Input::Observed(_)
-                | Input::Prepared
-                | Input::Refused(_)
-                | Input::Restored
-                | Input::Resume
-                | Input::Sized(_)
-                | Input::Started
-                | Input::TimeReached
-                | Input::Unobserved(_)
-                | Input::Unprepared(_)
-                | Input::Unrestored(_) => Vec::new(),
-            };
+            let looks = looks.unwrap_or_else(|why| {
+                progress.waiting(target, &why);
+                Vec::new()
+            });
             let concluded = match looks.last() {
                 Some(look) => {
                     (next, silent) = (look.ends, Duration::ZERO);

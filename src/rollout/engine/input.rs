@@ -46,6 +46,13 @@ pub enum Input {
     Unrestored(Trouble),
 }
 
+/// What became of windows that were asked for: their looks, or why there are none.
+impl From<Result<Vec<Look>, String>> for Input {
+    fn from(judged: Result<Vec<Look>, String>) -> Self {
+        judged.map_or_else(|why| Self::Unjudged { why }, Self::Judged)
+    }
+}
+
 /// The verdict of one window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Look {
