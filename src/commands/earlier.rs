@@ -173,7 +173,8 @@ impl Reserving {
         let Self { id, changes, .. } = self;
         let failure = Failure::usage(format!("run {id} of this target has not set its capacity back: {changes}"));
         let failure = Failure { exit: ExitStatus::Conflict, kind: "conflict", ..failure };
-        failure.about(target).hint("`mlroll resume` goes on with it, and sets that back at its end")
+        let failure = failure.about(target).hint("`mlroll resume` goes on with it, and sets that back at its end");
+        failure.hint("to be rid of it: `mlroll rollback`, then `mlroll resume`")
     }
 }
 

@@ -254,36 +254,18 @@ pub(crate) fn check_now(
                 return Err(held.hint("judge it from here: `mlroll canary --pct P` with the share it has"));
             }
         }
-        match bench.judge_past(&plan, since, clock.now()).await {
-            Input::Unjudged { why } => {
-                let down = Failure::usage(format!("the metric store: {why}"));
-                Err(Failure { exit: ExitStatus::Unreachable, kind: "unavailable", ..down }.about(target))
-            }
-            Input::Judged(looks) => {
-                let failed = looks.iter().any(|look| matches!(look.verdict, Ruling::Fail | Ruling::Starved));
-                let passed = looks.last().is_some_and(|look| look.verdict == Ruling::Pass);
-                let verdict = match (failed, passed) {
-                    (true, _) => Verdict::Fail,
-                    (false, true) => Verdict::Pass,
-                    (false, false) => Verdict::Inconclusive,
-                };
-                Ok((verdict, bench.findings(), plan.terms().candidate.clone()))
-            }
-            Input::Abort
-            | Input::Accepted
-            | Input::Hold
-            | Input::Observed(_)
-            | Input::Prepared
-            | Input::Refused(_)
-            | Input::Restored
-            | Input::Resume
-            | Input::Sized(_)
-            | Input::Started
-            | Input::TimeReached
-            | Input::Unobserved(_)
-            | Input::Unprepared(_)
-            | Input::Unrestored(_) => Err(Failure::usage("nothing was judged").about(target)),
-        }
+        let looks = bench.judge_past(&plan, since, clock.now()).await.map_err(|why| {
+            let down = Failure::usage(format!("the metric store: {why}"));
+            Failure { exit: ExitStatus::Unreachable, kind: "unavailable", ..down }.about(target)
+        })?;
+        let failed = looks.iter().any(|look| matches!(look.verdict, Ruling::Fail | Ruling::Starved));
+        let passed = looks.last().is_some_and(|look| look.verdict == Ruling::Pass);
+        let verdict = match (failed, passed) {
+            (true, _) => Verdict::Fail,
+            (false, true) => Verdict::Pass,
+            (false, false) => Verdict::Inconclusive,
+        };
+        Ok((verdict, bench.findings(), plan.terms().candidate.clone()))
     };
     let judged = block_on(judged)?;
     wire.breach()?;
