@@ -45,6 +45,9 @@ pub fn query_of(gate: &Gate) -> Result<Query, Failure> {
     if let Some((requests, events)) = gate.ratio() {
         return Ok(Query::Ratio { requests: requests.to_owned(), events: events.to_owned() });
     }
+    if let Some(scores) = gate.scores() {
+        return Ok(Query::Scores(scores.to_owned()));
+    }
     match (gate.query(), gate.metric()) {
         (Some(text), _) => Ok(Query::Custom(text.to_owned())),
         (None, Some("availability" | "error_rate")) => Ok(Query::ErrorRate),

@@ -13,7 +13,7 @@ pub fn counting(gate: &Gate) -> Option<CountRule> {
     match gate.rule() {
         Rule::Count(rule) => Some(*rule),
         Rule::Latency(latency) => Some(latency.rule),
-        Rule::Alarms | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
+        Rule::Alarms | Rule::Drift(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
     }
 }
 

@@ -47,6 +47,7 @@ mod sagemaker_deploy;
 mod sandbox;
 mod scaled;
 mod schema;
+mod scores;
 mod shadow;
 mod shape;
 mod status;

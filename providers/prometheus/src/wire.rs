@@ -22,7 +22,7 @@ pub(crate) enum Question {
         requests: Vec<Template>,
         errors: Vec<Template>,
     },
-    Latency {
+    Histogram {
         buckets: Template,
         unit: LatencyUnit,
     },
@@ -45,15 +45,13 @@ impl Question {
             Query::ErrorRate if selectors.errors.is_empty() => Err(missing("errors")),
             Query::ErrorRate => Ok(Self::ErrorRate { requests: requests()?, errors: selectors.errors.clone() }),
             Query::Latency => match &selectors.latency {
-                Some((buckets, unit)) => Ok(Self::Latency { buckets: buckets.clone(), unit: *unit }),
+                Some((buckets, unit)) => Ok(Self::Histogram { buckets: buckets.clone(), unit: *unit }),
                 None => Err(missing("latency")),
             },
             Query::Requests => requests().map(Self::Requests),
-            Query::Alarms(_)
-            | Query::Headroom(_)
-            | Query::InstanceStartup
-            | Query::PendingRequests
-            | Query::Scores(_) => Err(query.unsupported("settings", "Prometheus")),
+            Query::Alarms(_) | Query::Headroom(_) | Query::InstanceStartup | Query::PendingRequests => {
+                Err(query.unsupported("settings", "Prometheus"))
+            }
             Query::Ratio { requests, events } => {
                 let selector = |key: &str, text: &str| {
                     let refused = |why| Error::new(ErrorKind::Invalid, "settings", format!("{key}: {why}"));
@@ -61,6 +59,10 @@ impl Question {
                 };
                 Ok(Self::ErrorRate { requests: selector("requests", requests)?, errors: selector("events", events)? })
             }
+            // Scores have no unit: their bounds are taken as they are.
+            Query::Scores(text) => Template::selector(text)
+                .map(|buckets| Self::Histogram { buckets, unit: LatencyUnit::Seconds })
+                .map_err(|why| Error::new(ErrorKind::Invalid, "settings", format!("scores: {why}"))),
         }
     }
 
@@ -83,7 +85,7 @@ impl Question {
             Self::ErrorRate { requests, errors } => {
                 [sums("requests", requests), newest(requests), sums("errors", errors)].concat()
             }
-            Self::Latency { buckets, .. } => {
+            Self::Histogram { buckets, .. } => {
                 let selector = buckets.render(revision, window);
                 let sum = format!("sum by (le) (increase({selector}[{}]))", range(window));
                 [vec![labelled(&sum, "buckets")], newest(std::slice::from_ref(buckets))].concat()
@@ -132,7 +134,7 @@ impl Question {
     pub(crate) fn says(&self, series: Vec<Series>, window: Window) -> Sample {
         let sample = match self {
             Self::ErrorRate { .. } => Parts::of(series).and_then(|parts| parts.error_rate(window)),
-            Self::Latency { unit, .. } => Parts::of(series).and_then(|parts| parts.latency(*unit, window)),
+            Self::Histogram { unit, .. } => Parts::of(series).and_then(|parts| parts.histogram(*unit, window)),
             Self::Requests(_) => Parts::of(series).and_then(|parts| Ok(Sample::value(parts.requests(window)?))),
             Self::Value(_) => match series.as_slice() {
                 [] => Err(Why::Empty),
@@ -158,11 +160,10 @@ impl Spacing {
             | Query::Custom(_)
             | Query::Headroom(_)
             | Query::InstanceStartup
-            | Query::PendingRequests
-            | Query::Scores(_) => None,
+            | Query::PendingRequests => None,
             Query::ErrorRate | Query::Requests => selectors.requests.first().cloned(),
             Query::Latency => selectors.latency.as_ref().map(|(buckets, _)| buckets.clone()),
-            Query::Ratio { requests, .. } => Template::selector(requests).ok(),
+            Query::Ratio { requests: selector, .. } | Query::Scores(selector) => Template::selector(selector).ok(),
         };
         queries.iter().find_map(counters).or(selectors.requests.first().cloned()).map(Self)
     }
@@ -315,7 +316,7 @@ impl Parts {
         }
     }
 
-    fn latency(self, unit: LatencyUnit, window: Window) -> Result<Sample, Why> {
+    fn histogram(self, unit: LatencyUnit, window: Window) -> Result<Sample, Why> {
         if self.buckets.is_empty() {
             return Err(Why::Empty);
         }
@@ -323,7 +324,7 @@ impl Parts {
         let mut buckets = Vec::with_capacity(self.buckets.len());
         for (le, count) in self.buckets {
             let no_bound =
-                || Why::Inconsistent { found: "what `latency` selects is not the buckets of a histogram".to_owned() };
+                || Why::Inconsistent { found: "what is selected is not the buckets of a histogram".to_owned() };
             let bound: f64 = le.ok_or_else(no_bound)?.parse().map_err(|_| no_bound())?;
             buckets.push((unit.seconds(bound), finite(count)?));
         }
@@ -402,6 +403,8 @@ mod tests {
         let ratio = text(&ratio);
         assert!(ratio.contains(r#"sum(increase(visits_total{v="v1.2"}[60s])), "mlroll", "requests0""#), "{ratio}");
         assert!(ratio.contains(r#"sum(increase(orders_total{v="v1.2"}[60s])), "mlroll", "errors0""#), "{ratio}");
+        let scores = Query::Scores(r#"d_bucket{v="{{revision}}"}"#.to_owned());
+        assert_eq!(text(&scores), text(&Query::Latency), "read as latencies are, whatever the preset");
         let custom = r#"rate(x{v="{{revision}}"}[{{window}}])"#;
         assert_eq!(text(&Query::Custom(custom.to_owned())), r#"rate(x{v="v1.2"}[60s])"#);
     }
@@ -414,7 +417,8 @@ mod tests {
             events: format!("{events}{{v=\"{{{{revision}}}}\"}}"),
         };
         let (no_visits, no_orders) = (ratio("sum(visits)", "orders"), ratio("visits", "rate(orders)"));
-        for query in [Query::ErrorRate, Query::Latency, Query::Requests, custom, no_visits, no_orders] {
+        let summed = Query::Scores(r#"sum by (le) (d_bucket{v="{{revision}}"})"#.to_owned());
+        for query in [Query::ErrorRate, Query::Latency, Query::Requests, custom, no_visits, no_orders, summed] {
             let error = Question::new(&query, &Selectors::default()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid, "{query}");
         }

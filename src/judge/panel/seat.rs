@@ -9,6 +9,7 @@ use super::{Evidence, Finding, Prelude, Risk, read};
 use crate::judge::alarms::AlarmEvidence;
 use crate::judge::counts::Counts;
 use crate::judge::design_effect::DesignEffect;
+use crate::judge::drift::{Drift, DriftEvidence};
 use crate::judge::evidence::{CountEvidence, CountLook, SeriesEvidence};
 use crate::judge::gate::{CountRule, Gate, LatencyRule, RankTest, Rule, SeriesStatistic};
 use crate::judge::histogram::Histogram;
@@ -39,6 +40,7 @@ pub(super) struct Seat {
 enum Tests {
     Alarms(AlarmEvidence),
     Counts(CountEvidence),
+    Drift(DriftEvidence),
     Planned(PlannedEvidence),
     Series(SeriesEvidence),
     /// Its bounds are those of the first histograms.
@@ -63,6 +65,7 @@ impl Seat {
         let tests = match gate.rule() {
             Rule::Alarms => Tests::Alarms(AlarmEvidence::default()),
             Rule::Count(rule) => Tests::Counts(CountEvidence::new(rule, planned)),
+            Rule::Drift(_) => Tests::Drift(DriftEvidence::new(risk.steps)),
             Rule::Latency(LatencyRule { threshold: None, .. }) if prelude.threshold.is_none() => {
                 return Err(format!(
                     "gate `{name}` needs `max`: stable has no latencies in the store to freeze a threshold from"
@@ -105,6 +108,7 @@ impl Seat {
         match (&mut self.tests, self.gate.rule()) {
             (Tests::Alarms(evidence), _) => evidence.restart_pass(),
             (Tests::Counts(evidence), _) => evidence.restart_pass(),
+            (Tests::Drift(evidence), _) => evidence.begin(),
             (Tests::Planned(evidence), _) => evidence.begin(),
             (Tests::Series(evidence), Rule::Series(rule)) => evidence.restart_pass(rule),
             (Tests::Shape(Some(evidence)), _) => evidence.restart_pass(),
@@ -132,7 +136,7 @@ impl Seat {
                 self.threshold(rule).and_then(|threshold| read::latency_look(rule, threshold, evidence))
             }
             Rule::Samples(_) | Rule::Series(_) => return self.values(evidence),
-            Rule::Shape(_) => return self.histograms(evidence, risk),
+            Rule::Drift(_) | Rule::Shape(_) => return self.histograms(evidence, risk),
         };
         let Some(look) = look else {
             return nothing(evidence);
@@ -187,6 +191,7 @@ impl Seat {
                 Tests::Series(tests) => self.decides_alone() && tests.fail().rejects(alpha),
                 Tests::Planned(tests) => tests.fails(),
                 Tests::Alarms(alarms) => alarms.fails(),
+                Tests::Drift(tests) => self.most_drift().is_some_and(|max| tests.exceeds(max, alpha, self.factor())),
                 Tests::Counts(_) | Tests::Shape(_) => false,
             }
     }
@@ -195,6 +200,7 @@ impl Seat {
         match &self.tests {
             Tests::Alarms(alarms) => alarms.passes(),
             Tests::Counts(_) | Tests::Shape(_) => self.ln_e_pass() >= -beta.ln(),
+            Tests::Drift(_) => self.drift(beta).zip(self.most_drift()).is_some_and(|(drift, max)| drift.upper < max),
             Tests::Planned(tests) => tests.passes(),
             Tests::Series(tests) => tests.pass().rejects(beta),
         }
@@ -204,7 +210,7 @@ impl Seat {
     pub(super) fn ln_e_fail(&self) -> f64 {
         match &self.tests {
             Tests::Counts(tests) => tests.ln_e_fail(),
-            Tests::Alarms(_) | Tests::Planned(_) | Tests::Shape(None) => 0.0,
+            Tests::Alarms(_) | Tests::Drift(_) | Tests::Planned(_) | Tests::Shape(None) => 0.0,
             Tests::Series(tests) => tests.fail().ln_e(),
             Tests::Shape(Some(tests)) => tests.ln_e_fail(),
         }
@@ -213,7 +219,7 @@ impl Seat {
     pub(super) fn ln_e_pass(&self) -> f64 {
         match &self.tests {
             Tests::Counts(tests) => tests.ln_e_pass(),
-            Tests::Alarms(_) | Tests::Planned(_) | Tests::Shape(None) => 0.0,
+            Tests::Alarms(_) | Tests::Drift(_) | Tests::Planned(_) | Tests::Shape(None) => 0.0,
             Tests::Series(tests) => tests.pass().ln_e(),
             Tests::Shape(Some(tests)) => tests.ln_e_pass(),
         }
@@ -236,8 +242,28 @@ impl Seat {
                 SeriesTest::T(student) => student.mean_so_far().map(|mean| (mean, student.interval(alpha))),
                 SeriesTest::Sign(_) => None,
             },
-            Tests::Alarms(_) | Tests::Counts(_) | Tests::Planned(_) | Tests::Shape(_) => None,
+            Tests::Alarms(_) | Tests::Counts(_) | Tests::Drift(_) | Tests::Planned(_) | Tests::Shape(_) => None,
         }
+    }
+
+    /// How far scores have drifted in this step, at level `1 - level`.
+    pub(super) fn drift(&self, level: f64) -> Option<Drift> {
+        match &self.tests {
+            Tests::Drift(tests) => tests.drift(level, self.factor()),
+            Tests::Alarms(_) | Tests::Counts(_) | Tests::Planned(_) | Tests::Series(_) | Tests::Shape(_) => None,
+        }
+    }
+
+    /// How far they may, and over how many bins that is told; 0 while these are not chosen.
+    pub(super) fn drift_allowed(&self) -> Option<(f64, usize)> {
+        match (&self.tests, self.gate.rule()) {
+            (Tests::Drift(tests), Rule::Drift(max)) => Some((*max, tests.bins())),
+            _ => None,
+        }
+    }
+
+    fn most_drift(&self) -> Option<f64> {
+        self.drift_allowed().map(|(max, _)| max)
     }
 
     pub(super) const fn looks(&self) -> u64 {
@@ -266,7 +292,9 @@ impl Seat {
     pub(super) fn slow_after(&self) -> Option<f64> {
         match self.gate.rule() {
             Rule::Latency(rule) => self.threshold(rule),
-            Rule::Alarms | Rule::Count(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
+            Rule::Alarms | Rule::Count(_) | Rule::Drift(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => {
+                None
+            }
         }
     }
 
@@ -278,14 +306,14 @@ impl Seat {
         match self.gate.rule() {
             Rule::Count(rule) => Some(*rule),
             Rule::Latency(latency) => Some(latency.rule),
-            Rule::Alarms | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
+            Rule::Alarms | Rule::Drift(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
         }
     }
 
     /// Two-sided evidence and p-values do not enter the mean.
     fn decides_alone(&self) -> bool {
         match self.gate.rule() {
-            Rule::Alarms | Rule::Samples(_) => true,
+            Rule::Alarms | Rule::Drift(_) | Rule::Samples(_) => true,
             Rule::Series(rule) => rule.statistic == SeriesStatistic::T,
             Rule::Count(_) | Rule::Latency(_) | Rule::Shape(_) => false,
         }
@@ -295,7 +323,7 @@ impl Seat {
     pub(super) const fn alarms_open(&self) -> Option<u64> {
         match &self.tests {
             Tests::Alarms(alarms) => Some(alarms.open()),
-            Tests::Counts(_) | Tests::Planned(_) | Tests::Series(_) | Tests::Shape(_) => None,
+            Tests::Counts(_) | Tests::Drift(_) | Tests::Planned(_) | Tests::Series(_) | Tests::Shape(_) => None,
         }
     }
 
@@ -346,12 +374,17 @@ impl Seat {
             return Booked::Nothing { candidate: Some(0.0), stable: Some(0.0) };
         }
         let (effect, planned) = (self.factor(), Some(risk.horizon).filter(|looks| *looks > 1));
-        if let (Tests::Shape(tests), Rule::Shape(boundaries)) = (&mut self.tests, self.gate.rule()) {
-            let bounds = Histogram::sum([&ours, &theirs]);
-            let tests = tests.get_or_insert_with(|| ShapeEvidence::new(bounds.bounds(), *boundaries, planned));
-            if tests.look(&ours, &theirs, effect).is_err() {
-                return nothing(evidence);
+        let booked = match (&mut self.tests, self.gate.rule()) {
+            (Tests::Shape(tests), Rule::Shape(rule)) => {
+                let bounds = Histogram::sum([&ours, &theirs]);
+                let tests = tests.get_or_insert_with(|| ShapeEvidence::new(bounds.bounds(), *rule, planned));
+                tests.look(&ours, &theirs, effect).is_ok()
             }
+            (Tests::Drift(tests), _) => tests.look(&ours, &theirs).is_ok(),
+            _ => false,
+        };
+        if !booked {
+            return nothing(evidence);
         }
         self.looks = self.looks.saturating_add(u64::from(candidate > 0.0));
         if candidate <= 0.0 {
