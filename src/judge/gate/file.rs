@@ -34,6 +34,8 @@ pub(super) struct GateFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_psi: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) strata: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) unit: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max: Option<Quantity>,
@@ -193,6 +195,7 @@ impl GateFile {
             ("events", self.events.is_some()),
             ("scores", self.scores.is_some()),
             ("max_psi", self.max_psi.is_some()),
+            ("strata", self.strata.is_some()),
             ("unit", self.unit.is_some()),
             ("max", self.max.is_some()),
             ("min", self.min.is_some()),
@@ -266,6 +269,7 @@ impl GateFile {
             ("better", self.better.is_some()),
             ("two_sided", self.two_sided),
             ("final_look", self.final_look),
+            ("strata", self.strata.is_some()),
             ("judge", self.judge.is_some_and(|judge| judge != Judge::Shape)),
         ];
         if let Some((key, _)) = others.iter().find(|(_, given)| *given) {

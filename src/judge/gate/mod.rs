@@ -72,6 +72,12 @@ impl Gate {
         self.file.requests.as_deref().zip(self.file.events.as_deref())
     }
 
+    /// The label by which the traffic is divided into parts that are compared each with itself.
+    #[must_use]
+    pub fn strata(&self) -> Option<&str> {
+        self.file.strata.as_deref()
+    }
+
     /// The scores it looks at, by a selector of its own: the model's outputs.
     #[must_use]
     pub fn scores(&self) -> Option<&str> {
@@ -178,6 +184,19 @@ impl TryFrom<GateFile> for Gate {
 
     fn try_from(file: GateFile) -> Result<Self, InvalidGate> {
         let rule = file.rule().map_err(InvalidGate)?;
+        let compared = match &rule {
+            Rule::Count(rule) => rule.boundaries.is_some(),
+            Rule::Latency(latency) => latency.rule.boundaries.is_some(),
+            Rule::Alarms | Rule::Drift(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => false,
+        };
+        if file.strata.is_some() && !compared {
+            let why = "strata: parts of the traffic are told apart where counts are compared with stable: give max_increase, fail or \
+                       pass, and no `judge`";
+            return Err(InvalidGate(why.to_owned()));
+        }
+        if file.strata.as_ref().is_some_and(|label| label.trim().is_empty()) {
+            return Err(InvalidGate("strata: it is empty; the name of a label is needed, as \"region\"".to_owned()));
+        }
         if file.final_look {
             let boundaries = match &rule {
                 Rule::Count(rule) => rule.boundaries,

@@ -156,6 +156,7 @@ fn shown(sample: &Sample) -> String {
             format!("{:.0} requests", buckets.buckets().last().map_or(0.0, |(_, count)| *count))
         }
         Sample::NoData(why) => format!("no data ({})", why.name()),
+        Sample::Strata(parts) => format!("{} parts", parts.len()),
         Sample::Value(value) => value.to_string(),
     }
 }

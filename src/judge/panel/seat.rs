@@ -131,17 +131,18 @@ impl Seat {
     fn book(&mut self, evidence: &Evidence, risk: &Risk) -> Booked {
         let look = match self.gate.rule() {
             Rule::Alarms => return self.alarms(evidence),
-            Rule::Count(rule) => read::count_look(rule, evidence),
-            Rule::Latency(rule) => {
-                self.threshold(rule).and_then(|threshold| read::latency_look(rule, threshold, evidence))
-            }
+            Rule::Count(rule) => read::parts(evidence, |part| read::count_look(rule, part)),
+            Rule::Latency(rule) => self
+                .threshold(rule)
+                .and_then(|threshold| read::parts(evidence, |part| read::latency_look(rule, threshold, part))),
             Rule::Samples(_) | Rule::Series(_) => return self.values(evidence),
             Rule::Drift(_) | Rule::Shape(_) => return self.histograms(evidence, risk),
         };
-        let Some(look) = look else {
+        let Some(parts) = look else {
             return nothing(evidence);
         };
-        let (candidate, stable) = (look.fail.candidate.requests(), look.fail.stable.requests());
+        let requests = |of: fn(&CountLook) -> Counts| parts.values().map(|look| of(look).requests()).sum::<f64>();
+        let (candidate, stable) = (requests(|look| look.fail.candidate), requests(|look| look.fail.stable));
         // Nobody came: there is nothing to judge, nothing is missing, and what was staked on this look is kept for one
         // that tells something.
         if candidate + stable <= 0.0 {
@@ -149,9 +150,14 @@ impl Seat {
         }
         let effect = self.factor();
         if let Tests::Counts(tests) = &mut self.tests {
-            tests.look(&look, effect);
+            tests.look_at_strata(&parts.values().copied().collect::<Vec<_>>(), effect);
         }
-        self.count(&look)
+        self.stages.look(&parts);
+        if candidate <= 0.0 {
+            return Booked::Nothing { candidate: Some(0.0), stable: Some(stable) };
+        }
+        self.looks = self.looks.saturating_add(1);
+        Booked::Counted { candidate, stable }
     }
 
     /// Tests that wait for the end of a stage. `looks` of it have been, and this is the last one.
@@ -391,16 +397,6 @@ impl Seat {
             return Booked::Nothing { candidate: Some(0.0), stable: Some(stable) };
         }
         Booked::Counted { candidate, stable }
-    }
-
-    fn count(&mut self, look: &CountLook) -> Booked {
-        self.stages.look(look);
-        let (candidate, stable): (Counts, Counts) = (look.fail.candidate, look.fail.stable);
-        if candidate.requests() <= 0.0 {
-            return Booked::Nothing { candidate: Some(0.0), stable: Some(stable.requests()) };
-        }
-        self.looks = self.looks.saturating_add(1);
-        Booked::Counted { candidate: candidate.requests(), stable: stable.requests() }
     }
 }
 
