@@ -45,6 +45,7 @@ mod rollback;
 mod sagemaker;
 mod sagemaker_deploy;
 mod sandbox;
+mod sagemaker_capacity;
 mod scaled;
 mod schema;
 mod shadow;

@@ -12,7 +12,7 @@ use mlroll_backend::{Error, ErrorKind};
 use crate::transport::NotSent;
 
 /// Classifies a failed call by status and code.
-#[cfg(any(feature = "cloudwatch", feature = "lambda"))]
+#[cfg(any(feature = "cloudwatch", feature = "lambda", feature = "sagemaker"))]
 pub(crate) fn classify<E>(operation: &'static str, failed: SdkError<E, HttpResponse>) -> Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
@@ -116,11 +116,13 @@ fn chain<'e>(error: &'e (dyn StdError + 'static)) -> impl Iterator<Item = &'e (d
 /// The table: AWS codes first, the status where there is no known code.
 fn kind_of(status: Option<u16>, code: Option<&str>) -> ErrorKind {
     match code.unwrap_or_default() {
-        "PreconditionFailedException" | "ResourceConflictException" => ErrorKind::Conflict,
+        "ConcurrentUpdateException" | "PreconditionFailedException" | "ResourceConflictException" => {
+            ErrorKind::Conflict
+        }
         "InvalidParameterValueException" | "ValidationException" | "InvalidRequestContentException" => {
             ErrorKind::Invalid
         }
-        "ResourceNotFoundException" => ErrorKind::NotFound,
+        "ObjectNotFoundException" | "ResourceNotFoundException" => ErrorKind::NotFound,
         "TooManyRequestsException"
         | "ThrottlingException"
         | "Throttling"

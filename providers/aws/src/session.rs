@@ -69,6 +69,8 @@ pub(crate) struct Session {
 
 /// A client per region, so that its connections and its pace are shared.
 #[derive(Debug)]
+    scaling: PerRegion<aws_sdk_applicationautoscaling::Client>,
+    #[cfg(feature = "sagemaker")]
 struct PerRegion<C>(Mutex<BTreeMap<String, C>>);
 
 impl<C: Clone> PerRegion<C> {
@@ -100,6 +102,8 @@ impl Session {
 
     /// Requests for credentials go through our transport too: it keeps tokens out of clear text.
     fn source(&self) -> ConfigLoader {
+            scaling: PerRegion::new(),
+            #[cfg(feature = "sagemaker")]
         let pace = Pace::new(usize::MAX, Duration::ZERO);
         aws_config::defaults(BehaviorVersion::latest()).http_client(Transport::new(Arc::clone(&self.wiretap), pace))
     }
@@ -159,6 +163,21 @@ impl Session {
     /// The client for requests to models in `region`. One attempt, which may take as long as a model may.
     #[cfg(feature = "sagemaker")]
     pub(crate) async fn sagemaker_runtime(&self, region: &str) -> aws_sdk_sagemakerruntime::Client {
+    /// The client for Application Auto Scaling in `region`.
+    #[cfg(feature = "sagemaker")]
+    pub(crate) async fn scaling(&self, region: &str) -> aws_sdk_applicationautoscaling::Client {
+        let config = self.config(region).await;
+        self.scaling.get_or_make(region, || {
+            let pace = Pace::new(SAGEMAKER_CALLS, Duration::from_secs(1));
+            let config = aws_sdk_applicationautoscaling::config::Builder::from(config)
+                .region(Region::new(region.to_owned()))
+                .http_client(Transport::new(Arc::clone(&self.wiretap), pace))
+                .retry_classifier(HonourRetryAfter)
+                .build();
+            aws_sdk_applicationautoscaling::Client::from_conf(config)
+        })
+    }
+
         let config = self.config(region).await;
         self.sagemaker_runtime.get_or_make(region, || {
             let pace = Pace::new(SAGEMAKER_CALLS, Duration::from_secs(1));

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mlroll_backend::{
-    ArtifactKind, Backend, Capabilities, Deployed, Error, ErrorKind, GuardKind, Marker, MarkerState, Obstacle, Pace,
-    Probe, Readiness, Release, Result, Revision, RevisionId, Roles, SageMakerEndpoint, Snapshot, Target, TrafficSplit,
-    Weight, Wiretap, embed,
+    Access, ArtifactKind, Backend, Capabilities, Capacity, Deployed, Error, ErrorKind, GuardKind, Marker, MarkerState,
+    Obstacle, Pace, Probe, Readiness, Release, Result, Revision, RevisionId, Roles, SageMakerEndpoint, Snapshot,
+    Target, TrafficSplit, Weight, Wiretap, embed,
 };
 
+use super::capacity;
 use super::deploy::deploy;
 use super::probe::wire::invoke;
 use super::read::{Known, TAG, marks_the_smaller, obstacles, snapshot, split, tag_of, weights};
@@ -152,6 +153,27 @@ pub(super) async fn describe(calls: &Calls<'_>) -> Result<Endpoint> {
             Err(Error::new(ErrorKind::Invalid, "DescribeEndpoint", message))
         }
         Some(_) | None => Ok(described),
+
+    async fn capacity(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Result<Option<Capacity>> {
+        let endpoint = endpoint_of(target, "DescribeScalableTargets")?;
+        let client = self.session.sagemaker(&endpoint.region).await;
+        let scaling = self.session.scaling(&endpoint.region).await;
+        capacity::capacity(&Calls { client: &client, target, endpoint }, &scaling, stable, candidate).await
+    }
+
+    async fn prepare(&self, target: &Target, capacity: &Capacity, pace: &dyn Pace) -> Result<()> {
+        let endpoint = endpoint_of(target, UPDATE)?;
+        let client = self.session.sagemaker(&endpoint.region).await;
+        let scaling = self.session.scaling(&endpoint.region).await;
+        capacity::prepare(&Calls { client: &client, target, endpoint }, &scaling, capacity, pace).await
+    }
+
+    async fn restore(&self, target: &Target, capacity: &Capacity, keeps: &RevisionId, pace: &dyn Pace) -> Result<()> {
+        let endpoint = endpoint_of(target, UPDATE)?;
+        let client = self.session.sagemaker(&endpoint.region).await;
+        let scaling = self.session.scaling(&endpoint.region).await;
+        capacity::restore(&Calls { client: &client, target, endpoint }, &scaling, capacity, keeps, pace).await
+    }
     }
 }
 
