@@ -47,6 +47,7 @@ mod sagemaker_deploy;
 mod sandbox;
 mod sagemaker_capacity;
 mod scaled;
+mod sagemaker_killed;
 mod schema;
 mod shadow;
 mod shape;
