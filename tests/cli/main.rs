@@ -19,6 +19,7 @@ mod cloud_run;
 mod cloud_run_watched;
 mod cloudwatch;
 mod completions;
+mod cloudwatch_scenarios;
 mod demo;
 mod deploy;
 mod deploy_google;
