@@ -109,7 +109,7 @@ fn no_credentials(error: &CredentialsError) -> String {
 }
 
 /// An error and its causes, the outermost first.
-fn chain<'e>(error: &'e (dyn StdError + 'static)) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+pub(crate) fn chain<'e>(error: &'e (dyn StdError + 'static)) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |error: &&'e (dyn StdError + 'static)| (**error).source())
 }
 

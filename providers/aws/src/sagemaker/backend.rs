@@ -15,6 +15,7 @@ use super::probe::wire::invoke;
 use super::read::{Known, TAG, marks_the_smaller, obstacles, snapshot, split, tag_of, weights};
 use super::wire::{Calls, Endpoint};
 use crate::session::Session;
+use crate::settings::Settings;
 
 const UPDATE: &str = "UpdateEndpointWeightsAndCapacities";
 
@@ -22,13 +23,22 @@ const UPDATE: &str = "UpdateEndpointWeightsAndCapacities";
 #[derive(Debug)]
 pub struct SageMaker {
     pub(super) session: Session,
+    access: Option<Access>,
 }
 
 impl SageMaker {
     /// A backend whose requests all go past `wiretap`. Reads no configuration and connects to nothing yet.
     #[must_use]
-    pub const fn new(wiretap: Arc<dyn Wiretap>) -> Self {
-        Self { session: Session::new(wiretap) }
+    pub fn new(settings: &Settings, wiretap: Arc<dyn Wiretap>) -> Self {
+        Self { session: Session::new(settings, wiretap), access: settings.access() }
+    }
+}
+
+#[cfg(test)]
+impl SageMaker {
+    /// By a session of a test's own.
+    pub(super) const fn by(session: Session) -> Self {
+        Self { session, access: None }
     }
 }
 
@@ -48,6 +58,10 @@ impl Backend for SageMaker {
             ],
             mirror: None,
         }
+    }
+
+    fn access(&self) -> Option<Access> {
+        self.access.clone()
     }
 
     async fn observe(&self, target: &Target) -> Result<Snapshot> {
@@ -139,20 +153,6 @@ impl Backend for SageMaker {
         let client = self.session.sagemaker_runtime(&endpoint.region).await;
         invoke(&client, target, endpoint, revision, payload).await
     }
-}
-
-pub(super) async fn describe(calls: &Calls<'_>) -> Result<Endpoint> {
-    let described = calls.describe().await?;
-    let account = described.arn.split(':').nth(4).unwrap_or_default();
-    match &calls.endpoint.owner {
-        Some(owner) if owner.account != account => {
-            let message = format!(
-                "the credentials are of account {account}, and the target is in {}: this is another endpoint of the same name",
-                owner.account
-            );
-            Err(Error::new(ErrorKind::Invalid, "DescribeEndpoint", message))
-        }
-        Some(_) | None => Ok(described),
 
     async fn capacity(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Result<Option<Capacity>> {
         let endpoint = endpoint_of(target, "DescribeScalableTargets")?;
@@ -174,6 +174,20 @@ pub(super) async fn describe(calls: &Calls<'_>) -> Result<Endpoint> {
         let scaling = self.session.scaling(&endpoint.region).await;
         capacity::restore(&Calls { client: &client, target, endpoint }, &scaling, capacity, keeps, pace).await
     }
+}
+
+pub(super) async fn describe(calls: &Calls<'_>) -> Result<Endpoint> {
+    let described = calls.describe().await?;
+    let account = described.arn.split(':').nth(4).unwrap_or_default();
+    match &calls.endpoint.owner {
+        Some(owner) if owner.account != account => {
+            let message = format!(
+                "the credentials are of account {account}, and the target is in {}: this is another endpoint of the same name",
+                owner.account
+            );
+            Err(Error::new(ErrorKind::Invalid, "DescribeEndpoint", message))
+        }
+        Some(_) | None => Ok(described),
     }
 }
 
