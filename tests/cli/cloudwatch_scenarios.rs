@@ -152,7 +152,7 @@ fn what_is_left_of_the_gpus_is_counted_over_all_of_them() {
     for (gpu, code, failed) in [("0.7", 0, &[][..]), ("0.95", 1, &["gpu_headroom"])] {
         let sandbox = accelerated(gpu, "");
         // The same number again and again is judged in blocks of five looks.
-        let long = on_sagemaker(&gates).replace("\"15m\"", "\"60m\"").replace("\"50%\", ", "");
+        let long = on_sagemaker(&gates).replace("\"15m\"", "\"60m\"\nalpha = 0.05").replace("\"50%\", ", "");
         sandbox.write("mlroll.toml", &long);
         let ended = sandbox.run(&["rollout"]);
         let Verdict { code: exit, failed: gates, .. } = verdict(&ended);

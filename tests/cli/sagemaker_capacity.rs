@@ -244,7 +244,7 @@ fn a_candidate_that_gets_no_instances_gets_no_share() {
     let error = &done["targets"][0]["error"];
     assert_eq!((code, error["kind"].as_str()), (5, Some("capacity")), "{done}");
     assert!(!writes(&sandbox).contains(&UPDATE.to_owned()), "{:?}", writes(&sandbox));
-    assert!(error["hint"].to_string().contains("capacity ="), "{error}");
+    assert!(error["hints"].to_string().contains("capacity ="), "{error}");
 }
 
 /// Whoever changes the endpoint, or autoscaling, at that moment is waited for.
