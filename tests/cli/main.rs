@@ -10,6 +10,7 @@
 
 mod action;
 mod arguments;
+mod aws_credentials;
 mod azure_deploy;
 mod azure_hours;
 mod azure_ml;
@@ -18,6 +19,7 @@ mod capacity;
 mod cloud_run;
 mod cloud_run_watched;
 mod cloudwatch;
+mod cloudwatch_scenarios;
 mod completions;
 mod demo;
 mod deploy;
@@ -43,7 +45,9 @@ mod plan;
 mod power;
 mod rollback;
 mod sagemaker;
+mod sagemaker_capacity;
 mod sagemaker_deploy;
+mod sagemaker_killed;
 mod sandbox;
 mod scaled;
 mod schema;
