@@ -120,8 +120,8 @@ impl Seat {
         self.latest = Some(Latest::of(evidence));
         let booked = self.book(evidence, risk);
         match booked {
-            // Visits are no requests: that the candidate has fewer of them starves nobody.
-            Booked::Counted { .. } if self.gate.ratio().is_some() => Booked::Valued,
+            // Visits and scores are no requests: that the candidate has fewer of them starves nobody.
+            Booked::Counted { .. } if !self.gate.tells_requests() => Booked::Valued,
             // Nor does silence about anything else tell that there were none.
             Booked::Nothing { .. } if !self.gate.tells_requests() => Booked::Nothing { candidate: None, stable: None },
             Booked::Counted { .. } | Booked::Nothing { .. } | Booked::Valued => booked,
