@@ -77,6 +77,13 @@ fn boto3_is_content_with_sagemaker_and_with_what_was_written() {
     run(&sandbox(), "sagemaker.py", &[env!("CARGO_BIN_EXE_mlroll")]);
 }
 
+#[test]
+fn every_request_to_aws_is_one_that_botocores_models_know() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let sandbox = sandbox();
+    run(&sandbox, "botocore_models.py", &[env!("CARGO_BIN_EXE_mlroll"), folder.path().to_str().unwrap()]);
+}
+
 struct Moto {
     process: Child,
     url: String,

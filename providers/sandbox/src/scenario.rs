@@ -281,6 +281,8 @@ pub struct SageMaker {
     pub deploy: Duration,
     /// The least and the most instances that autoscaling allows every variant; none: no variant is a scalable target.
     pub autoscaling: Option<[i64; 2]>,
+    /// The kind of machine that every variant begins with.
+    pub machine: String,
     /// What befalls endpoints.
     pub incidents: Vec<Incident>,
 }
@@ -423,7 +425,13 @@ impl Default for CloudRun {
 
 impl Default for SageMaker {
     fn default() -> Self {
-        Self { update: Duration::from_secs(60), deploy: five_minutes(), autoscaling: None, incidents: Vec::new() }
+        Self {
+            update: Duration::from_secs(60),
+            deploy: five_minutes(),
+            autoscaling: None,
+            machine: "ml.m5.large".to_owned(),
+            incidents: Vec::new(),
+        }
     }
 }
 

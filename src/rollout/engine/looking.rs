@@ -2,7 +2,7 @@
 
 use mlroll_backend::{MarkerState, Readiness, Snapshot, Timestamp};
 
-use super::state::Goal;
+use super::state::{Attempt, Goal};
 use super::{Action, Cause, Ended, Rollout, Stage};
 use crate::rollout::{Landing, landing};
 
@@ -57,6 +57,11 @@ impl Rollout {
             {
                 return known;
             }
+        }
+        let untouched =
+            |attempt: &Attempt| landing(confirmed, &attempt.to, attempt.carried.as_ref(), seen) == Landing::Untouched;
+        if self.attempted.iter().chain(&self.overtaken).any(untouched) {
+            return Known::Confirmed;
         }
         if seen.split != confirmed.split || seen.marker != confirmed.marker {
             return Known::Foreign;

@@ -122,7 +122,8 @@ impl Question {
             | Query::InstanceStartup
             | Query::PendingRequests
             | Query::Ratio { .. }
-            | Query::Scores(_) => Err(query.unsupported(OPERATION, "Azure Monitor")),
+            | Query::Scores(_)
+            | Query::Stratified { .. } => Err(query.unsupported(OPERATION, "Azure Monitor")),
             Query::Latency => Err(Error::new(
                 ErrorKind::Unsupported,
                 OPERATION,
