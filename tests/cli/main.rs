@@ -11,6 +11,7 @@
 mod action;
 mod arguments;
 mod azure_deploy;
+mod azure_evidence;
 mod azure_hours;
 mod azure_ml;
 mod backtest;
