@@ -15,6 +15,7 @@ mod azure_evidence;
 mod azure_faults;
 mod azure_hours;
 mod azure_ml;
+mod azure_rbac;
 mod azure_survival;
 mod backtest;
 mod capacity;
