@@ -10,6 +10,7 @@
 
 mod action;
 mod arguments;
+mod azure_credentials;
 mod azure_deploy;
 mod azure_evidence;
 mod azure_faults;
