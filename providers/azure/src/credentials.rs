@@ -281,9 +281,12 @@ fn reason(error: &azure_core::Error) -> String {
         return format!("Microsoft Entra refuses with {code}{meaning}");
     }
     // Our own words lie below those of `azure_identity`.
-    if std::iter::successors(error.source(), |cause| cause.source()).any(|cause| cause.to_string().contains(CLEAR_TEXT))
-    {
-        return "it would go out in clear text, which is for this machine only".to_owned();
+    let mut below = error.source();
+    while let Some(cause) = below {
+        if cause.to_string().contains(CLEAR_TEXT) {
+            return "it would go out in clear text, which is for this machine only".to_owned();
+        }
+        below = cause.source();
     }
     let lower = text.to_ascii_lowercase();
     for (words, meaning) in [
