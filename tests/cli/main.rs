@@ -11,9 +11,14 @@
 mod action;
 mod arguments;
 mod aws_credentials;
+mod azure_credentials;
 mod azure_deploy;
+mod azure_evidence;
+mod azure_faults;
 mod azure_hours;
 mod azure_ml;
+mod azure_rbac;
+mod azure_survival;
 mod backtest;
 mod capacity;
 mod cloud_run;
