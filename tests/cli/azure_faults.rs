@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Mutex;
 
+use mlroll_faults::arm::{ArmFault, ArmKind, ArmOperation};
 use serde_json::{Value, json};
 
+use crate::azure_ml::World;
 use crate::sandbox::Sandbox;
 
 const FRAUD: &str = "azure-ml:00000000-0000-0000-0000-000000000000/ml/prod/fraud";
@@ -206,4 +208,27 @@ fn tokens_that_are_refused_in_mid_rollout_are_fetched_anew() {
     // One for Azure ML and one for Azure Monitor, and one more for each that was refused.
     let calls = std::fs::read_to_string(sandbox.path().join("calls")).unwrap();
     assert_eq!(calls.lines().count(), 4, "{said}");
+}
+
+/// Somebody's operation is under way when our PUT arrives: it is refused, and what theirs led to decides.
+#[test]
+fn whoever_puts_between_our_read_and_our_put_is_found_after_the_refusal() {
+    let updating = "Cannot update the endpoint because it is in Updating provisioning state";
+    let theirs: fn(&mut Value) = |record| record["properties"]["traffic"] = json!({ "blue": 50, "green": 50 });
+    let late = |world: &World, reads: u32| {
+        world.arm.clear_requests();
+        world.arm.fault(ArmFault::on(ArmOperation::Put, ArmKind::status(409, "Conflict", updating)));
+        world.arm.fault(ArmFault::on(ArmOperation::Get, ArmKind::Foreign(theirs)).skip(reads));
+    };
+    let live = |world: &World| world.arm.record()["properties"]["traffic"].clone();
+    let world = World::new();
+    late(&world, 2);
+    world.verb(&["canary", "--pct", "10"]).0.expect(4).says("someone else changed the target");
+    assert_eq!((live(&world), world.arm.count(ArmOperation::Put)), (json!({ "blue": 50, "green": 50 }), 1));
+    // A rollback is decided again: theirs is a share of the candidate too.
+    let world = World::new();
+    world.verb(&["canary", "--pct", "10"]).0.expect(0);
+    late(&world, 1);
+    world.verb(&["rollback"]).0.expect(0);
+    assert_eq!((live(&world), world.arm.count(ArmOperation::Put)), (json!({ "blue": 100 }), 2));
 }

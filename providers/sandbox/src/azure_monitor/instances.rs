@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::filter::Values;
 use super::metric::INSTANCE;
 use super::question::Question;
-use super::series::{Group, Users, point, rendered};
+use super::series::{Group, HISTORY, Users, point, rendered};
 use crate::scenario::Instances;
 
 /// By how much less of the most each next instance uses; the last ones use half of it.
@@ -69,6 +69,7 @@ impl Users<'_> {
     /// Whether there were requests.
     fn is_busy(&mut self, from: i64, until: i64) -> bool {
         let Some((target, revision)) = self.target.as_ref().zip(self.revisions.first()) else { return false };
+        let from = from.max(self.traffic.began().unix_seconds() - HISTORY);
         from < until && self.traffic.between(target, revision, from, until).requests > 0
     }
 }

@@ -12,7 +12,7 @@ use super::question::Question;
 use crate::traffic::{Histogram, Measured, Traffic};
 
 /// How long before the sandbox began there can have been requests, in seconds.
-const HISTORY: i64 = 27 * 3600;
+pub(super) const HISTORY: i64 = 27 * 3600;
 
 /// Whose requests are told of, and when.
 #[derive(Debug)]
