@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mlroll_backend::{
     Access, ArtifactKind, Backend, Capabilities, Capacity, Deployed, Error, ErrorKind, GuardKind, Marker, MarkerState,
-    Obstacle, Pace, Probe, Readiness, Release, Result, Revision, RevisionId, Roles, SageMakerEndpoint, Snapshot,
-    Target, TrafficSplit, Weight, Wiretap, embed,
+    ModelStage, Obstacle, Pace, Probe, Readiness, Release, Result, Revision, RevisionId, Roles, SageMakerEndpoint,
+    Snapshot, Target, TrafficSplit, Weight, Wiretap, embed,
 };
 
 use super::capacity::{self, Scaling};
@@ -152,6 +152,12 @@ impl Backend for SageMaker {
         let endpoint = endpoint_of(target, "InvokeEndpoint")?;
         let client = self.session.sagemaker_runtime(&endpoint.region).await;
         invoke(&client, target, endpoint, revision, payload).await
+    }
+
+    async fn tell_stage(&self, target: &Target, revision: &RevisionId, stage: &ModelStage) -> Result<Option<String>> {
+        let endpoint = endpoint_of(target, "UpdateModelPackage")?;
+        let client = self.session.sagemaker(&endpoint.region).await;
+        tell_stage(&Calls { client: &client, target, endpoint }, revision, stage).await
     }
 
     async fn capacity(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Result<Option<Capacity>> {
