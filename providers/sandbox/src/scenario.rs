@@ -29,7 +29,7 @@ pub struct Scenario {
     pub prometheus: Prometheus,
     /// How CloudWatch publishes.
     pub cloudwatch: CloudWatch,
-    /// What Azure ML grants.
+    /// What Azure ML grants, and how fast it is.
     pub azure_ml: AzureMl,
     /// How Azure Monitor publishes.
     pub azure_monitor: AzureMonitor,
@@ -224,10 +224,13 @@ pub struct CloudWatch {
     pub alarms: BTreeMap<String, Alarm>,
 }
 
-/// What Azure ML grants.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+/// What Azure ML grants, and how fast it is.
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AzureMl {
+    /// How long a change of an endpoint takes.
+    #[serde(deserialize_with = "span")]
+    pub update: Duration,
     /// How many cores all deployments may take together; as many as they like without one.
     pub cores: Option<u64>,
 }
@@ -401,6 +404,13 @@ impl Default for Prometheus {
 impl Default for CloudWatch {
     fn default() -> Self {
         Self { delay: Duration::from_secs(60), late: 0.0, internal_error: 0.0, page: None, alarms: BTreeMap::new() }
+    }
+}
+
+/// 20.4 s were recorded, from the PUT to its end.
+impl Default for AzureMl {
+    fn default() -> Self {
+        Self { update: Duration::from_secs(20), cores: None }
     }
 }
 
