@@ -1,5 +1,6 @@
 //! `mlroll canary`
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
@@ -105,6 +106,7 @@ pub fn run(args: &CanaryArgs, context: &Context) -> Result<ExitStatus, Ended> {
         settle,
         no_wait: args.no_wait,
         note: Some("not judged"),
+        stages: BTreeMap::new(),
     };
     act(context, &canary)
 }

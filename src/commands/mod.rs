@@ -25,11 +25,13 @@ pub mod shadow;
 pub mod status;
 mod watched;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use mlroll_backend::ModelStage;
 use ulid::Ulid;
 
 use crate::cli::Global;
@@ -40,6 +42,7 @@ use crate::driver::{Driver, Limits};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::output::{Done, Format, Printer, Progress, announce, json, text};
+use crate::registry;
 use crate::rollout::{Intent, Outcome};
 use crate::wire::Wire;
 
@@ -98,6 +101,8 @@ pub(crate) struct Act<'a> {
     pub(crate) no_wait: bool,
     /// What is to be known of whatever is shifted.
     pub(crate) note: Option<&'static str>,
+    /// What a model registry is told of whom is promoted, by service.
+    pub(crate) stages: BTreeMap<String, ModelStage>,
 }
 
 /// Performs it and reports.
@@ -109,7 +114,18 @@ pub(crate) fn act(context: &Context, act: &Act<'_>) -> Result<ExitStatus, Ended>
     let wire = Arc::new(Wire::new(global.dry_run, *printer).within(clock.reach()));
     let driver =
         Driver { clock: clock.clone(), wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(clock) };
-    let mut reports = block_on(driver.perform(&act.intent, act.selected))?;
+    let mut reports = block_on(async {
+        let mut reports = driver.perform(&act.intent, act.selected).await;
+        for report in reports.iter_mut().filter(|report| report.outcome == Outcome::Promoted) {
+            let stage = report.service.as_ref().and_then(|service| act.stages.get(service));
+            if let Some(stage) = stage
+                && let Ok(backend) = registry::backend(report.target.provider(), Arc::clone(&wire) as _, clock.reach())
+            {
+                driver.tell_stage(backend.as_ref(), stage, report).await;
+            }
+        }
+        reports
+    })?;
     progress.clear();
     wire.breach()?;
     for report in reports.iter_mut().filter(|r| !matches!(r.outcome, Outcome::Failed | Outcome::Unchanged)) {

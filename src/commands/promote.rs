@@ -1,13 +1,14 @@
 //! `mlroll promote`
 
 use clap::Args;
-use mlroll_backend::RevisionId;
+use mlroll_backend::{ModelStage, RevisionId};
+use toml::Spanned;
 
 use super::canary::{has_gates, settle_timeout};
 use super::watched::{Past, check_now, only, state_of};
 use super::{Act, Context, Ended, act};
 use crate::cli::revision;
-use crate::config::{Selected, select};
+use crate::config::{Selected, Service, select};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::judge::panel::Finding;
@@ -70,8 +71,13 @@ pub fn run(args: &PromoteArgs, context: &Context) -> Result<ExitStatus, Ended> {
         settle,
         no_wait: args.no_wait,
         note: Some(if args.force { "not judged: --force" } else { "every critical gate passed" }),
+        stages: config.iter().flat_map(|config| &config.services).filter_map(stage_of).collect(),
     };
     act(context, &promote)
+}
+
+fn stage_of((name, service): (&String, &Spanned<Service>)) -> Option<(String, ModelStage)> {
+    Some((name.clone(), service.get_ref().model_stage.as_ref()?.told()))
 }
 
 /// Evidence that does not show the candidate to be good promotes nobody.

@@ -184,7 +184,11 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
         interrupted,
         unrecorded,
     };
-    Ok(watch.run(first).await)
+    let mut report = watch.run(first).await;
+    if let Some(stage) = &service.model_stage {
+        driver.tell_stage(backend, &stage.told(), &mut report).await;
+    }
+    Ok(report)
 }
 
 /// Says so where the credentials end before the run may: whoever has none then cannot roll back.

@@ -63,6 +63,8 @@ pub struct Service {
     pub on_starved: Option<OnFail>,
     /// What a rollout does about the candidate's capacity.
     pub capacity: Option<OnCapacity>,
+    /// What a model registry is told of whom was promoted.
+    pub model_stage: Option<Stage>,
     /// How long a rollout waits for metrics.
     pub no_data_budget: Option<Span>,
     /// How long a shift may take until it is live.
@@ -72,6 +74,24 @@ pub struct Service {
     /// What decides.
     #[serde(default)]
     pub gates: Vec<Gate>,
+}
+
+/// A stage in the life of a model, in its owners' own words.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// Such as `Production`.
+    pub stage: String,
+    /// How far it is there, such as `Approved`.
+    pub status: String,
+}
+
+impl Stage {
+    /// As a provider is told.
+    #[must_use]
+    pub fn told(&self) -> mlroll_backend::ModelStage {
+        mlroll_backend::ModelStage { stage: self.stage.clone(), status: self.status.clone() }
+    }
 }
 
 /// A group of targets that are moved together.

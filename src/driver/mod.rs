@@ -14,6 +14,7 @@ mod rehearse;
 mod report;
 mod shadow;
 mod sizing;
+mod stage;
 mod standing;
 mod watch;
 

@@ -165,6 +165,23 @@ fn a_lost_answer_is_no_second_change() {
     assert!(case.tag().contains("state=rolled_back"), "{}", case.tag());
 }
 
+/// Killed between the tag and the weights of a promotion: the larger share is not stable's.
+#[test]
+fn a_rollback_is_not_misled_by_the_tag_of_a_promotion_that_was_never_made() {
+    for pct in ["10", "50", "75"] {
+        let case = Case::new();
+        case.verb(&["canary", "--pct", pct]).0.expect(0);
+        let note = "mlroll v1 state=promoted stable=b previous=a at=1795230000 id=X";
+        let tag =
+            |endpoint: &mut mlroll_faults::Endpoint| endpoint.tags.insert("mlroll-rollout".to_owned(), note.to_owned());
+        case.sagemaker.change("fraud", |endpoint| drop(tag(endpoint)));
+        let (ran, document) = case.verb(&["rollback"]);
+        ran.expect(0);
+        let found = (document["outcome"].as_str(), case.weights());
+        assert_eq!(found, (Some("rolled_back"), vec![100.0, 0.0]), "{pct}");
+    }
+}
+
 #[test]
 fn a_dry_run_shows_the_calls_and_makes_none() {
     let case = Case::new();

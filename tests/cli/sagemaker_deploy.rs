@@ -191,6 +191,58 @@ fn a_first_deployment_adds_the_slot_and_says_what_it_costs_and_it_rolls_out() {
     assert_eq!(verb(&sandbox, &["rollback"]).0, 6);
 }
 
+/// By `promote` and by `rollout`; the approval stays what a person said.
+#[test]
+fn the_registry_is_told_of_whom_was_promoted_where_the_file_says_so() {
+    let said = |sandbox: &Sandbox| {
+        let package = aws(sandbox, "DescribeModelPackage", &json!({ "ModelPackageName": package(1) }));
+        assert_eq!(package["ModelApprovalStatus"], "Approved");
+        package["ModelLifeCycle"].clone()
+    };
+    let file = "[services.fraud]\ntarget = \"sagemaker:us-east-1/fraud\"\nsteps = [\"10%\", \"100%\"]\nbake = \"2m\"\n\
+                model_stage = { stage = \"Production\", status = \"InUse\" }\n";
+    for promotes in [&["promote", "--force", "fraud"][..], &["rollout", "--no-gates", "--candidate", "b"]] {
+        let sandbox = start("b = {}", "");
+        sandbox.write("mlroll.toml", file);
+        assert_eq!(verb(&sandbox, &["deploy", "--model-package", &package(1)]).0, 0);
+        if promotes[0] == "promote" {
+            assert_eq!(verb(&sandbox, &["canary", "--pct", "10"]).0, 0);
+            let (code, shown) = sandbox.run(&[promotes, &["--dry-run"]].concat());
+            assert!(code == 0 && shown["calls"].to_string().contains("UpdateModelPackage"), "{shown}");
+        }
+        assert_eq!(said(&sandbox), Value::Null);
+        let (code, done) = sandbox.run(promotes);
+        assert_eq!((code, done["outcome"].as_str()), (0, Some("promoted")), "{done}");
+        assert_eq!(said(&sandbox), json!({ "Stage": "Production", "StageStatus": "InUse" }));
+        assert!(done["targets"][0]["notes"].to_string().contains("is at Production (InUse)"), "{done}");
+
+        // The way back is to a model that is from no registry, and nobody is promoted by it.
+        assert_eq!(verb(&sandbox, &["rollback"]).0, 0);
+        let updates = sent(&sandbox).iter().filter(|sent| *sent == "UpdateModelPackage").count();
+        assert_eq!(updates, 1, "{:?}", sent(&sandbox));
+    }
+}
+
+#[test]
+fn a_registry_that_refuses_and_a_model_of_none_change_nothing() {
+    let file = "[services.fraud]\ntarget = \"sagemaker:us-east-1/fraud\"\n\
+                model_stage = { stage = \"Production\", status = \"InUse\" }\n";
+    for (deploys, says) in [(true, "is not told of Production"), (false, "has no model of a registry")] {
+        let sandbox = start("b = {}", "");
+        sandbox.write("mlroll.toml", file);
+        if deploys {
+            assert_eq!(verb(&sandbox, &["deploy", "--model-package", &package(1)]).0, 0);
+        }
+        assert_eq!(verb(&sandbox, &["canary", "--pct", "10"]).0, 0);
+        let fault = json!({ "api": "sagemaker", "operation": "UpdateModelPackage", "fault": "status", "status": 400,
+            "code": "AccessDeniedException", "times": 100 });
+        sandbox.ask("POST", "/_sandbox/faults", &fault.to_string());
+        let (code, done) = sandbox.run(&["promote", "--force", "fraud"]);
+        assert_eq!((code, done["outcome"].as_str()), (0, Some("promoted")), "{done}");
+        assert!(done["targets"][0]["notes"].to_string().contains(says), "{done}");
+    }
+}
+
 #[test]
 fn what_was_bad_is_forgotten_with_its_model() {
     let sandbox = start("b = {}", "");

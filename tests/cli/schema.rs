@@ -62,6 +62,8 @@ struct Service {
     /// What a rollout does about the candidate's capacity: `match` gives it stable's before its first share, and sets that back
     /// at the end
     capacity: Option<Capacity>,
+    /// What a model registry is told of whom was promoted (SageMaker); never whether it is approved
+    model_stage: Option<Stage>,
     /// How much time without data a step may have
     no_data_budget: Option<String>,
     /// How long a shift may take until it is live
@@ -70,6 +72,16 @@ struct Service {
     metrics: Option<Metrics>,
     /// What decides
     gates: Option<Vec<Gate>>,
+}
+
+/// A stage in the life of a model, in its owners' own words.
+#[derive(JsonSchema, Serialize)]
+#[schemars(deny_unknown_fields)]
+struct Stage {
+    /// Such as Production
+    stage: String,
+    /// How far it is there, such as Approved
+    status: String,
 }
 
 /// A group of targets that are moved together.

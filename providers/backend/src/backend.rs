@@ -57,6 +57,15 @@ pub struct Obstacle {
     pub remedy: String,
 }
 
+/// A stage in the life of a model, in its owners' own words: what a model registry is told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelStage {
+    /// Such as `Production`.
+    pub stage: String,
+    /// How far it is there, such as `Approved`.
+    pub status: String,
+}
+
 /// Credentials that end, and that nobody renews.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
@@ -197,6 +206,16 @@ pub trait Backend: Debug + Send + Sync {
     async fn restore(&self, target: &Target, capacity: &Capacity, keeps: &RevisionId, pace: &dyn Pace) -> Result<()> {
         let _ = (capacity, keeps, pace);
         Err(unsupported(target, "there is no capacity to restore"))
+    }
+
+    /// Tells the model registry that the model behind `revision` is at a stage, and nothing of whether it is approved; returns what
+    /// it is called there, or `None` where it is from no registry. Idempotent.
+    ///
+    /// # Errors
+    /// As [`observe`](Self::observe); `Unsupported` where there is no registry.
+    async fn tell_stage(&self, target: &Target, revision: &RevisionId, stage: &ModelStage) -> Result<Option<String>> {
+        let _ = (revision, stage);
+        Err(unsupported(target, "there is no model registry"))
     }
 
     /// Mirrors `share` of the traffic to `revision`, whose answers nobody sees; zero ends all mirrored traffic.

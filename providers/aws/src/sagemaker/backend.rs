@@ -5,12 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mlroll_backend::{
     Access, ArtifactKind, Backend, Capabilities, Capacity, Deployed, Error, ErrorKind, GuardKind, Marker, MarkerState,
-    Obstacle, Pace, Probe, Readiness, Release, Result, Revision, RevisionId, Roles, SageMakerEndpoint, Snapshot,
-    Target, TrafficSplit, Weight, Wiretap, embed,
+    ModelStage, Obstacle, Pace, Probe, Readiness, Release, Result, Revision, RevisionId, Roles, SageMakerEndpoint,
+    Snapshot, Target, TrafficSplit, Weight, Wiretap, embed,
 };
 
-use super::capacity;
-use super::deploy::deploy;
+use super::capacity::{self, Scaling};
+use super::deploy::{deploy, tell_stage};
 use super::probe::wire::invoke;
 use super::read::{Known, TAG, marks_the_smaller, obstacles, snapshot, split, tag_of, weights};
 use super::wire::{Calls, Endpoint};
@@ -154,25 +154,34 @@ impl Backend for SageMaker {
         invoke(&client, target, endpoint, revision, payload).await
     }
 
+    async fn tell_stage(&self, target: &Target, revision: &RevisionId, stage: &ModelStage) -> Result<Option<String>> {
+        let endpoint = endpoint_of(target, "UpdateModelPackage")?;
+        let client = self.session.sagemaker(&endpoint.region).await;
+        tell_stage(&Calls { client: &client, target, endpoint }, revision, stage).await
+    }
+
     async fn capacity(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Result<Option<Capacity>> {
         let endpoint = endpoint_of(target, "DescribeScalableTargets")?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let scaling = self.session.scaling(&endpoint.region).await;
-        capacity::capacity(&Calls { client: &client, target, endpoint }, &scaling, stable, candidate).await
+        let calls = Calls { client: &client, target, endpoint };
+        capacity::capacity(&Scaling { client: &scaling, calls: &calls }, stable, candidate).await
     }
 
     async fn prepare(&self, target: &Target, capacity: &Capacity, pace: &dyn Pace) -> Result<()> {
         let endpoint = endpoint_of(target, UPDATE)?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let scaling = self.session.scaling(&endpoint.region).await;
-        capacity::prepare(&Calls { client: &client, target, endpoint }, &scaling, capacity, pace).await
+        let calls = Calls { client: &client, target, endpoint };
+        capacity::prepare(&Scaling { client: &scaling, calls: &calls }, capacity, pace).await
     }
 
     async fn restore(&self, target: &Target, capacity: &Capacity, keeps: &RevisionId, pace: &dyn Pace) -> Result<()> {
         let endpoint = endpoint_of(target, UPDATE)?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let scaling = self.session.scaling(&endpoint.region).await;
-        capacity::restore(&Calls { client: &client, target, endpoint }, &scaling, capacity, keeps, pace).await
+        let calls = Calls { client: &client, target, endpoint };
+        capacity::restore(&Scaling { client: &scaling, calls: &calls }, capacity, keeps, pace).await
     }
 }
 

@@ -1,8 +1,8 @@
 //! From an endpoint's description to what it means.
 
 use mlroll_backend::{
-    Error, ErrorKind, GuardToken, Marker, Obstacle, Readiness, Result, RevisionId, Roles, Snapshot, TrafficSplit,
-    Weight, extract,
+    Error, ErrorKind, GuardToken, Marker, MarkerState, Obstacle, Readiness, Result, RevisionId, Roles, Snapshot,
+    TrafficSplit, Weight, extract,
 };
 
 use super::wire::{Endpoint, Variant};
@@ -48,15 +48,34 @@ fn marker_in(tag: &str) -> Option<Marker> {
 /// An endpoint and its marker's tag as a snapshot.
 pub(super) fn snapshot(operation: &'static str, endpoint: &Endpoint, tag: Option<&str>) -> Result<Snapshot> {
     let split = split(operation, endpoint)?;
-    let marker = tag.and_then(marker_in).filter(|marker| split.as_ref().is_some_and(|split| marker.fits(split)));
+    let noted = tag.and_then(marker_in);
+    let fits = |marker: &&Marker| split.as_ref().is_some_and(|split| marker.fits(split));
+    let marker = noted.as_ref().filter(fits).cloned();
+    let roles = match (&split, &noted) {
+        (Some(split), Some(noted)) if marker.is_none() && marks_the_smaller(endpoint) => not_promoted_yet(split, noted),
+        (Some(split), _) => Roles::of(split, marker.as_ref(), None),
+        (None, _) => Roles::default(),
+    };
     Ok(Snapshot {
-        roles: split.as_ref().map(|split| Roles::of(split, marker.as_ref(), None)).unwrap_or_default(),
+        roles,
         split,
         marker,
         guard: Known::of(endpoint).guard(),
         readiness: readiness(endpoint),
         modified: endpoint.modified,
     })
+}
+
+/// Who is who where the marker of a promotion arrived and its weights did not, in a split of which the larger share is not stable's:
+/// whoever was to be the way back is stable still. Nobody, where the marker says anything else.
+fn not_promoted_yet(split: &TrafficSplit, noted: &Marker) -> Roles {
+    let has = |revision: &RevisionId| split.iter().any(|(one, _)| one == revision);
+    match (&noted.state, &noted.previous) {
+        (MarkerState::Promoted, Some(previous)) if split.len() == 2 && has(previous) && has(&noted.stable) => {
+            Roles { stable: Some(previous.clone()), candidate: Some(noted.stable.clone()), ..Roles::default() }
+        }
+        _ => Roles::default(),
+    }
 }
 
 /// The split that is asked for: while a change is under way, the one that it leads to.

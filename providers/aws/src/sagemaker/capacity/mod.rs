@@ -9,11 +9,11 @@ mod wire;
 
 use std::time::Duration;
 
-use aws_sdk_applicationautoscaling::Client;
 use mlroll_backend::{Capacity, Error, ErrorKind, Pace, Result, RevisionId};
 use serde::{Deserialize, Serialize};
 
-use self::wire::{Bounds, Scaling, Suspended};
+pub(super) use self::wire::Scaling;
+use self::wire::{Bounds, Suspended};
 use super::backend::{describe, sent};
 use super::wire::{Calls, Endpoint};
 
@@ -111,13 +111,12 @@ impl Plan {
 
 /// See [`Backend::capacity`](mlroll_backend::Backend::capacity).
 pub(super) async fn capacity(
-    calls: &Calls<'_>,
-    client: &Client,
+    scaling: &Scaling<'_>,
     stable: &RevisionId,
     candidate: &RevisionId,
 ) -> Result<Option<Capacity>> {
-    let endpoint = describe(calls).await?;
-    let bounds = Scaling { client, calls }.bounds([stable, candidate]).await?;
+    let endpoint = describe(scaling.calls).await?;
+    let bounds = scaling.bounds([stable, candidate]).await?;
     let Some(plan) = Plan::of(&endpoint, stable, candidate, bounds) else { return Ok(None) };
     let token = serde_json::to_string(&plan);
     let token = token.map_err(|e| Error::new(ErrorKind::Unexpected, UPDATE, e.to_string()))?;
@@ -125,22 +124,22 @@ pub(super) async fn capacity(
 }
 
 /// See [`Backend::prepare`](mlroll_backend::Backend::prepare). First nothing may take instances away; then they are asked for.
-pub(super) async fn prepare(calls: &Calls<'_>, client: &Client, capacity: &Capacity, pace: &dyn Pace) -> Result<()> {
+pub(super) async fn prepare(scaling: &Scaling<'_>, capacity: &Capacity, pace: &dyn Pace) -> Result<()> {
     let plan = Plan::read(capacity)?;
     let Plan { stable, candidate, .. } = &plan;
-    let scaling = Scaling { client, calls };
+    let calls = scaling.calls;
     if let Some((least, most)) = plan.bounds {
         let [stable_is, candidate_is] = scaling.bounds([stable, candidate]).await?;
         if let Some(is) = stable_is {
             let suspended = Suspended { inward: true, ..is.suspended };
-            set(&scaling, stable, is, None, suspended, pace).await?;
+            set(scaling, stable, is, None, suspended, pace).await?;
         }
         // One that is none yet gets what else is suspended of stable's.
         let like = candidate_is.or(stable_is).map(|like| like.suspended).unwrap_or_default();
         let suspended = Suspended { inward: true, ..like };
         match candidate_is {
-            Some(is) => set(&scaling, candidate, is, Some((least, most)), suspended, pace).await?,
-            None => register(&scaling, candidate, Some((least, most)), suspended, pace).await?,
+            Some(is) => set(scaling, candidate, is, Some((least, most)), suspended, pace).await?,
+            None => register(scaling, candidate, Some((least, most)), suspended, pace).await?,
         }
     }
     match plan.instances {
@@ -151,8 +150,7 @@ pub(super) async fn prepare(calls: &Calls<'_>, client: &Client, capacity: &Capac
 
 /// See [`Backend::restore`](mlroll_backend::Backend::restore). What somebody else set meanwhile is left.
 pub(super) async fn restore(
-    calls: &Calls<'_>,
-    client: &Client,
+    scaling: &Scaling<'_>,
     capacity: &Capacity,
     keeps: &RevisionId,
     pace: &dyn Pace,
@@ -160,12 +158,12 @@ pub(super) async fn restore(
     let plan = Plan::read(capacity)?;
     let Plan { stable, candidate, .. } = &plan;
     let promoted = keeps == candidate;
-    let scaling = Scaling { client, calls };
+    let calls = scaling.calls;
     if let Some(ours) = plan.bounds {
         let [stable_is, candidate_is] = scaling.bounds([stable, candidate]).await?;
         if let (Some(is), Some(was)) = (stable_is, plan.stable_was) {
             let suspended = Suspended { inward: is.suspended.inward && was.suspended.inward, ..is.suspended };
-            set(&scaling, stable, is, None, suspended, pace).await?;
+            set(scaling, stable, is, None, suspended, pace).await?;
         }
         if let Some(is) = candidate_is {
             let is_ours = (is.least, is.most) == ours;
@@ -173,11 +171,11 @@ pub(super) async fn restore(
             let inward = was.or(plan.stable_was).is_some_and(|was| was.suspended.inward) && is.suspended.inward;
             let suspended = Suspended { inward, ..is.suspended };
             match was {
-                None if is_ours && !promoted => deregister(&scaling, candidate, pace).await?,
+                None if is_ours && !promoted => deregister(scaling, candidate, pace).await?,
                 Some(was) if is_ours && !promoted => {
-                    set(&scaling, candidate, is, Some((was.least, was.most)), suspended, pace).await?;
+                    set(scaling, candidate, is, Some((was.least, was.most)), suspended, pace).await?;
                 }
-                Some(_) | None => set(&scaling, candidate, is, None, suspended, pace).await?,
+                Some(_) | None => set(scaling, candidate, is, None, suspended, pace).await?,
             }
         }
     }

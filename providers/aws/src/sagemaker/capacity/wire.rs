@@ -33,9 +33,9 @@ pub(super) struct Suspended {
 }
 
 /// Calls about the variants of one endpoint as scalable targets.
-pub(super) struct Scaling<'a> {
-    pub(super) client: &'a Client,
-    pub(super) calls: &'a Calls<'a>,
+pub(in crate::sagemaker) struct Scaling<'a> {
+    pub(in crate::sagemaker) client: &'a Client,
+    pub(in crate::sagemaker) calls: &'a Calls<'a>,
 }
 
 impl Scaling<'_> {

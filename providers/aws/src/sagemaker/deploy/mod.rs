@@ -8,6 +8,7 @@
 //! config and the model. So the same call made again goes on where it was. Nothing is deleted.
 
 mod slot;
+mod stage;
 mod wire;
 
 use mlroll_backend::{
@@ -16,6 +17,7 @@ use mlroll_backend::{
 use sha2::{Digest, Sha256};
 
 use self::slot::idle;
+pub(super) use self::stage::tell_stage;
 use self::wire::{Config, Filling, Package, Source, Stored};
 use super::read::{Known, split, tag_of};
 use super::wire::{Calls, Endpoint};

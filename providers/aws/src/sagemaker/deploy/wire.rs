@@ -3,9 +3,10 @@
 use aws_sdk_sagemaker::operation::describe_endpoint_config::DescribeEndpointConfigOutput;
 use aws_sdk_sagemaker::operation::describe_model::DescribeModelOutput;
 use aws_sdk_sagemaker::types::{
-    ContainerDefinition, ProductionVariant, ProductionVariantInstanceType, VariantProperty, VariantPropertyType,
+    ContainerDefinition, ModelLifeCycle, ProductionVariant, ProductionVariantInstanceType, VariantProperty,
+    VariantPropertyType,
 };
-use mlroll_backend::{Effect, Error, ErrorKind, Result, Timestamp};
+use mlroll_backend::{Effect, Error, ErrorKind, ModelStage, Result, Timestamp};
 
 use super::super::wire::{Calls, Variant, kind_of_text};
 use crate::error::classify_by_text;
@@ -123,6 +124,12 @@ impl Template {
         usize::from(self.0.primary_container.is_some()) + self.0.containers().len()
     }
 
+    /// The versions in the model registry that its containers come from, by their ARNs.
+    pub(super) fn packages(&self) -> Vec<String> {
+        let all = self.0.primary_container.iter().chain(self.0.containers());
+        all.filter_map(|container| container.model_package_name.clone()).collect()
+    }
+
     fn container(&self) -> Option<&ContainerDefinition> {
         self.0.primary_container.as_ref().or_else(|| self.0.containers().first())
     }
@@ -155,6 +162,15 @@ impl Calls<'_> {
             approval: answer.model_approval_status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
             status: answer.model_package_status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
         })
+    }
+
+    /// `UpdateModelPackage`, of its stage alone.
+    pub(super) async fn set_stage(&self, arn: &str, stage: &ModelStage) -> Result<()> {
+        let operation = "UpdateModelPackage";
+        let life = ModelLifeCycle::builder().stage(&stage.stage).stage_status(&stage.status).build();
+        let call = self.client.update_model_package().model_package_arn(arn).model_life_cycle(life).customize();
+        let sent = call.interceptor(self.tagged(operation, Effect::Write)).send().await;
+        sent.map(drop).map_err(|e| classify_by_text(operation, e, kind_of_text))
     }
 
     /// `CreateModel`, with the settings of `template`. A package brings its own image, data and environment.
