@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mlroll_backend::{Backend, GuardKind, Marker, MarkerState, RevisionId, Subject, Weight};
+use mlroll_backend::{Backend, GuardKind, Marker, MarkerState, RevisionId, Subject, Target, Weight};
 
 use super::earlier::{Earlier, check_metrics, in_use};
 use super::experiment::replace;
@@ -170,6 +170,7 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
         };
     let selected = selected.clone();
     let backend = backend.as_ref();
+    let advice = advice(backend, target, rollout.plan(), context.global.output);
     let (interrupted, unrecorded) = (false, None);
     let mut watch = Watch {
         driver,
@@ -183,7 +184,19 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
         interrupted,
         unrecorded,
     };
-    Ok(watch.run(first).await)
+    let mut report = watch.run(first).await;
+    report.notes.splice(0..0, advice);
+    Ok(report)
+}
+
+/// What a person should know, for those who only read the document: others were told when the candidate was found.
+pub(super) fn advice(backend: &dyn Backend, target: &Target, plan: &Plan, output: Format) -> Vec<String> {
+    let terms = plan.terms();
+    let share = terms.steps.first().copied().unwrap_or_default();
+    match output {
+        Format::Json => backend.advice(target, &terms.stable, &terms.candidate, share),
+        Format::Text => Vec::new(),
+    }
 }
 
 /// The most looks that `promote` reads at once: a week of minutes. Who was watched by nobody for longer is judged anew.

@@ -34,6 +34,7 @@ mod fleet;
 mod gate;
 mod github;
 mod google_credentials;
+mod google_preflight;
 mod hours;
 mod killed;
 mod lambda_deploy;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    ArtifactKind, Capacity, Deployed, Error, ErrorKind, Marker, Pace, Probe, Release, Result, Revision, RevisionId,
-    Snapshot, Target, TrafficSplit, Weight,
+    ArtifactKind, Capacity, Deployed, Error, ErrorKind, Marker, Pace, Probe, Release, Result, Revision,
+    RevisionId, Snapshot, Target, TrafficSplit, Weight,
 };
 
 /// What a provider can do: facts that callers ask for instead of guessing.
@@ -104,6 +104,13 @@ pub trait Backend: Debug + Send + Sync {
     /// As [`observe`](Self::observe); `NotFound` for a revision that does not exist, where that is not told as an
     /// obstacle that names it.
     async fn check(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Result<Vec<Obstacle>>;
+
+    /// What a person should know before `candidate` gets `share` beside `stable`: nothing that stands in the way. Makes no
+    /// request, and so knows only what [`check`](Self::check) has read.
+    fn advice(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId, share: Weight) -> Vec<String> {
+        let _ = (target, stable, candidate, share);
+        Vec::new()
+    }
 
     /// Makes `to` the split, if the target still is as `seen`, and leaves `marker` with it.
     ///

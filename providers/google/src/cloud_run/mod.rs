@@ -18,6 +18,7 @@ mod backend;
 mod deploy;
 mod release;
 mod service;
+mod warmth;
 mod wire;
 
 pub use backend::CloudRun;
