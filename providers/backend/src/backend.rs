@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    ArtifactKind, Capacity, Deployed, Error, ErrorKind, Marker, Pace, Probe, Release, Result, Revision,
+    ArtifactKind, Capacity, Deployed, Error, ErrorKind, Marker, Pace, Probe, Question, Release, Result, Revision,
     RevisionId, Snapshot, Target, TrafficSplit, Weight,
 };
 
@@ -155,6 +155,21 @@ pub trait Backend: Debug + Send + Sync {
     async fn probe(&self, target: &Target, revision: &RevisionId, payload: &[u8]) -> Result<Probe> {
         let _ = (revision, payload);
         Err(unsupported(target, "one revision alone cannot be asked"))
+    }
+
+    /// As [`probe`](Self::probe), for providers whose revisions have paths, or need time until they can be asked alone.
+    ///
+    /// # Errors
+    /// As [`probe`](Self::probe).
+    async fn ask(
+        &self,
+        target: &Target,
+        revision: &RevisionId,
+        question: &Question<'_>,
+        pace: &dyn Pace,
+    ) -> Result<Probe> {
+        let _ = pace;
+        self.probe(target, revision, question.payload).await
     }
 
     /// Finds what has to change so that `candidate` can carry what `stable` carries, before it gets its first weight:

@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use mlroll_backend::{
     ArtifactKind, Backend, Capabilities, CloudRunService, Deployed, Error, ErrorKind, GuardKind, Marker, MarkerState,
-    Obstacle, Pace, Readiness, Release, Result, Revision, RevisionId, Snapshot, Target, TrafficSplit,
+    Obstacle, Pace, Probe, Question, Readiness, Release, Result, Revision, RevisionId, Snapshot, Target, TrafficSplit,
     Weight, Wiretap,
 };
 
 use super::service::{ANNOTATION, NOTE, read, said, short};
 use super::warmth::{self, Warmth};
 use super::wire::{Calls, Change, Revision as Found, Service};
-use super::deploy;
+use super::{deploy, probe};
 use crate::Settings;
 use crate::session::Session;
 
@@ -169,6 +169,16 @@ impl Backend for CloudRun {
         let calls = self.calls(target, "UpdateService")?;
         let before = self.recall(&calls, &seen.guard.token).await?;
         deploy::deploy(&calls, &before, seen, release, pace).await
+    }
+
+    async fn ask(
+        &self,
+        target: &Target,
+        revision: &RevisionId,
+        question: &Question<'_>,
+        pace: &dyn Pace,
+    ) -> Result<Probe> {
+        probe::ask(&self.calls(target, "UpdateService")?, revision, question, pace).await
     }
 }
 
