@@ -35,6 +35,7 @@ mod gate;
 mod github;
 mod google_credentials;
 mod google_preflight;
+mod google_roles;
 mod google_smoke;
 mod hours;
 mod killed;
