@@ -349,7 +349,7 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('--bake', '--bake', [CompletionResultType]::ParameterName, 'How long each step must hold, in place of what the service says')
             [CompletionResult]::new('--rps', '--rps', [CompletionResultType]::ParameterName, 'Requests per second of both revisions together, in place of what the store tells')
             [CompletionResult]::new('--base-rate', '--base-rate', [CompletionResultType]::ParameterName, 'The share of stable''s requests that are events, such as 0.5%, in place of what the store tells')
-            [CompletionResult]::new('--regression', '--regression', [CompletionResultType]::ParameterName, 'How many times what a gate tolerates it is meant to see, such as 2x')
+            [CompletionResult]::new('--regression', '--regression', [CompletionResultType]::ParameterName, 'The regression to tell of, as times stable''s rate, such as 2x; else twice what each gate tolerates')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of ./mlroll.toml')
             [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Act on this target; needs no file, and may be given several times')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write the result')

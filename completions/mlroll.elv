@@ -326,7 +326,7 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand --bake 'How long each step must hold, in place of what the service says'
             cand --rps 'Requests per second of both revisions together, in place of what the store tells'
             cand --base-rate 'The share of stable''s requests that are events, such as 0.5%, in place of what the store tells'
-            cand --regression 'How many times what a gate tolerates it is meant to see, such as 2x'
+            cand --regression 'The regression to tell of, as times stable''s rate, such as 2x; else twice what each gate tolerates'
             cand --config 'Read this file instead of ./mlroll.toml'
             cand --target 'Act on this target; needs no file, and may be given several times'
             cand --output 'How to write the result'

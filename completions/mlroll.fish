@@ -296,7 +296,7 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -l steps -d 'The can
 complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -l bake -d 'How long each step must hold, in place of what the service says' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -l rps -d 'Requests per second of both revisions together, in place of what the store tells' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -l base-rate -d 'The share of stable\'s requests that are events, such as 0.5%, in place of what the store tells' -r
-complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -l regression -d 'How many times what a gate tolerates it is meant to see, such as 2x' -r
+complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -l regression -d 'The regression to tell of, as times stable\'s rate, such as 2x; else twice what each gate tolerates' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
 complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -l target -d 'Act on this target; needs no file, and may be given several times' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand plan" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'

@@ -8,7 +8,7 @@ use mlroll_backend::{Backend, MetricSource, Provider, Wiretap};
 
 #[cfg(feature = "prometheus")]
 use crate::config::Preset;
-#[cfg(any(feature = "azure", feature = "prometheus"))]
+#[cfg(any(feature = "aws", feature = "azure", feature = "prometheus"))]
 use crate::config::env::Env;
 #[cfg(feature = "google")]
 use crate::config::env::Google;
@@ -44,11 +44,11 @@ pub fn backend(provider: Provider, wiretap: Arc<dyn Wiretap>, reach: Reach) -> R
         #[cfg(not(feature = "google"))]
         Provider::CloudRun => Err(absent(provider, wiretap)),
         #[cfg(feature = "aws")]
-        Provider::Lambda => Ok(Box::new(mlroll_aws::lambda::Lambda::new(wiretap))),
+        Provider::Lambda => Ok(Box::new(mlroll_aws::lambda::Lambda::new(&aws(), wiretap))),
         #[cfg(not(feature = "aws"))]
         Provider::Lambda => Err(absent(provider, wiretap)),
         #[cfg(feature = "aws")]
-        Provider::SageMaker => Ok(Box::new(mlroll_aws::sagemaker::SageMaker::new(wiretap))),
+        Provider::SageMaker => Ok(Box::new(mlroll_aws::sagemaker::SageMaker::new(&aws(), wiretap))),
         #[cfg(not(feature = "aws"))]
         Provider::SageMaker => Err(absent(provider, wiretap)),
     }
@@ -122,7 +122,7 @@ fn cloudwatch(metrics: &Metrics, gates: &[Gate], wiretap: Arc<dyn Wiretap>) -> R
 
     only_what_it_knows(metrics, "CloudWatch knows the metrics of Lambda and SageMaker; leave it out")?;
     let slower_than = gates.iter().filter_map(Gate::slower_than).collect();
-    Ok(Box::new(CloudWatch::new(Settings { settle_delay: settle_delay(metrics)?, slower_than }, wiretap)))
+    Ok(Box::new(CloudWatch::new(Settings { settle_delay: settle_delay(metrics)?, slower_than }, &aws(), wiretap)))
 }
 
 #[cfg(feature = "google")]
@@ -133,6 +133,12 @@ fn cloud_monitoring(metrics: &Metrics) -> Result<Box<dyn MetricSource>, Failure>
         Ok(source) => Ok(Box::new(source)),
         Err(error) => Err(Failure::usage(format!("metrics: {}", error.message()))),
     }
+}
+
+/// What the environment says of AWS, besides what the SDK reads itself.
+#[cfg(feature = "aws")]
+fn aws() -> mlroll_aws::Settings {
+    mlroll_aws::Settings::from_lookup(Env::named_by_file)
 }
 
 /// What the environment says of Google Cloud.

@@ -10,7 +10,7 @@ use super::earlier::unfinished;
 use super::watched::{advice, plan};
 use super::{Context, Ended, block_on, new_id};
 use crate::config::{Selected, Service, Watching};
-use crate::driver::{Course, Driver, Imagined, Leg, Limits, Measured, Rehearsal, Report, Sharpness, measure};
+use crate::driver::{Course, Driver, Imagined, Leg, Limits, Measurements, Rehearsal, Report, Sharpness, measure};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::journal::Folder;
@@ -49,8 +49,8 @@ pub(super) struct Foreseen {
     pub(super) longest: Rehearsal,
     /// The way back.
     pub(super) back: Option<Leg>,
-    /// One a gate; empty when the store was not asked.
-    pub(super) measured: Vec<Measured>,
+    /// Nothing when the store was not asked.
+    pub(super) measured: Measurements,
     /// What a person should know of the state it starts from.
     pub(super) notes: Vec<String>,
 }
@@ -93,7 +93,7 @@ async fn look_ahead(
     let opening = driver.wire.calls();
     let measured = match &source {
         Some(source) if measures => measure(source.as_ref(), &service.gates, &plan, target, clock.now()).await?,
-        Some(_) | None => Vec::new(),
+        Some(_) | None => Measurements::default(),
     };
     let looked = clock.by(clock.deadline(driver.limits.accept), backend.observe(target)).await;
     let seen = looked.map_err(|_| Failure::usage("no answer within the time limit (--timeout)").about(target))?;
@@ -140,12 +140,22 @@ fn notes(context: &Context, wanted: &Wanted<'_>, target: &Target) -> Result<Vec<
     Ok(open.iter().map(|read| note(&read.header.plan.terms().id)).collect())
 }
 
+/// A time in which a rollback has to wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Blocked {
+    /// From the shift of this step, from 1; `None`: before the first.
+    pub(super) step: Option<usize>,
+    pub(super) until: &'static str,
+    /// Longer it is not waited.
+    pub(super) most: Duration,
+}
+
 impl Foreseen {
     /// What an experiment can show.
     fn sharpness(&self, service: &Service) -> Option<String> {
         let terms = self.plan.terms();
         let about = terms.experiment.as_ref()?;
-        let (gate, measured) = service.gates.last().zip(self.measured.last())?;
+        let (gate, measured) = service.gates.last().zip(self.measured.gates.last())?;
         let Some(sharp) = Sharpness::foretold(&self.plan, gate, measured) else {
             return Some(format!("nothing can be said before of how sure the comparison of `{}` is", about.metric));
         };
@@ -182,13 +192,23 @@ impl Foreseen {
                 humantime::format_duration(terms.settle_timeout)
             ));
         }
-        if !terms.overtakes {
-            unknown.push(
-                "while a split is not yet live a rollback waits for it: this provider takes one operation at a time"
-                    .to_owned(),
-            );
-        }
         unknown
+    }
+
+    /// When a rollback has to wait: this provider takes one operation at a time.
+    pub(super) fn blocked(&self) -> Vec<Blocked> {
+        let terms = self.plan.terms();
+        if terms.overtakes {
+            return Vec::new();
+        }
+        let resizes = self.shortest.resized.as_ref().is_some_and(|resized| !resized.prepare.is_empty());
+        let capacity = Blocked { step: None, until: "the candidate has its capacity", most: terms.settle_timeout };
+        let steps = (1..=self.shortest.legs.len()).map(|step| Blocked {
+            step: Some(step),
+            until: "the split is live",
+            most: terms.settle_timeout,
+        });
+        resizes.then_some(capacity).into_iter().chain(steps).collect()
     }
 }
 

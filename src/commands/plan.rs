@@ -6,12 +6,12 @@ use clap::Args;
 use mlroll_backend::{Call, RevisionId, Weight};
 use serde_json::{Value, json};
 
-use super::foresee::{Foreseen, Wanted, foresee, seconds};
+use super::foresee::{Blocked, Foreseen, Wanted, foresee, seconds};
 use super::watched::{only, state_of};
 use super::{Context, Ended};
 use crate::cli::{duration, percent, revision};
 use crate::config::{Service, Steps, Watching, select};
-use crate::driver::Measured;
+use crate::driver::{Bill, Measured, Rehearsal};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::foresight::{Gated, Outlook, Traffic, counting};
@@ -53,9 +53,9 @@ pub struct PlanArgs {
     /// The share of stable's requests that are events, such as 0.5%, in place of what the store tells
     #[arg(long, value_name = "SHARE", value_parser = rate)]
     pub base_rate: Option<f64>,
-    /// How many times what a gate tolerates it is meant to see, such as 2x
-    #[arg(long, value_name = "N", value_parser = times, default_value = "2x")]
-    pub regression: f64,
+    /// The regression to tell of, as times stable's rate, such as 2x; else twice what each gate tolerates
+    #[arg(long, value_name = "N", value_parser = times)]
+    pub regression: Option<f64>,
 }
 
 /// A number above 0 for a flag.
@@ -145,7 +145,7 @@ impl Expected {
     fn of(args: &PlanArgs, foreseen: &Foreseen, gates: &[Gate]) -> Self {
         let terms = foreseen.plan.terms();
         let stable = foreseen.seen.split.as_ref().map_or(1.0, |split| split.weight_of(&terms.stable).fraction());
-        let measured = |at: usize| foreseen.measured.get(at).copied().unwrap_or_default();
+        let measured = |at: usize| foreseen.measured.gates.get(at).copied().unwrap_or_default();
         // Visits, or whatever a gate counts by queries of its own, are no requests.
         let of_users = gates.iter().enumerate().filter(|(_, gate)| gate.ratio().is_none());
         let requests = of_users.filter_map(|(at, _)| measured(at).requests).find(|requests| *requests > 0.0);
@@ -228,6 +228,17 @@ fn document(wanted: &Wanted<'_>, foreseen: &Foreseen, expected: &Expected) -> Va
     let mut unknown = foreseen.unknown();
     unknown.extend(expected.missing.iter().cloned());
     let warnings = expected.outlook.as_ref().map(|outlook| outlook.warnings.clone()).unwrap_or_default();
+    let looks = |run: &Rehearsal| run.legs.iter().map(|leg| u64::from(leg.looks)).sum();
+    let metrics = foreseen.measured.bill.map(|Bill { opening, look }| {
+        json!({
+            "opening": opening, "look": look,
+            "least": opening.plus(look, looks(&foreseen.shortest)), "most": opening.plus(look, looks(&foreseen.longest)),
+        })
+    });
+    let blocked = foreseen.blocked().into_iter();
+    let blocked: Vec<Value> = blocked
+        .map(|Blocked { step, until, most }| json!({ "step": step, "until": until, "seconds": { "most": seconds(most) } }))
+        .collect();
     json!({
         "schema": "mlroll/plan/1", "verb": wanted.verb, "target": wanted.selected.target, "service": wanted.selected.service,
         "stable": terms.stable, "candidate": terms.candidate, "guard": foreseen.guard.name(),
@@ -235,7 +246,7 @@ fn document(wanted: &Wanted<'_>, foreseen: &Foreseen, expected: &Expected) -> Va
         "bake": seconds(terms.bake), "warm_up": seconds(terms.warm_up), "look": seconds(terms.look),
         "settle_delay": seconds(terms.settle_delay),
         "seconds": { "least": seconds(foreseen.shortest.lasts), "most": seconds(foreseen.longest.lasts) },
-        "traffic": expected.traffic, "gates": expected.gates,
+        "traffic": expected.traffic, "gates": expected.gates, "metrics": metrics, "blocked": blocked,
         "capacity": foreseen.shortest.resized.as_ref().map(|resized| json!({
             "changes": resized.changes, "reads": calls(&resized.reads), "prepare": calls(&resized.prepare),
         })),

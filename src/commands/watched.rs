@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mlroll_backend::{Backend, GuardKind, Marker, MarkerState, RevisionId, Subject, Target, Weight};
+use mlroll_backend::{Access, Backend, GuardKind, Marker, MarkerState, RevisionId, Subject, Target, Weight};
 
 use super::earlier::{Earlier, check_metrics, in_use};
 use super::experiment::replace;
@@ -168,6 +168,7 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
                 (Rollout::new(plan), bench, journal, Input::Started)
             }
         };
+    warn_of_keys_that_end(driver, backend.as_ref(), rollout.plan());
     let selected = selected.clone();
     let backend = backend.as_ref();
     let advice = advice(backend, target, rollout.plan(), context.global.output);
@@ -198,6 +199,28 @@ pub(super) fn advice(backend: &dyn Backend, target: &Target, plan: &Plan, output
         Format::Text => Vec::new(),
     }
 }
+
+/// Says so where the credentials end before the run may: whoever has none then cannot roll back.
+fn warn_of_keys_that_end(driver: &Driver<'_>, backend: &dyn Backend, plan: &Plan) {
+    let Some(Access { what, ends, usually, remedy }) = backend.access() else { return };
+    let terms = plan.terms();
+    let steps = u32::try_from(terms.steps.len()).unwrap_or(u32::MAX);
+    let planned = terms.bake.saturating_mul(steps).saturating_add(terms.watch_after);
+    let now = driver.clock.now();
+    let end = match ends {
+        Some(ends) if ends.since(now) > planned.saturating_add(MARGIN) => return,
+        None if usually > planned.saturating_add(MARGIN) => return,
+        Some(ends) => format!("end at {ends}"),
+        None => format!("end after {} as a rule", humantime::format_duration(usually)),
+    };
+    let planned = humantime::format_duration(planned);
+    driver.progress.warn(&format!(
+        "{what} {end}, and the run may take {planned} and more: from then on nothing can be shifted, nor rolled back; {remedy}"
+    ));
+}
+
+/// What a run takes besides its bakes: shifts, metrics that are late.
+const MARGIN: Duration = Duration::from_secs(600);
 
 /// The most looks that `promote` reads at once: a week of minutes. Who was watched by nobody for longer is judged anew.
 const MOST_LOOKS: u64 = 7 * 24 * 60;

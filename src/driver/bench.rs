@@ -39,11 +39,22 @@ pub struct Bench {
 /// # Errors
 /// It names a metric that is not built in.
 pub fn query_of(gate: &Gate) -> Result<Query, Failure> {
+    let of = undivided(gate)?;
+    Ok(match gate.strata() {
+        Some(by) => Query::Stratified { by: by.to_owned(), of: Box::new(of) },
+        None => of,
+    })
+}
+
+fn undivided(gate: &Gate) -> Result<Query, Failure> {
     if let Some(names) = gate.alarms() {
         return Ok(Query::Alarms(names.to_vec()));
     }
     if let Some((requests, events)) = gate.ratio() {
         return Ok(Query::Ratio { requests: requests.to_owned(), events: events.to_owned() });
+    }
+    if let Some(scores) = gate.scores() {
+        return Ok(Query::Scores(scores.to_owned()));
     }
     match (gate.query(), gate.metric()) {
         (Some(text), _) => Ok(Query::Custom(text.to_owned())),
@@ -96,6 +107,8 @@ pub(super) struct History {
     pub(super) stable: Subject,
     /// Of each gate, in the order of time.
     pub(super) samples: Vec<Vec<Sample>>,
+    /// What one window of both cost, where the store bills its answers.
+    pub(super) look: Option<Usage>,
 }
 
 /// Asks every query once, and for the windows before the bake.
@@ -125,6 +138,7 @@ pub(super) async fn history(
     let Some(latest) = window(0) else {
         return Err(Failure::usage(format!("`look`: {} s is no length of a window", length)));
     };
+    let before = source.usage();
     if let Err(e) = source.check(&queries, &[candidate.clone(), stable.clone()], latest).await {
         let failure = about(&e);
         // Who asks for what the store does not have is known from the gate; what went wrong on the way is not.
@@ -133,6 +147,7 @@ pub(super) async fn history(
             None => failure,
         });
     }
+    let look = source.usage().zip(before).map(|(now, before)| now.since(before));
     let granularity = source.granularity(&queries, &stable, latest.end()).await.map_err(|e| about(&e))?;
     if let Some(too_fine) = granularity.filter(|granularity| terms.look < granularity.shortest) {
         return Err(too_short(terms.look, &too_fine).about(target));
@@ -140,7 +155,7 @@ pub(super) async fn history(
     let windows: Vec<Window> = (0..i64::from(HISTORY)).rev().filter_map(window).collect();
     let read = source.sample(&queries, std::slice::from_ref(&stable), &windows).await.map_err(|e| about(&e))?;
     let samples = read.chunks(windows.len().max(1)).map(<[Sample]>::to_vec).collect();
-    Ok(History { queries, candidate, stable, samples })
+    Ok(History { queries, candidate, stable, samples, look })
 }
 
 /// Which of `queries` it is that the source refuses: asked about no window, it has nothing to send.
@@ -356,7 +371,11 @@ impl Bench {
             let mut samples = critical.flat_map(|(query, _)| [at(query, 0, window), at(query, 1, window)]);
             samples.find_map(|sample| match sample {
                 Sample::NoData(Why::Failed { message, .. }) => Some(message),
-                Sample::NoData(_) | Sample::Counts { .. } | Sample::Histogram(_) | Sample::Value(_) => None,
+                Sample::Counts { .. }
+                | Sample::Histogram(_)
+                | Sample::NoData(_)
+                | Sample::Strata(_)
+                | Sample::Value(_) => None,
             })
         };
         if let Some(why) = failure_in(0) {

@@ -68,6 +68,8 @@ impl Job<'_> {
         let mut candidate = Candidate::default();
         let mut fresh: Option<Snapshot> = None;
         let mut blind = false;
+        // What a busy target said last.
+        let mut busy: Option<Failure> = None;
         let mut given_up = 0;
         for turn in 0.. {
             if self.stops_here() {
@@ -83,7 +85,11 @@ impl Job<'_> {
                         clock.sleep(pause).await;
                         continue;
                     }
-                    Err(e) => return report.fail(Failure::of(&e, &self.target)),
+                    Err(e) => {
+                        let late = clock.left(self.shared.deadline).is_zero();
+                        let stayed_busy = busy.take().filter(|_| late);
+                        return report.fail(stayed_busy.unwrap_or_else(|| Failure::of(&e, &self.target)));
+                    }
                 },
             };
             blind = false;
@@ -134,12 +140,13 @@ impl Job<'_> {
                     fresh = Some(now);
                 }
                 Aftermath::Busy(failure, now) => {
-                    if !in_time {
-                        report.saw(&now);
+                    report.saw(&now);
+                    if clock.left(self.shared.deadline) <= pause {
                         return report.fail(*failure);
                     }
                     self.driver().progress.waiting(&self.target, error.message());
                     clock.sleep(pause).await;
+                    busy = Some(*failure);
                 }
                 Aftermath::Blind(failure) => {
                     report.lost_sight(Doubt::Unread);

@@ -1,6 +1,6 @@
 //! What the metric store tells of a service before a run: how much traffic, and how many of it are events.
 
-use mlroll_backend::{MetricSource, Target, Timestamp};
+use mlroll_backend::{MetricSource, Target, Timestamp, Usage};
 
 use super::Standing;
 use super::bench::{history, is_open};
@@ -26,7 +26,25 @@ pub struct Measured {
     pub base_rate: Option<f64>,
 }
 
-/// Asks the store what a run would ask it before its first shift. One entry a gate.
+/// What a run asks of a store that bills its answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bill {
+    /// Before its first shift.
+    pub opening: Usage,
+    /// For each look.
+    pub look: Usage,
+}
+
+/// What was measured before a run, and what it cost.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Measurements {
+    /// One entry a gate; empty when the store was not asked.
+    pub gates: Vec<Measured>,
+    /// `None` where nobody bills it.
+    pub bill: Option<Bill>,
+}
+
+/// Asks the store what a run would ask it before its first shift.
 ///
 /// # Errors
 /// What would stop the run, too: a query cannot work, the store cannot be reached, or the gates cannot judge together.
@@ -36,7 +54,8 @@ pub async fn measure(
     plan: &Plan,
     target: &Target,
     now: Timestamp,
-) -> Result<Vec<Measured>, Failure> {
+) -> Result<Measurements, Failure> {
+    let before = source.usage().unwrap_or_default();
     let found = history(source, gates, plan, target, now).await?;
     let preludes: Vec<Prelude> = gates.iter().zip(&found.samples).map(|(gate, of)| Prelude::of(gate, of)).collect();
     Standing::new(gates.iter().cloned().zip(preludes.iter().copied()).collect(), plan).map_err(Failure::usage)?;
@@ -47,5 +66,7 @@ pub async fn measure(
         let base_rate = (sum.requests() > 0.0).then(|| sum.events() / sum.requests());
         Measured { prelude, open: is_open(gate, samples), windows: windows.len(), requests, base_rate }
     });
-    Ok(measured.collect())
+    let opening = source.usage().map(|now| now.since(before));
+    let bill = opening.zip(found.look).map(|(opening, look)| Bill { opening, look });
+    Ok(Measurements { gates: measured.collect(), bill })
 }

@@ -28,7 +28,7 @@ use mlroll_backend::{Backend, Provider, Snapshot};
 pub use self::bench::{Bench, query_of, settle_delay};
 pub use self::deploy::{Delivered, Delivery};
 pub use self::experiment::Sharpness;
-pub use self::measure::{Measured, measure};
+pub use self::measure::{Bill, Measured, Measurements, measure};
 pub use self::ongoing::{Ongoing, Runs};
 pub use self::rehearse::{Course, Imagined, Leg, Rehearsal, Resized};
 pub use self::report::{Doubt, Report};

@@ -60,10 +60,10 @@ pub struct Sight {
     pub tolerated: f64,
     /// The candidate's rate nearest to that which it fails in half of the cases before the bake ends; null: none.
     pub smallest: Option<f64>,
-    /// The rate of a candidate that is `regression` times as bad as what is tolerated.
+    /// The rate of the candidate that is told of.
     pub regressed: f64,
-    /// How many times as bad.
-    pub regression: f64,
+    /// How many times as bad as stable's that is; null where stable has none.
+    pub regression: Option<f64>,
     /// The candidate's requests until it fails that one, in half of the cases; null: never.
     pub requests_to_fail: Option<f64>,
     /// Seconds from the shift until then, with warm-up, whole looks and the delay of the store.
@@ -77,9 +77,9 @@ pub struct Sight {
 }
 
 impl Outlook {
-    /// Of `plan`, whose gates are to see a candidate `regression` times as bad as they tolerate.
+    /// Of `plan`, whose gates are to see a candidate `regression` times as bad as stable; `None`: twice as bad as each tolerates.
     #[must_use]
-    pub fn of(plan: &Plan, traffic: Traffic, gates: &[Gated], regression: f64) -> Self {
+    pub fn of(plan: &Plan, traffic: Traffic, gates: &[Gated], regression: Option<f64>) -> Self {
         let terms = plan.terms();
         let shares: Vec<Weight> = terms.steps.iter().copied().filter(|share| *share != Weight::FULL).collect();
         let mut steps = Vec::new();
@@ -104,8 +104,11 @@ struct View<'a> {
     plan: &'a Plan,
     traffic: Traffic,
     share: f64,
-    regression: f64,
+    regression: Option<f64>,
 }
+
+/// How many times as bad as it tolerates a candidate is that a gate is meant to catch.
+const BEYOND: f64 = 2.0;
 
 impl View<'_> {
     fn load(&self, base_rate: f64) -> Load {
@@ -118,7 +121,10 @@ impl View<'_> {
         let load = self.load(*base_rate);
         let looks = f64::from(self.plan.bake_looks());
         let tolerated = stakes.tolerated(*base_rate);
-        let regressed = stakes.worse(tolerated, self.regression);
+        let regressed = match self.regression {
+            Some(times) => stakes.worse(*base_rate, times),
+            None => stakes.worse(tolerated, BEYOND),
+        };
         let requests_to_fail = stakes.requests_to_fail(&load, regressed);
         let seconds_to_fail = requests_to_fail.map(|requests| self.seconds(requests / load.candidate()));
         let to_pass = stakes.requests_to_pass(&load, *base_rate, self.plan.terms().beta);
@@ -128,7 +134,7 @@ impl View<'_> {
             tolerated,
             smallest: stakes.smallest_seen(&load, looks),
             regressed,
-            regression: self.regression,
+            regression: stakes.times(*base_rate, regressed),
             requests_to_fail,
             seconds_to_fail,
             chance_to_fail: stakes.chance_to_fail(&load, regressed, looks),
@@ -153,6 +159,14 @@ impl View<'_> {
         let available = load.candidate() * f64::from(self.plan.bake_looks());
         if sight.requests_to_fail.is_some_and(|needed| needed <= available) {
             return None;
+        }
+        if gate.stakes.tolerates(gate.base_rate, sight.regressed) {
+            return Some(format!(
+                "`{}` is not meant to fail {}: it tolerates {}",
+                sight.gate,
+                percent(sight.regressed),
+                percent(sight.tolerated)
+            ));
         }
         let what = format!(
             "at {share} and {} requests/s `{}` does not see {} where it tolerates {}",

@@ -13,13 +13,17 @@ pub fn counting(gate: &Gate) -> Option<CountRule> {
     match gate.rule() {
         Rule::Count(rule) => Some(*rule),
         Rule::Latency(latency) => Some(latency.rule),
-        Rule::Alarms | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
+        Rule::Alarms | Rule::Drift(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
     }
 }
 
 /// Requests and events of one window as the gate counts them; `None` where it counts nothing, or there is no answer.
 #[must_use]
 pub fn counts(gate: &Gate, prelude: Prelude, sample: &Sample) -> Option<Counts> {
+    if let Sample::Strata(parts) = sample {
+        let parts = parts.values().map(|part| counts(gate, prelude, part));
+        return parts.into_iter().try_fold(Counts::NONE, |sum, part| Some(sum.plus(part?)));
+    }
     match (gate.rule(), sample) {
         (Rule::Count(_), Sample::Counts { requests, events }) => Counts::new(requests.get(), events.get()).ok(),
         (Rule::Latency(rule), Sample::Histogram(buckets)) => {

@@ -134,6 +134,25 @@ impl Stakes {
         }
     }
 
+    /// How many times as bad as one at `base_rate` a candidate at `rate` is; `None` where stable's rate is 0.
+    #[must_use]
+    pub fn times(&self, base_rate: f64, rate: f64) -> Option<f64> {
+        let times = match self.rule.better {
+            Better::Higher => base_rate / rate,
+            Better::Lower => rate / base_rate,
+        };
+        Some(times).filter(|times| times.is_finite())
+    }
+
+    /// Whether a candidate at `rate` is within what it tolerates.
+    #[must_use]
+    pub fn tolerates(&self, base_rate: f64, rate: f64) -> bool {
+        match self.rule.better {
+            Better::Higher => rate >= self.tolerated(base_rate),
+            Better::Lower => rate <= self.tolerated(base_rate),
+        }
+    }
+
     /// Nats that one test must bring, where E is the mean over several.
     fn price(&self) -> f64 {
         -self.alpha.ln() + START_COST + (self.rule.fail().count().max(1) as f64).ln()

@@ -1,4 +1,5 @@
-//! Latency histograms: exceedances at a threshold, and quantiles as Prometheus computes them (docs/judge.md section 3.4).
+//! Histograms of latencies or scores: exceedances at a threshold, and quantiles as Prometheus computes them (docs/judge.md
+//! section 3.4).
 
 use super::counts::{Counts, InvalidCounts};
 
@@ -63,6 +64,12 @@ impl Histogram {
     #[must_use]
     pub fn total(&self) -> Option<f64> {
         self.buckets.last().filter(|(bound, _)| *bound == f64::INFINITY).map(|(_, count)| *count)
+    }
+
+    /// The buckets: upper bounds, ascending, and counts up to them.
+    #[must_use]
+    pub fn buckets(&self) -> &[(f64, f64)] {
+        &self.buckets
     }
 
     /// The finite bucket bounds, ascending.

@@ -2,7 +2,7 @@
 //!
 //! Pure: no clock, no I/O, no environment; the same input gives the same bits.
 //!
-//! - evidence: [`ledger`], [`counts`], [`limit`], [`counting`], [`sign`], [`student`], [`series`], [`shape`], [`mann_whitney`], [`spending`],
+//! - evidence: [`ledger`], [`counts`], [`limit`], [`counting`], [`sign`], [`student`], [`series`], [`shape`], [`drift`], [`mann_whitney`], [`spending`],
 //!   [`planned`], [`alarms`]
 //! - data: [`histogram`], [`design_effect`]
 //! - decisions: [`combine`], [`starved`], [`final_look`], [`verdict`]
@@ -18,6 +18,7 @@ pub mod combine;
 pub mod counting;
 pub mod counts;
 pub mod design_effect;
+pub mod drift;
 pub mod evidence;
 pub mod exact;
 pub mod final_look;

@@ -1,14 +1,15 @@
-//! The shape gate: is the candidate stochastically no slower than stable, at every bucket bound (docs/judge.md section 3.4)?
+//! The shape gate: is the candidate stochastically no slower than stable, at every bucket bound (docs/judge.md section 3.4)? Of
+//! scores both tails are asked for: has either grown?
 
 use serde::{Deserialize, Serialize};
 
 use super::combine::ln_mean;
 use super::counting::{Against, CountingTest};
-use super::counts::InvalidCounts;
+use super::counts::{Counts, InvalidCounts};
 use super::design_effect::DesignEffect;
 use super::exact::Exact;
-use super::gate::{Better, Boundaries};
-use super::histogram::Histogram;
+use super::gate::{Better, ShapeRule};
+use super::histogram::{Exceedances, Histogram};
 use super::ledger::Stake;
 
 /// The tests at all bucket bounds, which are frozen. Serializes exactly.
@@ -24,21 +25,32 @@ pub struct ShapeEvidence {
 #[serde(deny_unknown_fields)]
 struct AtBound {
     seconds: Exact,
+    /// Whether requests up to the bound are counted, and not those above it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    below: bool,
     fail: CountingTest,
     pass: CountingTest,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
 impl ShapeEvidence {
-    /// Tests before their first look, at the bounds of the histograms of this source (finite, in seconds).
+    /// Tests before their first look, at the bounds of the histograms of this source (finite, in their unit).
     #[must_use]
-    pub fn new(bounds: impl IntoIterator<Item = f64>, boundaries: Boundaries, planned: Option<u64>) -> Self {
+    pub fn new(bounds: impl IntoIterator<Item = f64>, rule: ShapeRule, planned: Option<u64>) -> Self {
         let stake = planned.map_or(Stake::Once, Stake::Spread);
-        let at = |bound| AtBound {
+        let boundaries = rule.boundaries;
+        let at = |bound, below| AtBound {
             seconds: Exact(bound),
+            below,
             fail: CountingTest::new(Against::Stable(boundaries.fail), Better::Lower.fail(), stake),
             pass: CountingTest::new(Against::Stable(boundaries.pass), Better::Lower.pass(), Stake::Once),
         };
-        Self { bounds: bounds.into_iter().map(at).collect() }
+        let tails: &[bool] = if rule.both_tails { &[false, true] } else { &[false] };
+        Self { bounds: bounds.into_iter().flat_map(|bound| tails.iter().map(move |below| at(bound, *below))).collect() }
     }
 
     /// Books one look.
@@ -46,9 +58,9 @@ impl ShapeEvidence {
     /// # Errors
     /// Equal bounds of a histogram added up to more than 1e15 requests.
     pub fn look(&mut self, ours: &Histogram, theirs: &Histogram, effect: DesignEffect) -> Result<(), InvalidCounts> {
-        let above = |at: &AtBound| Ok((ours.above(at.seconds.0)?, theirs.above(at.seconds.0)?));
-        let slow = self.bounds.iter().map(above).collect::<Result<Vec<_>, InvalidCounts>>()?;
-        for (at, (ours, theirs)) in self.bounds.iter_mut().zip(slow) {
+        let beyond = |at: &AtBound| Ok((at.beyond(ours)?, at.beyond(theirs)?));
+        let counted = self.bounds.iter().map(beyond).collect::<Result<Vec<_>, InvalidCounts>>()?;
+        for (at, (ours, theirs)) in self.bounds.iter_mut().zip(counted) {
             at.fail.look(ours.at_least, theirs.at_most, effect.factor());
             at.pass.look(ours.at_most, theirs.at_least, effect.factor());
         }
@@ -73,5 +85,17 @@ impl ShapeEvidence {
         for at in &mut self.bounds {
             at.pass = at.pass.restarted();
         }
+    }
+}
+
+impl AtBound {
+    /// The requests in the tail that is watched.
+    fn beyond(&self, histogram: &Histogram) -> Result<Exceedances, InvalidCounts> {
+        let above = histogram.above(self.seconds.0)?;
+        if !self.below {
+            return Ok(above);
+        }
+        let rest = |counts: Counts| Counts::new(counts.requests(), counts.rest());
+        Ok(Exceedances { at_least: rest(above.at_most)?, at_most: rest(above.at_least)? })
     }
 }

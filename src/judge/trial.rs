@@ -242,9 +242,13 @@ impl Trial {
                 let on = |side: bool, ln_e: f64| if side { ln_e } else { ln_e.min(0.0) };
                 LnE { worse: on(mean > 0.0, worse), better: on(mean < 0.0, better), needed: -alpha.ln(), ratio }
             }
-            Rule::Alarms | Rule::Count(_) | Rule::Latency(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => {
-                LnE { worse, better, needed: -(alpha / 2.0).ln(), ratio }
-            }
+            Rule::Alarms
+            | Rule::Count(_)
+            | Rule::Drift(_)
+            | Rule::Latency(_)
+            | Rule::Samples(_)
+            | Rule::Series(_)
+            | Rule::Shape(_) => LnE { worse, better, needed: -(alpha / 2.0).ln(), ratio },
         }
     }
 

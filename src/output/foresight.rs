@@ -6,6 +6,9 @@ use super::text::{table, trimmed};
 use crate::explain::chart;
 use crate::foresight::{number, percent, span};
 
+/// What a thousand series of a question cost, in US dollars: CloudWatch's list price of `GetMetricData`.
+const LIST_PRICE: f64 = 0.01;
+
 /// `mlroll/plan/1` for people.
 #[must_use]
 pub fn plan(document: &Value) -> String {
@@ -35,6 +38,17 @@ pub fn plan(document: &Value) -> String {
         }
         out.push('\n');
     }
+    let metrics = &document["metrics"];
+    if metrics.is_object() {
+        let series =
+            |name: &str| metrics.pointer(&format!("/{name}/series")).and_then(Value::as_f64).unwrap_or_default();
+        out += &format!(
+            "  metrics: {} series are asked for at least and {} at most, {} a look; each thousand costs {LIST_PRICE} USD by the list\n",
+            number(series("least")),
+            number(series("most")),
+            number(series("look"))
+        );
+    }
     out.push('\n');
     out += &steps(document);
     out += &sights(document);
@@ -51,6 +65,11 @@ pub fn plan(document: &Value) -> String {
         out += &calls(&format!("step {}, {} %", words(&step["step"]), words(&step["percent"])), &step["calls"]);
     }
     out += &calls("to take it back", &document["rollback"]);
+    for blocked in list(&document["blocked"]) {
+        let from = blocked["step"].as_u64().map_or_else(|| "before step 1".to_owned(), |step| format!("step {step}"));
+        let most = span(blocked.pointer("/seconds/most").and_then(Value::as_f64).unwrap_or_default());
+        out += &format!("  a rollback waits: {from}, until {}, at most {most}\n", words(&blocked["until"]));
+    }
     for (name, head) in [("warnings", "warning"), ("notes", "note"), ("unknown", "not known before")] {
         for line in list(&document[name]) {
             out += &format!("  {head}: {}\n", words(line));

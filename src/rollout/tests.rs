@@ -250,6 +250,37 @@ fn a_lost_reply_is_told_from_somebody_elses_change() {
     assert_eq!(judge(&twin), Landing::Foreign);
 }
 
+/// Where the marker has a request of its own, before the split's: a process may end between the two.
+#[test]
+fn a_marker_that_arrived_alone_is_told_from_somebody_elses_change() {
+    let at = Timestamp::from_unix_seconds(NOW);
+    let before = Snapshot { modified: at, ..calm("") };
+    let step = shift(&canary(1000, Some("42")), &before);
+    let carried = after(&step, &before).marker;
+    let judge = |now: &Snapshot| landing(&before, &step.to, carried.as_ref(), now);
+    // The canary's marker does not fit the split, and is not shown.
+    assert_eq!(judge(&before), Landing::Untouched);
+    let canary = Snapshot { modified: at, ..after(&step, &before) };
+    let wider = Step { to: TrafficSplit::between(id("41"), id("42"), weight(5000)), ..step.clone() };
+    let later = Marker { id: Some("LATER".to_owned()), ..canary.marker.clone().unwrap() };
+    for (marker, modified, expected) in [
+        (Some(later.clone()), at, Landing::Untouched),
+        (Some(later.clone()), Timestamp::from_unix_seconds(NOW + 1), Landing::Foreign),
+        (Some(later.clone()), None, Landing::Foreign),
+        (None, at, Landing::Foreign),
+    ] {
+        let now = Snapshot { marker, modified, ..canary.clone() };
+        assert_eq!(landing(&canary, &wider.to, Some(&later), &now), expected, "{now:?}");
+    }
+    // The promotion's does not fit a canary's split.
+    let promoted = Marker { state: MarkerState::Promoted, stable: id("42"), ..later };
+    let full = TrafficSplit::full(id("42"));
+    for (modified, expected) in [(at, Landing::Untouched), (None, Landing::Foreign)] {
+        let now = Snapshot { marker: None, modified, ..canary.clone() };
+        assert_eq!(landing(&canary, &full, Some(&promoted), &now), expected);
+    }
+}
+
 /// A human put back by hand what our write, whose reply was lost, had changed: the split is as before, and yet it is
 /// theirs.
 #[test]

@@ -11,6 +11,11 @@ const HEALTHY: &str = r#"{ error_rate = 0.002, latency = { median = "80ms", p95 
 const FAILING: &str = r#"{ error_rate = 0.05, latency = { median = "80ms", p95 = "160ms" } }"#;
 const SLOW: &str = r#"{ error_rate = 0.002, latency = { median = "250ms", p95 = "600ms" } }"#;
 
+/// As good as stable, for the few whose requests reach it.
+const STARVED: &str = r#"{ error_rate = 0.002, lost = "70%" }"#;
+/// Nobody's do: Azure Monitor has no series of it at all.
+const FORGOTTEN: &str = r#"{ lost = "100%" }"#;
+
 /// How a rollout ended, and what its gates said.
 #[derive(Debug, PartialEq)]
 struct Verdict {
@@ -84,6 +89,8 @@ fn the_delay_of_azure_monitor_changes_no_verdict() {
         (HEALTHY, 100, 0, "promoted", None, vec![], all("green")),
         (FAILING, 100, 1, "rolled_back", Some("gate_failed"), vec!["error_rate"], all("blue")),
         (SLOW, 100, 1, "rolled_back", Some("gate_failed"), vec!["p95"], all("blue")),
+        (STARVED, 100, 1, "rolled_back", Some("starved"), vec![], all("blue")),
+        (FORGOTTEN, 100, 1, "rolled_back", Some("starved"), vec![], all("blue")),
         (HEALTHY, 0, 3, "held", Some("no_data"), vec![], tenth),
     ] {
         let expected = Verdict {

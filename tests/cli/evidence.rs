@@ -16,8 +16,17 @@ use crate::world::World;
 const AT_ONCE: usize = 20;
 
 /// Gates of every kind that a rollout accepts.
-const KINDS: [(&str, &str); 8] = [
+const KINDS: [(&str, &str); 11] = [
     ("error_rate against stable", "metric = \"error_rate\"\nmax_increase = { ratio = 2.0, abs = \"2%\" }"),
+    (
+        "error_rate by regions",
+        "metric = \"error_rate\"\nstrata = \"region\"\nmax_increase = { ratio = 2.0, abs = \"2%\" }",
+    ),
+    ("scores by their index", "name = \"score\"\nscores = 'scores{version=\"{{revision}}\"}'\nmax_psi = 0.2"),
+    (
+        "scores by their tails",
+        "name = \"score\"\nscores = 'scores{version=\"{{revision}}\"}'\nmax_increase = { ratio = 2.0, abs = \"2%\" }",
+    ),
     ("error_rate with a limit", "metric = \"error_rate\"\nmax = \"5%\""),
     ("latency with a limit", "metric = \"latency\"\nquantile = 0.95\nmax = \"300ms\""),
     (

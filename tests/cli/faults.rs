@@ -127,7 +127,7 @@ fn a_busy_alias_is_waited_for() {
     }
     let world = World::with_canary("10");
     world.server.fault(Fault::on(WRITE).forever().kind(busy()));
-    let (ran, document) = world.verb(&["rollback", "--timeout", "2s"]);
+    let (ran, document) = world.verb(&["rollback", "--timeout", "3s"]);
     ran.expect(4).says("update is in progress");
     assert_eq!(
         (world.split().as_str(), &document["targets"][0]["after"][1]["percent"]),

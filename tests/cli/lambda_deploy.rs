@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::sagemaker_killed::{Boundary, killed};
 use crate::sandbox::Sandbox;
 
 const FRAUD: &str = "lambda:us-east-1/fraud@prod";
@@ -145,6 +146,23 @@ fn whatever_is_lost_the_same_command_typed_again_makes_one_version() {
             });
         }
     });
+}
+
+/// `kill -9` at each of its calls, before and after it is carried out.
+#[test]
+fn whoever_is_killed_makes_one_version_when_typed_again() {
+    let arguments = ["deploy", "--target", FRAUD, "--zip", "model.zip"];
+    for operation in ["GetFunctionConfiguration", "UpdateFunctionCode", "PublishVersion", "ListVersionsByFunction"] {
+        for done in [false, true] {
+            let sandbox = sandbox();
+            let (api, operation) = ("lambda".to_owned(), operation.to_owned());
+            let boundary = Boundary { deploys: true, api, operation, nth: 0, done };
+            assert!(killed(&sandbox, &arguments, &boundary), "{boundary:?}");
+            let (code, document) = deploy(&sandbox, &["--zip", "model.zip"]);
+            assert_eq!((code, versions(&sandbox).len()), (0, 4), "{boundary:?}: {document}");
+            assert_eq!(document["targets"][0]["revision"], "4", "{boundary:?}");
+        }
+    }
 }
 
 /// The answers to an upload and to a publish are lost once each: read again, they are seen to have landed.

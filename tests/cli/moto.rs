@@ -94,6 +94,26 @@ impl Drop for Moto {
     }
 }
 
+/// Moto has no revision ids of functions, and no states: what is left says that requests are what others take them for.
+#[test]
+fn the_same_code_deployed_twice_is_one_version() {
+    let world = World::new().unset("AWS_ENDPOINT_URL_LAMBDA");
+    let moto = Moto::start(world.path());
+    let world = world.set("AWS_ENDPOINT_URL", &moto.url);
+    std::fs::write(world.path().join("model.zip"), archive()).unwrap();
+    for outcome in ["deployed", "unchanged"] {
+        let (ran, document) = world.verb(&["deploy", "--zip", "model.zip"]);
+        ran.expect(0);
+        assert_eq!((&document["outcome"], &document["targets"][0]["revision"]), (&json!(outcome), &json!("4")));
+    }
+    assert_eq!(split_of(&moto.url), ("2".to_owned(), BTreeMap::new()), "nobody is moved");
+}
+
+/// An archive without files, which is the end of a directory and nothing before it.
+fn archive() -> Vec<u8> {
+    [&b"PK\x05\x06"[..], &[0; 18]].concat()
+}
+
 #[test]
 fn traffic_moves_with_the_fewest_calls() {
     let world = World::new().unset("AWS_ENDPOINT_URL_LAMBDA");

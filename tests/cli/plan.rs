@@ -7,19 +7,37 @@ use serde_json::{Value, json};
 use crate::sandbox::{FAILING, HEALTHY, Sandbox, config, world};
 use crate::world::{FRAUD, World};
 
-/// Method and path of calls, as a plan prints them.
-fn said(sandbox: &Sandbox, calls: &Value) -> Vec<(String, String)> {
-    let path = |url: &Value| url.as_str().unwrap().strip_prefix(sandbox.url()).unwrap().to_owned();
-    let calls = calls.as_array().unwrap().iter();
-    calls.map(|call| (call["method"].as_str().unwrap().to_owned(), path(&call["url"]))).collect()
+/// A call by what it does: its operation where all go to one path, else method and path. No two clouds write them alike.
+type Doing = String;
+
+fn doing(method: &Value, path: &str, operation: &Value) -> Doing {
+    let path = path.split('?').next().unwrap();
+    if path == "/" { operation.as_str().unwrap().to_owned() } else { format!("{} {path}", method.as_str().unwrap()) }
 }
 
-/// Method and path of what went to Lambda since the `after`-th request, writes and reads apart.
-fn made(sandbox: &Sandbox, after: usize) -> [Vec<(String, String)>; 2] {
+fn is_read(call: &Doing) -> bool {
+    ["GET ", "Describe", "List"].iter().any(|reading| call.starts_with(reading))
+}
+
+/// Calls as a plan prints them.
+fn said(sandbox: &Sandbox, calls: &Value) -> Vec<Doing> {
+    let path = |url: &Value| {
+        let here = url.as_str().unwrap().strip_prefix(sandbox.url());
+        here.unwrap_or_else(|| panic!("{url} is not of {}", sandbox.url())).to_owned()
+    };
+    // Nothing takes a run back that nothing judges.
+    let calls = calls.as_array().into_iter().flatten();
+    calls.map(|call| doing(&call["method"], &path(&call["url"]), &call["operation"])).collect()
+}
+
+/// What went to control planes since the `after`-th request, writes and reads apart.
+fn made(sandbox: &Sandbox, after: usize) -> [Vec<Doing>; 2] {
     let log: Value = serde_json::from_str(&sandbox.ask("GET", "/_sandbox/requests", "")).unwrap();
-    let log = log.as_array().unwrap().iter().skip(after).filter(|request| request["api"] == "lambda");
-    let call = |r: &Value| (r["method"].as_str().unwrap().to_owned(), r["path"].as_str().unwrap().to_owned());
-    let (reads, writes): (Vec<_>, Vec<_>) = log.map(call).partition(|(method, _)| method == "GET");
+    let planes = ["lambda", "cloud-run", "sagemaker", "application-autoscaling", "azure-ml"];
+    let of_planes = |request: &&Value| request["api"].as_str().is_some_and(|api| planes.contains(&api));
+    let log = log.as_array().unwrap().iter().skip(after).filter(of_planes);
+    let call = |r: &Value| doing(&r["method"], r["path"].as_str().unwrap(), &r["operation"]);
+    let (reads, writes): (Vec<_>, Vec<_>) = log.map(call).partition(is_read);
     [writes, reads]
 }
 
@@ -29,42 +47,159 @@ fn requests(sandbox: &Sandbox) -> usize {
 }
 
 /// The writes among calls that were said, and all reads.
-fn split(calls: Vec<(String, String)>) -> (Vec<(String, String)>, BTreeSet<String>) {
-    let (reads, writes): (Vec<_>, Vec<_>) = calls.into_iter().partition(|(method, _)| method == "GET");
-    (writes, reads.into_iter().map(|(_, path)| path.split('?').next().unwrap().to_owned()).collect())
+fn split(calls: Vec<Doing>) -> (Vec<Doing>, BTreeSet<Doing>) {
+    let (reads, writes): (Vec<_>, Vec<_>) = calls.into_iter().partition(is_read);
+    (writes, reads.into_iter().collect())
 }
 
-/// Promise 5, on the request log of a sandbox: a candidate that passes, and one that fails.
+/// A service of each cloud with the metrics of its own, and what its revisions are called.
+const CLOUDS: [(&str, &str, [&str; 2]); 4] = [
+    (FRAUD, "cloudwatch", ["2", "3"]),
+    ("cloud-run:acme/europe-west3/fraud", "cloud-monitoring", ["fraud-00002-b", "fraud-00003-c"]),
+    ("sagemaker:us-east-1/fraud", "cloudwatch", ["a", "b"]),
+    ("azure-ml:00000000-0000-0000-0000-000000000000/ml/prod/fraud", "azure-monitor", ["blue", "green"]),
+];
+
+fn service_of(target: &str, source: &str, [stable, candidate]: [&str; 2], behaviour: &str) -> Sandbox {
+    let world = format!(
+        r#"
+        seed = 7
+        start = "2026-11-21T03:00:07Z"
+        [targets."{target}"]
+        requests_per_second = 200
+        stable = "{stable}"
+        [targets."{target}".revisions]
+        {stable} = {HEALTHY}
+        {candidate} = {behaviour}
+        "#
+    );
+    let sandbox = Sandbox::start(&["--speed", "600"], &world);
+    let config = format!(
+        r#"
+        [services.fraud]
+        target = "{target}"
+        steps = ["10%", "50%", "100%"]
+        bake = "20m"
+        no_data_budget = "1h"
+        [services.fraud.metrics]
+        source = "{source}"
+        [[services.fraud.gates]]
+        metric = "error_rate"
+        max_increase = {{ ratio = 1.5, abs = "0.2%" }}
+        "#
+    );
+    sandbox.write("mlroll.toml", &config);
+    sandbox
+}
+
+/// Promise 5, on the request log of a sandbox of each cloud.
+fn makes_the_calls_of_its_plan(sandbox: &Sandbox, plan: &[&str], run: &[&str], ends: (i32, &str)) {
+    let (planned, plan) = sandbox.run(plan);
+    assert_eq!((planned, plan["schema"].as_str()), (0, Some("mlroll/plan/1")), "{plan}");
+    let before = requests(sandbox);
+    let [written, _] = made(sandbox, 0);
+    assert!(written.is_empty(), "the plan wrote: {written:?}");
+    let (code, done) = sandbox.run(run);
+    assert_eq!((code, done["outcome"].as_str()), (ends.0, Some(ends.1)), "{done}");
+
+    let [writes, reads] = made(sandbox, before);
+    let steps: Vec<Vec<_>> =
+        plan["steps"].as_array().unwrap().iter().map(|step| said(sandbox, &step["calls"])).collect();
+    let (forward, mut known) = split(steps.concat());
+    let (first, _) = split(steps[0].clone());
+    let (back, way_back) = split(said(sandbox, &plan["rollback"]));
+    known.extend(way_back);
+    known.extend(split(said(sandbox, &plan["opening"])).1);
+    known.extend(split(said(sandbox, &plan["observe"])).1);
+    let mut expected = Vec::new();
+    if plan["capacity"].is_object() {
+        known.extend(split(said(sandbox, &plan["capacity"]["reads"])).1);
+        let (prepare, waits) = split(said(sandbox, &plan["capacity"]["prepare"]));
+        known.extend(waits);
+        expected.extend(prepare);
+    }
+    expected.extend(if ends.0 == 0 { forward } else { [first, back].concat() });
+    let wrote = format!("{writes:?}, not {expected:?}");
+    assert_eq!(writes, expected, "{wrote}: {plan}");
+    for read in reads {
+        // What metrics depend on is asked of the control plane, and an operation that was begun by a write after that; neither
+        // is known before.
+        let polls = ["operations", "asyncOperations", "mfeOperationsStatus"].iter().any(|place| read.contains(place));
+        assert!(polls || known.contains(&read), "{read} is not among {known:?}");
+    }
+    bills_what_it_said(&plan, &done, ends.0 == 0);
+    let waits = plan["blocked"].as_array().unwrap().len();
+    let overtakes = ["lambda:", "cloud-run:"].iter().any(|cloud| plan["target"].as_str().unwrap().starts_with(cloud));
+    assert_eq!(waits > 0, !overtakes, "{plan}");
+}
+
+/// A run that is promoted costs no less than the shortest and no more than the longest that was foretold.
+fn bills_what_it_said(plan: &Value, done: &Value, promoted: bool) {
+    let asked = &done["targets"][0]["metrics"];
+    assert_eq!(plan["metrics"].is_object(), asked.is_object(), "{plan} {done}");
+    for what in ["calls", "series"] {
+        let of = |bill: &Value| bill[what].as_u64().unwrap_or_default();
+        let (least, most) = (of(&plan["metrics"]["least"]), of(&plan["metrics"]["most"]));
+        assert!(!promoted || (least..=most).contains(&of(asked)), "{what}: {asked}, not from {least} to {most}");
+    }
+}
+
 #[test]
-fn a_run_makes_the_calls_of_its_plan() {
-    for (candidate, code, outcome) in [(HEALTHY, 0, "promoted"), (FAILING, 1, "rolled_back")] {
+fn a_run_makes_the_calls_of_its_plan_on_every_cloud() {
+    std::thread::scope(|scope| {
+        for (target, source, revisions) in CLOUDS {
+            for (behaviour, plan, run, ends) in [
+                (HEALTHY, vec!["plan"], vec!["rollout"], (0, "promoted")),
+                (FAILING, vec!["plan"], vec!["rollout"], (1, "rolled_back")),
+                (HEALTHY, vec!["plan", "--pct", "10"], vec!["canary", "--pct", "10"], (0, "shifted")),
+                (
+                    HEALTHY,
+                    vec!["plan", "--no-gates", "--bake", "2m"],
+                    vec!["rollout", "--no-gates", "--bake", "2m"],
+                    (0, "promoted"),
+                ),
+            ] {
+                scope.spawn(move || {
+                    let sandbox = service_of(target, source, revisions, behaviour);
+                    makes_the_calls_of_its_plan(&sandbox, &plan, &run, ends);
+                });
+            }
+        }
+    });
+}
+
+#[test]
+fn a_run_makes_the_calls_of_its_plan_by_a_store_that_nobody_bills() {
+    for (candidate, ends) in [(HEALTHY, (0, "promoted")), (FAILING, (1, "rolled_back"))] {
         let sandbox = Sandbox::start(&["--speed", "600"], &world(candidate, "0s"));
         sandbox.write("mlroll.toml", &config("30s", ""));
-        let (planned, plan) = sandbox.run(&["plan"]);
-        assert_eq!((planned, plan["schema"].as_str()), (0, Some("mlroll/plan/1")), "{plan}");
-        let before = requests(&sandbox);
-        let [written, _] = made(&sandbox, 0);
-        assert!(written.is_empty(), "the plan wrote: {written:?}");
-        let (ended, done) = sandbox.run(&["rollout"]);
-        assert_eq!((ended, done["outcome"].as_str()), (code, Some(outcome)), "{done}");
-
-        let [writes, reads] = made(&sandbox, before);
-        let steps: Vec<Vec<_>> =
-            plan["steps"].as_array().unwrap().iter().map(|step| said(&sandbox, &step["calls"])).collect();
-        assert_eq!(steps.len(), 3, "{plan}");
-        let (forward, mut known) = split(steps.concat());
-        let (back, _) = split(said(&sandbox, &plan["rollback"]));
-        known.extend(split(said(&sandbox, &plan["opening"])).1);
-        known.extend(split(said(&sandbox, &plan["observe"])).1);
-        known.extend(split(said(&sandbox, &plan["capacity"]["reads"])).1);
-        let expected = if code == 0 { forward } else { [forward[..1].to_vec(), back].concat() };
-        assert_eq!(writes, expected, "{plan}");
-        for (_, path) in reads {
-            // What metrics depend on is asked of the control plane, and is no call of the run's.
-            let path = path.split('?').next().unwrap();
-            assert!(known.contains(path), "{path} is not among {known:?}");
-        }
+        makes_the_calls_of_its_plan(&sandbox, &["plan"], &["rollout"], ends);
     }
+}
+
+/// Times stable's rate, in `plan` as in `gate power` and `gate backtest`.
+#[test]
+fn a_regression_is_one_of_stable() {
+    let sandbox = Sandbox::start(&["--speed", "600"], &world(HEALTHY, "0s"));
+    sandbox.write("mlroll.toml", &config("30s", ""));
+    let given = ["--rps", "200", "--base-rate", "1%", "--pct", "10"];
+    let sight = |more: &[&str]| {
+        let (code, plan) = sandbox.run(&[&["plan"][..], &given, more].concat());
+        assert_eq!(code, 0, "{plan}");
+        (plan["steps"][0]["gates"][0].clone(), plan["warnings"].to_string())
+    };
+    let (fivefold, _) = sight(&["--regression", "5x"]);
+    assert_eq!((&fivefold["regressed"], &fivefold["regression"]), (&json!(0.05), &json!(5.0)));
+    let typed = [&["gate", "power"][..], &given, &["--gate", "error_rate", "--regression", "5x"]].concat();
+    let (code, power) = sandbox.run(&typed);
+    assert_eq!((code, &power["gates"][0]["asked"]["rate"]), (0, &json!(0.05)), "{power}");
+    // Half as much again, and 0.2 %: nobody asks of this gate to see a tenth more.
+    let (within, warnings) = sight(&["--regression", "1.1x"]);
+    assert!(within["requests_to_fail"].is_null() && warnings.contains("is not meant to fail"), "{within} {warnings}");
+    let (usual, _) = sight(&[]);
+    let of = |name: &str| usual[name].as_f64().unwrap();
+    assert!((of("regressed") - 2.0 * of("tolerated")).abs() < 1e-12, "{usual}");
+    assert!((of("regression") - of("regressed") / 0.01).abs() < 1e-9, "{usual}");
 }
 
 #[test]

@@ -174,6 +174,12 @@ struct Gate {
     requests: Option<String>,
     /// What of requests counts, by a selector of the store
     events: Option<String>,
+    /// The histogram of the model's own outputs, by a selector of the store
+    scores: Option<String>,
+    /// How far scores may drift: the population stability index
+    max_psi: Option<f64>,
+    /// The label whose values are compared each with itself, such as region
+    strata: Option<String>,
     /// The unit of its values, for people
     unit: Option<String>,
     /// The absolute limit: FAIL above it, PASS below it

@@ -81,7 +81,9 @@ pub const AZURE_ML: Cloud = Cloud {
         stable = "blue"
         [targets."azure-ml:00000000-0000-0000-0000-000000000000/ml/prod/fraud".revisions]
         red = {}
-        blue = { error_rate = 0.01, latency = { median = "80ms", p95 = "160ms" } }
+        blue.error_rate = 0.01
+        blue.latency = { median = "80ms", p95 = "160ms" }
+        blue.instances = { cpu = 0.4, memory = 0.7, gpu = 0.6, gpu_memory = 0.9 }
         green = { error_rate = 0.05, latency = { median = "80ms", p95 = "160ms" } }
         broken = { state = "Failed" }
     "#,

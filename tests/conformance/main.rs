@@ -95,7 +95,14 @@ macro_rules! instances_contract {
     };
 }
 
-/// Of a source that does not.
+/// Of a source that knows how full machines are, and no more of them.
+macro_rules! machines_contract {
+    ($cloud:ident) => {
+        shows! { metrics on $cloud: what_machines_have_left_is_told }
+    };
+}
+
+/// Of a source that does not tell how long requests took.
 macro_rules! no_latency_contract {
     ($cloud:ident) => {
         shows! { metrics on $cloud: latency_is_refused_before_anything_is_sent }
@@ -109,6 +116,7 @@ mod azure_ml {
 mod azure_monitor {
     metrics_contract!(AZURE_MONITOR);
     no_latency_contract!(AZURE_MONITOR);
+    machines_contract!(AZURE_MONITOR);
 }
 
 mod cloudwatch {

@@ -152,6 +152,36 @@ pub async fn latency_is_refused_before_anything_is_sent(case: Case) {
     assert_eq!(store.case.queries().await, sent);
 }
 
+/// The world says of stable's instances: 40 % of the processors, 70 % of the memory, 60 % of the accelerators, 90 % of theirs.
+pub async fn what_machines_have_left_is_told(case: Case) {
+    let store = Store::new(case).await;
+    let windows = store.windows().await;
+    for (resource, left) in
+        [(Resource::Cpu, 0.6), (Resource::Memory, 0.3), (Resource::Gpu, 0.4), (Resource::GpuMemory, 0.1)]
+    {
+        let query = [Query::Headroom(resource)];
+        let before = store.case.queries().await;
+        for sample in store.ask(&query, &[&store.stable], &windows).await {
+            let Sample::Value(value) = sample else { panic!("{resource:?}: {sample:?}") };
+            assert!((value.get() - left).abs() < 1e-9, "{resource:?}: {value}");
+        }
+        assert_eq!(store.case.queries().await - before, 1, "asked once, whatever the windows");
+        let idle = Subject { revision: id(store.case.cloud.other), ..store.stable.clone() };
+        for subject in [&store.candidate, &idle] {
+            for sample in store.ask(&query, &[subject], &windows[..1]).await {
+                assert_eq!(sample, Sample::NoData(Why::Empty), "{resource:?} of what nobody tells of");
+            }
+        }
+    }
+    // Nothing else is known of instances, and nothing is sent for it.
+    let sent = store.case.queries().await;
+    for query in [Query::InstanceStartup, Query::PendingRequests] {
+        let refused = store.source.sample(&[query], std::slice::from_ref(&store.stable), &windows).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Unsupported, "{refused}");
+    }
+    assert_eq!(store.case.queries().await, sent);
+}
+
 /// The world says of stable's instances: 4 s to start, 40 % of the processors, 70 % of the memory, 60 % of the accelerators, 90 %
 /// of theirs, and 3 requests waiting.
 pub async fn what_instances_lack_is_told(case: Case) {

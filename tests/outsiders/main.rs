@@ -64,6 +64,13 @@ fn azures_own_client_is_content_with_online_endpoints() {
     run(&sandbox(), "azure_ml.py", &[env!("CARGO_BIN_EXE_mlroll")]);
 }
 
+/// The client that pipelines use; what it waits for takes twenty seconds of the sandbox's time, or minutes.
+#[test]
+fn azure_ai_ml_and_mlroll_read_what_the_other_wrote() {
+    let sandbox = Background::start(Options { speed: 600.0, rate_limits: false, ..Options::default() }).unwrap();
+    run(&sandbox, "azure_ai_ml.py", &[env!("CARGO_BIN_EXE_mlroll")]);
+}
+
 #[test]
 fn googles_clients_are_content_with_cloud_run_and_cloud_monitoring() {
     // Some hours after midnight, so that a script can count back.
@@ -111,6 +118,13 @@ fn every_request_to_google_is_one_that_google_describes() {
 #[test]
 fn boto3_is_content_with_sagemaker_and_with_what_was_written() {
     run(&sandbox(), "sagemaker.py", &[env!("CARGO_BIN_EXE_mlroll")]);
+}
+
+#[test]
+fn every_request_to_aws_is_one_that_botocores_models_know() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let sandbox = sandbox();
+    run(&sandbox, "botocore_models.py", &[env!("CARGO_BIN_EXE_mlroll"), folder.path().to_str().unwrap()]);
 }
 
 struct Moto {

@@ -12,7 +12,7 @@ use mlroll_backend::{Error, ErrorKind};
 use crate::transport::NotSent;
 
 /// Classifies a failed call by status and code.
-#[cfg(any(feature = "cloudwatch", feature = "lambda"))]
+#[cfg(any(feature = "cloudwatch", feature = "lambda", feature = "sagemaker"))]
 pub(crate) fn classify<E>(operation: &'static str, failed: SdkError<E, HttpResponse>) -> Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
@@ -109,18 +109,20 @@ fn no_credentials(error: &CredentialsError) -> String {
 }
 
 /// An error and its causes, the outermost first.
-fn chain<'e>(error: &'e (dyn StdError + 'static)) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+pub(crate) fn chain<'e>(error: &'e (dyn StdError + 'static)) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |error: &&'e (dyn StdError + 'static)| (**error).source())
 }
 
 /// The table: AWS codes first, the status where there is no known code.
 fn kind_of(status: Option<u16>, code: Option<&str>) -> ErrorKind {
     match code.unwrap_or_default() {
-        "PreconditionFailedException" | "ResourceConflictException" => ErrorKind::Conflict,
+        "ConcurrentUpdateException" | "PreconditionFailedException" | "ResourceConflictException" => {
+            ErrorKind::Conflict
+        }
         "InvalidParameterValueException" | "ValidationException" | "InvalidRequestContentException" => {
             ErrorKind::Invalid
         }
-        "ResourceNotFoundException" => ErrorKind::NotFound,
+        "ObjectNotFoundException" | "ResourceNotFoundException" => ErrorKind::NotFound,
         "TooManyRequestsException"
         | "ThrottlingException"
         | "Throttling"

@@ -4,12 +4,14 @@
 //! - [`lambda`]: weighted aliases of Lambda functions
 //! - [`sagemaker`]: variants of SageMaker endpoints
 //!
-//! What the services share sits beside them: `session` (configuration, credentials, a client per region),
+//! What the services share sits beside them: `session` (configuration, credentials, a client per region), `settings` and
+//! `credentials` (the role of a GitHub job),
 //! `transport` (what happens to every request on its way to the wire), `pace` (the control plane's rate),
 //! `error` (what a failed request means). SDK types stop at each service's `wire.rs`.
 
 #[cfg(feature = "cloudwatch")]
 pub mod cloudwatch;
+mod credentials;
 mod error;
 #[cfg(feature = "lambda")]
 pub mod lambda;
@@ -17,4 +19,7 @@ mod pace;
 #[cfg(feature = "sagemaker")]
 pub mod sagemaker;
 mod session;
+mod settings;
 mod transport;
+
+pub use settings::{Settings, VARIABLES};

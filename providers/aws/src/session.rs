@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_config::identity::IdentityCache;
+use aws_config::identity::{IdentityCache, LazyCacheBuilder};
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -12,11 +12,16 @@ use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use mlroll_backend::Wiretap;
 use tokio::sync::OnceCell;
 
+use crate::credentials::{EARLY, JobRole};
 use crate::pace::Pace;
+use crate::settings::{GitHub, Settings};
 use crate::transport::{HonourRetryAfter, Transport};
 
 /// The longest to wait for credentials, over all sources of the chain.
 const CREDENTIALS: Duration = Duration::from_secs(5);
+
+/// The longest to wait for a GitHub job's token and the keys of its role.
+const JOB_CREDENTIALS: Duration = Duration::from_secs(15);
 
 /// The longest to wait for a connection.
 pub(crate) const CONNECT: Duration = Duration::from_secs(3);
@@ -44,7 +49,7 @@ const CLOUDWATCH_ATTEMPT: Duration = Duration::from_secs(10);
 #[cfg(feature = "cloudwatch")]
 const CLOUDWATCH_OPERATION: Duration = Duration::from_secs(30);
 
-/// SageMaker publishes no rate: what it throttles is tried again.
+/// SageMaker and Application Auto Scaling publish no rate: what they throttle is tried again.
 #[cfg(feature = "sagemaker")]
 const SAGEMAKER_CALLS: usize = 10;
 
@@ -55,12 +60,16 @@ const MODEL_ATTEMPT: Duration = Duration::from_secs(65);
 /// What all backends and sources of this cloud share. Nothing is read or connected before the first call.
 #[derive(Debug)]
 pub(crate) struct Session {
+    /// The GitHub job's own role, where that is who asks.
+    github: Option<GitHub>,
     wiretap: Arc<dyn Wiretap>,
     config: OnceCell<SdkConfig>,
     #[cfg(feature = "cloudwatch")]
     cloudwatch: PerRegion<aws_sdk_cloudwatch::Client>,
     #[cfg(feature = "lambda")]
     lambda: PerRegion<aws_sdk_lambda::Client>,
+    #[cfg(feature = "sagemaker")]
+    scaling: PerRegion<aws_sdk_applicationautoscaling::Client>,
     #[cfg(feature = "sagemaker")]
     sagemaker: PerRegion<aws_sdk_sagemaker::Client>,
     #[cfg(feature = "sagemaker")]
@@ -83,14 +92,17 @@ impl<C: Clone> PerRegion<C> {
 }
 
 impl Session {
-    pub(crate) const fn new(wiretap: Arc<dyn Wiretap>) -> Self {
+    pub(crate) fn new(settings: &Settings, wiretap: Arc<dyn Wiretap>) -> Self {
         Self {
+            github: settings.github.clone(),
             wiretap,
             config: OnceCell::const_new(),
             #[cfg(feature = "cloudwatch")]
             cloudwatch: PerRegion::new(),
             #[cfg(feature = "lambda")]
             lambda: PerRegion::new(),
+            #[cfg(feature = "sagemaker")]
+            scaling: PerRegion::new(),
             #[cfg(feature = "sagemaker")]
             sagemaker: PerRegion::new(),
             #[cfg(feature = "sagemaker")]
@@ -99,13 +111,23 @@ impl Session {
     }
 
     /// Requests for credentials go through our transport too: it keeps tokens out of clear text.
-    fn source(&self) -> ConfigLoader {
-        let pace = Pace::new(usize::MAX, Duration::ZERO);
-        aws_config::defaults(BehaviorVersion::latest()).http_client(Transport::new(Arc::clone(&self.wiretap), pace))
+    fn transport(&self) -> Transport {
+        Transport::new(Arc::clone(&self.wiretap), Pace::new(usize::MAX, Duration::ZERO))
     }
 
     async fn config(&self, region: &str) -> &SdkConfig {
-        self.config.get_or_init(|| load(self.source(), region)).await
+        let source = || aws_config::defaults(BehaviorVersion::latest()).http_client(self.transport());
+        let configured = async || match &self.github {
+            None => load(source(), region, IdentityCache::lazy().load_timeout(CREDENTIALS)).await,
+            Some(github) => {
+                let plain = IdentityCache::lazy();
+                let base = load(source().no_credentials(), region, plain).await;
+                let role = JobRole::new(github, &base, self.transport());
+                let cache = IdentityCache::lazy().load_timeout(JOB_CREDENTIALS).buffer_time(EARLY);
+                load(source().credentials_provider(role), region, cache).await
+            }
+        };
+        self.config.get_or_init(configured).await
     }
 
     /// The client for CloudWatch in `region`.
@@ -138,6 +160,21 @@ impl Session {
                 .retry_classifier(HonourRetryAfter)
                 .build();
             aws_sdk_lambda::Client::from_conf(config)
+        })
+    }
+
+    /// The client for Application Auto Scaling in `region`.
+    #[cfg(feature = "sagemaker")]
+    pub(crate) async fn scaling(&self, region: &str) -> aws_sdk_applicationautoscaling::Client {
+        let config = self.config(region).await;
+        self.scaling.get_or_make(region, || {
+            let pace = Pace::new(SAGEMAKER_CALLS, Duration::from_secs(1));
+            let config = aws_sdk_applicationautoscaling::config::Builder::from(config)
+                .region(Region::new(region.to_owned()))
+                .http_client(Transport::new(Arc::clone(&self.wiretap), pace))
+                .retry_classifier(HonourRetryAfter)
+                .build();
+            aws_sdk_applicationautoscaling::Client::from_conf(config)
         })
     }
 
@@ -176,7 +213,7 @@ impl Session {
 
 /// Reads what the AWS tools read: environment, profiles, SSO, web identity, container and instance credentials.
 /// The region is the target's, so no source is asked for one.
-async fn load(source: ConfigLoader, region: &str) -> SdkConfig {
+async fn load(source: ConfigLoader, region: &str, identities: LazyCacheBuilder) -> SdkConfig {
     // A call to a control plane is small: five quick attempts help more in an incident than three patient ones.
     let retries = RetryConfig::standard()
         .with_max_attempts(5)
@@ -186,7 +223,7 @@ async fn load(source: ConfigLoader, region: &str) -> SdkConfig {
         .region(Region::new(region.to_owned()))
         .retry_config(retries)
         .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(OPERATION).build())
-        .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS).build())
+        .identity_cache(identities.build())
         // The transport reads answers whole and in bounded time; there is no stream left to stall.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .load()
@@ -199,7 +236,7 @@ impl Session {
     pub(crate) async fn at(url: &str, wiretap: Arc<dyn Wiretap>) -> Self {
         let keys = aws_credential_types::Credentials::new("AKIDTEST", "verysecret", None, None, "test");
         let source = aws_config::defaults(BehaviorVersion::latest()).endpoint_url(url).credentials_provider(keys);
-        let config = load(source, "us-east-1").await;
-        Self { config: OnceCell::new_with(Some(config)), ..Self::new(wiretap) }
+        let config = load(source, "us-east-1", IdentityCache::lazy().load_timeout(CREDENTIALS)).await;
+        Self { config: OnceCell::new_with(Some(config)), ..Self::new(&Settings::default(), wiretap) }
     }
 }

@@ -4,6 +4,7 @@
 //! tools answer, and a limit of time. Messages name the kind of credential and Entra's error code, never what a server or
 //! a tool wrote: that may hold anything.
 
+use std::error::Error as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -44,6 +45,9 @@ const STANDS: Duration = Duration::from_secs(5);
 const LONGEST_ANSWER: usize = 1024 * 1024;
 
 const OPERATION: &str = "GetToken";
+
+/// Why a request for a token does not leave.
+const CLEAR_TEXT: &str = "refusing to send a credential in clear text";
 
 /// A kind of credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -276,6 +280,14 @@ fn reason(error: &azure_core::Error) -> String {
         };
         return format!("Microsoft Entra refuses with {code}{meaning}");
     }
+    // Our own words lie below those of `azure_identity`.
+    let mut below = error.source();
+    while let Some(cause) = below {
+        if cause.to_string().contains(CLEAR_TEXT) {
+            return "it would go out in clear text, which is for this machine only".to_owned();
+        }
+        below = cause.source();
+    }
     let lower = text.to_ascii_lowercase();
     for (words, meaning) in [
         ("not found on path", "it is not installed"),
@@ -316,7 +328,7 @@ impl Courier {
         match url.scheme() {
             "https" => Ok(()),
             "http" if is_loopback(url) || link_local => Ok(()),
-            _ => Err(format!("refusing to send a credential in clear text to {host}")),
+            _ => Err(format!("{CLEAR_TEXT} to {host}")),
         }
     }
 
@@ -346,10 +358,14 @@ impl HttpClient for Courier {
         let mut url: Url = request.url().clone();
         if let (Some(instead), Some("https")) = (&self.instead, Some(url.scheme())) {
             let mut moved = instead.clone();
-            moved.set_path(url.path());
+            // Where it was meant to go is in the path.
+            moved.set_path(&format!("{}{}", url.host_str().unwrap_or_default(), url.path()));
             moved.set_query(url.query());
             url = moved;
         }
+        // A failed connection would be tried again for as long as there is time; this is for good.
+        Self::refuse_clear_text(&url)
+            .map_err(|message| azure_core::Error::with_message(AzureErrorKind::Credential, message))?;
         let method = Method::from_bytes(request.method().as_str().as_bytes()).map_err(|e| io(e.to_string()))?;
         let mut carried = self.client.request(method, url);
         for (name, value) in request.headers().iter() {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::{
     ArtifactKind, Capacity, Deployed, Error, ErrorKind, Marker, Pace, Probe, Question, Release, Result, Revision,
-    RevisionId, Snapshot, Target, TrafficSplit, Weight,
+    RevisionId, Snapshot, Target, Timestamp, TrafficSplit, Weight,
 };
 
 /// What a provider can do: facts that callers ask for instead of guessing.
@@ -57,6 +57,19 @@ pub struct Obstacle {
     pub remedy: String,
 }
 
+/// Credentials that end, and that nobody renews.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// What they are.
+    pub what: String,
+    /// When they end, where that is told.
+    pub ends: Option<Timestamp>,
+    /// How long such credentials last, where it is not.
+    pub usually: Duration,
+    /// What makes them last.
+    pub remedy: String,
+}
+
 /// A cloud service that routes traffic between revisions.
 ///
 /// Adapters never loop over failures, sleep, print or read the environment; retries are the transport's.
@@ -69,6 +82,12 @@ pub trait Backend: Debug + Send + Sync {
     /// How often a target that settles is worth a look.
     fn poll_interval(&self) -> Duration {
         Duration::from_secs(2)
+    }
+
+    /// The credentials that it writes with, where they are known to end and nobody renews them: from then on nothing can be rolled
+    /// back. Asks nobody.
+    fn access(&self) -> Option<Access> {
+        None
     }
 
     /// Reads the target.

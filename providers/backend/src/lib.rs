@@ -33,7 +33,7 @@ mod weight;
 mod window;
 mod wiretap;
 
-pub use backend::{Backend, Capabilities, GuardKind, Obstacle};
+pub use backend::{Access, Backend, Capabilities, GuardKind, Obstacle};
 pub use error::{Error, ErrorKind, Result};
 pub use histogram::{Histogram, InvalidHistogram};
 pub use marker::{CarriedMarker, InvalidMarker, Marker, MarkerState, embed, extract};

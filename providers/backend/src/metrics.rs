@@ -43,6 +43,13 @@ pub enum Query {
     /// The model's own outputs, by a selector or query of the source: [`Sample::Histogram`], whose bounds are scores and not
     /// seconds.
     Scores(String),
+    /// Counts or a histogram of each part of the traffic: [`Sample::Strata`].
+    Stratified {
+        /// The label or dimension that tells the parts apart.
+        by: String,
+        /// What is measured of each: `ErrorRate`, `Latency` or `Ratio`.
+        of: Box<Self>,
+    },
 }
 
 /// What may run out.
@@ -68,7 +75,7 @@ impl Query {
 
     /// The name of the metric in `mlroll.toml` and JSON.
     #[must_use]
-    pub const fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Alarms(_) => "alarms",
             Self::Custom(_) => "custom",
@@ -83,6 +90,7 @@ impl Query {
             Self::Ratio { .. } => "ratio",
             Self::Requests => "requests",
             Self::Scores(_) => "scores",
+            Self::Stratified { of, .. } => of.name(),
         }
     }
 }
@@ -118,6 +126,23 @@ pub struct Usage {
     pub calls: u64,
     /// Series that were asked for, in all requests together: what is billed.
     pub series: u64,
+}
+
+impl Usage {
+    /// What came after `before`.
+    #[must_use]
+    pub const fn since(self, before: Self) -> Self {
+        Self { calls: self.calls.saturating_sub(before.calls), series: self.series.saturating_sub(before.series) }
+    }
+
+    /// This, and `times` as much as `other`.
+    #[must_use]
+    pub const fn plus(self, other: Self, times: u64) -> Self {
+        Self {
+            calls: self.calls.saturating_add(other.calls.saturating_mul(times)),
+            series: self.series.saturating_add(other.series.saturating_mul(times)),
+        }
+    }
 }
 
 /// A store of metrics.

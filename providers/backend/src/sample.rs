@@ -1,5 +1,6 @@
 //! What was measured, or why nothing was.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,8 @@ pub enum Sample {
     Histogram(Histogram),
     /// Nothing that can be judged. It is not zero, not a pass and not a fail.
     NoData(Why),
+    /// The same of each part of the traffic (a region, a model, a customer) by its name. What has no requests is left out.
+    Strata(BTreeMap<String, Self>),
     /// One number, in the unit of its query.
     Value(Finite),
 }
@@ -204,6 +207,10 @@ mod tests {
             (Sample::counts(2.0, 1.0), r#"{"counts":{"requests":2.0,"events":1.0}}"#),
             (Sample::value(0.25), r#"{"value":0.25}"#),
             (Sample::NoData(Why::Empty), r#"{"no_data":{"why":"empty"}}"#),
+            (
+                Sample::Strata([("eu".to_owned(), Sample::counts(2.0, 1.0))].into()),
+                r#"{"strata":{"eu":{"counts":{"requests":2.0,"events":1.0}}}}"#,
+            ),
             (Sample::NoData(Why::Stale { age_seconds: Some(70) }), r#"{"no_data":{"why":"stale","age_seconds":70}}"#),
             (
                 Sample::NoData(Why::Failed { kind: ErrorKind::Auth, message: "no".to_owned() }),

@@ -150,7 +150,9 @@ async fn nothing_that_is_not_whole_is_a_number() {
     ] {
         match one(answer.clone(), query).await {
             Sample::NoData(found) => assert_eq!(found.name(), why, "{answer}: {found:?}"),
-            Sample::Counts { .. } | Sample::Histogram(_) | Sample::Value(_) => panic!("{answer} is a number"),
+            Sample::Counts { .. } | Sample::Histogram(_) | Sample::Strata(_) | Sample::Value(_) => {
+                panic!("{answer} is a number")
+            }
         }
     }
     assert_eq!(

@@ -22,13 +22,21 @@ pub(crate) enum Question {
         requests: Vec<Template>,
         errors: Vec<Template>,
     },
-    Latency {
+    Histogram {
         buckets: Template,
         unit: LatencyUnit,
     },
     Requests(Vec<Template>),
+    /// The same of each value of a label.
+    Stratified {
+        by: String,
+        of: Box<Self>,
+    },
     Value(Template),
 }
+
+/// More parts than these are no strata but a label of another kind, such as a user's.
+const MOST_STRATA: usize = 100;
 
 impl Question {
     pub(crate) fn new(query: &Query, selectors: &Selectors) -> Result<Self> {
@@ -45,15 +53,13 @@ impl Question {
             Query::ErrorRate if selectors.errors.is_empty() => Err(missing("errors")),
             Query::ErrorRate => Ok(Self::ErrorRate { requests: requests()?, errors: selectors.errors.clone() }),
             Query::Latency => match &selectors.latency {
-                Some((buckets, unit)) => Ok(Self::Latency { buckets: buckets.clone(), unit: *unit }),
+                Some((buckets, unit)) => Ok(Self::Histogram { buckets: buckets.clone(), unit: *unit }),
                 None => Err(missing("latency")),
             },
             Query::Requests => requests().map(Self::Requests),
-            Query::Alarms(_)
-            | Query::Headroom(_)
-            | Query::InstanceStartup
-            | Query::PendingRequests
-            | Query::Scores(_) => Err(query.unsupported("settings", "Prometheus")),
+            Query::Alarms(_) | Query::Headroom(_) | Query::InstanceStartup | Query::PendingRequests => {
+                Err(query.unsupported("settings", "Prometheus"))
+            }
             Query::Ratio { requests, events } => {
                 let selector = |key: &str, text: &str| {
                     let refused = |why| Error::new(ErrorKind::Invalid, "settings", format!("{key}: {why}"));
@@ -61,15 +67,33 @@ impl Question {
                 };
                 Ok(Self::ErrorRate { requests: selector("requests", requests)?, errors: selector("events", events)? })
             }
+            Query::Stratified { by, of }
+                if is_label(by) && matches!(**of, Query::ErrorRate | Query::Latency | Query::Ratio { .. }) =>
+            {
+                Ok(Self::Stratified { by: by.clone(), of: Box::new(Self::new(of, selectors)?) })
+            }
+            Query::Stratified { by, of } => {
+                let message = format!("strata: `{by}` is no label that the metric `{of}` could be divided by");
+                Err(Error::new(ErrorKind::Invalid, "settings", message))
+            }
+            // Scores have no unit: their bounds are taken as they are.
+            Query::Scores(text) => Template::selector(text)
+                .map(|buckets| Self::Histogram { buckets, unit: LatencyUnit::Seconds })
+                .map_err(|why| Error::new(ErrorKind::Invalid, "settings", format!("scores: {why}"))),
         }
     }
 
     /// The query's text.
     pub(crate) fn text(&self, revision: &RevisionId, window: Duration) -> String {
+        self.text_by(None, revision, window)
+    }
+
+    fn text_by(&self, by: Option<&str>, revision: &RevisionId, window: Duration) -> String {
+        let each = by.map_or_else(String::new, |by| format!(" by ({by}) "));
         let sums = |part: &str, selectors: &[Template]| -> Vec<String> {
             let sum = |(n, selector): (usize, &Template)| {
                 let selector = selector.render(revision, window);
-                labelled(&format!("sum(increase({selector}[{}]))", range(window)), &format!("{part}{n}"))
+                labelled(&format!("sum{each}(increase({selector}[{}]))", range(window)), &format!("{part}{n}"))
             };
             selectors.iter().enumerate().map(sum).collect()
         };
@@ -83,12 +107,14 @@ impl Question {
             Self::ErrorRate { requests, errors } => {
                 [sums("requests", requests), newest(requests), sums("errors", errors)].concat()
             }
-            Self::Latency { buckets, .. } => {
+            Self::Histogram { buckets, .. } => {
                 let selector = buckets.render(revision, window);
-                let sum = format!("sum by (le) (increase({selector}[{}]))", range(window));
+                let each = by.map_or_else(String::new, |by| format!(", {by}"));
+                let sum = format!("sum by (le{each}) (increase({selector}[{}]))", range(window));
                 [vec![labelled(&sum, "buckets")], newest(std::slice::from_ref(buckets))].concat()
             }
             Self::Requests(requests) => [sums("requests", requests), newest(requests)].concat(),
+            Self::Stratified { by, of } => return of.text_by(Some(by), revision, window),
             Self::Value(query) => vec![query.render(revision, window)],
         };
         parts.join(" or ")
@@ -132,8 +158,9 @@ impl Question {
     pub(crate) fn says(&self, series: Vec<Series>, window: Window) -> Sample {
         let sample = match self {
             Self::ErrorRate { .. } => Parts::of(series).and_then(|parts| parts.error_rate(window)),
-            Self::Latency { unit, .. } => Parts::of(series).and_then(|parts| parts.latency(*unit, window)),
+            Self::Histogram { unit, .. } => Parts::of(series).and_then(|parts| parts.histogram(*unit, window)),
             Self::Requests(_) => Parts::of(series).and_then(|parts| Ok(Sample::value(parts.requests(window)?))),
+            Self::Stratified { by, of } => of.strata(by, series, window),
             Self::Value(_) => match series.as_slice() {
                 [] => Err(Why::Empty),
                 [one] => Ok(Sample::value(one.value)),
@@ -142,10 +169,52 @@ impl Question {
         };
         sample.unwrap_or_else(Sample::NoData)
     }
+
+    /// What the series of each value of a label say. How old the newest sample is, is told of all of them together.
+    fn strata(&self, by: &str, series: Vec<Series>, window: Window) -> Result<Sample, Why> {
+        let (newest, rest): (Vec<_>, Vec<_>) =
+            series.into_iter().partition(|one| one.labels.get(PART).is_some_and(|part| part.starts_with("newest")));
+        let mut parts: BTreeMap<String, Vec<Series>> = BTreeMap::new();
+        for mut one in rest {
+            let stratum = one.labels.remove(by).unwrap_or_default();
+            parts.entry(stratum).or_default().push(one);
+        }
+        if parts.len() > MOST_STRATA {
+            let found =
+                format!("`{by}` has {} values; at most {MOST_STRATA} parts of the traffic are compared", parts.len());
+            return Err(Why::Inconsistent { found });
+        }
+        let mut strata = BTreeMap::new();
+        for (stratum, mut series) in parts {
+            series.extend(newest.iter().cloned());
+            match self.says(series, window) {
+                Sample::NoData(Why::Empty) => {}
+                Sample::NoData(why) => return Err(why),
+                sample @ (Sample::Counts { .. } | Sample::Histogram(_) | Sample::Strata(_) | Sample::Value(_)) => {
+                    strata.insert(stratum, sample);
+                }
+            }
+        }
+        if strata.is_empty() { Err(Why::Empty) } else { Ok(Sample::Strata(strata)) }
+    }
+}
+
+/// Whether `text` is a label of Prometheus, and none that is needed here.
+fn is_label(text: &str) -> bool {
+    let named = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    !text.is_empty()
+        && !text.starts_with(|c: char| c.is_ascii_digit())
+        && text.chars().all(named)
+        && !["le", PART].contains(&text)
 }
 
 /// How far apart the samples of a counter are.
 pub(crate) struct Spacing(Template);
+
+/// What is measured of each part.
+const fn without_strata(query: &Query) -> &Query {
+    if let Query::Stratified { of, .. } = query { of } else { query }
+}
 
 /// How far back they are counted, in seconds.
 const COUNTED: u32 = 600;
@@ -153,16 +222,16 @@ const COUNTED: u32 = 600;
 impl Spacing {
     /// That of the counters behind the first of `queries` which has any.
     pub(crate) fn of(queries: &[Query], selectors: &Selectors) -> Option<Self> {
-        let counters = |query: &Query| match query {
+        let counters = |query: &Query| match without_strata(query) {
+            Query::Stratified { .. } => None,
             Query::Alarms(_)
             | Query::Custom(_)
             | Query::Headroom(_)
             | Query::InstanceStartup
-            | Query::PendingRequests
-            | Query::Scores(_) => None,
+            | Query::PendingRequests => None,
             Query::ErrorRate | Query::Requests => selectors.requests.first().cloned(),
             Query::Latency => selectors.latency.as_ref().map(|(buckets, _)| buckets.clone()),
-            Query::Ratio { requests, .. } => Template::selector(requests).ok(),
+            Query::Ratio { requests: selector, .. } | Query::Scores(selector) => Template::selector(selector).ok(),
         };
         queries.iter().find_map(counters).or(selectors.requests.first().cloned()).map(Self)
     }
@@ -215,6 +284,7 @@ struct Entry {
 }
 
 /// One series of an instant vector.
+#[derive(Clone)]
 pub(crate) struct Series {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) at: f64,
@@ -315,7 +385,7 @@ impl Parts {
         }
     }
 
-    fn latency(self, unit: LatencyUnit, window: Window) -> Result<Sample, Why> {
+    fn histogram(self, unit: LatencyUnit, window: Window) -> Result<Sample, Why> {
         if self.buckets.is_empty() {
             return Err(Why::Empty);
         }
@@ -323,7 +393,7 @@ impl Parts {
         let mut buckets = Vec::with_capacity(self.buckets.len());
         for (le, count) in self.buckets {
             let no_bound =
-                || Why::Inconsistent { found: "what `latency` selects is not the buckets of a histogram".to_owned() };
+                || Why::Inconsistent { found: "what is selected is not the buckets of a histogram".to_owned() };
             let bound: f64 = le.ok_or_else(no_bound)?.parse().map_err(|_| no_bound())?;
             buckets.push((unit.seconds(bound), finite(count)?));
         }
@@ -402,6 +472,12 @@ mod tests {
         let ratio = text(&ratio);
         assert!(ratio.contains(r#"sum(increase(visits_total{v="v1.2"}[60s])), "mlroll", "requests0""#), "{ratio}");
         assert!(ratio.contains(r#"sum(increase(orders_total{v="v1.2"}[60s])), "mlroll", "errors0""#), "{ratio}");
+        let scores = Query::Scores(r#"d_bucket{v="{{revision}}"}"#.to_owned());
+        assert_eq!(text(&scores), text(&Query::Latency), "read as latencies are, whatever the preset");
+        let by_region = |of| text(&Query::Stratified { by: "region".to_owned(), of: Box::new(of) });
+        let divided = requests.replace("sum(", "sum by (region) (") + &errors.replace("sum(", "sum by (region) (");
+        assert_eq!(by_region(Query::ErrorRate), divided);
+        assert_eq!(by_region(Query::Latency), latency.replace("by (le)", "by (le, region)"));
         let custom = r#"rate(x{v="{{revision}}"}[{{window}}])"#;
         assert_eq!(text(&Query::Custom(custom.to_owned())), r#"rate(x{v="v1.2"}[60s])"#);
     }
@@ -414,7 +490,22 @@ mod tests {
             events: format!("{events}{{v=\"{{{{revision}}}}\"}}"),
         };
         let (no_visits, no_orders) = (ratio("sum(visits)", "orders"), ratio("visits", "rate(orders)"));
-        for query in [Query::ErrorRate, Query::Latency, Query::Requests, custom, no_visits, no_orders] {
+        let summed = Query::Scores(r#"sum by (le) (d_bucket{v="{{revision}}"})"#.to_owned());
+        let by = |by: &str, of| Query::Stratified { by: by.to_owned(), of: Box::new(of) };
+        let (no_label, own_label) = (by("re-gion", Query::ErrorRate), by("le", Query::Latency));
+        let number = by("region", Query::Requests);
+        for query in [
+            Query::ErrorRate,
+            Query::Latency,
+            Query::Requests,
+            custom,
+            no_visits,
+            no_orders,
+            summed,
+            no_label,
+            own_label,
+            number,
+        ] {
             let error = Question::new(&query, &Selectors::default()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid, "{query}");
         }

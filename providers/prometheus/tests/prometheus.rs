@@ -220,6 +220,33 @@ async fn counts_are_those_of_the_window() {
 }
 
 #[tokio::test]
+async fn parts_of_the_traffic_are_told_apart_by_a_label() {
+    let store = Store::start();
+    let by = |by: &str, of| Query::Stratified { by: by.to_owned(), of: Box::new(of) };
+    let Sample::Strata(pods) = sample(&store.source(), &by("pod", Query::ErrorRate), "41").await else { panic!() };
+    for ((name, found), (pod, requests, events)) in pods.iter().zip([("a", 404.0, 4.0), ("b", 196.0, 2.0)]) {
+        let Sample::Counts { requests: all, events: failed } = found else { panic!("{found:?}") };
+        assert_eq!(name, pod);
+        assert_close(all.get(), requests, pod);
+        assert_close(failed.get(), events, pod);
+    }
+    assert_eq!(pods.len(), 2);
+    let Sample::Strata(pods) = sample(&store.source(), &by("pod", Query::Latency), "41").await else { panic!() };
+    let Sample::Histogram(of_b) = &pods["b"] else { panic!("{pods:?}") };
+    assert_eq!((pods.len(), of_b.buckets().len()), (2, 4));
+    assert_close(of_b.total(), 256.0, "b");
+    // Where nobody has the label there is one part; where there is no traffic there is none.
+    let Sample::Strata(one) = sample(&store.source(), &by("region", Query::ErrorRate), "42").await else { panic!() };
+    assert_eq!(one.into_iter().collect::<Vec<_>>(), [(String::new(), Sample::counts(240.0, 0.0))]);
+    for (revision, why) in
+        [("nosuch", Why::Empty), ("idle", Why::Empty), ("gone", Why::Stale { age_seconds: Some(45) })]
+    {
+        let found = sample(&store.source(), &by("pod", Query::ErrorRate), revision).await;
+        assert_eq!(found, Sample::NoData(why), "{revision}");
+    }
+}
+
+#[tokio::test]
 async fn how_short_a_window_may_be_is_measured() {
     let store = Store::start();
     let source = store.source();

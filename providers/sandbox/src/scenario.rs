@@ -29,7 +29,7 @@ pub struct Scenario {
     pub prometheus: Prometheus,
     /// How CloudWatch publishes.
     pub cloudwatch: CloudWatch,
-    /// What Azure ML grants.
+    /// What Azure ML grants, and how fast it is.
     pub azure_ml: AzureMl,
     /// How Azure Monitor publishes.
     pub azure_monitor: AzureMonitor,
@@ -224,10 +224,13 @@ pub struct CloudWatch {
     pub alarms: BTreeMap<String, Alarm>,
 }
 
-/// What Azure ML grants.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+/// What Azure ML grants, and how fast it is.
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AzureMl {
+    /// How long a change of an endpoint takes.
+    #[serde(deserialize_with = "span")]
+    pub update: Duration,
     /// How many cores all deployments may take together; as many as they like without one.
     pub cores: Option<u64>,
 }
@@ -281,6 +284,8 @@ pub struct SageMaker {
     pub deploy: Duration,
     /// The least and the most instances that autoscaling allows every variant; none: no variant is a scalable target.
     pub autoscaling: Option<[i64; 2]>,
+    /// The kind of machine that every variant begins with.
+    pub machine: String,
     /// What befalls endpoints.
     pub incidents: Vec<Incident>,
 }
@@ -402,6 +407,13 @@ impl Default for CloudWatch {
     }
 }
 
+/// 20.4 s were recorded, from the PUT to its end.
+impl Default for AzureMl {
+    fn default() -> Self {
+        Self { update: Duration::from_secs(20), cores: None }
+    }
+}
+
 impl Default for AzureMonitor {
     fn default() -> Self {
         Self { delay: Duration::from_secs(60) }
@@ -423,7 +435,13 @@ impl Default for CloudRun {
 
 impl Default for SageMaker {
     fn default() -> Self {
-        Self { update: Duration::from_secs(60), deploy: five_minutes(), autoscaling: None, incidents: Vec::new() }
+        Self {
+            update: Duration::from_secs(60),
+            deploy: five_minutes(),
+            autoscaling: None,
+            machine: "ml.m5.large".to_owned(),
+            incidents: Vec::new(),
+        }
     }
 }
 

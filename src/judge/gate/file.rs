@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::quantity::Quantity;
 use super::rule::{
-    Better, Boundaries, CountRule, LatencyRule, RankTest, Rule, SampleRule, SeriesRule, SeriesStatistic,
+    Better, Boundaries, CountRule, LatencyRule, RankTest, Rule, SampleRule, SeriesRule, SeriesStatistic, ShapeRule,
 };
 use super::valued::{Unit, Valued};
 use crate::judge::counts::Boundary;
@@ -29,6 +29,12 @@ pub(super) struct GateFile {
     pub(super) requests: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) events: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) scores: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_psi: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) strata: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) unit: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,12 +102,18 @@ impl GateFile {
         if !named {
             return Err(
                 "a gate needs `metric` (error_rate, availability, latency, requests and those of docs/configuration.md), `name` \
-                 and `query`, or `alarms`".to_owned()
+                 and `query`, `scores` or counts of its own, or `alarms`".to_owned()
             );
         }
         let metric = self.metric.as_deref();
         self.checked_ratio()?;
         self.alpha()?;
+        if let Some(scores) = &self.scores {
+            return self.drift(scores);
+        }
+        if self.max_psi.is_some() {
+            return Err("max_psi: the stability index is one of scores: name their histogram by `scores`".to_owned());
+        }
         let valued = self.valued();
         let counts = self.judge.is_none()
             && self.query.is_none()
@@ -121,7 +133,7 @@ impl GateFile {
         match self.judge {
             Some(Judge::Shape) if metric == Some("latency") && self.query.is_none() => self.shape(),
             Some(Judge::Shape) => {
-                Err("judge: shape compares histograms, which only metric = \"latency\" has".to_owned())
+                Err("judge: shape compares histograms, which only metric = \"latency\" and `scores` have".to_owned())
             }
             Some(Judge::Sign) => self.series(SeriesStatistic::Sign),
             Some(Judge::T) => self.series(SeriesStatistic::T),
@@ -181,6 +193,9 @@ impl GateFile {
             ("query", self.query.is_some()),
             ("requests", self.requests.is_some()),
             ("events", self.events.is_some()),
+            ("scores", self.scores.is_some()),
+            ("max_psi", self.max_psi.is_some()),
+            ("strata", self.strata.is_some()),
             ("unit", self.unit.is_some()),
             ("max", self.max.is_some()),
             ("min", self.min.is_some()),
@@ -227,12 +242,61 @@ impl GateFile {
         let others = [
             ("metric", self.metric.is_some()),
             ("query", self.query.is_some()),
+            ("scores", self.scores.is_some()),
             ("quantile", self.quantile.is_some()),
             ("judge", self.judge.is_some()),
         ];
         match others.iter().find(|(_, given)| *given) {
             Some((key, _)) => Err(format!("`{key}` does not go with `requests` and `events`, which are counted")),
             None => Ok(()),
+        }
+    }
+
+    /// The model's own outputs, which may change in either direction, but only so far.
+    fn drift(&self, scores: &str) -> Result<Rule, String> {
+        if scores.trim().is_empty() {
+            return Err("scores: it is empty; a selector of a histogram is needed".to_owned());
+        }
+        if self.name.as_deref().is_none_or(str::is_empty) {
+            return Err("scores: a gate on scores needs a `name`".to_owned());
+        }
+        let others = [
+            ("metric", self.metric.is_some()),
+            ("query", self.query.is_some()),
+            ("quantile", self.quantile.is_some()),
+            ("max", self.max.is_some()),
+            ("min", self.min.is_some()),
+            ("better", self.better.is_some()),
+            ("two_sided", self.two_sided),
+            ("final_look", self.final_look),
+            ("strata", self.strata.is_some()),
+            ("judge", self.judge.is_some_and(|judge| judge != Judge::Shape)),
+        ];
+        if let Some((key, _)) = others.iter().find(|(_, given)| *given) {
+            return Err(format!(
+                "`{key}` does not go with `scores`, whose whole histograms are compared: beside it stand `max_psi`, or \
+                 max_increase, fail and pass of the share beyond each bound"
+            ));
+        }
+        self.refuse_series_keys("a gate on scores takes max_psi, or max_increase, fail and pass")?;
+        let boundaries = self.boundaries(Better::Lower, false)?;
+        match (self.max_psi, boundaries) {
+            (Some(max), None) if self.judge.is_none() => {
+                if !(1e-6..=100.0).contains(&max) {
+                    return Err(format!("max_psi: a number from 1e-6 to 100, as 0.2, not {max}"));
+                }
+                Ok(Rule::Drift(max))
+            }
+            (None, Some(boundaries)) => Ok(Rule::Shape(ShapeRule { boundaries, both_tails: true })),
+            (Some(_), _) => {
+                Err("max_psi: the stability index has no boundaries and no `judge`: give it alone".to_owned())
+            }
+            // Every new model scores a little differently: nobody means "not at all".
+            (None, None) => {
+                Err("scores: say how far they may change: max_psi = 0.2, or max_increase = { ratio = 1.5, \
+                                 abs = \"1%\" } of the share beyond each bound"
+                    .to_owned())
+            }
         }
     }
 
@@ -291,7 +355,7 @@ impl GateFile {
             );
         }
         let boundaries = self.boundaries(Better::Lower, true)?.ok_or("a shape gate needs boundaries")?;
-        Ok(Rule::Shape(boundaries))
+        Ok(Rule::Shape(ShapeRule { boundaries, both_tails: false }))
     }
 
     /// How values are compared, where it is not said.

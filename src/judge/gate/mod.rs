@@ -10,7 +10,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use self::rule::{
-    Better, Boundaries, CountRule, LatencyRule, RankTest, Rule, SampleRule, SeriesRule, SeriesStatistic,
+    Better, Boundaries, CountRule, LatencyRule, RankTest, Rule, SampleRule, SeriesRule, SeriesStatistic, ShapeRule,
 };
 
 use self::file::GateFile;
@@ -54,7 +54,9 @@ impl Gate {
     pub const fn slower_than(&self) -> Option<f64> {
         match &self.rule {
             Rule::Latency(latency) => latency.threshold,
-            Rule::Alarms | Rule::Count(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
+            Rule::Alarms | Rule::Count(_) | Rule::Drift(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => {
+                None
+            }
         }
     }
 
@@ -70,6 +72,18 @@ impl Gate {
         self.file.requests.as_deref().zip(self.file.events.as_deref())
     }
 
+    /// The label by which the traffic is divided into parts that are compared each with itself.
+    #[must_use]
+    pub fn strata(&self) -> Option<&str> {
+        self.file.strata.as_deref()
+    }
+
+    /// The scores it looks at, by a selector of its own: the model's outputs.
+    #[must_use]
+    pub fn scores(&self) -> Option<&str> {
+        self.file.scores.as_deref()
+    }
+
     /// Whether the metric it reads is one number per window.
     #[must_use]
     pub fn is_valued(&self) -> bool {
@@ -79,7 +93,8 @@ impl Gate {
     /// Whether what it reads tells how many requests there were: none, where it is silent.
     #[must_use]
     pub fn tells_requests(&self) -> bool {
-        let other = self.query().is_some() || self.file.valued().is_some() || self.ratio().is_some();
+        let other =
+            self.query().is_some() || self.file.valued().is_some() || self.ratio().is_some() || self.scores().is_some();
         !other && self.rule != Rule::Alarms
     }
 
@@ -138,8 +153,8 @@ impl Gate {
         let (better, boundaries) = match &self.rule {
             Rule::Count(rule) => (rule.better, rule.boundaries),
             Rule::Latency(latency) => (latency.rule.better, latency.rule.boundaries),
-            Rule::Alarms | Rule::Samples(_) | Rule::Series(_) => return Vec::new(),
-            Rule::Shape(boundaries) => (Better::Lower, Some(*boundaries)),
+            Rule::Alarms | Rule::Drift(_) | Rule::Samples(_) | Rule::Series(_) => return Vec::new(),
+            Rule::Shape(shape) => (Better::Lower, Some(shape.boundaries)),
         };
         let Some(Boundaries { fail, pass }) = boundaries else {
             return Vec::new();
@@ -169,11 +184,24 @@ impl TryFrom<GateFile> for Gate {
 
     fn try_from(file: GateFile) -> Result<Self, InvalidGate> {
         let rule = file.rule().map_err(InvalidGate)?;
+        let compared = match &rule {
+            Rule::Count(rule) => rule.boundaries.is_some(),
+            Rule::Latency(latency) => latency.rule.boundaries.is_some(),
+            Rule::Alarms | Rule::Drift(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => false,
+        };
+        if file.strata.is_some() && !compared {
+            let why = "strata: parts of the traffic are told apart where counts are compared with stable: give max_increase, fail or \
+                       pass, and no `judge`";
+            return Err(InvalidGate(why.to_owned()));
+        }
+        if file.strata.as_ref().is_some_and(|label| label.trim().is_empty()) {
+            return Err(InvalidGate("strata: it is empty; the name of a label is needed, as \"region\"".to_owned()));
+        }
         if file.final_look {
             let boundaries = match &rule {
                 Rule::Count(rule) => rule.boundaries,
                 Rule::Latency(latency) => latency.rule.boundaries,
-                Rule::Alarms | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
+                Rule::Alarms | Rule::Drift(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
             };
             if boundaries.is_none_or(|boundaries| boundaries.fail.abs > 0.0) {
                 let why = "final_look: the exact test compares counts with stable, and `fail` must have no `abs`";

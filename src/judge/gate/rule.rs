@@ -15,6 +15,8 @@ pub enum Rule {
     Alarms,
     /// Requests and events per look.
     Count(CountRule),
+    /// A histogram of scores per look: the population stability index may not exceed this.
+    Drift(f64),
     /// A histogram per look: events are the requests above a threshold.
     Latency(LatencyRule),
     /// Lists of values at planned looks.
@@ -22,7 +24,7 @@ pub enum Rule {
     /// One value per look and revision.
     Series(SeriesRule),
     /// A histogram per look: all bucket bounds at once.
-    Shape(Boundaries),
+    Shape(ShapeRule),
 }
 
 /// Which way is good.
@@ -56,6 +58,15 @@ pub struct Boundaries {
     pub fail: Boundary,
     /// PASS rejects "beyond this".
     pub pass: Boundary,
+}
+
+/// A gate on whole histograms.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ShapeRule {
+    /// The boundaries of the share beyond a bucket bound.
+    pub boundaries: Boundaries,
+    /// Whether requests below a bound may be too many as well as those above it: scores drift either way, latencies do not.
+    pub both_tails: bool,
 }
 
 /// A latency gate on a histogram.

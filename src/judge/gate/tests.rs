@@ -89,6 +89,55 @@ fn refuses_what_makes_no_sense_and_says_what_is_allowed() {
 }
 
 #[test]
+fn scores_are_compared_as_whole_histograms() {
+    let psi = gate(r#"{"name":"score","scores":"s{v=\"{{revision}}\"}","max_psi":0.2}"#);
+    assert_eq!((psi.rule(), psi.tells_requests()), (&Rule::Drift(0.2), false));
+    let shape = gate(r#"{"name":"score","scores":"s","max_increase":{"ratio":1.2,"abs":"1%"}}"#);
+    let boundary = Boundary { ratio: 1.2, abs: 0.01 };
+    let both = Boundaries { fail: boundary, pass: boundary };
+    assert_eq!(shape.rule(), &Rule::Shape(ShapeRule { boundaries: both, both_tails: true }));
+    for (json, hint) in [
+        (r#"{"name":"score","scores":"s"}"#, "max_psi = 0.2"),
+        (r#"{"name":"score","scores":"s","judge":"shape"}"#, "max_psi = 0.2"),
+        (r#"{"name":"score","scores":" ","max_psi":0.2}"#, "empty"),
+        (r#"{"scores":"s","max_psi":0.2}"#, "`name`"),
+        (r#"{"name":"score","scores":"s","max_psi":0}"#, "from 1e-6"),
+        (r#"{"name":"score","scores":"s","max_psi":1e999}"#, "number out of range"),
+        (r#"{"name":"score","scores":"s","max_psi":0.2,"fail":{"ratio":2}}"#, "give it alone"),
+        (r#"{"name":"score","scores":"s","max_psi":0.2,"judge":"shape"}"#, "give it alone"),
+        (r#"{"name":"score","scores":"s","max_psi":0.2,"judge":"t"}"#, "`judge` does not go"),
+        (r#"{"name":"score","scores":"s","max_psi":0.2,"max":1}"#, "`max` does not go"),
+        (r#"{"metric":"latency","scores":"s","max_psi":0.2}"#, "name"),
+        (r#"{"name":"score","query":"q","max_psi":0.2}"#, "`scores`"),
+        (r#"{"name":"score","requests":"a","events":"b","scores":"s"}"#, "`scores` does not go"),
+        (r#"{"alarms":["a"],"scores":"s"}"#, "`scores` says nothing"),
+        (r#"{"alarms":["a"],"max_psi":0.1}"#, "`max_psi` says nothing"),
+    ] {
+        let message = refusal(json);
+        assert!(message.contains(hint), "{json}: {message}");
+    }
+}
+
+#[test]
+fn strata_are_of_counts_that_are_compared() {
+    assert_eq!(gate(r#"{"metric":"error_rate","strata":"region"}"#).strata(), Some("region"));
+    let latency =
+        r#"{"metric":"latency","quantile":0.95,"max":"300ms","max_increase":{"ratio":1.5},"strata":"region"}"#;
+    assert_eq!(gate(latency).strata(), Some("region"));
+    for (json, hint) in [
+        (r#"{"metric":"error_rate","strata":" "}"#, "empty"),
+        (r#"{"metric":"error_rate","max":"1%","strata":"region"}"#, "compared with stable"),
+        (r#"{"name":"q","query":"q","judge":"t","strata":"region"}"#, "no `judge`"),
+        (r#"{"metric":"latency","judge":"shape","strata":"region"}"#, "no `judge`"),
+        (r#"{"name":"score","scores":"s","max_psi":0.2,"strata":"region"}"#, "`strata` does not go"),
+        (r#"{"alarms":["a"],"strata":"region"}"#, "`strata` says nothing"),
+    ] {
+        let message = refusal(json);
+        assert!(message.contains(hint), "{json}: {message}");
+    }
+}
+
+#[test]
 fn a_gate_is_written_as_it_was_read() {
     let json = r#"{"metric":"error_rate","max":"1%","fail":{"ratio":1.0,"abs":0.0},"better":"lower","advisory":false}"#;
     assert_eq!(serde_json::to_string(&gate(json)).unwrap(), json);
@@ -107,7 +156,9 @@ fn a_minimum_is_a_limit_of_what_is_better_higher() {
         Rule::Count(rule) => {
             (rule.better, rule.limit.map(|limit| (limit.share() * 1e9).round() / 1e9), rule.boundaries)
         }
-        Rule::Alarms | Rule::Latency(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => unreachable!("{json}"),
+        Rule::Alarms | Rule::Drift(_) | Rule::Latency(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => {
+            unreachable!("{json}")
+        }
     };
     assert_eq!(count(r#"{"metric": "error_rate", "min": "2%"}"#), (Better::Higher, Some(0.02), None));
     assert_eq!(count(r#"{"metric": "availability", "min": "99.9%"}"#), (Better::Lower, Some(0.001), None));

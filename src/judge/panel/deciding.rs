@@ -44,6 +44,13 @@ impl Panel {
                 (Some((seat, _)), ..) if seat.alarms_open().is_some() => {
                     (format!("FAIL: an alarm of `{}` was open", name(seat)), Some(name(seat)))
                 }
+                (Some((seat, own)), ..) if seat.drift_allowed().is_some() => {
+                    let words = format!(
+                        "FAIL: the stability index of `{}` is surely above what is allowed, at its part of alpha, {own}",
+                        name(seat)
+                    );
+                    (words, Some(name(seat)))
+                }
                 (Some((seat, own)), ..) => {
                     let words = format!("FAIL: `{}` alone rejects at its part of alpha, {own}", name(seat));
                     (words, Some(name(seat)))
@@ -60,7 +67,7 @@ impl Panel {
                 (words, None)
             }
             Ruling::Pass => {
-                let each = critical.iter().map(|seat| passing(seat));
+                let each = critical.iter().map(|seat| passing(seat, beta));
                 let each = each.collect::<Vec<_>>().join(", ");
                 (format!("PASS: every critical gate shows it at 1/beta = {}: e-values {each}", shown(-beta.ln())), None)
             }
@@ -69,7 +76,7 @@ impl Panel {
                     format!("mean of FAIL e-values {} < 1/alpha = {}", shown(mean.ln_e), shown(-alpha.ln()))
                 });
                 let open = critical.iter().filter(|seat| !seat.passes(beta));
-                let open: Vec<String> = open.map(|seat| passing(seat)).collect();
+                let open: Vec<String> = open.map(|seat| passing(seat, beta)).collect();
                 let open = match (ruling, open.as_slice()) {
                     (Ruling::NoData, _) => "a critical gate had nothing to judge".to_owned(),
                     (_, []) => "every gate passes".to_owned(),
@@ -91,11 +98,15 @@ impl Panel {
 }
 
 /// How far a gate's PASS is.
-fn passing(seat: &Seat) -> String {
-    let how = match seat.alarms_open() {
-        None => shown(seat.ln_e_pass()),
-        Some(0) => "quiet".to_owned(),
-        Some(_) => "open".to_owned(),
+fn passing(seat: &Seat, beta: f64) -> String {
+    let how = match (seat.alarms_open(), seat.drift_allowed()) {
+        (Some(0), _) => "quiet".to_owned(),
+        (Some(_), _) => "open".to_owned(),
+        (None, Some((max, _))) => {
+            let upper = seat.drift(beta).map_or_else(|| "not known".to_owned(), |drift| format!("{:.3}", drift.upper));
+            format!("index at most {upper} of {max}")
+        }
+        (None, None) => shown(seat.ln_e_pass()),
     };
     format!("`{}` {how}", seat.gate().name())
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::seat::Seat;
 use super::{Evidence, Risk};
+use crate::judge::drift::Drift;
 use crate::judge::interval::Interval;
 use crate::judge::series::BLOCK;
 use crate::judge::verdict::Verdict;
@@ -32,8 +33,8 @@ pub struct Finding {
     pub needed: Needed,
     /// The chance of a false alarm it may take.
     pub alpha: f64,
-    /// Where the candidate's rate lies for a limit, or the ratio of the rates against stable, at level `1 - alpha`. To be
-    /// shown, never to decide.
+    /// Where the candidate's rate lies for a limit, or the ratio of the rates against stable, at level `1 - alpha`: to be
+    /// shown, never to decide. Of scores, where the stability index lies.
     pub interval: Option<Interval>,
     /// Whether an advisory gate has changed, so many of them being watched (e-BH).
     pub changed: bool,
@@ -74,17 +75,25 @@ impl Finding {
             gate: seat.gate().name().to_owned(),
             advisory: seat.gate().is_advisory(),
             verdict,
-            reason: reason(seat),
+            reason: reason(seat, alpha),
             ln_e_fail,
             ln_e_pass,
             looks: seat.looks(),
             design_effect: seat.factor().factor(),
-            needed: match seat.alarms_open() {
-                None => Needed { fail: way(ln_e_fail, alpha), pass: way(ln_e_pass, risk.beta) },
-                Some(_) => Needed { fail: f64::from(u8::from(fails)), pass: f64::from(u8::from(passes)) },
+            needed: match (seat.alarms_open(), seat.drift_allowed()) {
+                (Some(_), _) => Needed { fail: f64::from(u8::from(fails)), pass: f64::from(u8::from(passes)) },
+                (None, Some((max, _))) => {
+                    let way =
+                        |level: f64, way: fn(Drift, f64) -> f64| seat.drift(level).map_or(0.0, |drift| way(drift, max));
+                    Needed {
+                        fail: if fails { 1.0 } else { way(alpha, |drift, max| (drift.lower / max).min(1.0)) },
+                        pass: way(risk.beta, |drift, max| (max / drift.upper).min(1.0)),
+                    }
+                }
+                (None, None) => Needed { fail: way(ln_e_fail, alpha), pass: way(ln_e_pass, risk.beta) },
             },
             alpha,
-            interval: seat.interval(alpha),
+            interval: seat.drift(alpha).map(Interval::from).or_else(|| seat.interval(alpha)),
             changed: false,
         }
     }
@@ -94,13 +103,22 @@ fn way(ln_e: f64, level: f64) -> f64 {
     (ln_e / -level.ln()).clamp(0.0, 1.0)
 }
 
-fn reason(seat: &Seat) -> String {
+fn reason(seat: &Seat, alpha: f64) -> String {
     if let (Some(open), Some(names)) = (seat.alarms_open(), seat.gate().alarms()) {
         let names = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         return match (open, seat.looks()) {
             (_, 0) => format!("{names}: not read yet"),
             (0, looks) => format!("{names}: quiet in {looks} windows"),
             (open, looks) => format!("{names}: open in {open} of {looks} windows"),
+        };
+    }
+    if let Some((max, bins)) = seat.drift_allowed() {
+        return match seat.drift(alpha) {
+            Some(Drift { index, lower, upper }) => format!(
+                "population stability index {index:.3} over {bins} bins, surely from {lower:.3} to {upper:.3}; allowed is {max}"
+            ),
+            None if bins > 0 => format!("{bins} bins are chosen, and nothing is counted of both revisions yet"),
+            None => "too few scores of stable to choose bins by".to_owned(),
         };
     }
     let unit = seat.gate().unit().map_or_else(String::new, |unit| format!(" {unit}"));
@@ -138,6 +156,7 @@ fn shown(sample: &Sample) -> String {
             format!("{:.0} requests", buckets.buckets().last().map_or(0.0, |(_, count)| *count))
         }
         Sample::NoData(why) => format!("no data ({})", why.name()),
+        Sample::Strata(parts) => format!("{} parts", parts.len()),
         Sample::Value(value) => value.to_string(),
     }
 }

@@ -80,7 +80,7 @@ impl Evidence {
         }
         let of = |sample: &Sample| match sample {
             Sample::Value(requests) if gate.metric() == Some("requests") => Some(requests.get()),
-            Sample::Counts { .. } | Sample::Histogram(_) | Sample::NoData(_) | Sample::Value(_) => {
+            Sample::Counts { .. } | Sample::Histogram(_) | Sample::NoData(_) | Sample::Strata(_) | Sample::Value(_) => {
                 read::requests(sample)
             }
         };

@@ -40,7 +40,7 @@ impl Prelude {
                 let counts = |threshold| effect_of(histograms.iter().filter_map(|h| slow(h, threshold)));
                 Self { effect: threshold.and_then(counts), threshold: threshold.map(Exact), ..nothing }
             }
-            Rule::Shape(_) => {
+            Rule::Drift(_) | Rule::Shape(_) => {
                 let histograms: Vec<Histogram> = history.iter().filter_map(read::histogram).collect();
                 let at = |bound| effect_of(histograms.iter().filter_map(|h| slow(h, bound)));
                 // The burstiest bound counts for all.

@@ -1,5 +1,7 @@
 //! From samples of a metric store to what tests read.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use mlroll_backend::{Sample, Why};
 
 use super::Evidence;
@@ -13,6 +15,7 @@ pub(super) fn counts(sample: &Sample) -> Option<Counts> {
     match sample {
         Sample::Counts { requests, events } => Counts::new(requests.get(), events.get()).ok(),
         Sample::NoData(Why::Empty) => Some(Counts::NONE),
+        Sample::Strata(parts) => parts.values().map(counts).try_fold(Counts::NONE, |sum, part| Some(sum.plus(part?))),
         Sample::Histogram(_) | Sample::NoData(_) | Sample::Value(_) => None,
     }
 }
@@ -22,6 +25,10 @@ pub(super) fn histogram(sample: &Sample) -> Option<Histogram> {
     match sample {
         Sample::Histogram(buckets) => Histogram::new(buckets.buckets().to_vec()).ok(),
         Sample::NoData(Why::Empty) => Some(Histogram::default()),
+        Sample::Strata(parts) => {
+            let parts = parts.values().map(histogram).collect::<Option<Vec<_>>>()?;
+            Some(Histogram::sum(&parts))
+        }
         Sample::Counts { .. } | Sample::NoData(_) | Sample::Value(_) => None,
     }
 }
@@ -38,7 +45,7 @@ pub(super) fn value(gate: &Gate, sample: &Sample) -> Option<f64> {
             let enough = histogram.total()? >= 20.0 / (1.0 - q) * (1.0 - 1e-9);
             Some(histogram.quantile(q)).filter(|value| enough && value.is_finite())
         }
-        Sample::Counts { .. } | Sample::NoData(_) => None,
+        Sample::Counts { .. } | Sample::NoData(_) | Sample::Strata(_) => None,
     }
 }
 
@@ -48,8 +55,35 @@ pub(super) fn requests(sample: &Sample) -> Option<f64> {
         Sample::Counts { requests, .. } => Some(requests.get()),
         Sample::Histogram(buckets) => buckets.buckets().last().map(|(_, count)| *count),
         Sample::NoData(Why::Empty) => Some(0.0),
+        Sample::Strata(parts) => parts.values().map(requests).sum(),
         Sample::NoData(_) | Sample::Value(_) => None,
     }
+}
+
+/// A look by its parts of the traffic, which are compared each with itself; all of it in one part, without a name, where
+/// the store does not divide it.
+pub(super) type Parts = BTreeMap<String, CountLook>;
+
+/// The look of each part, as `look` reads it. What one revision has and the other lacks has no requests there.
+pub(super) fn parts(evidence: &Evidence, look: impl Fn(&Evidence) -> Option<CountLook>) -> Option<Parts> {
+    let divided = |sample: &Sample| matches!(sample, Sample::Strata(_));
+    if !divided(&evidence.candidate) && !divided(&evidence.stable) {
+        return Some(BTreeMap::from([(String::new(), look(evidence)?)]));
+    }
+    let of = |sample: &Sample, name: &str| match sample {
+        Sample::Strata(parts) => parts.get(name).cloned().unwrap_or(Sample::NoData(Why::Empty)),
+        Sample::Counts { .. } | Sample::Histogram(_) | Sample::NoData(_) | Sample::Value(_) => sample.clone(),
+    };
+    let names = [&evidence.candidate, &evidence.stable].into_iter().filter_map(|sample| match sample {
+        Sample::Strata(parts) => Some(parts.keys()),
+        Sample::Counts { .. } | Sample::Histogram(_) | Sample::NoData(_) | Sample::Value(_) => None,
+    });
+    let names: BTreeSet<&String> = names.flatten().collect();
+    let read = |name: &String| {
+        let part = Evidence { candidate: of(&evidence.candidate, name), stable: of(&evidence.stable, name) };
+        Some((name.clone(), look(&part)?))
+    };
+    names.into_iter().map(read).collect()
 }
 
 /// The look of a counting gate; one with a limit only can do without stable.

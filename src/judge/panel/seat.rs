@@ -9,6 +9,7 @@ use super::{Evidence, Finding, Prelude, Risk, read};
 use crate::judge::alarms::AlarmEvidence;
 use crate::judge::counts::Counts;
 use crate::judge::design_effect::DesignEffect;
+use crate::judge::drift::{Drift, DriftEvidence};
 use crate::judge::evidence::{CountEvidence, CountLook, SeriesEvidence};
 use crate::judge::gate::{CountRule, Gate, LatencyRule, RankTest, Rule, SeriesStatistic};
 use crate::judge::histogram::Histogram;
@@ -39,6 +40,7 @@ pub(super) struct Seat {
 enum Tests {
     Alarms(AlarmEvidence),
     Counts(CountEvidence),
+    Drift(DriftEvidence),
     Planned(PlannedEvidence),
     Series(SeriesEvidence),
     /// Its bounds are those of the first histograms.
@@ -63,6 +65,7 @@ impl Seat {
         let tests = match gate.rule() {
             Rule::Alarms => Tests::Alarms(AlarmEvidence::default()),
             Rule::Count(rule) => Tests::Counts(CountEvidence::new(rule, planned)),
+            Rule::Drift(_) => Tests::Drift(DriftEvidence::new(risk.steps)),
             Rule::Latency(LatencyRule { threshold: None, .. }) if prelude.threshold.is_none() => {
                 return Err(format!(
                     "gate `{name}` needs `max`: stable has no latencies in the store to freeze a threshold from"
@@ -105,6 +108,7 @@ impl Seat {
         match (&mut self.tests, self.gate.rule()) {
             (Tests::Alarms(evidence), _) => evidence.restart_pass(),
             (Tests::Counts(evidence), _) => evidence.restart_pass(),
+            (Tests::Drift(evidence), _) => evidence.begin(),
             (Tests::Planned(evidence), _) => evidence.begin(),
             (Tests::Series(evidence), Rule::Series(rule)) => evidence.restart_pass(rule),
             (Tests::Shape(Some(evidence)), _) => evidence.restart_pass(),
@@ -116,8 +120,8 @@ impl Seat {
         self.latest = Some(Latest::of(evidence));
         let booked = self.book(evidence, risk);
         match booked {
-            // Visits are no requests: that the candidate has fewer of them starves nobody.
-            Booked::Counted { .. } if self.gate.ratio().is_some() => Booked::Valued,
+            // Visits and scores are no requests: that the candidate has fewer of them starves nobody.
+            Booked::Counted { .. } if !self.gate.tells_requests() => Booked::Valued,
             // Nor does silence about anything else tell that there were none.
             Booked::Nothing { .. } if !self.gate.tells_requests() => Booked::Nothing { candidate: None, stable: None },
             Booked::Counted { .. } | Booked::Nothing { .. } | Booked::Valued => booked,
@@ -127,17 +131,18 @@ impl Seat {
     fn book(&mut self, evidence: &Evidence, risk: &Risk) -> Booked {
         let look = match self.gate.rule() {
             Rule::Alarms => return self.alarms(evidence),
-            Rule::Count(rule) => read::count_look(rule, evidence),
-            Rule::Latency(rule) => {
-                self.threshold(rule).and_then(|threshold| read::latency_look(rule, threshold, evidence))
-            }
+            Rule::Count(rule) => read::parts(evidence, |part| read::count_look(rule, part)),
+            Rule::Latency(rule) => self
+                .threshold(rule)
+                .and_then(|threshold| read::parts(evidence, |part| read::latency_look(rule, threshold, part))),
             Rule::Samples(_) | Rule::Series(_) => return self.values(evidence),
-            Rule::Shape(_) => return self.histograms(evidence, risk),
+            Rule::Drift(_) | Rule::Shape(_) => return self.histograms(evidence, risk),
         };
-        let Some(look) = look else {
+        let Some(parts) = look else {
             return nothing(evidence);
         };
-        let (candidate, stable) = (look.fail.candidate.requests(), look.fail.stable.requests());
+        let requests = |of: fn(&CountLook) -> Counts| parts.values().map(|look| of(look).requests()).sum::<f64>();
+        let (candidate, stable) = (requests(|look| look.fail.candidate), requests(|look| look.fail.stable));
         // Nobody came: there is nothing to judge, nothing is missing, and what was staked on this look is kept for one
         // that tells something.
         if candidate + stable <= 0.0 {
@@ -145,9 +150,14 @@ impl Seat {
         }
         let effect = self.factor();
         if let Tests::Counts(tests) = &mut self.tests {
-            tests.look(&look, effect);
+            tests.look_at_strata(&parts.values().copied().collect::<Vec<_>>(), effect);
         }
-        self.count(&look)
+        self.stages.look(&parts);
+        if candidate <= 0.0 {
+            return Booked::Nothing { candidate: Some(0.0), stable: Some(stable) };
+        }
+        self.looks = self.looks.saturating_add(1);
+        Booked::Counted { candidate, stable }
     }
 
     /// Tests that wait for the end of a stage. `looks` of it have been, and this is the last one.
@@ -187,6 +197,7 @@ impl Seat {
                 Tests::Series(tests) => self.decides_alone() && tests.fail().rejects(alpha),
                 Tests::Planned(tests) => tests.fails(),
                 Tests::Alarms(alarms) => alarms.fails(),
+                Tests::Drift(tests) => self.most_drift().is_some_and(|max| tests.exceeds(max, alpha, self.factor())),
                 Tests::Counts(_) | Tests::Shape(_) => false,
             }
     }
@@ -195,6 +206,7 @@ impl Seat {
         match &self.tests {
             Tests::Alarms(alarms) => alarms.passes(),
             Tests::Counts(_) | Tests::Shape(_) => self.ln_e_pass() >= -beta.ln(),
+            Tests::Drift(_) => self.drift(beta).zip(self.most_drift()).is_some_and(|(drift, max)| drift.upper < max),
             Tests::Planned(tests) => tests.passes(),
             Tests::Series(tests) => tests.pass().rejects(beta),
         }
@@ -204,7 +216,7 @@ impl Seat {
     pub(super) fn ln_e_fail(&self) -> f64 {
         match &self.tests {
             Tests::Counts(tests) => tests.ln_e_fail(),
-            Tests::Alarms(_) | Tests::Planned(_) | Tests::Shape(None) => 0.0,
+            Tests::Alarms(_) | Tests::Drift(_) | Tests::Planned(_) | Tests::Shape(None) => 0.0,
             Tests::Series(tests) => tests.fail().ln_e(),
             Tests::Shape(Some(tests)) => tests.ln_e_fail(),
         }
@@ -213,7 +225,7 @@ impl Seat {
     pub(super) fn ln_e_pass(&self) -> f64 {
         match &self.tests {
             Tests::Counts(tests) => tests.ln_e_pass(),
-            Tests::Alarms(_) | Tests::Planned(_) | Tests::Shape(None) => 0.0,
+            Tests::Alarms(_) | Tests::Drift(_) | Tests::Planned(_) | Tests::Shape(None) => 0.0,
             Tests::Series(tests) => tests.pass().ln_e(),
             Tests::Shape(Some(tests)) => tests.ln_e_pass(),
         }
@@ -236,8 +248,28 @@ impl Seat {
                 SeriesTest::T(student) => student.mean_so_far().map(|mean| (mean, student.interval(alpha))),
                 SeriesTest::Sign(_) => None,
             },
-            Tests::Alarms(_) | Tests::Counts(_) | Tests::Planned(_) | Tests::Shape(_) => None,
+            Tests::Alarms(_) | Tests::Counts(_) | Tests::Drift(_) | Tests::Planned(_) | Tests::Shape(_) => None,
         }
+    }
+
+    /// How far scores have drifted in this step, at level `1 - level`.
+    pub(super) fn drift(&self, level: f64) -> Option<Drift> {
+        match &self.tests {
+            Tests::Drift(tests) => tests.drift(level, self.factor()),
+            Tests::Alarms(_) | Tests::Counts(_) | Tests::Planned(_) | Tests::Series(_) | Tests::Shape(_) => None,
+        }
+    }
+
+    /// How far they may, and over how many bins that is told; 0 while these are not chosen.
+    pub(super) fn drift_allowed(&self) -> Option<(f64, usize)> {
+        match (&self.tests, self.gate.rule()) {
+            (Tests::Drift(tests), Rule::Drift(max)) => Some((*max, tests.bins())),
+            _ => None,
+        }
+    }
+
+    fn most_drift(&self) -> Option<f64> {
+        self.drift_allowed().map(|(max, _)| max)
     }
 
     pub(super) const fn looks(&self) -> u64 {
@@ -266,7 +298,9 @@ impl Seat {
     pub(super) fn slow_after(&self) -> Option<f64> {
         match self.gate.rule() {
             Rule::Latency(rule) => self.threshold(rule),
-            Rule::Alarms | Rule::Count(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
+            Rule::Alarms | Rule::Count(_) | Rule::Drift(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => {
+                None
+            }
         }
     }
 
@@ -278,14 +312,14 @@ impl Seat {
         match self.gate.rule() {
             Rule::Count(rule) => Some(*rule),
             Rule::Latency(latency) => Some(latency.rule),
-            Rule::Alarms | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
+            Rule::Alarms | Rule::Drift(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
         }
     }
 
     /// Two-sided evidence and p-values do not enter the mean.
     fn decides_alone(&self) -> bool {
         match self.gate.rule() {
-            Rule::Alarms | Rule::Samples(_) => true,
+            Rule::Alarms | Rule::Drift(_) | Rule::Samples(_) => true,
             Rule::Series(rule) => rule.statistic == SeriesStatistic::T,
             Rule::Count(_) | Rule::Latency(_) | Rule::Shape(_) => false,
         }
@@ -295,7 +329,7 @@ impl Seat {
     pub(super) const fn alarms_open(&self) -> Option<u64> {
         match &self.tests {
             Tests::Alarms(alarms) => Some(alarms.open()),
-            Tests::Counts(_) | Tests::Planned(_) | Tests::Series(_) | Tests::Shape(_) => None,
+            Tests::Counts(_) | Tests::Drift(_) | Tests::Planned(_) | Tests::Series(_) | Tests::Shape(_) => None,
         }
     }
 
@@ -346,28 +380,23 @@ impl Seat {
             return Booked::Nothing { candidate: Some(0.0), stable: Some(0.0) };
         }
         let (effect, planned) = (self.factor(), Some(risk.horizon).filter(|looks| *looks > 1));
-        if let (Tests::Shape(tests), Rule::Shape(boundaries)) = (&mut self.tests, self.gate.rule()) {
-            let bounds = Histogram::sum([&ours, &theirs]);
-            let tests = tests.get_or_insert_with(|| ShapeEvidence::new(bounds.bounds(), *boundaries, planned));
-            if tests.look(&ours, &theirs, effect).is_err() {
-                return nothing(evidence);
+        let booked = match (&mut self.tests, self.gate.rule()) {
+            (Tests::Shape(tests), Rule::Shape(rule)) => {
+                let bounds = Histogram::sum([&ours, &theirs]);
+                let tests = tests.get_or_insert_with(|| ShapeEvidence::new(bounds.bounds(), *rule, planned));
+                tests.look(&ours, &theirs, effect).is_ok()
             }
+            (Tests::Drift(tests), _) => tests.look(&ours, &theirs).is_ok(),
+            _ => false,
+        };
+        if !booked {
+            return nothing(evidence);
         }
         self.looks = self.looks.saturating_add(u64::from(candidate > 0.0));
         if candidate <= 0.0 {
             return Booked::Nothing { candidate: Some(0.0), stable: Some(stable) };
         }
         Booked::Counted { candidate, stable }
-    }
-
-    fn count(&mut self, look: &CountLook) -> Booked {
-        self.stages.look(look);
-        let (candidate, stable): (Counts, Counts) = (look.fail.candidate, look.fail.stable);
-        if candidate.requests() <= 0.0 {
-            return Booked::Nothing { candidate: Some(0.0), stable: Some(stable.requests()) };
-        }
-        self.looks = self.looks.saturating_add(1);
-        Booked::Counted { candidate: candidate.requests(), stable: stable.requests() }
     }
 }
 

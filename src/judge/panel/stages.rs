@@ -1,10 +1,13 @@
 //! What a counting gate has counted, a stage (a stretch with one split) at a time.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use super::read::Parts;
 use crate::judge::counts::Counts;
 use crate::judge::design_effect::DesignEffect;
-use crate::judge::evidence::{CountLook, Sides};
+use crate::judge::evidence::Sides;
 use crate::judge::final_look::p_value;
 use crate::judge::gate::CountRule;
 use crate::judge::interval::{Interval, rate, rate_ratio};
@@ -14,9 +17,19 @@ use crate::judge::interval::{Interval, rate, rate_ratio};
 #[serde(deny_unknown_fields)]
 pub(super) struct Stages(Vec<Stage>);
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stage {
+    fail: Totals,
+    pass: Totals,
+    /// The same by parts of the traffic, where these are told apart.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    parts: BTreeMap<String, Part>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Part {
     fail: Totals,
     pass: Totals,
 }
@@ -39,13 +52,20 @@ impl Stages {
         }
     }
 
-    pub(super) fn look(&mut self, look: &CountLook) {
+    pub(super) fn look(&mut self, looks: &Parts) {
         if self.0.is_empty() {
             self.begin();
         }
-        if let Some(stage) = self.0.last_mut() {
-            stage.fail.add(look.fail);
-            stage.pass.add(look.pass);
+        for (name, look) in looks {
+            if let Some(stage) = self.0.last_mut() {
+                stage.fail.add(look.fail);
+                stage.pass.add(look.pass);
+                if !name.is_empty() {
+                    let part = stage.parts.entry(name.clone()).or_default();
+                    part.fail.add(look.fail);
+                    part.pass.add(look.pass);
+                }
+            }
         }
     }
 
@@ -58,13 +78,13 @@ impl Stages {
 
     /// The exact test of docs/judge.md section 3.9, step 4, over all stages so far.
     pub(super) fn final_p(&self, rule: &CountRule) -> Option<f64> {
-        p_value(&self.strata(|stage| stage.fail), rule.boundaries?.fail.ratio, rule.better.fail())
+        p_value(&self.strata(|part| part.fail), rule.boundaries?.fail.ratio, rule.better.fail())
     }
 
     /// The interval to show at level `1 - alpha`: of the candidate's rate for a limit, else of the ratio of the rates.
     pub(super) fn interval(&self, rule: &CountRule, alpha: f64, effect: DesignEffect) -> Option<Interval> {
         self.sums()?;
-        let of = |totals: fn(&Stage) -> Totals| {
+        let of = |totals: fn(&Part) -> Totals| {
             let strata = self.strata(totals);
             match rule.limit {
                 Some(limit) => {
@@ -74,15 +94,20 @@ impl Stages {
                 None => rate_ratio(&strata, alpha, effect),
             }
         };
-        let low = of(|stage| stage.fail);
+        let low = of(|part| part.fail);
         let exact = self.0.iter().all(|stage| stage.fail == stage.pass);
-        let high = if exact { low } else { of(|stage| stage.pass) };
+        let high = if exact { low } else { of(|part| part.pass) };
         Some(Interval { lower: low.lower, upper: high.upper })
     }
 
-    fn strata(&self, totals: fn(&Stage) -> Totals) -> Vec<(Counts, Counts)> {
+    /// Totals of what may be added up: stages have another split each, and parts of the traffic their own rates.
+    fn strata(&self, totals: fn(&Part) -> Totals) -> Vec<(Counts, Counts)> {
         let side = |(requests, events)| Counts::new(requests, events).unwrap_or(Counts::NONE);
-        self.0.iter().map(totals).map(|totals| (side(totals.candidate), side(totals.stable))).collect()
+        let parts = self.0.iter().flat_map(|stage| {
+            let whole = stage.parts.is_empty().then_some(Part { fail: stage.fail, pass: stage.pass });
+            whole.into_iter().chain(stage.parts.values().copied())
+        });
+        parts.map(|part| totals(&part)).map(|totals| (side(totals.candidate), side(totals.stable))).collect()
     }
 }
 

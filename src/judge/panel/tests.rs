@@ -50,6 +50,64 @@ fn a_bad_candidate_fails_and_a_good_one_passes() {
     assert!(!rulings.contains(&Ruling::Fail) && rulings.last() == Some(&Ruling::Pass), "{rulings:?}");
 }
 
+/// A part of the traffic: its name, and requests and events of candidate and stable.
+type Part<'a> = (&'a str, (f64, f64), (f64, f64));
+
+fn parts(parts: &[Part<'_>]) -> Evidence {
+    let of = |side: fn(&Part<'_>) -> (f64, f64)| {
+        let counted = parts.iter().map(|part| (part.0.to_owned(), side(part))).filter(|(_, counts)| counts.0 > 0.0);
+        Sample::Strata(counted.map(|(name, (requests, events))| (name, Sample::counts(requests, events))).collect())
+    };
+    Evidence { candidate: of(|part| part.1), stable: of(|part| part.2) }
+}
+
+const BY_REGION: &str =
+    r#"{"metric": "error_rate", "strata": "region", "fail": {"ratio": 1.0}, "pass": {"ratio": 1.5}}"#;
+
+/// The candidate serves more of the region in which one in twenty fails, and in no region does it fail more often.
+#[test]
+fn another_mix_of_regions_is_no_regression_where_they_are_told_apart() {
+    let look = parts(&[("far", (200.0, 10.0), (200.0, 10.0)), ("near", (100.0, 0.1), (2500.0, 2.5))]);
+    let pooled = counts((300.0, 10.1), (2700.0, 12.5));
+    let (mut blind, mut told_apart) = (panel(&[ERRORS]), panel(&[BY_REGION]));
+    let mut rulings = Vec::new();
+    for _ in 0..40 {
+        blind.look(std::slice::from_ref(&pooled));
+        rulings.push(told_apart.look(std::slice::from_ref(&look)));
+    }
+    assert_eq!(blind.findings()[0].verdict, Verdict::Fail);
+    assert!(!rulings.contains(&Ruling::Fail) && rulings.last() == Some(&Ruling::Pass), "{rulings:?}");
+    let finding = &told_apart.findings()[0];
+    let Interval { lower, upper } = finding.interval.unwrap();
+    assert!(lower < 1.0 && upper.unwrap() > 1.0, "{finding:?}");
+    assert!(finding.reason.contains("candidate 3.367 % (404 of 12000)"), "{finding:?}");
+    let stored: Panel = serde_json::from_str(&serde_json::to_string(&told_apart).unwrap()).unwrap();
+    assert_eq!(stored, told_apart);
+}
+
+#[test]
+fn a_regression_in_one_region_is_found_and_one_part_is_all() {
+    let mut far = panel(&[BY_REGION]);
+    let look = parts(&[
+        ("far", (100.0, 10.0), (900.0, 9.0)),
+        ("near", (200.0, 0.2), (1800.0, 1.8)),
+        ("new", (5.0, 0.0), (0.0, 0.0)),
+    ]);
+    let rulings: Vec<Ruling> = (0..10).map(|_| far.look(std::slice::from_ref(&look))).collect();
+    assert_eq!(rulings.last(), Some(&Ruling::Fail), "{rulings:?}");
+    let (mut one, mut whole) = (panel(&[BY_REGION]), panel(&[BY_REGION]));
+    for _ in 0..5 {
+        one.look(&[parts(&[("eu", (300.0, 4.0), (2700.0, 27.0))])]);
+        whole.look(&[counts((300.0, 4.0), (2700.0, 27.0))]);
+    }
+    assert_eq!(one.findings()[0].ln_e_fail, whole.findings()[0].ln_e_fail);
+    // Of a part that tells nothing nothing is known: not that it has no errors.
+    let mut silent = panel(&[BY_REGION]);
+    let failed = Sample::NoData(Why::Infinite);
+    let broken = Sample::Strata([("eu".to_owned(), failed)].into());
+    assert_eq!(silent.look(&[Evidence { candidate: broken.clone(), stable: broken }]), Ruling::NoData);
+}
+
 #[test]
 fn a_new_step_needs_its_own_pass_but_keeps_what_speaks_against() {
     let mut panel = panel(&[LIMIT]);

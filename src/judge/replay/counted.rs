@@ -7,9 +7,10 @@ use super::report::Reading;
 use super::spec::{Histograms, LatencyLook, Terms, bounds};
 use crate::judge::counts::Counts;
 use crate::judge::design_effect::DesignEffect;
+use crate::judge::drift::DriftEvidence;
 use crate::judge::evidence::{CountEvidence, CountLook, Sides};
 use crate::judge::final_look;
-use crate::judge::gate::{Boundaries, CountRule, LatencyRule};
+use crate::judge::gate::{CountRule, LatencyRule, ShapeRule};
 use crate::judge::interval::{Interval, rate, rate_ratio};
 use crate::judge::shape::ShapeEvidence;
 
@@ -47,8 +48,29 @@ pub(super) fn latency(looks: &[LatencyLook], rule: &LatencyRule, terms: &Terms) 
     judged
 }
 
-pub(super) fn shape(looks: &[Histograms], boundaries: Boundaries, terms: &Terms) -> Judged {
-    let mut evidence = ShapeEvidence::new(bounds(looks), boundaries, terms.horizon);
+/// The stability index: a bake is one step.
+pub(super) fn drift(looks: &[Histograms], max: f64, terms: &Terms) -> Judged {
+    let mut evidence = DriftEvidence::new(1);
+    let mut judged = Judged::default();
+    for look in looks {
+        if let Err(why) = evidence.look(&look.candidate, &look.stable) {
+            judged.warnings.push(format!("a look was left out: {why}"));
+        }
+        let drift = evidence.drift(terms.alpha, terms.effect);
+        let told = drift.map(|drift| json!({ "index": drift.index, "lower": drift.lower, "upper": drift.upper }));
+        judged.readings.push(Reading {
+            ln_e_fail: None,
+            ln_e_pass: None,
+            fails: evidence.exceeds(max, terms.alpha, terms.effect),
+            passes: evidence.drift(terms.beta, terms.effect).is_some_and(|drift| drift.upper < max),
+            extra: vec![("psi", told.into())],
+        });
+    }
+    judged
+}
+
+pub(super) fn shape(looks: &[Histograms], rule: ShapeRule, terms: &Terms) -> Judged {
+    let mut evidence = ShapeEvidence::new(bounds(looks), rule, terms.horizon);
     let mut judged = Judged::default();
     for look in looks {
         if let Err(why) = evidence.look(&look.candidate, &look.stable, terms.effect) {

@@ -55,7 +55,8 @@ fn judge(looks: &Looks, rule: &Rule, terms: &Terms) -> Result<Judged, ReplayErro
     let mut judged = match (looks, rule) {
         (Looks::Counts(looks), Rule::Count(rule)) => counted::counts(looks, rule, terms),
         (Looks::Latency(looks), Rule::Latency(rule)) => counted::latency(looks, rule, terms),
-        (Looks::Histograms(looks), Rule::Shape(boundaries)) => counted::shape(looks, *boundaries, terms),
+        (Looks::Histograms(looks), Rule::Drift(max)) => counted::drift(looks, *max, terms),
+        (Looks::Histograms(looks), Rule::Shape(rule)) => counted::shape(looks, *rule, terms),
         (Looks::Samples(looks), Rule::Samples(rule)) => sampled::samples(looks, rule, terms),
         (Looks::Values(looks), Rule::Series(rule)) => series(looks, rule, terms)?,
         // Looks are read by their rule.

@@ -151,7 +151,7 @@ impl Looks {
                 let pair = candidate.zip(rule.max.or(stable));
                 Ok(pair.map(|(candidate, stable)| Values { candidate, stable }))
             })?)),
-            Rule::Shape(_) => Ok(Self::Histograms(list(value, |value| {
+            Rule::Drift(_) | Rule::Shape(_) => Ok(Self::Histograms(list(value, |value| {
                 let (candidate, stable) = sides(value, true, histogram)?;
                 Ok(Histograms { candidate: candidate.unwrap_or_default(), stable: stable.unwrap_or_default() })
             })?)),
@@ -186,9 +186,13 @@ fn frozen(rule: &Rule, past: Option<&[Past]>) -> Result<Rule> {
             let threshold = Some(threshold.ok_or_else(|| ReplayError::new(none))?);
             Ok(Rule::Latency(LatencyRule { threshold, ..*latency }))
         }
-        Rule::Alarms | Rule::Count(_) | Rule::Latency(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => {
-            Ok(rule.clone())
-        }
+        Rule::Alarms
+        | Rule::Count(_)
+        | Rule::Drift(_)
+        | Rule::Latency(_)
+        | Rule::Samples(_)
+        | Rule::Series(_)
+        | Rule::Shape(_) => Ok(rule.clone()),
     }
 }
 
@@ -207,7 +211,7 @@ fn counted(past: &[Past], rule: &Rule) -> Result<Vec<Counts>> {
     };
     match rule {
         Rule::Latency(LatencyRule { threshold: Some(threshold), .. }) => at(*threshold),
-        Rule::Shape(_) => {
+        Rule::Drift(_) | Rule::Shape(_) => {
             let histograms = past.iter().filter_map(|window| match window {
                 Past::Counts(_) => None,
                 Past::Histogram(histogram) => Some(histogram),

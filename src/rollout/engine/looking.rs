@@ -2,7 +2,8 @@
 
 use mlroll_backend::{MarkerState, Readiness, Snapshot, Timestamp};
 
-use super::state::Goal;
+use super::state::{Attempt, Goal, Settling};
+use super::trouble::Budget;
 use super::{Action, Cause, Ended, Rollout, Stage};
 use crate::rollout::{Landing, landing};
 
@@ -27,8 +28,28 @@ impl Rollout {
         let Some(confirmed) = &self.confirmed else {
             return self.first_look(seen, now);
         };
+        if let (Readiness::Failed(why), Some(settling)) = (&seen.readiness, &self.settling)
+            && settling.gives_way(confirmed, &seen)
+        {
+            let (why, stage) = (why.clone(), settling.stage);
+            return self.given_up(stage, why, seen, now);
+        }
+        // So it is where nobody looked before that.
+        let has_failed = matches!(seen.readiness, Readiness::Failed(_))
+            && (!matches!(confirmed.readiness, Readiness::Failed(_)) || seen.modified != confirmed.modified);
+        let was_accepted = self.attempted.as_ref().is_some_and(|attempt| attempt.accepted);
         match self.recognise(confirmed, &seen) {
-            Known::Confirmed => self.confirmed = Some(seen),
+            Known::Confirmed if has_failed && was_accepted => {
+                let Readiness::Failed(why) = seen.readiness.clone() else { return self.look() };
+                self.attempted = None;
+                return self.given_up(self.stage, why, seen, now);
+            }
+            Known::Confirmed => {
+                if seen.readiness == Readiness::Live && self.settling.take().is_some() && self.attempted.is_none() {
+                    self.budget = Budget::default();
+                }
+                self.confirmed = Some(seen);
+            }
             Known::Attempted => {
                 if let Some(attempt) = self.attempted.take() {
                     self.landed(attempt.stage, seen);
@@ -38,12 +59,17 @@ impl Rollout {
                 if let Some(attempt) = &mut self.overtaken {
                     attempt.in_doubt = false;
                     attempt.accepted = false;
-                    self.stage = attempt.stage;
+                    let stage = attempt.stage;
+                    self.moved(stage, seen);
                 }
-                self.confirmed = Some(seen);
             }
             Known::Foreign => return self.interfered(seen, now),
         }
+        self.proceed(now)
+    }
+
+    /// Goes where it is going, from a target that was just seen and recognised.
+    pub(super) fn proceed(&mut self, now: Timestamp) -> Action {
         match self.goal {
             Goal::Back(_) => self.go_back(now),
             Goal::Forward => self.go_on(now),
@@ -57,6 +83,11 @@ impl Rollout {
             {
                 return known;
             }
+        }
+        let untouched =
+            |attempt: &Attempt| landing(confirmed, &attempt.to, attempt.carried.as_ref(), seen) == Landing::Untouched;
+        if self.attempted.iter().chain(&self.overtaken).any(untouched) {
+            return Known::Confirmed;
         }
         if seen.split != confirmed.split || seen.marker != confirmed.marker {
             return Known::Foreign;
@@ -74,13 +105,31 @@ impl Rollout {
 
     /// What was asked for is there.
     fn landed(&mut self, stage: Stage, seen: Snapshot) {
-        self.confirmed = Some(seen);
-        self.stage = stage;
-        self.budget = super::trouble::Budget::default();
+        // One that is taken and not live may still be given up: only what is live refills what writes are left.
+        if seen.readiness == Readiness::Live {
+            self.budget = Budget::default();
+        }
+        self.moved(stage, seen);
         self.overtaken = None;
         self.unsettled = None;
         self.tally = None;
         self.passed = None;
+    }
+
+    /// The target is at a stage, live or not yet.
+    fn moved(&mut self, stage: Stage, seen: Snapshot) {
+        let live = seen.readiness == Readiness::Live;
+        let before = self.confirmed.replace(seen);
+        self.settling = before.filter(|_| !live).map(|before| Settling { before, stage: self.stage });
+        self.stage = stage;
+    }
+
+    /// A write that was taken has come to nothing, and what was before is back: a write that failed, and nobody else's doing.
+    fn given_up(&mut self, stage: Stage, why: String, seen: Snapshot, now: Timestamp) -> Action {
+        self.moved(stage, seen);
+        self.settling = None;
+        self.unsettled = None;
+        self.write_came_to_nothing(why, now)
     }
 
     /// Somebody else's split is left alone.
@@ -156,9 +205,15 @@ impl Rollout {
             self.stage = Stage::Step(0);
         }
         self.confirmed = Some(seen);
-        match self.goal {
-            Goal::Back(_) => self.go_back(now),
-            Goal::Forward => self.go_on(now),
-        }
+        self.proceed(now)
+    }
+}
+
+impl Settling {
+    /// Whether `seen` is what was there before `confirmed`, and not that itself.
+    fn gives_way(&self, confirmed: &Snapshot, seen: &Snapshot) -> bool {
+        let before = &self.before;
+        let is_before = seen.split == before.split && seen.marker == before.marker;
+        is_before && (seen.split != confirmed.split || seen.marker != confirmed.marker)
     }
 }

@@ -24,6 +24,9 @@ pub struct Rollout {
     pub(super) confirmed: Option<Snapshot>,
     pub(super) attempted: Option<Attempt>,
     pub(super) overtaken: Option<Attempt>,
+    /// What was there before a write that landed and is not live yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) settling: Option<Settling>,
     pub(super) tally: Option<Tally>,
     /// Whether this stage has what it needs to be left.
     pub(super) passed: Option<Cause>,
@@ -97,6 +100,14 @@ pub(super) struct Attempt {
     pub(super) in_doubt: bool,
 }
 
+/// What comes back when the provider gives up a write that it has taken.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Settling {
+    pub(super) before: Snapshot,
+    pub(super) stage: Stage,
+}
+
 /// The most that one step may have taken as far as waiting goes: the longest pause there is.
 const LONGEST_STEP: Duration = Duration::from_secs(30);
 
@@ -112,6 +123,7 @@ impl Rollout {
             confirmed: None,
             attempted: None,
             overtaken: None,
+            settling: None,
             tally: None,
             passed: None,
             held: false,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mlroll_backend::Timestamp;
+use mlroll_backend::{ErrorKind, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::state::Goal;
@@ -58,6 +58,16 @@ impl Rollout {
         } else {
             self.pause(pause_after(self.budget.writes), Pending::Provider, now)
         }
+    }
+
+    /// The provider took a shift, and gave it up: on the way back it is written again, and each time later.
+    pub(super) fn write_came_to_nothing(&mut self, why: String, now: Timestamp) -> Action {
+        self.budget.writes = self.budget.writes.saturating_add(1);
+        self.budget.last = Some(Trouble { kind: ErrorKind::Unavailable, message: why, sent: 1 });
+        if self.is_rolling_back() && self.budget.writes > 1 {
+            return self.pause(pause_after(self.budget.writes), Pending::Provider, now);
+        }
+        self.proceed(now)
     }
 
     /// The error that leaves no further write, if the budget is spent.

@@ -85,9 +85,11 @@ impl Question {
             )),
             Query::Latency => Ok(Self::Latency(slower_than.to_vec())),
             Query::Requests => Ok(Self::Requests),
-            Query::InstanceStartup | Query::PendingRequests | Query::Ratio { .. } | Query::Scores(_) => {
-                Err(query.unsupported("GetMetricData", "CloudWatch"))
-            }
+            Query::InstanceStartup
+            | Query::PendingRequests
+            | Query::Ratio { .. }
+            | Query::Scores(_)
+            | Query::Stratified { .. } => Err(query.unsupported("GetMetricData", "CloudWatch")),
         }
     }
 

@@ -49,9 +49,9 @@ pub struct CloudWatch {
 impl CloudWatch {
     /// A source whose requests all go past `wiretap`. Reads no configuration and connects to nothing yet.
     #[must_use]
-    pub const fn new(settings: Settings, wiretap: Arc<dyn Wiretap>) -> Self {
+    pub fn new(settings: Settings, account: &crate::Settings, wiretap: Arc<dyn Wiretap>) -> Self {
         Self {
-            session: Session::new(wiretap),
+            session: Session::new(account, wiretap),
             settings,
             timeouts: Mutex::new(BTreeMap::new()),
             usage: Mutex::new(Usage { calls: 0, series: 0 }),

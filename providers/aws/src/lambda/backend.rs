@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mlroll_backend::{
-    ArtifactKind, Backend, Capabilities, Capacity, Deployed, Error, ErrorKind, GuardKind, GuardToken, LambdaAlias,
-    Marker, Obstacle, Pace, Probe, Readiness, Release, Result, Revision, RevisionId, Roles, Snapshot, Target,
-    TrafficSplit, Weight, Wiretap, embed, extract,
+    Access, ArtifactKind, Backend, Capabilities, Capacity, Deployed, Error, ErrorKind, GuardKind, GuardToken,
+    LambdaAlias, Marker, Obstacle, Pace, Probe, Readiness, Release, Result, Revision, RevisionId, Roles, Snapshot,
+    Target, TrafficSplit, Weight, Wiretap, embed, extract,
 };
 
 use super::concurrency;
 use super::deploy::Delivery;
 use super::wire::{Alias, AliasUpdate, Calls, Configuration, LATEST};
 use crate::session::Session;
+use crate::settings::Settings;
 
 /// The longest description of an alias, in characters (Lambda API model).
 const DESCRIPTION: usize = 256;
@@ -23,13 +24,22 @@ const DESCRIPTION: usize = 256;
 #[derive(Debug)]
 pub struct Lambda {
     pub(super) session: Session,
+    access: Option<Access>,
 }
 
 impl Lambda {
     /// A backend whose requests all go past `wiretap`. Reads no configuration and connects to nothing yet.
     #[must_use]
-    pub fn new(wiretap: Arc<dyn Wiretap>) -> Self {
-        Self { session: Session::new(wiretap) }
+    pub fn new(settings: &Settings, wiretap: Arc<dyn Wiretap>) -> Self {
+        Self { session: Session::new(settings, wiretap), access: settings.access() }
+    }
+}
+
+#[cfg(test)]
+impl Lambda {
+    /// By a session of a test's own.
+    pub(super) const fn by(session: Session) -> Self {
+        Self { session, access: None }
     }
 }
 
@@ -44,6 +54,10 @@ impl Backend for Lambda {
             artifacts: &[ArtifactKind::Image, ArtifactKind::S3, ArtifactKind::Stable, ArtifactKind::Zip],
             mirror: None,
         }
+    }
+
+    fn access(&self) -> Option<Access> {
+        self.access.clone()
     }
 
     async fn observe(&self, target: &Target) -> Result<Snapshot> {

@@ -59,10 +59,10 @@ pub(super) async fn capacity(
     let requested = |qualifier: &str| all.get(qualifier).map_or(0, |provisioned| provisioned.requested);
     let alias = &calls.alias.alias;
     let of_alias = requested(alias);
-    let (plan, change) = if of_alias > 0 {
+    let (plan, more, change) = if of_alias > 0 {
         let wanted = of_alias.saturating_mul(2);
         let change = format!("provisioned concurrency of alias {alias}: {of_alias} -> {wanted}, for both versions");
-        (Plan::Alias { had: of_alias, wanted }, change)
+        (Plan::Alias { had: of_alias, wanted }, wanted.saturating_sub(of_alias), change)
     } else {
         let (wanted, had) = (requested(stable.as_str()), requested(candidate.as_str()));
         if wanted <= had {
@@ -70,9 +70,24 @@ pub(super) async fn capacity(
         }
         let change =
             format!("provisioned concurrency of version {candidate}: {had} -> {wanted}, as version {stable} has");
-        (Plan::Version { stable: stable.clone(), candidate: candidate.clone(), had, wanted }, change)
+        let plan = Plan::Version { stable: stable.clone(), candidate: candidate.clone(), had, wanted };
+        (plan, wanted.saturating_sub(had), change)
     };
+    let provided = all.values().fold(0, |sum: u32, one| sum.saturating_add(one.requested));
+    refuse_without_room(calls.reserved().await?, provided, more)?;
     Ok(Some(Capacity { token: plan.write(), changes: vec![change] }))
+}
+
+/// What is provided is taken out of what is reserved. Where nothing is left of that Lambda throttles every request that meets no
+/// environment kept ready, and where it is too little it refuses.
+fn refuse_without_room(reserved: Option<u32>, provided: u32, more: u32) -> Result<()> {
+    let Some(reserved) = reserved.filter(|reserved| provided.saturating_add(more) >= *reserved) else { return Ok(()) };
+    let message = format!(
+        "the function has {reserved} executions reserved, of which {provided} are provisioned: {more} more leave none for other requests, \
+         and those would be throttled; reserve more than {}",
+        provided.saturating_add(more)
+    );
+    Err(Error::new(ErrorKind::Invalid, "GetFunctionConcurrency", message))
 }
 
 /// See [`Backend::prepare`](mlroll_backend::Backend::prepare).
@@ -155,6 +170,20 @@ pub(super) async fn provide(calls: &Calls<'_>, qualifier: &str, wanted: u32, pac
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_reserved_has_to_hold_both_and_one_request_more() {
+        for (reserved, provided, more, fits) in
+            [(None, 400, 400, true), (Some(9), 4, 4, true), (Some(8), 4, 4, false), (Some(7), 4, 4, false)]
+        {
+            assert_eq!(refuse_without_room(reserved, provided, more).is_ok(), fits, "{reserved:?} {provided} {more}");
+        }
+        let refused = refuse_without_room(Some(7), 4, 4).unwrap_err().to_string();
+        assert!(
+            ["7 executions", "4 are provisioned", "4 more", "more than 8"].iter().all(|n| refused.contains(n)),
+            "{refused}"
+        );
+    }
 
     #[test]
     fn a_token_says_what_it_said() {

@@ -34,7 +34,7 @@ impl Case {
             Alias { version: "1".into(), description: "mine".into(), ..Alias::default() },
         );
         let tap = Arc::new(Tap::new(rehearsal));
-        let lambda = Lambda { session: Session::at(&server.url(), Arc::clone(&tap) as _).await };
+        let lambda = Lambda::by(Session::at(&server.url(), Arc::clone(&tap) as _).await);
         Self { server, target: "lambda:us-east-1/fraud@prod".parse().unwrap(), tap, lambda }
     }
 

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mlroll_backend::{
-    ArtifactKind, Backend, Capabilities, Deployed, Error, ErrorKind, GuardKind, Marker, MarkerState, Obstacle, Pace,
-    Probe, Readiness, Release, Result, Revision, RevisionId, Roles, SageMakerEndpoint, Snapshot, Target, TrafficSplit,
-    Weight, Wiretap, embed,
+    Access, ArtifactKind, Backend, Capabilities, Capacity, Deployed, Error, ErrorKind, GuardKind, Marker, MarkerState,
+    Obstacle, Pace, Probe, Readiness, Release, Result, Revision, RevisionId, Roles, SageMakerEndpoint, Snapshot,
+    Target, TrafficSplit, Weight, Wiretap, embed,
 };
 
+use super::capacity;
 use super::deploy::deploy;
 use super::probe::wire::invoke;
 use super::read::{Known, TAG, marks_the_smaller, obstacles, snapshot, split, tag_of, weights};
 use super::wire::{Calls, Endpoint};
 use crate::session::Session;
+use crate::settings::Settings;
 
 const UPDATE: &str = "UpdateEndpointWeightsAndCapacities";
 
@@ -21,13 +23,22 @@ const UPDATE: &str = "UpdateEndpointWeightsAndCapacities";
 #[derive(Debug)]
 pub struct SageMaker {
     pub(super) session: Session,
+    access: Option<Access>,
 }
 
 impl SageMaker {
     /// A backend whose requests all go past `wiretap`. Reads no configuration and connects to nothing yet.
     #[must_use]
-    pub const fn new(wiretap: Arc<dyn Wiretap>) -> Self {
-        Self { session: Session::new(wiretap) }
+    pub fn new(settings: &Settings, wiretap: Arc<dyn Wiretap>) -> Self {
+        Self { session: Session::new(settings, wiretap), access: settings.access() }
+    }
+}
+
+#[cfg(test)]
+impl SageMaker {
+    /// By a session of a test's own.
+    pub(super) const fn by(session: Session) -> Self {
+        Self { session, access: None }
     }
 }
 
@@ -47,6 +58,10 @@ impl Backend for SageMaker {
             ],
             mirror: None,
         }
+    }
+
+    fn access(&self) -> Option<Access> {
+        self.access.clone()
     }
 
     async fn observe(&self, target: &Target) -> Result<Snapshot> {
@@ -137,6 +152,27 @@ impl Backend for SageMaker {
         let endpoint = endpoint_of(target, "InvokeEndpoint")?;
         let client = self.session.sagemaker_runtime(&endpoint.region).await;
         invoke(&client, target, endpoint, revision, payload).await
+    }
+
+    async fn capacity(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Result<Option<Capacity>> {
+        let endpoint = endpoint_of(target, "DescribeScalableTargets")?;
+        let client = self.session.sagemaker(&endpoint.region).await;
+        let scaling = self.session.scaling(&endpoint.region).await;
+        capacity::capacity(&Calls { client: &client, target, endpoint }, &scaling, stable, candidate).await
+    }
+
+    async fn prepare(&self, target: &Target, capacity: &Capacity, pace: &dyn Pace) -> Result<()> {
+        let endpoint = endpoint_of(target, UPDATE)?;
+        let client = self.session.sagemaker(&endpoint.region).await;
+        let scaling = self.session.scaling(&endpoint.region).await;
+        capacity::prepare(&Calls { client: &client, target, endpoint }, &scaling, capacity, pace).await
+    }
+
+    async fn restore(&self, target: &Target, capacity: &Capacity, keeps: &RevisionId, pace: &dyn Pace) -> Result<()> {
+        let endpoint = endpoint_of(target, UPDATE)?;
+        let client = self.session.sagemaker(&endpoint.region).await;
+        let scaling = self.session.scaling(&endpoint.region).await;
+        capacity::restore(&Calls { client: &client, target, endpoint }, &scaling, capacity, keeps, pace).await
     }
 }
 

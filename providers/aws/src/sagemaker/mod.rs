@@ -3,6 +3,7 @@
 //! - **Target**: `sagemaker:REGION/ENDPOINT`. **Revisions** are the endpoint's production variants, at most ten.
 //! - **Granule**: 0.01 %. Weights are ratios to their sum; integers are written, for all variants, so that the sum is known.
 //!   A shift writes no instance counts: a capacity step takes minutes, in which nothing else can be written.
+//! - **Capacity**: instances, and the bounds of autoscaling; see `capacity/`.
 //! - **Guard**: none. A shift reads again just before it writes; a rollback does not, it goes first.
 //! - **Settles** when the endpoint is `InService` again and has the weights that were asked for. Until then every write is
 //!   refused ("Cannot update in-progress endpoint"), also a rollback: that is a conflict, to be tried again.
@@ -12,12 +13,14 @@
 //!   that has as much as stable, or more, is written in weights that sum to 200 or 20,000, and is then not guessed at.
 //! - **Permissions**: `sagemaker:DescribeEndpoint`, `sagemaker:ListTags`, `sagemaker:AddTags`,
 //!   `sagemaker:UpdateEndpointWeightsAndCapacities`; for `canary` also `sagemaker:DescribeEndpointConfig`; `sagemaker:DeleteTags`
-//!   to take back the first marker of a refused shift; for `deploy` what docs/iam/sagemaker-deploy.json names.
+//!   to take back the first marker of a refused shift; for `rollout` and `deploy` what docs/iam/sagemaker-rollout.json and
+//!   sagemaker-deploy.json name.
 //! - **Refused**: serverless and asynchronous endpoints (they have one variant), inference components (requests name one,
 //!   weights do not split them), shadow variants beside a canary, and everything while a new endpoint config is deployed.
-//! - **Gaps**: a share is of requests that name no `TargetVariant`. A rollout changes no instances, and nothing is mirrored.
+//! - **Gaps**: a share is of requests that name no `TargetVariant`. Policies of autoscaling are not copied, and nothing is mirrored.
 
 mod backend;
+mod capacity;
 mod deploy;
 #[cfg(feature = "cloudwatch")]
 mod machines;

@@ -103,7 +103,7 @@ async fn a_token_is_kept_until_shortly_before_its_end_or_until_it_is_refused() {
     assert_eq!(kept.get(Some(&first)).await.unwrap().reveal(), "token-2");
     assert_eq!(kept.get(Some(&first)).await.unwrap().reveal(), "token-2", "somebody has renewed it already");
     let asked = log.lock().unwrap()[0].clone();
-    assert!(asked.starts_with(&format!("POST /{TENANT}/oauth2/v2.0/token ")), "{asked}");
+    assert!(asked.starts_with(&format!("POST /login.microsoftonline.com/{TENANT}/oauth2/v2.0/token ")), "{asked}");
     for part in
         ["client_id=app", "grant_type=client_credentials", "scope=https%3A%2F%2Fmanagement.azure.com%2F.default"]
     {
@@ -145,6 +145,78 @@ async fn a_jobs_own_token_is_fetched_anew_for_each_exchange() {
     ]);
     let error = tokens(&elsewhere, &url).get(None).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Auth && !error.to_string().contains("hunter2"), "{error}");
+}
+
+/// A job of hours: each token ends within the hour, and so does every token of the job that was ever exchanged for one.
+#[tokio::test]
+async fn a_job_outlives_the_hour_of_its_tokens() {
+    let (github, asked) = server(|n, _| (200, format!(r#"{{"value":"assertion-{}"}}"#, n + 1)));
+    let (url, exchanged) = entra(3600);
+    let job = settings(&[
+        ("AZURE_TENANT_ID", TENANT),
+        ("AZURE_CLIENT_ID", "app"),
+        ("ACTIONS_ID_TOKEN_REQUEST_URL", &format!("{github}/id?api-version=2")),
+        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "hunter2"),
+    ]);
+    let kept = tokens(&job, &url);
+    for hour in 1..=4 {
+        let token = kept.get(None).await.unwrap();
+        assert_eq!(token.reveal(), format!("token-{hour}"));
+        assert_eq!(kept.get(None).await.unwrap(), token, "kept for as long as it lasts");
+        // Fifty-six minutes later.
+        kept.kept.lock().await.token = Some((token, now() + Duration::from_secs(240)));
+    }
+    assert_eq!((asked.lock().unwrap().len(), exchanged.lock().unwrap().len()), (4, 4));
+    for (n, exchange) in exchanged.lock().unwrap().iter().enumerate() {
+        assert!(exchange.contains(&format!("client_assertion=assertion-{}", n + 1)), "{exchange}");
+    }
+}
+
+/// Every kind that Entra gives a token to, in every cloud: where it asks, for what, and with which proof.
+#[tokio::test]
+async fn each_cloud_has_its_own_login_and_its_own_scope() {
+    let file = std::env::temp_dir().join(format!("mlroll-azure-clouds-{}", std::process::id()));
+    std::fs::write(&file, "from-the-file").unwrap();
+    let (github, _) = server(|_, _| (200, r#"{"value":"from-github"}"#.to_owned()));
+    let kinds = [
+        (vec![("AZURE_CLIENT_SECRET", "hunter2".to_owned())], "client_secret=hunter2"),
+        (vec![("AZURE_FEDERATED_TOKEN_FILE", file.to_str().unwrap().to_owned())], "client_assertion=from-the-file"),
+        (
+            vec![
+                ("ACTIONS_ID_TOKEN_REQUEST_URL", format!("{github}/id?api-version=2")),
+                ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "hunter2".to_owned()),
+            ],
+            "client_assertion=from-github",
+        ),
+    ];
+    for (cloud, login, arm) in [
+        (("AZURE_CLOUD", ""), "login.microsoftonline.com", "management.azure.com"),
+        (("AZURE_CLOUD", "AzureCloud"), "login.microsoftonline.com", "management.azure.com"),
+        (("AZURE_CLOUD", "AzureUSGovernment"), "login.microsoftonline.us", "management.usgovcloudapi.net"),
+        (("AZURE_CLOUD", "AZURE_CHINA_CLOUD"), "login.chinacloudapi.cn", "management.chinacloudapi.cn"),
+        (("AZURE_CLOUD", "AzureBleuCloud"), "login.sovcloud-identity.fr", "management.sovcloud-api.fr"),
+        (
+            ("AZURE_AUTHORITY_HOST", "login.microsoftonline.us"),
+            "login.microsoftonline.us",
+            "management.usgovcloudapi.net",
+        ),
+        (("AZURE_AUTHORITY_HOST", "https://login.example.com/"), "login.example.com", "management.azure.com"),
+    ] {
+        for (inputs, proof) in &kinds {
+            let (url, log) = entra(3600);
+            let mut pairs = vec![("AZURE_TENANT_ID", TENANT), ("AZURE_CLIENT_ID", "app"), cloud];
+            pairs.extend(inputs.iter().map(|(name, value)| (*name, value.as_str())));
+            assert_eq!(tokens(&settings(&pairs), &url).get(None).await.unwrap().reveal(), "token-1", "{pairs:?}");
+            let asked = log.lock().unwrap().clone();
+            assert_eq!(asked.len(), 1);
+            assert!(asked[0].starts_with(&format!("POST /{login}/{TENANT}/oauth2/v2.0/token ")), "{}", asked[0]);
+            let scope = format!("scope=https%3A%2F%2F{arm}%2F.default");
+            for part in [scope.as_str(), "client_id=app", proof] {
+                assert!(asked[0].contains(part), "{cloud:?} {proof}: {}", asked[0]);
+            }
+        }
+    }
+    std::fs::remove_file(&file).unwrap();
 }
 
 #[tokio::test]

@@ -58,6 +58,11 @@ impl Pending {
             self.ended_since.get_or_insert(now);
             return Progress::Done;
         }
+        // Nobody can write until then, and what others wrote just before us is over with our write.
+        if !ended {
+            self.ended_since = None;
+            return Progress::Awaited("Azure is working on it");
+        }
         // A tag that was neither there before nor is ours has come after us, also where the traffic is that from before:
         // somebody else's rollback.
         let later = read.tag != self.before.tag && read.tag != self.tag;
@@ -65,10 +70,6 @@ impl Pending {
         let copied = read.mirror != self.before.mirror && shadow_of(&read.mirror) != self.shadow;
         if read.traffic != self.before.traffic || later || copied {
             return Progress::Shown;
-        }
-        if !ended {
-            self.ended_since = None;
-            return Progress::Awaited("Azure is working on it");
         }
         // A failure is new unless it is the very text from before our write.
         if !read.state.eq_ignore_ascii_case("succeeded") && read.text != self.before.text {
@@ -119,7 +120,9 @@ mod tests {
         assert!(matches!(pending.progress(&old("Succeeded"), at(60)), Progress::Awaited(_)));
         assert_eq!(pending.progress(&old("Failed"), at(61)), Progress::Failed);
         assert_eq!(pending.progress(&old("Canceled"), at(61)), Progress::Failed);
-        assert_eq!(pending.progress(&read(r#"{"blue":50,"red":50}"#, "Updating", ""), at(62)), Progress::Shown);
+        let theirs = |state: &str| read(r#"{"blue":50,"red":50}"#, state, "");
+        assert!(matches!(pending.progress(&theirs("Updating"), at(62)), Progress::Awaited(_)), "from before our write");
+        assert_eq!(pending.progress(&theirs("Succeeded"), at(62)), Progress::Shown, "from after it");
         assert_eq!(pending.progress(&read(r#"{"green":100}"#, "Updating", ""), at(62)), Progress::Shown);
         pending.ended_since = None;
         assert_eq!(pending.progress(&read(r#"{"Green":100,"blue":0}"#, "Succeeded", ""), at(62)), Progress::Done);

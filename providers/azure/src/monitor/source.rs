@@ -65,7 +65,7 @@ impl Monitor {
             Question::Requests { .. } => {
                 Errand { question: first_about_requests.unwrap_or(n), target: subject.target.clone(), revision: None }
             }
-            Question::Metric(_) => {
+            Question::Headroom(_) | Question::Metric(_) => {
                 Errand { question: n, target: subject.target.clone(), revision: Some(subject.revision.clone()) }
             }
         };

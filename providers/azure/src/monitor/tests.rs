@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mlroll_backend::{ErrorKind, MetricSource, Query, Sample, Subject, Timestamp, Window};
+use mlroll_backend::{ErrorKind, MetricSource, Query, Resource, Sample, Subject, Timestamp, Window};
 use mlroll_faults::arm::{Arm, ArmFault, ArmKind, ArmOperation, TOKEN};
 use serde_json::{Value, json};
 
@@ -146,6 +146,11 @@ async fn percentiles_are_values_of_a_query_of_its_own() {
         (asked["$filter"].as_str(), asked["metricnames"].as_str()),
         ("deployment eq 'green'", "RequestLatency_P95")
     );
+    // A minute without requests has no latency, though Azure may write zero.
+    arm.set_metrics(Some(answer(&[("green", "", &[Some(0.0), Some(120.0)])])));
+    let samples = monitor(&arm).sample(&[p95()], &[subject("green")], &[window(0, 1), window(0, 2)]).await.unwrap();
+    assert!(matches!(&samples[0], Sample::NoData(why) if why.name() == "empty"), "{samples:?}");
+    assert_eq!(samples[1], Sample::value(120.0));
     let gpu = Query::Custom("metricnames=GpuUtilizationPercentage&aggregation=maximum&resource=deployment".to_owned());
     let points = json!([{"timeStamp": "2026-11-21T08:00:00Z", "maximum": 80.5}]);
     arm.set_metrics(Some(json!({"value": [{"errorCode": "Success", "timeseries": [{"data": points}]}]})));
@@ -156,6 +161,65 @@ async fn percentiles_are_values_of_a_query_of_its_own() {
     arm.set_metrics(Some(answer(&[("green", "200", &[Some(1.0)]), ("green", "424", &[Some(1.0)])])));
     let samples = monitor(&arm).sample(&[p95()], &[subject("green")], &[window(0, 1)]).await.unwrap();
     assert!(matches!(&samples[0], Sample::NoData(why) if why.name() == "several_series"), "{samples:?}");
+}
+
+/// An answer with one series whose minutes from 8:00 use so much, in percent.
+fn used(minutes: &[Option<f64>]) -> Value {
+    let point = |(minute, value): (usize, &Option<f64>)| match value {
+        Some(value) => json!({"timeStamp": format!("2026-11-21T08:{minute:02}:00Z"), "maximum": value}),
+        None => json!({"timeStamp": format!("2026-11-21T08:{minute:02}:00Z")}),
+    };
+    let points: Vec<Value> = minutes.iter().enumerate().map(point).collect();
+    json!({"interval": "PT1M", "value": [{"errorCode": "Success", "timeseries": [{"metadatavalues": [], "data": points}]}]})
+}
+
+#[tokio::test]
+async fn headroom_is_what_the_fullest_instance_leaves_in_its_fullest_minute() {
+    let arm = Arm::start();
+    let monitor = monitor(&arm);
+    arm.set_metrics(Some(used(&[Some(20.0), Some(75.0), Some(50.0), Some(100.4)])));
+    for (resource, metric) in [
+        (Resource::Cpu, "CpuUtilizationPercentage"),
+        (Resource::Memory, "CpuMemoryUtilizationPercentage"),
+        (Resource::Gpu, "GpuUtilizationPercentage"),
+        (Resource::GpuMemory, "GpuMemoryUtilizationPercentage"),
+    ] {
+        let query = [Query::Headroom(resource)];
+        let windows = [window(0, 1), window(1, 1), window(0, 2), window(3, 1)];
+        let samples = monitor.sample(&query, &[subject("green")], &windows).await.unwrap();
+        assert_eq!(samples, [0.8, 0.25, 0.25, 0.0].map(Sample::value));
+        let asked = arm.requests().pop().unwrap();
+        assert!(asked.path.ends_with("/deployments/green/providers/Microsoft.Insights/metrics"), "{}", asked.path);
+        let of = |name: &str| asked.query.get(name).map(String::as_str);
+        assert_eq!((of("metricnames"), of("aggregation"), of("$filter")), (Some(metric), Some("Maximum"), None));
+    }
+    assert_eq!(arm.count(ArmOperation::Metrics), 4, "one request for all windows");
+    let words = monitor.words(&Query::Headroom(Resource::Gpu), &subject("green"), Duration::from_secs(60)).unwrap();
+    assert!(words.starts_with("metricnames=GpuUtilizationPercentage&aggregation=Maximum"), "{words}");
+    let split = answer(&[("green", "", &[Some(1.0)]), ("green", "", &[Some(2.0)])]);
+    let failing = json!({"interval": "PT1M", "value": [{"errorCode": "Throttled", "timeseries": []}]});
+    for (metrics, minutes, why) in [
+        (used(&[]), 1, "empty"),
+        (used(&[None]), 1, "empty"),
+        (used(&[Some(0.0)]), 1, "empty"),
+        (json!({"interval": "PT1M", "value": [{"errorCode": "Success", "timeseries": []}]}), 1, "empty"),
+        // Nobody tells of the second minute: it may have been the fullest.
+        (used(&[Some(20.0), None]), 2, "partial"),
+        (used(&[Some(20.0)]), 2, "partial"),
+        (used(&[Some(250.0)]), 1, "inconsistent"),
+        (used(&[Some(-1.0)]), 1, "inconsistent"),
+        (split, 1, "several_series"),
+        (failing, 1, "partial"),
+    ] {
+        arm.set_metrics(Some(metrics.clone()));
+        let query = [Query::Headroom(Resource::Memory)];
+        let sample = monitor.sample(&query, &[subject("green")], &[window(0, minutes)]).await.unwrap().remove(0);
+        assert!(matches!(&sample, Sample::NoData(found) if found.name() == why), "{metrics}: {sample:?}");
+    }
+    for query in [Query::InstanceStartup, Query::PendingRequests, Query::Alarms(vec!["x".to_owned()])] {
+        let refused = monitor.sample(std::slice::from_ref(&query), &[subject("green")], &[window(0, 1)]).await;
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unsupported, "{query}");
+    }
 }
 
 #[tokio::test]

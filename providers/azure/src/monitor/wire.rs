@@ -7,6 +7,7 @@ use mlroll_backend::{
 };
 use serde::Deserialize;
 
+use super::metric::{Aggregation, Metric};
 use crate::error::{printable, unexpected};
 use crate::transport::{Request, Transport};
 
@@ -14,12 +15,17 @@ pub(super) const OPERATION: &str = "Metrics_List";
 
 const API_VERSION: &str = "2024-02-01";
 
+/// The most that can be used of something, in percent, and as much as is measured too high now and then.
+const FULL: f64 = 101.0;
+
 /// How many series are asked for: 20 deployments with ten status codes each.
 const TOP: usize = 200;
 
 /// What one query asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Question {
+    /// What a deployment's fullest instance leaves of something.
+    Headroom(Metric),
     /// Requests by deployment and status code.
     Requests {
         /// Whether failures are told with them.
@@ -27,26 +33,6 @@ pub(super) enum Question {
     },
     /// A metric of the author's choice.
     Metric(Metric),
-}
-
-/// A metric, in the words of Azure's own query string.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Metric {
-    name: String,
-    namespace: Option<String>,
-    aggregation: Aggregation,
-    filter: Option<String>,
-    /// On the deployment's own resource, not on the endpoint's.
-    of_deployment: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Aggregation {
-    Average,
-    Count,
-    Maximum,
-    Minimum,
-    Total,
 }
 
 /// An answer about one metric.
@@ -98,15 +84,16 @@ struct Named {
     value: String,
 }
 
+/// A minute.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Point {
+pub(super) struct Point {
     time_stamp: Timestamp,
-    average: Option<f64>,
-    count: Option<f64>,
-    maximum: Option<f64>,
-    minimum: Option<f64>,
-    total: Option<f64>,
+    pub(super) average: Option<f64>,
+    pub(super) count: Option<f64>,
+    pub(super) maximum: Option<f64>,
+    pub(super) minimum: Option<f64>,
+    pub(super) total: Option<f64>,
 }
 
 impl Question {
@@ -117,12 +104,13 @@ impl Question {
             Query::Custom(text) => Metric::parse(text).map(Self::Metric),
             Query::ErrorRate => Ok(Self::Requests { failures: true }),
             Query::Requests => Ok(Self::Requests { failures: false }),
+            Query::Headroom(resource) => Ok(Self::Headroom(Metric::used(*resource))),
             Query::Alarms(_)
-            | Query::Headroom(_)
             | Query::InstanceStartup
             | Query::PendingRequests
             | Query::Ratio { .. }
-            | Query::Scores(_) => Err(query.unsupported(OPERATION, "Azure Monitor")),
+            | Query::Scores(_)
+            | Query::Stratified { .. } => Err(query.unsupported(OPERATION, "Azure Monitor")),
             Query::Latency => Err(Error::new(
                 ErrorKind::Unsupported,
                 OPERATION,
@@ -182,9 +170,8 @@ impl Question {
                 let filter = "deployment eq '*' and statusCode eq '*'".to_owned();
                 ("RequestsPerMinute", Aggregation::Average, Some(filter))
             }
-            Self::Metric(metric) => {
-                let filter = metric.filter.as_ref().map(|filter| filter.replace(REVISION, revision.as_str()));
-                (metric.name.as_str(), metric.aggregation, filter)
+            Self::Headroom(metric) | Self::Metric(metric) => {
+                (metric.name.as_str(), metric.aggregation, metric.filter(revision))
             }
         };
         let mut parameters = vec![
@@ -196,7 +183,7 @@ impl Question {
         ];
         let of_deployment = match self {
             Self::Requests { .. } => false,
-            Self::Metric(metric) => {
+            Self::Headroom(metric) | Self::Metric(metric) => {
                 parameters.extend(metric.namespace.clone().map(|namespace| ("metricnamespace", namespace)));
                 metric.of_deployment
             }
@@ -213,98 +200,10 @@ impl Question {
             Self::Requests { failures } => reply.requests(revision, window).map(|(requests, failed)| {
                 if *failures { Sample::counts(requests, failed) } else { Sample::value(requests) }
             }),
-            Self::Metric(metric) => reply.one(metric.aggregation, window).map(Sample::value),
+            Self::Headroom(metric) => reply.headroom(metric, window).map(Sample::value),
+            Self::Metric(metric) => reply.one(metric, window).map(Sample::value),
         };
         read.unwrap_or_else(Sample::NoData)
-    }
-}
-
-const REVISION: &str = "{{revision}}";
-
-impl Metric {
-    /// Reads `metricnames=NAME&aggregation=Average&$filter=...&metricnamespace=...&resource=endpoint`, all but the name
-    /// optional; `resource=deployment` asks the deployment's own resource.
-    fn parse(text: &str) -> Result<Self> {
-        let wrong = |what: String| {
-            let form = "metricnames=RequestLatency_P95&aggregation=Average&$filter=deployment eq '{{revision}}'";
-            Error::new(ErrorKind::Invalid, OPERATION, format!("query: {what}; it is written as in `{form}`"))
-        };
-        let mut found: BTreeMap<&str, &str> = BTreeMap::new();
-        for part in text.trim().split('&') {
-            let (key, value) = part.split_once('=').ok_or_else(|| wrong(format!("`{part}` is no `key=value`")))?;
-            if found.insert(key.trim(), value.trim()).is_some() {
-                return Err(wrong(format!("`{key}` is there twice")));
-            }
-        }
-        let name = found.remove("metricnames").unwrap_or_default().to_owned();
-        if name.is_empty() || name.contains(',') {
-            return Err(wrong("`metricnames` must name one metric".to_owned()));
-        }
-        let aggregation = match found.remove("aggregation") {
-            None => Aggregation::Average,
-            Some(text) => Aggregation::ALL
-                .into_iter()
-                .find(|a| a.name().eq_ignore_ascii_case(text))
-                .ok_or_else(|| wrong("`aggregation` is Average, Count, Maximum, Minimum or Total".to_owned()))?,
-        };
-        let of_deployment = match found.remove("resource") {
-            None | Some("endpoint") => false,
-            Some("deployment") => true,
-            Some(_) => return Err(wrong("`resource` is endpoint or deployment".to_owned())),
-        };
-        let filter = found.remove("$filter").map(str::to_owned);
-        let namespace = found.remove("metricnamespace").map(str::to_owned);
-        if let Some(key) = found.keys().next() {
-            return Err(wrong(format!(
-                "there is no `{key}`; keys are metricnames, aggregation, $filter, metricnamespace, resource"
-            )));
-        }
-        let names_revision = filter.as_ref().is_some_and(|filter| filter.contains(REVISION));
-        let elsewhere = name.contains("{{") || namespace.as_ref().is_some_and(|namespace| namespace.contains("{{"));
-        if elsewhere || (!of_deployment && !names_revision) {
-            let what = "`$filter` must name {{revision}}, or revisions could not be told apart";
-            return Err(wrong(what.to_owned()));
-        }
-        if filter.as_ref().is_some_and(|filter| filter.replace(REVISION, "").contains("{{")) {
-            return Err(wrong("only {{revision}} is filled in; windows are asked for by minutes".to_owned()));
-        }
-        Ok(Self { name, namespace, aggregation, filter, of_deployment })
-    }
-}
-
-impl Aggregation {
-    const ALL: [Self; 5] = [Self::Average, Self::Count, Self::Maximum, Self::Minimum, Self::Total];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Average => "Average",
-            Self::Count => "Count",
-            Self::Maximum => "Maximum",
-            Self::Minimum => "Minimum",
-            Self::Total => "Total",
-        }
-    }
-
-    const fn of(self, point: &Point) -> Option<f64> {
-        match self {
-            Self::Average => point.average,
-            Self::Count => point.count,
-            Self::Maximum => point.maximum,
-            Self::Minimum => point.minimum,
-            Self::Total => point.total,
-        }
-    }
-
-    /// Minutes together. The average of averages is one only where minutes weigh the same; for percentiles Azure itself
-    /// does no better.
-    fn over(self, minutes: &[f64]) -> f64 {
-        let sum: f64 = minutes.iter().sum();
-        match self {
-            Self::Average => sum / minutes.len() as f64,
-            Self::Count | Self::Total => sum,
-            Self::Maximum => minutes.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-            Self::Minimum => minutes.iter().copied().fold(f64::INFINITY, f64::min),
-        }
     }
 }
 
@@ -373,15 +272,35 @@ impl Reply {
     }
 
     /// The value of the only series.
-    fn one(&self, aggregation: Aggregation, window: Window) -> Result<f64, Why> {
+    fn one(&self, metric: &Metric, window: Window) -> Result<f64, Why> {
+        Ok(metric.aggregation.over(&self.minutes(metric, window)?))
+    }
+
+    /// The share that is left where the most is used. Instances may be full in a minute that nobody tells of: it takes all.
+    fn headroom(&self, metric: &Metric, window: Window) -> Result<f64, Why> {
+        let minutes = self.minutes(metric, window)?;
+        let (told, all) = (minutes.len(), window.length().as_secs() / 60);
+        if u64::try_from(told).is_ok_and(|told| told < all) {
+            return Err(Why::Partial { warning: format!("{told} of {all} minutes have a value") });
+        }
+        let used = metric.aggregation.over(&minutes);
+        if !(0.0..=FULL).contains(&used) {
+            return Err(Why::Inconsistent { found: format!("{used} % used") });
+        }
+        Ok((1.0 - used / 100.0).max(0.0))
+    }
+
+    /// The values of the only series in a window, of which there is one at least.
+    fn minutes(&self, metric: &Metric, window: Window) -> Result<Vec<f64>, Why> {
         self.whole()?;
         let series = match self.series.as_slice() {
             [] => return Err(Why::Empty),
             [series] => series,
             several => return Err(Why::SeveralSeries { count: several.len() }),
         };
-        let minutes = series.minutes(aggregation, window)?;
-        if minutes.is_empty() { Err(Why::Empty) } else { Ok(aggregation.over(&minutes)) }
+        let mut minutes = series.minutes(metric.aggregation, window)?;
+        minutes.retain(|minute| *minute != 0.0 || metric.can_be_zero());
+        if minutes.is_empty() { Err(Why::Empty) } else { Ok(minutes) }
     }
 }
 

@@ -36,7 +36,9 @@ impl Metric {
             Query::InstanceStartup => Some(Self::Startup),
             Query::Latency => Some(Self::Latencies),
             Query::PendingRequests => Some(Self::Pending),
-            Query::Alarms(_) | Query::Custom(_) | Query::Ratio { .. } | Query::Scores(_) => None,
+            Query::Alarms(_) | Query::Custom(_) | Query::Ratio { .. } | Query::Scores(_) | Query::Stratified { .. } => {
+                None
+            }
         }
     }
 

@@ -80,7 +80,7 @@ impl CloudMonitoring {
                 Query::Alarms(names) if names.is_empty() => {
                     return Err(Error::new(ErrorKind::Invalid, "alarms", "no alert policy is named"));
                 }
-                Query::Ratio { .. } | Query::Scores(_) => {
+                Query::Ratio { .. } | Query::Scores(_) | Query::Stratified { .. } => {
                     return Err(query.unsupported("timeSeries.list", "Cloud Monitoring"));
                 }
                 Query::Alarms(_)
@@ -229,7 +229,7 @@ impl Answers<'_> {
                         | Query::PendingRequests
                         | Query::Requests => self.built_in(query, subject, *window),
                         // Refused before anything was asked.
-                        Query::Ratio { .. } | Query::Scores(_) => None,
+                        Query::Ratio { .. } | Query::Scores(_) | Query::Stratified { .. } => None,
                     };
                     samples.push(sample.unwrap_or(Sample::NoData(Why::Empty)));
                 }

@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::call::{Call, Reply, note_operation};
-use super::state::{CREATE, DELETE, Endpoint, Resource, Slot, State, UPDATE, Wanted};
+use super::state::{CREATE, DELETE, Endpoint, Resource, Slot, State, Wanted};
 use super::{render, rules};
 use crate::arm::Refusal;
 
@@ -40,7 +40,7 @@ impl Call<'_> {
         let old = self.find().ok();
         let exists = old.is_some();
         let mut wanted = rules::endpoint(body, &name, old)?;
-        let length = if exists { UPDATE } else { CREATE };
+        let length = if exists { self.world.scenario.azure_ml.update } else { CREATE };
         let (pending, status) = self.begin("oe", length, Wanted::Nothing);
         note_operation(&mut wanted, &status);
         let (now, state) = (self.now, if exists { State::Updating } else { State::Creating });

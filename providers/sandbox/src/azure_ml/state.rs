@@ -170,8 +170,6 @@ pub(super) struct Logged {
     pub(super) over: Option<Over>,
 }
 
-/// How long a change of an endpoint takes: 20.4 s were recorded.
-pub(super) const UPDATE: Duration = Duration::from_secs(20);
 /// How long a new endpoint takes: 61 to 92 s were recorded.
 pub(super) const CREATE: Duration = Duration::from_secs(75);
 /// How long a new deployment takes: less than 9 minutes and 47 seconds were recorded.

@@ -171,6 +171,18 @@ impl AzureMl {
         };
         Some((endpoint.target.as_ref(), revisions))
     }
+
+    /// How many instances a deployment has, by its parts, whatever their case.
+    pub(crate) fn instances(
+        &self,
+        [subscription, group, workspace, endpoint]: [&str; 4],
+        deployment: &str,
+    ) -> Option<u64> {
+        let lower = str::to_ascii_lowercase;
+        let scope = (lower(subscription), lower(group), lower(workspace));
+        let endpoint = &self.endpoints.get(&(scope, lower(endpoint)))?.now;
+        endpoint.deployments.get(&lower(deployment))?.record.get("sku")?.get("capacity")?.as_u64()
+    }
 }
 
 /// A deployment as the SDK makes one.

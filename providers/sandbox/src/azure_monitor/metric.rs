@@ -1,5 +1,6 @@
 //! The metrics that there are.
 
+use mlroll_backend::Resource as Part;
 use serde_json::{Value, json};
 
 /// What a metric hangs on.
@@ -27,7 +28,7 @@ impl Resource {
     }
 }
 
-/// What a metric says of the requests of a minute.
+/// What a metric says of the requests of a minute, or of the instances that had them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Kind {
     /// How many there were.
@@ -36,6 +37,8 @@ pub(super) enum Kind {
     Mean,
     /// How long this share of them took at most, in milliseconds.
     Quantile(f64),
+    /// How much instances use of something, in percent.
+    Used(Part),
 }
 
 /// A metric.
@@ -52,13 +55,30 @@ impl Metric {
         match self.kind {
             Kind::Requests => "Count",
             Kind::Mean | Kind::Quantile(_) => "MilliSeconds",
+            Kind::Used(_) => "Percent",
+        }
+    }
+
+    /// What can be asked for of the values of an interval, the usual one first.
+    pub(super) const fn aggregations(&self) -> &'static [&'static str] {
+        match self.kind {
+            Kind::Mean | Kind::Quantile(_) | Kind::Requests => &["Average"],
+            Kind::Used(_) => &["Average", "Maximum", "Minimum"],
+        }
+    }
+
+    const fn category(&self) -> &'static str {
+        match self.kind {
+            Kind::Mean | Kind::Quantile(_) | Kind::Requests => "Traffic",
+            Kind::Used(_) => "Resource",
         }
     }
 }
 
-/// The dimensions of requests.
+/// The dimensions of requests and of instances.
 pub(super) const DEPLOYMENT_NAME: &str = "deployment";
 pub(super) const ENVOY: &str = "envoy_response_code";
+pub(super) const INSTANCE: &str = "instanceId";
 pub(super) const MODEL_CODE: &str = "modelStatusCode";
 pub(super) const CODE: &str = "statusCode";
 pub(super) const CODE_CLASS: &str = "statusCodeClass";
@@ -78,12 +98,18 @@ const ENDPOINT: [Metric; 6] = [
     metric("RequestLatency_P99", Kind::Quantile(0.99), BY_DEPLOYMENT),
 ];
 
-const DEPLOYMENT: [Metric; 5] = [
+const BY_INSTANCE: &[&str] = &[INSTANCE];
+
+const DEPLOYMENT: [Metric; 9] = [
     metric("RequestsPerMinute", Kind::Requests, &[ENVOY]),
     metric("RequestLatency_P50", Kind::Quantile(0.5), &[]),
     metric("RequestLatency_P90", Kind::Quantile(0.9), &[]),
     metric("RequestLatency_P95", Kind::Quantile(0.95), &[]),
     metric("RequestLatency_P99", Kind::Quantile(0.99), &[]),
+    metric("CpuUtilizationPercentage", Kind::Used(Part::Cpu), BY_INSTANCE),
+    metric("CpuMemoryUtilizationPercentage", Kind::Used(Part::Memory), BY_INSTANCE),
+    metric("GpuUtilizationPercentage", Kind::Used(Part::Gpu), BY_INSTANCE),
+    metric("GpuMemoryUtilizationPercentage", Kind::Used(Part::GpuMemory), BY_INSTANCE),
 ];
 
 /// The intervals that points may have, with their lengths in seconds.
@@ -105,9 +131,9 @@ pub(super) fn definitions(resource: Resource, id: &str) -> Vec<Value> {
         let availabilities = INTERVALS.iter().map(|(grain, _)| json!({ "timeGrain": grain, "retention": "P93D" }));
         json!({
             "id": format!("{id}/providers/microsoft.insights/metricdefinitions/{}", metric.name),
-            "resourceId": id, "namespace": resource.namespace(), "category": "Traffic", "unit": metric.unit(),
+            "resourceId": id, "namespace": resource.namespace(), "category": metric.category(), "unit": metric.unit(),
             "name": { "value": metric.name, "localizedValue": metric.name }, "isDimensionRequired": false,
-            "primaryAggregationType": "Average", "supportedAggregationTypes": ["Average"],
+            "primaryAggregationType": "Average", "supportedAggregationTypes": metric.aggregations(),
             "dimensions": dimensions.collect::<Vec<_>>(), "metricAvailabilities": availabilities.collect::<Vec<_>>(),
         })
     };

@@ -6,9 +6,11 @@
 //! - a request that fails is one whose model fails: a 424 to its client, and so 4xx
 //! - a filter without `top` is answered with ten series at most, whatever there are
 //! - longer intervals are averages of minutes, also of their percentiles
+//! - of a deployment's instances it is told what they use, where a scenario says so and while there are requests
 //! - errors have no envelope, unless they are Azure Resource Manager's own
 
 mod filter;
+mod instances;
 mod metric;
 mod question;
 mod series;
@@ -118,7 +120,8 @@ impl Api for AzureMonitor {
             Err(why) => return Refusal::new(StatusCode::BAD_REQUEST, "BadRequest", why).flat(),
         };
         let delay = world.scenario.azure_monitor.delay;
-        let users = series::Users { traffic: &mut world.traffic, target, revisions, now, delay };
+        let instances = deployment.and_then(|name| world.azure_ml.instances(endpoint, name)).unwrap_or(0);
+        let users = series::Users { traffic: &mut world.traffic, target, revisions, instances, now, delay };
         json_answer(StatusCode::OK, &answered(&question, users, resource, &id))
     }
 }

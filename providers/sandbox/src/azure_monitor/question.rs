@@ -19,6 +19,8 @@ const LONGEST: i64 = 31 * 86_400;
 #[derive(Clone, Debug)]
 pub(super) struct Question {
     pub(super) metrics: Vec<Metric>,
+    /// As Azure writes them.
+    pub(super) aggregations: Vec<&'static str>,
     /// In seconds since 1970, a whole minute.
     pub(super) from: i64,
     /// Not any more in it.
@@ -54,14 +56,7 @@ impl Question {
         if metrics.len() > MOST_METRICS {
             return Err(format!("A query names at most {MOST_METRICS} metrics."));
         }
-        for aggregation in asked.query("aggregation").into_iter().flat_map(|all| all.split(',')) {
-            if !aggregation.trim().eq_ignore_ascii_case("Average") {
-                return Err(format!(
-                    "Aggregation type {} is not supported for these metrics. Supported aggregation types: Average",
-                    short(aggregation)
-                ));
-            }
-        }
+        let aggregations = aggregations(asked.query("aggregation").unwrap_or("Average"), &metrics)?;
         let (from, until) = timespan(asked.query("timespan"), now)?;
         let interval_text = asked.query("interval").unwrap_or("PT1M").to_owned();
         let interval = match INTERVALS.iter().find(|(text, _)| *text == interval_text) {
@@ -87,7 +82,7 @@ impl Question {
             }
             (None, _) => TOP,
         };
-        Ok(Self { metrics, from, until, interval, interval_text, filter: parsed, top })
+        Ok(Self { metrics, aggregations, from, until, interval, interval_text, filter: parsed, top })
     }
 
     /// From when to when, as it is answered.
@@ -95,6 +90,27 @@ impl Question {
         let at = |seconds| Timestamp::from_unix_seconds(seconds).map_or_else(String::new, |at| at.to_string());
         format!("{}/{}", at(self.from), at(self.until))
     }
+}
+
+/// Those that are asked for; every metric must have all of them.
+fn aggregations(text: &str, metrics: &[Metric]) -> Result<Vec<&'static str>, String> {
+    let mut asked = Vec::new();
+    for name in text.split(',').map(str::trim) {
+        for metric in metrics {
+            let known = metric.aggregations();
+            let found = known.iter().find(|known| known.eq_ignore_ascii_case(name)).copied().ok_or_else(|| {
+                let (name, known) = (short(name), known.join(","));
+                format!(
+                    "Aggregation type {name} is not supported for {}. Supported aggregation types: {known}",
+                    metric.name
+                )
+            })?;
+            if !asked.contains(&found) {
+                asked.push(found);
+            }
+        }
+    }
+    Ok(asked)
 }
 
 fn find(name: &str, known: &[Metric]) -> Result<Metric, String> {

@@ -21,6 +21,8 @@ pub(super) struct Users<'a> {
     /// `None`: there are none.
     pub(super) target: Option<Target>,
     pub(super) revisions: Vec<RevisionId>,
+    /// How many instances the only one of them has.
+    pub(super) instances: u64,
     pub(super) now: Timestamp,
     pub(super) delay: Duration,
 }
@@ -33,7 +35,7 @@ struct Cell {
 }
 
 /// The values of the dimensions that a filter names, in its order.
-type Group = Vec<(&'static str, String)>;
+pub(super) type Group = Vec<(&'static str, String)>;
 
 /// Cells by the minute in which they start.
 type Minutes = BTreeMap<i64, Cell>;
@@ -41,8 +43,10 @@ type Minutes = BTreeMap<i64, Cell>;
 impl Users<'_> {
     /// The `timeseries` of a metric.
     pub(super) fn series(&mut self, question: &Question, metric: &Metric) -> Vec<Value> {
-        let delay = i64::try_from(self.delay.as_secs()).unwrap_or(i64::MAX / 4);
-        let visible = self.now.unix_seconds().saturating_sub(delay);
+        if let Kind::Used(part) = metric.kind {
+            return self.used(question, part);
+        }
+        let visible = self.visible();
         let mut groups: BTreeMap<Group, Minutes> = BTreeMap::new();
         if question.filter.is_none() {
             // Without a filter there is one series, also of nobody.
@@ -61,6 +65,12 @@ impl Users<'_> {
         }
         let shown = groups.into_iter().map(|(group, minutes)| shown(question, metric, group, &minutes, visible));
         shown.take(if question.filter.is_some() { question.top } else { 1 }).collect()
+    }
+
+    /// Until when requests count, in seconds since 1970.
+    pub(super) fn visible(&self) -> i64 {
+        let delay = i64::try_from(self.delay.as_secs()).unwrap_or(i64::MAX / 4);
+        self.now.unix_seconds().saturating_sub(delay)
     }
 
     /// The requests of a stretch of time by what the filter names, without those that it does not mean.
@@ -97,7 +107,7 @@ fn parts(metric: &Metric, measured: Measured) -> Vec<(u16, Cell)> {
             let errors = measured.errors.min(measured.requests);
             vec![(200, cell(measured.requests - errors)), (FAILED, cell(errors))]
         }
-        Kind::Mean | Kind::Quantile(_) => {
+        Kind::Mean | Kind::Quantile(_) | Kind::Used(_) => {
             vec![(200, Cell { requests: measured.requests, latency: measured.latency })]
         }
     }
@@ -117,7 +127,7 @@ fn value_of(dimension: &str, revision: &RevisionId, code: u16) -> Option<String>
     }
 }
 
-/// A series as it is sent. Names of dimensions come back in lower case.
+/// A series of requests as it is sent.
 fn shown(question: &Question, metric: &Metric, group: Group, minutes: &Minutes, visible: i64) -> Value {
     let first = minutes.keys().next().copied();
     let mut points = Vec::new();
@@ -133,20 +143,28 @@ fn shown(question: &Question, metric: &Metric, group: Group, minutes: &Minutes, 
             }
             minute += 60;
         }
-        let stamp = Timestamp::from_unix_seconds(at).map_or_else(String::new, |at| at.to_string());
-        let mut point = serde_json::Map::from_iter([("timeStamp".to_owned(), json!(stamp))]);
-        if !values.is_empty() {
-            let average = values.iter().sum::<f64>() / values.len() as f64;
-            point.insert("average".to_owned(), json!(average));
-        }
-        points.push(Value::Object(point));
+        let average = values.iter().sum::<f64>() / values.len() as f64;
+        points.push(point(at, (!values.is_empty()).then(|| ("average".to_owned(), average))));
         at = at.saturating_add(question.interval);
     }
+    rendered(group, points)
+}
+
+/// The point of an interval that begins at `at`, with its values by the names of aggregations.
+pub(super) fn point(at: i64, values: impl IntoIterator<Item = (String, f64)>) -> Value {
+    let stamp = Timestamp::from_unix_seconds(at).map_or_else(String::new, |at| at.to_string());
+    let values = values.into_iter().map(|(name, value)| (name, json!(value)));
+    Value::Object([("timeStamp".to_owned(), json!(stamp))].into_iter().chain(values).collect())
+}
+
+/// A series. Names of dimensions come back in lower case.
+pub(super) fn rendered(group: Group, points: Vec<Value>) -> Value {
     let metadata = group.into_iter().map(|(name, value)| {
         let name = name.to_ascii_lowercase();
         json!({ "name": { "value": name, "localizedValue": name }, "value": value })
     });
-    json!({ "metadatavalues": metadata.collect::<Vec<_>>(), "data": points })
+    let parts = [("metadatavalues", Value::Array(metadata.collect())), ("data", Value::Array(points))];
+    Value::Object(parts.into_iter().map(|(name, part)| (name.to_owned(), part)).collect())
 }
 
 /// A minute's value; of no requests there is a number, but no latency.
@@ -156,6 +174,7 @@ fn value(metric: &Metric, cell: Option<&Cell>) -> Option<f64> {
         Kind::Requests => Some(cell.map_or(0.0, |cell| cell.requests as f64)),
         Kind::Mean => latency.and_then(mean),
         Kind::Quantile(share) => latency.and_then(|latency| quantile(latency, share)),
+        Kind::Used(_) => None,
     }
     .map(|value| if metric.kind == Kind::Requests { value } else { value * 1000.0 })
 }

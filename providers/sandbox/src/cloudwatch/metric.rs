@@ -8,6 +8,7 @@ use mlroll_backend::{RevisionId, Target};
 
 use super::statistic::Point;
 use super::wire::{Fault, list, map, required};
+use crate::sagemaker::SageMaker;
 use crate::traffic::{Measured, Traffic};
 use ciborium::Value;
 
@@ -34,6 +35,8 @@ pub(super) enum Kind {
     Overhead(u32),
     /// The most that were under way at once.
     InFlight,
+    /// What the machine uses of something, in hundredths of a percent.
+    Utilised(u32),
 }
 
 /// A metric that is published.
@@ -96,13 +99,45 @@ impl Metric {
     }
 }
 
+/// What the instances of a variant use, where the scenario tells of them: of each core and each GPU as much as a hundred.
+fn of_instances(traffic: &Traffic, sagemaker: &SageMaker, target: &Target, revision: &RevisionId) -> Vec<Published> {
+    let Target::SageMaker(endpoint) = target else { return Vec::new() };
+    let used = traffic.behaviour(target, revision).and_then(|behaviour| behaviour.instances);
+    let machine = sagemaker.machine(&endpoint.region, &endpoint.endpoint, revision.as_str());
+    let Some((used, (cores, gpus))) = used.zip(machine.and_then(super::devices)) else { return Vec::new() };
+    let all = [
+        ("CPUUtilization", used.cpu, cores),
+        ("MemoryUtilization", used.memory, 1),
+        ("DiskUtilization", 0.1, 1),
+        ("GPUUtilization", used.gpu, gpus),
+        ("GPUMemoryUtilization", used.gpu_memory, gpus),
+    ];
+    let published = |(name, share, devices): (&str, f64, u32)| Published {
+        metric: Metric {
+            namespace: "/aws/sagemaker/Endpoints".to_owned(),
+            name: name.to_owned(),
+            dimensions: [("EndpointName", endpoint.endpoint.as_str()), ("VariantName", revision.as_str())]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+        },
+        region: endpoint.region.clone(),
+        unit: "Percent",
+        kind: Kind::Utilised((share * 10_000.0).round() as u32 * devices),
+        of: vec![(target.clone(), revision.clone())],
+    };
+    all.into_iter().filter(|(.., devices)| *devices > 0).map(published).collect()
+}
+
 /// All metrics that are published, of revisions that have had requests.
-pub(super) fn published(traffic: &Traffic) -> Vec<Published> {
+pub(super) fn published(traffic: &Traffic, sagemaker: &SageMaker) -> Vec<Published> {
     let mut all: BTreeMap<(String, Metric), Published> = BTreeMap::new();
     for (target, revisions) in traffic.revisions() {
         for revision in revisions {
             if traffic.first(target, revision).is_none() {
                 continue;
+            }
+            for one in of_instances(traffic, sagemaker, target, revision) {
+                all.insert((one.region.clone(), one.metric.clone()), one);
             }
             let (namespace, region, sets, metrics) = match target {
                 Target::Lambda(alias) => {
@@ -166,6 +201,7 @@ impl Kind {
             Self::Latency(parts) => latencies(f64::from(parts)).collect(),
             Self::Overhead(parts) => latencies(f64::from(parts) / 20.0).collect(),
             Self::InFlight => vec![(measured.in_flight as f64, 1.0)],
+            Self::Utilised(hundredths) => vec![(f64::from(hundredths) / 100.0, 1.0)],
         };
         Point { values, sums: None }
     }

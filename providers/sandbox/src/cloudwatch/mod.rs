@@ -1,15 +1,17 @@
 //! CloudWatch, over the requests of simulated users, in rpc-v2-cbor and awsJson 1.0.
 //!
 //! - `GetMetricData` with statistics and percentiles from raw values, paging and a part of metric math;
-//!   `GetMetricStatistics`, `ListMetrics`, `DescribeAlarms`; `PutMetricData` for namespaces of one's own
+//!   `GetMetricStatistics`, `ListMetrics`, `DescribeAlarms`, `DescribeAlarmHistory`; `PutMetricData` for namespaces of one's own
 //! - `AWS/Lambda` with `{FunctionName}`, `{FunctionName, Resource}` and `{FunctionName, Resource, ExecutedVersion}`;
-//!   `AWS/SageMaker` with `{EndpointName, VariantName}`, its latencies in microseconds
+//!   `AWS/SageMaker` with `{EndpointName, VariantName}`, its latencies in microseconds; `/aws/sagemaker/Endpoints` with the same,
+//!   of variants whose instances a scenario tells of
 //! - a point appears and grows as its requests become readable
 //!
 //! A request's region is that of its signature, which is not checked.
 
 mod alarms;
 mod data;
+mod machines;
 mod math;
 mod metric;
 mod other;
@@ -23,6 +25,7 @@ use ciborium::Value;
 use http::header::AUTHORIZATION;
 use http::{Method, StatusCode};
 
+pub(crate) use self::machines::devices;
 use self::points::{Custom, Reader};
 use self::wire::Fault;
 use crate::api::{Answer, Api, Operation, Request};
@@ -34,8 +37,15 @@ pub struct CloudWatch {
     custom: Mutex<Custom>,
 }
 
-const OPERATIONS: [&str; 6] =
-    ["DescribeAlarms", "GetMetricData", "GetMetricStatistics", "ListMetrics", "PutMetricData", "Unknown"];
+const OPERATIONS: [&str; 7] = [
+    "DescribeAlarmHistory",
+    "DescribeAlarms",
+    "GetMetricData",
+    "GetMetricStatistics",
+    "ListMetrics",
+    "PutMetricData",
+    "Unknown",
+];
 
 /// The region that a signature is for.
 fn region(request: &Request) -> Option<String> {
@@ -90,13 +100,14 @@ impl CloudWatch {
         let now = world.now().unix_seconds();
         let mut custom = self.custom.lock().unwrap_or_else(PoisonError::into_inner);
         match operation {
+            "DescribeAlarmHistory" => return alarms::describe_alarm_history(world, input),
             "DescribeAlarms" => return alarms::describe_alarms(world, region.as_deref(), input),
             "PutMetricData" => {
                 return other::put_metric_data(&mut custom, region.as_deref().unwrap_or_default(), now, input);
             }
             _ => {}
         }
-        let published = metric::published(&world.traffic);
+        let published = metric::published(&world.traffic, &world.sagemaker);
         let settings = &world.scenario.cloudwatch;
         let mut reader = Reader { traffic: &mut world.traffic, settings, now, region, published, custom: &custom };
         match operation {

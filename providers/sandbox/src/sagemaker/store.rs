@@ -49,6 +49,10 @@ pub(crate) fn check(scenario: &Scenario) -> Result<(), String> {
     {
         return Err(format!("sagemaker.autoscaling is [{least}, {most}]: the least comes first, and is not negative"));
     }
+    if crate::cloudwatch::devices(&scenario.sagemaker.machine).is_none() {
+        let machine = &scenario.sagemaker.machine;
+        return Err(format!("sagemaker.machine is `{machine}`: the sandbox knows no such kind, but ml.m5.large"));
+    }
     for (target, service) in scenario.parsed_targets() {
         if !matches!(target, Target::SageMaker(_)) {
             continue;
@@ -90,7 +94,7 @@ impl SageMaker {
             let body = json!({ "ModelName": model, "PrimaryContainer": { "Image": image }, "ExecutionRoleArn": role });
             region.models.insert(model.clone(), resource(body));
             summaries.push(json!({
-                "VariantName": variant, "ModelName": model, "InitialInstanceCount": 1, "InstanceType": "ml.m5.large",
+                "VariantName": variant, "ModelName": model, "InitialInstanceCount": 1, "InstanceType": self.settings.machine,
                 "InitialVariantWeight": weight,
             }));
             if let Some([least, most]) = self.settings.autoscaling {
@@ -147,6 +151,15 @@ impl SageMaker {
     /// The id of a request, another each time.
     pub(super) fn request_id(&mut self) -> String {
         format!("00000000-0000-4000-8000-{:012x}", self.number())
+    }
+
+    /// The kind of machine that a variant runs on; `None` when it is not there, or has none.
+    pub(crate) fn machine(&self, region: &str, endpoint: &str, variant: &str) -> Option<&str> {
+        let region = self.regions.get(region)?;
+        let config = region.configs.get(&region.endpoints.get(endpoint)?.now.config)?;
+        let variants = config.body.get("ProductionVariants")?.as_array()?;
+        let named = |one: &&Value| one.get("VariantName").and_then(Value::as_str) == Some(variant);
+        variants.iter().find(named)?.get("InstanceType")?.as_str()
     }
 
     /// Lets any number of requests through.

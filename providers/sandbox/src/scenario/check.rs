@@ -58,6 +58,7 @@ impl Scenario {
         {
             return Err(place.wrong("page", page, "1 to 100800"));
         }
+        Place("azure_ml").span("update", self.azure_ml.update, Duration::ZERO..=DAY)?;
         let place = Place("azure_monitor");
         place.span("delay", self.azure_monitor.delay, Duration::ZERO..=DAY)?;
         let place = Place("cloud_monitoring");
@@ -166,6 +167,8 @@ mod tests {
         delay = "60s"
         late = "5%"
         alarms.slow = { state = "OK", then = { after = "10m", state = "ALARM" } }
+        [azure_ml]
+        update = "5s"
         [cloud_monitoring]
         delay = "2m"
         execution_errors = "1%"
@@ -221,6 +224,7 @@ mod tests {
         );
         assert_eq!(scenario.prometheus.scrape, world.prometheus.scrape);
         assert_eq!(scenario.cloudwatch.delay, world.cloudwatch.delay);
+        assert_eq!(scenario.azure_ml.update, world.azure_ml.update);
         assert_eq!(scenario.azure_monitor.delay, world.azure_monitor.delay);
         assert_eq!(scenario.cloud_monitoring.delay, world.cloud_monitoring.delay);
     }
@@ -247,6 +251,7 @@ mod tests {
             ("page = 10", "page = 0", "cloud_monitoring.page is 0; allowed is 1 to 100000"),
             ("delay = \"2m\"", "delay = \"2d\"", "cloud_monitoring.delay is 2days"),
             ("start = \"90s\"", "start = \"2d\"", "cloud_run.start is 2days"),
+            ("update = \"5s\"", "update = \"2d\"", "azure_ml.update is 2days"),
             ("gco2e = 0.5", "gco2e = -1", "cloud_run.images.\"fraud:bad\".gco2e is -1"),
             ("state = \"OK\"", "state = \"FINE\"", "FINE"),
             (

@@ -92,6 +92,78 @@ fn percentiles_of_a_longer_interval_are_averages_of_minutes() {
     }
 }
 
+/// What is told of a deployment's own resource over ten minutes from nine.
+fn of_deployment(world: &World, name: &str, query: &str) -> (u16, Value) {
+    let span = "timespan=2026-11-21T09:00:00Z/2026-11-21T09:10:00Z&interval=PT1M";
+    let query = query.replace(' ', "%20").replace('\'', "%27").replace('$', "%24");
+    let path = format!(
+        "{WORKSPACE}/onlineEndpoints/fraud/deployments/{name}/providers/Microsoft.Insights/metrics?api-version=2024-02-01&{span}&{query}"
+    );
+    world.ask(Method::GET, &path, &Value::Null)
+}
+
+#[test]
+fn what_instances_use_is_told_of_the_deployment_while_it_has_requests() {
+    let world = World::new(
+        "blue = { instances = { cpu = 0.5, memory = 0.8, gpu = 0.9, gpu_memory = 1.0 } }\ngreen = { instances = {} }\nred = {}",
+    );
+    world.advance("20m");
+    let points = |name: &str, query: &str| -> Vec<Value> {
+        let (status, answer) = of_deployment(&world, name, query);
+        assert_eq!((status, &answer["value"][0]["unit"]), (200, &json!("Percent")), "{answer}");
+        let series = answer["value"][0]["timeseries"].as_array().unwrap().clone();
+        assert_eq!(series.len(), 1, "one series over all instances: {answer}");
+        series[0]["data"].as_array().unwrap().clone()
+    };
+    for (metric, most) in [
+        ("CpuUtilizationPercentage", 50.0),
+        ("CpuMemoryUtilizationPercentage", 80.0),
+        ("GpuUtilizationPercentage", 90.0),
+        ("GpuMemoryUtilizationPercentage", 100.0),
+    ] {
+        let all = points("blue", &format!("metricnames={metric}&aggregation=Maximum,Minimum,average"));
+        assert_eq!(all.len(), 10);
+        for point in all {
+            let value = |name: &str| point[name].as_f64().unwrap();
+            assert!((value("maximum") - most).abs() < 1e-9, "{metric}: {point}");
+            assert!(value("minimum") < value("average") && value("average") < value("maximum"), "{point}");
+        }
+    }
+    // Whoever has no requests, no accelerator, or is not told of.
+    for (name, metric) in [
+        ("green", "CpuUtilizationPercentage"),
+        ("red", "CpuUtilizationPercentage"),
+        ("green", "GpuUtilizationPercentage"),
+    ] {
+        let points = points(name, &format!("metricnames={metric}&aggregation=Maximum"));
+        assert!(
+            points.iter().all(|point| point.get("timeStamp").is_some() && point.get("maximum").is_none()),
+            "{points:?}"
+        );
+    }
+    let split = "metricnames=CpuUtilizationPercentage&aggregation=Maximum&$filter=instanceId eq '*'";
+    let (_, answer) = of_deployment(&world, "blue", split);
+    let told =
+        |series: &Value| (series["metadatavalues"][0]["name"]["value"].clone(), series["data"][0]["maximum"].clone());
+    let series: Vec<_> = answer["value"][0]["timeseries"].as_array().unwrap().iter().map(told).collect();
+    assert_eq!(
+        series,
+        [(json!("instanceid"), json!(50.0)), (json!("instanceid"), json!(45.0))],
+        "it has two instances"
+    );
+    for wrong in [
+        "metricnames=CpuUtilizationPercentage&aggregation=Total",
+        "metricnames=CpuUtilizationPercentage,RequestsPerMinute&aggregation=Maximum",
+        "metricnames=MemoryUtilizationPercentage&aggregation=Maximum",
+        "metricnames=CpuUtilizationPercentage&aggregation=Maximum&$filter=deployment eq 'blue'",
+    ] {
+        let (status, answer) = of_deployment(&world, "blue", wrong);
+        assert!(status == 400 && answer["message"].is_string(), "{wrong}: {answer}");
+    }
+    // The endpoint's own resource has none of it.
+    assert_eq!(world.metrics("metricnames=CpuUtilizationPercentage&aggregation=Maximum").0, 400);
+}
+
 #[test]
 fn the_newest_minute_is_too_small_and_grows() {
     let world = World::blue_and_green();

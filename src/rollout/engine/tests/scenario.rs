@@ -180,6 +180,7 @@ fn write_faults() -> impl Strategy<Value = WriteFault> {
         3 => Just(WriteFault::None),
         1 => Just(WriteFault::LostReply),
         1 => Just(WriteFault::LostThenConflict),
+        1 => Just(WriteFault::GivenUp),
         1 => (0_u8..12).prop_map(WriteFault::Late),
         1 => kinds().prop_map(WriteFault::Refused),
         1 => kinds().prop_map(WriteFault::Exhausted),

@@ -301,3 +301,65 @@ fn what_was_there_before_is_not_rolled_back_by_an_abort() {
     assert_eq!(talk.until_done(), (Ended::Halted, Cause::Aborted));
     assert_eq!(talk.world.write_count, 0);
 }
+
+/// A provider without a guard that takes writes and gives some of them up, 20 s later.
+fn giving_up(writes: Vec<WriteFault>) -> World {
+    World { writes, settles: 20, atomic: false, overtakes: false, ..calm() }
+}
+
+/// What was taken and given up is nobody else's change: it is a write that failed.
+#[test]
+fn a_shift_that_the_provider_gives_up_is_taken_back_and_no_interference() {
+    let terms = || Terms { overtakes: false, ..terms() };
+    let mut talk = Talk::new(terms(), giving_up(vec![WriteFault::None, WriteFault::GivenUp, WriteFault::None]));
+    let (ended, why) = talk.until_done();
+    assert!(ended == Ended::RolledBack && matches!(why, Cause::TargetFailed { .. }), "{ended:?} {why:?}");
+    assert_eq!((talk.world.split.sole(), talk.world.applied.len()), (Some(&id("41")), 3));
+    // The first one leaves all with stable, and nothing more is written to a target that failed.
+    let mut talk = Talk::new(terms(), giving_up(vec![WriteFault::GivenUp, WriteFault::None]));
+    let (ended, why) = talk.until_done();
+    assert!(ended == Ended::Halted && matches!(why, Cause::TargetFailed { .. }), "{ended:?} {why:?}");
+    assert_eq!((talk.world.split.sole(), talk.world.applied.len()), (Some(&id("41")), 1));
+}
+
+/// The way back is written again when it was given up, and for as long as its budget lasts.
+#[test]
+fn a_rollback_that_the_provider_gives_up_is_made_again() {
+    let given_up = |times: usize| {
+        let mut writes = vec![WriteFault::None];
+        writes.extend(vec![WriteFault::GivenUp; times]);
+        writes.push(WriteFault::None);
+        let world = World { verdicts: vec![Verdict::Fail], ..giving_up(writes) };
+        Talk::new(Terms { overtakes: false, ..terms() }, world)
+    };
+    for times in [1, 2, 7] {
+        let mut talk = given_up(times);
+        assert_eq!(talk.until_done(), (Ended::RolledBack, Cause::Failed));
+        assert_eq!((talk.world.split.sole(), talk.world.applied.len()), (Some(&id("41")), times + 2));
+    }
+    let mut talk = given_up(500);
+    let (ended, why) = talk.until_done();
+    assert!(ended == Ended::Halted && matches!(why, Cause::Refused(_)), "{ended:?} {why:?}");
+    assert!(talk.rollout.is_traffic_in_doubt(), "somebody has to look");
+    assert_eq!(talk.world.applied.len(), 21);
+}
+
+/// Nobody looked between the provider's yes and its giving up: then too it is no interference, and nothing is waited for.
+#[test]
+fn a_shift_that_was_given_up_before_anybody_looked_is_a_failure() {
+    for (writes, verdict, ended, applied) in [
+        (vec![WriteFault::None, WriteFault::GivenUp, WriteFault::None], Verdict::Pass, Ended::RolledBack, 3),
+        (vec![WriteFault::None, WriteFault::GivenUp, WriteFault::None], Verdict::Fail, Ended::RolledBack, 3),
+    ] {
+        let world = World { verdicts: vec![verdict], ..giving_up(writes) };
+        let mut talk = Talk::new(Terms { overtakes: false, ..terms() }, world);
+        talk.until_shift();
+        let first = talk.world.perform(&talk.action).unwrap();
+        talk.tell(first).until_shift();
+        let accepted = talk.world.perform(&talk.action).unwrap();
+        talk.tell(accepted);
+        talk.world.now += 60_000;
+        assert_eq!(talk.until_done().0, ended);
+        assert_eq!((talk.world.split.sole(), talk.world.applied.len()), (Some(&id("41")), applied));
+    }
+}

@@ -18,6 +18,8 @@ pub(super) enum WriteFault {
     LostThenConflict,
     /// It arrives after some more actions.
     Late(u8),
+    /// It is taken, and given up when it should become live; where nothing is atomic, what was before is back then.
+    GivenUp,
     /// It is refused by name.
     Refused(ErrorKind),
     /// Nothing came of several attempts.
@@ -50,6 +52,10 @@ pub(super) struct World {
     pub(super) write_count: usize,
     pub(super) query_count: usize,
     pub(super) late: Vec<(u8, TrafficSplit, Marker, u64)>,
+    /// What comes back when the latest write is given up.
+    pub(super) fallback: Option<(TrafficSplit, Option<Marker>)>,
+    /// Whether the latest write was given up.
+    pub(super) given_up: bool,
     /// Writes of ours that took effect: the splits.
     pub(super) applied: Vec<TrafficSplit>,
     /// What the candidate lacks.
@@ -86,6 +92,8 @@ impl World {
             write_count: 0,
             query_count: 0,
             late: Vec::new(),
+            fallback: None,
+            given_up: false,
             applied: Vec::new(),
             lacks: None,
             sizings: vec![None],
@@ -107,7 +115,7 @@ impl World {
 
     pub(super) fn snapshot(&self) -> Snapshot {
         let marker = self.marker.clone().filter(|marker| marker.fits(&self.split));
-        let readiness = match (self.now < self.live_at, self.failed) {
+        let readiness = match (self.now < self.live_at, self.failed || self.given_up) {
             (_, true) => Readiness::Failed("a test".to_owned()),
             (true, false) => Readiness::Settling("a test".to_owned()),
             (false, false) => Readiness::Live,
@@ -128,6 +136,11 @@ impl World {
     /// Does what is asked for, and tells what came of it.
     pub(super) fn perform(&mut self, action: &Action) -> Option<Input> {
         self.now += 37;
+        if self.now >= self.live_at
+            && let Some((split, marker)) = self.fallback.take()
+        {
+            (self.split, self.marker, self.given_up) = (split, marker, true);
+        }
         for write in std::mem::take(&mut self.late) {
             match write {
                 (0, to, marker, guard) if guard == self.guard => self.apply(&to, &marker),
@@ -225,6 +238,17 @@ impl World {
                 self.apply(to, marker);
                 Input::Refused(trouble(ErrorKind::Unavailable, 1))
             }
+            WriteFault::GivenUp if !self.atomic => {
+                let before = (self.split.clone(), self.marker.clone());
+                self.apply(to, marker);
+                self.live_at = self.live_at.max(self.now + 1000);
+                self.fallback = Some(before);
+                Input::Accepted
+            }
+            WriteFault::GivenUp => {
+                self.apply(to, marker);
+                Input::Accepted
+            }
             WriteFault::LostThenConflict => {
                 self.apply(to, marker);
                 Input::Refused(trouble(ErrorKind::Conflict, 2))
@@ -240,6 +264,7 @@ impl World {
     }
 
     fn apply(&mut self, to: &TrafficSplit, marker: &Marker) {
+        (self.fallback, self.given_up) = (None, false);
         self.applied.push(to.clone());
         self.split = to.clone();
         self.marker = embed(&self.own, marker, 256).marker;
@@ -249,6 +274,7 @@ impl World {
 
     /// Somebody else gives `share` to `revision`, with or without minding the note that lies there.
     pub(super) fn foreign(&mut self, revision: &str, share: u16, erase: bool) {
+        (self.fallback, self.given_up) = (None, false);
         self.split = TrafficSplit::between(id("41"), id(revision), weight(share));
         if erase {
             self.marker = None;

@@ -12,6 +12,7 @@ use socket2::SockRef;
 use super::answer::{Route, State};
 use super::{ArmFault, ArmKind, ArmOperation, ArmRequest, Endpoint, Rate};
 use crate::http::{Message, Reader, Response};
+use crate::scripted::{Reply, Request};
 
 /// The token that is taken, until a test says otherwise.
 pub const TOKEN: &str = "verysecrettoken";
@@ -23,15 +24,28 @@ pub struct Arm {
     shared: Arc<Mutex<Shared>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Shared {
     state: State,
     faults: Vec<ArmFault>,
     requests: Vec<ArmRequest>,
+    metrics: Option<Script>,
 }
 
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("state", &self.state).field("faults", &self.faults).finish_non_exhaustive()
+    }
+}
+
+/// What Azure Monitor answers while `fraud` has this live traffic.
+type Script = Arc<dyn Fn(&Request, &Value) -> Reply + Send + Sync>;
+
 enum Delivery {
+    Half(Response),
     Reset,
+    /// Nothing comes until the client gives up.
+    Silence,
     Whole(Response),
 }
 
@@ -111,6 +125,11 @@ impl Arm {
         self.lock().state.metrics = metrics;
     }
 
+    /// Answers each request for metrics with what `script` says of it and of the live traffic.
+    pub fn script_metrics(&self, script: impl Fn(&Request, &Value) -> Reply + Send + Sync + 'static) {
+        self.lock().metrics = Some(Arc::new(script));
+    }
+
     /// Adds a fault behind those added before.
     pub fn fault(&self, fault: ArmFault) {
         self.lock().faults.push(fault);
@@ -144,6 +163,15 @@ fn serve(shared: &Mutex<Shared>, stream: &TcpStream, url: &str) {
                 let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
                 return;
             }
+            Delivery::Silence => {
+                // Returns when the client closes.
+                let _ = reader.next_message();
+                return;
+            }
+            Delivery::Half(response) => {
+                let _ = writer.write_all(&response.half());
+                return;
+            }
             Delivery::Whole(response) => {
                 if writer.write_all(&response.bytes()).is_err() || message.closes() {
                     return;
@@ -168,7 +196,10 @@ fn deliver(shared: &Mutex<Shared>, message: &Message, url: &str) -> Delivery {
         Some(fault.kind.clone())
     });
     let delivery = match due {
-        None => Delivery::Whole(shared.state.answer(&route, message, url)),
+        None => match scripted(&shared, &route, message) {
+            Some(delivery) => delivery,
+            None => Delivery::Whole(shared.state.answer(&route, message, url)),
+        },
         Some(ArmKind::Status { status, body, headers }) => {
             let answer = Response::json(status, &body);
             Delivery::Whole(headers.iter().fold(answer, |answer, (name, value)| answer.header(name, value)))
@@ -198,9 +229,32 @@ fn deliver(shared: &Mutex<Shared>, message: &Message, url: &str) -> Delivery {
         operation,
         text: String::from_utf8_lossy(&message.body).into_owned(),
         status: match &delivery {
-            Delivery::Reset => None,
+            Delivery::Half(_) | Delivery::Reset | Delivery::Silence => None,
             Delivery::Whole(response) => Some(response.status),
         },
     });
     delivery
+}
+
+/// What a script says of a request for metrics, where there is one.
+fn scripted(shared: &Shared, route: &Route, message: &Message) -> Option<Delivery> {
+    let script = shared.metrics.as_ref().filter(|_| route.operation == ArmOperation::Metrics)?;
+    let endpoint = shared.state.endpoints.get("fraud")?;
+    let request = Request {
+        method: message.method.clone(),
+        path: route.path.clone(),
+        headers: message.headers.iter().cloned().collect(),
+        form: route.query.clone(),
+        body: message.body.clone(),
+    };
+    let traffic = endpoint.record.get("properties").and_then(|properties| properties.get("traffic"));
+    let json = |status, body: String| Response::new(status, "application/json", body);
+    Some(match script(&request, traffic.unwrap_or(&Value::Null)) {
+        Reply::Answer { status, headers, body } => {
+            let answer = json(status, String::from_utf8_lossy(&body).into_owned());
+            Delivery::Whole(headers.iter().fold(answer, |answer, (name, value)| answer.header(name, value)))
+        }
+        Reply::Silence => Delivery::Silence,
+        Reply::Truncated(body) => Delivery::Half(json(200, body)),
+    })
 }

@@ -82,6 +82,21 @@ impl Calls<'_> {
         }
     }
 
+    /// `GetFunctionConcurrency`: what the function may use at a time; `None` where it shares the account's.
+    pub(in crate::lambda) async fn reserved(&self) -> Result<Option<u32>> {
+        let operation = "GetFunctionConcurrency";
+        let answer = self
+            .client
+            .get_function_concurrency()
+            .function_name(self.function())
+            .customize()
+            .interceptor(self.tagged(operation, Effect::Read))
+            .send()
+            .await
+            .map_err(|e| classify(operation, e))?;
+        Ok(answer.reserved_concurrent_executions.and_then(|reserved| u32::try_from(reserved).ok()))
+    }
+
     /// `GetProvisionedConcurrencyConfig`; `None` when there is none.
     pub(in crate::lambda) async fn get_provisioned(&self, qualifier: &str) -> Result<Option<Provisioned>> {
         let operation = "GetProvisionedConcurrencyConfig";

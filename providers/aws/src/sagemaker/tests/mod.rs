@@ -29,7 +29,7 @@ impl Case {
         let server = Server::start();
         server.add("fraud", &[("a", 1.0), ("b", 0.0)]);
         let tap = Arc::new(Tap::new(rehearsal));
-        let sagemaker = SageMaker { session: Session::at(&server.url(), Arc::clone(&tap) as _).await };
+        let sagemaker = SageMaker::by(Session::at(&server.url(), Arc::clone(&tap) as _).await);
         Self { server, target: "sagemaker:us-east-1/fraud".parse().unwrap(), tap, sagemaker }
     }
 
