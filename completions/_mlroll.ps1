@@ -125,6 +125,7 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('--instances', '--instances', [CompletionResultType]::ParameterName, 'How many machines (SageMaker, Azure ML)')
             [CompletionResult]::new('--min-instances', '--min-instances', [CompletionResultType]::ParameterName, 'How many instances are kept ready even without traffic (Cloud Run, Lambda)')
             [CompletionResult]::new('--smoke', '--smoke', [CompletionResultType]::ParameterName, 'Send this file''s content to the new revision as one request; unless it answers well, exit with 1')
+            [CompletionResult]::new('--smoke-path', '--smoke-path', [CompletionResultType]::ParameterName, 'Where that request is sent to, such as /v1/models/fraud:predict [default: /] (Cloud Run)')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of ./mlroll.toml')
             [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Act on this target; needs no file, and may be given several times')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to write the result')

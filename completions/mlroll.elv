@@ -118,6 +118,7 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand --instances 'How many machines (SageMaker, Azure ML)'
             cand --min-instances 'How many instances are kept ready even without traffic (Cloud Run, Lambda)'
             cand --smoke 'Send this file''s content to the new revision as one request; unless it answers well, exit with 1'
+            cand --smoke-path 'Where that request is sent to, such as /v1/models/fraud:predict [default: /] (Cloud Run)'
             cand --config 'Read this file instead of ./mlroll.toml'
             cand --target 'Act on this target; needs no file, and may be given several times'
             cand --output 'How to write the result'

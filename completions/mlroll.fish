@@ -119,6 +119,7 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l instance-type -
 complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l instances -d 'How many machines (SageMaker, Azure ML)' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l min-instances -d 'How many instances are kept ready even without traffic (Cloud Run, Lambda)' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l smoke -d 'Send this file\'s content to the new revision as one request; unless it answers well, exit with 1' -r -F
+complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l smoke-path -d 'Where that request is sent to, such as /v1/models/fraud:predict [default: /] (Cloud Run)' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l config -d 'Read this file instead of ./mlroll.toml' -r -F
 complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l target -d 'Act on this target; needs no file, and may be given several times' -r
 complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l output -d 'How to write the result' -r -f -a "json\t'One JSON document, for scripts'

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use mlroll_backend::{Artifact, Release, RevisionId, Settings};
+use mlroll_backend::{Artifact, Question, Release, RevisionId, Settings};
 
 use super::{Context, Ended, block_on, print_failure};
 use crate::cli::revision;
@@ -72,6 +72,9 @@ pub struct DeployArgs {
     /// Send this file's content to the new revision as one request; unless it answers well, exit with 1
     #[arg(long, value_name = "FILE")]
     pub smoke: Option<PathBuf>,
+    /// Where that request is sent to, such as /v1/models/fraud:predict [default: /] (Cloud Run)
+    #[arg(long, value_name = "PATH", requires = "smoke", value_parser = path)]
+    pub smoke_path: Option<String>,
     /// Overwrite the `previous` revision, the way back of the last promote, where there is no room for a third
     #[arg(long)]
     pub discard_previous: bool,
@@ -92,7 +95,8 @@ pub fn run(args: &DeployArgs, context: &Context) -> Result<ExitStatus, Ended> {
     let driver =
         Driver { clock: clock.clone(), wire: Arc::clone(&wire), limits, progress: &progress, id: super::new_id(clock) };
     let keep_previous = keep_previous(config.as_ref(), &selected);
-    let delivery = Delivery { release: &release, keep_previous, smoke: smoke.as_deref() };
+    let question = |payload| Question { payload, path: args.smoke_path.as_deref() };
+    let delivery = Delivery { release: &release, keep_previous, smoke: smoke.as_deref().map(question) };
     let delivered = block_on(driver.deploy(&delivery, &selected))?;
     progress.clear();
     wire.breach()?;
@@ -161,6 +165,12 @@ impl DeployArgs {
         };
         Ok(Release { artifact, settings, name: self.name.clone(), may_discard_previous: self.discard_previous })
     }
+}
+
+/// The path of a request.
+fn path(text: &str) -> Result<String, String> {
+    let is_path = text.starts_with('/') && !text.starts_with("//") && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_path { Ok(text.to_owned()) } else { Err(format!("`{text}` is no path, such as /v1/models/fraud:predict")) }
 }
 
 fn read(flag: &str, path: &Path) -> Result<Vec<u8>, Failure> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mlroll_backend::{Call, GuardKind, RevisionId, Snapshot, Target};
 
 use super::earlier::unfinished;
-use super::watched::plan;
+use super::watched::{advice, plan};
 use super::{Context, Ended, block_on, new_id};
 use crate::config::{Selected, Service, Watching};
 use crate::driver::{Course, Driver, Imagined, Leg, Limits, Measurements, Rehearsal, Report, Sharpness, measure};
@@ -108,6 +108,8 @@ async fn look_ahead(
     let knowing = Imagined { backend: None, ..asking };
     let longest = knowing.take(driver, Course::PassesAtLast).await?;
     let back = way_back(driver, &asking).await?;
+    let mut notes = notes(context, wanted, target)?;
+    notes.extend(advice(backend, target, &plan, context.global.output));
     Ok(Foreseen {
         seen: seen.clone(),
         guard: backend.capabilities().guard,
@@ -117,7 +119,7 @@ async fn look_ahead(
         longest,
         back,
         measured,
-        notes: notes(context, wanted, target)?,
+        notes,
         plan,
     })
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mlroll_backend::{Access, Backend, GuardKind, Marker, MarkerState, RevisionId, Subject, Weight};
+use mlroll_backend::{Access, Backend, GuardKind, Marker, MarkerState, RevisionId, Subject, Target, Weight};
 
 use super::earlier::{Earlier, check_metrics, in_use};
 use super::experiment::replace;
@@ -171,6 +171,7 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
     warn_of_keys_that_end(driver, backend.as_ref(), rollout.plan());
     let selected = selected.clone();
     let backend = backend.as_ref();
+    let advice = advice(backend, target, rollout.plan(), context.global.output);
     let (interrupted, unrecorded) = (false, None);
     let mut watch = Watch {
         driver,
@@ -185,10 +186,21 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
         unrecorded,
     };
     let mut report = watch.run(first).await;
+    report.notes.splice(0..0, advice);
     if let Some(stage) = &service.model_stage {
         driver.tell_stage(backend, &stage.told(), &mut report).await;
     }
     Ok(report)
+}
+
+/// What a person should know, for those who only read the document: others were told when the candidate was found.
+pub(super) fn advice(backend: &dyn Backend, target: &Target, plan: &Plan, output: Format) -> Vec<String> {
+    let terms = plan.terms();
+    let share = terms.steps.first().copied().unwrap_or_default();
+    match output {
+        Format::Json => backend.advice(target, &terms.stable, &terms.candidate, share),
+        Format::Text => Vec::new(),
+    }
 }
 
 /// Says so where the credentials end before the run may: whoever has none then cannot roll back.

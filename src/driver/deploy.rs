@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use mlroll_backend::{
-    ArtifactKind, Backend, Deployed, Error, ErrorKind, MarkerState, Probe, Provider, Release, Snapshot, Target,
+    ArtifactKind, Backend, Deployed, Error, ErrorKind, MarkerState, Probe, Provider, Question, Release, Snapshot,
+    Target,
 };
 
 use super::patience::Patience;
@@ -26,7 +27,7 @@ pub struct Delivery<'a> {
     /// For how long after a promote its `previous` is not overwritten.
     pub keep_previous: Duration,
     /// What the new revision must answer well.
-    pub smoke: Option<&'a [u8]>,
+    pub smoke: Option<Question<'a>>,
 }
 
 /// What became of one target's new revision.
@@ -101,6 +102,10 @@ impl Driver<'_> {
         if !known.contains(&kind) {
             return Err(unknown_artifact(target.provider(), kind, known).about(target));
         }
+        if delivery.smoke.is_some_and(|question| question.path.is_some()) && target.provider() != Provider::CloudRun {
+            let message = format!("`--smoke-path` means nothing to {}: its revisions have no paths", target.provider());
+            return Err(Failure::usage(message).about(target));
+        }
         let time_is_up = || Failure::of(&super::job::time_is_up(), target);
         let of = |e: &Error| Failure::of(e, target);
         let first = |e: &Error| match e.kind() == ErrorKind::NotFound {
@@ -120,8 +125,8 @@ impl Driver<'_> {
         };
         let deployed = backend.deploy(target, &seen, &release, pace);
         let deployed = self.clock.by(pace.deadline, deployed).await.map_err(|_| time_is_up())?.map_err(|e| of(&e))?;
-        if let Some(payload) = delivery.smoke.filter(|_| !self.wire.is_rehearsal()) {
-            let answer = backend.probe(target, &deployed.revision.id, payload);
+        if let Some(question) = delivery.smoke.as_ref().filter(|_| !self.wire.is_rehearsal()) {
+            let answer = backend.ask(target, &deployed.revision.id, question, pace);
             let answer = self.clock.by(pace.deadline, answer).await.map_err(|_| time_is_up())?.map_err(|e| of(&e))?;
             let ok = answer.ok;
             let said = answer.answer.clone();

@@ -256,6 +256,10 @@ impl Job<'_> {
                 {
                     self.check(&step.marker.stable, newcomer).await?;
                     known.checked = Some(newcomer.clone());
+                    let share = step.to.weight_of(newcomer);
+                    for advice in self.backend.advice(&self.target, &step.marker.stable, newcomer, share) {
+                        report.note(advice);
+                    }
                 }
                 note_lost_marker(seen, &step, can.note_limit, report);
                 note_shadow(seen, &step, report);

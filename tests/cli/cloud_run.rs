@@ -1,9 +1,9 @@
-//! The verbs on Cloud Run: rollback and what comes before it, and the fault table.
+//! The verbs on Cloud Run: rollback and what comes before it.
 
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use mlroll_faults::{CloudRun, RunFault, RunRequest, RunService, Tokens, envelope};
+use mlroll_faults::{CloudRun, RunFault, RunRequest, RunService, Tokens};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -12,11 +12,11 @@ use crate::world::Ran;
 pub(crate) const TARGET: &str = "cloud-run:acme/europe-west3/fraud";
 pub(crate) const NAME: &str = "projects/acme/locations/europe-west3/services/fraud";
 const LATEST: &str = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST";
-const REVISION: &str = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION";
+pub(crate) const REVISION: &str = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION";
 
 /// A service with revisions a to d, the oldest first, of which b gets everything.
 pub(crate) struct World {
-    server: CloudRun,
+    pub(crate) server: CloudRun,
     pub(crate) folder: TempDir,
     env: Vec<(String, String)>,
 }
@@ -73,7 +73,7 @@ impl World {
         (ran, document)
     }
 
-    fn service(&self) -> RunService {
+    pub(crate) fn service(&self) -> RunService {
         self.server.service(NAME).unwrap()
     }
 
@@ -85,17 +85,13 @@ impl World {
         self.server.change(NAME, change);
     }
 
-    fn fault(&self, operation: &'static str, fault: RunFault) {
+    pub(crate) fn fault(&self, operation: &'static str, fault: RunFault) {
         self.server.fault(operation, fault);
     }
 
     pub(crate) fn writes(&self) -> Vec<RunRequest> {
         self.server.requests().into_iter().filter(|request| request.operation == "UpdateService").collect()
     }
-}
-
-fn google(code: u16, status: &str, message: &str) -> RunFault {
-    RunFault::Status(code, "application/json", envelope(code, status, message).to_string(), None)
 }
 
 #[test]
@@ -228,161 +224,6 @@ fn a_dry_run_prints_the_write_and_stops_before_it() {
     let url = format!("{}/v2/{NAME}?updateMask=traffic%2Cannotations", world.server.url());
     assert_eq!(call["url"], url.as_str());
     assert_eq!(call["body"]["traffic"][0]["revision"], "fraud-b");
-}
-
-#[test]
-fn an_etag_bumped_in_between_is_read_again() {
-    // By an edit of something else: go on.
-    let world = World::new();
-    world.fault(
-        "UpdateService",
-        RunFault::Foreign(Box::new(|service| {
-            service.annotations.insert("team".to_owned(), "risk".to_owned());
-        })),
-    );
-    world.verb(&["canary", "--pct", "10"]).0.expect(0);
-    assert_eq!(world.split(), "fraud-b=90,fraud-d=10");
-    assert_eq!(world.service().annotations["team"], "risk", "theirs is sent back");
-    // By another split: a canary stops, a rollback decides again.
-    let other = || {
-        RunFault::Foreign(Box::new(|service| {
-            let shares = [("fraud-b", 50), ("fraud-d", 50)];
-            service.set_traffic(
-                &shares.map(|(r, p)| json!({"type": REVISION, "revision": r, "percent": p})).as_slice().into(),
-            );
-        }))
-    };
-    let world = World::new();
-    world.fault("UpdateService", other());
-    world.verb(&["canary", "--pct", "10"]).0.expect(4).says("someone else changed the target");
-    assert_eq!(world.split(), "fraud-b=50,fraud-d=50");
-    let world = World::with_canary();
-    world.fault("UpdateService", other());
-    world.verb(&["rollback"]).0.expect(0);
-    assert_eq!((world.split().as_str(), world.writes().len()), ("fraud-b=100", 2));
-}
-
-#[test]
-fn both_conflicts_are_told_apart() {
-    let world = World::with_canary();
-    world.fault("UpdateService", google(409, "ABORTED", "Conflict for resource 'fraud'"));
-    world.verb(&["rollback"]).0.expect(0);
-    assert_eq!((world.split().as_str(), world.writes().len()), ("fraud-b=100", 2));
-    let world = World::with_canary();
-    let exists = "Revision named 'fraud-b' with different configuration already exists.";
-    world.fault("UpdateService", google(409, "ALREADY_EXISTS", exists));
-    world.verb(&["rollback"]).0.expect(2).says(exists);
-    assert_eq!((world.split().as_str(), world.writes().len()), ("fraud-b=90,fraud-d=10", 1));
-}
-
-#[test]
-fn throttling_and_pages_of_proxies_are_waited_out() {
-    let world = World::with_canary();
-    let body = json!({"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "Quota exceeded for quota metric 'Write requests'",
-        "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1s"}]}});
-    world.fault("UpdateService", RunFault::Status(429, "application/json", body.to_string(), None));
-    world.fault("GetService", RunFault::Status(503, "text/html", "<html>Service Unavailable</html>".to_owned(), None));
-    let (ran, document) = world.verb(&["rollback"]);
-    assert!(ran.took >= Duration::from_secs(1), "{:?}", ran.took);
-    ran.expect(0);
-    assert_eq!(world.split(), "fraud-b=100");
-    assert_eq!(document["targets"][0]["calls"], json!({"read": 2, "write": 2, "poll": 1}));
-    // A quota that lasts.
-    let world = World::with_canary();
-    let body = body.to_string().replace("\"1s\"", "\"3600s\"");
-    world.fault("UpdateService", RunFault::Status(429, "application/json", body, None));
-    world.verb(&["rollback"]).0.expect(7).says("Quota exceeded");
-    assert_eq!(world.split(), "fraud-b=90,fraud-d=10");
-}
-
-#[test]
-fn a_lost_answer_is_settled_by_reading() {
-    for fault in [RunFault::ResetAfter, RunFault::Truncate] {
-        let world = World::with_canary();
-        world.fault("UpdateService", fault);
-        let (ran, document) = world.verb(&["rollback"]);
-        ran.expect(0);
-        assert_eq!((world.split().as_str(), &document["outcome"]), ("fraud-b=100", &json!("rolled_back")));
-    }
-    let world = World::new();
-    world.fault("UpdateService", RunFault::ResetBefore);
-    world.verb(&["canary", "--pct", "10"]).0.expect(0);
-    assert_eq!(world.split(), "fraud-b=90,fraud-d=10");
-}
-
-#[test]
-fn a_failure_inside_is_looked_at_and_not_repeated() {
-    let world = World::with_canary();
-    world.fault("UpdateService", google(500, "INTERNAL", "Internal error encountered."));
-    world.verb(&["rollback"]).0.expect(7).says("Internal error encountered");
-    assert_eq!((world.split().as_str(), world.writes().len()), ("fraud-b=90,fraud-d=10", 1));
-}
-
-#[test]
-fn an_operation_that_fails_is_unsafe_and_its_words_are_shown() {
-    let world = World::new();
-    world.change(|service| {
-        service.next_change_fails = Some("Revision 'fraud-d' is not ready: no quota for GPUs".to_owned())
-    });
-    let (ran, document) = world.verb(&["canary", "--pct", "10"]);
-    ran.expect(8).says("no quota for GPUs").says("users get fraud-b 100 %");
-    world.run(&["status", "--target", TARGET]).expect(0).says("users get fraud-b 100 %");
-    assert_eq!(document["targets"][0]["settled"], false);
-    // The way out of it.
-    world.verb(&["rollback"]).0.expect(0);
-    assert_eq!(world.split(), "fraud-b=100");
-}
-
-#[test]
-fn an_operation_that_never_ends_is_unsafe_and_a_rollback_overtakes_it() {
-    let world = World::new();
-    world.change(|service| service.looks_to_settle = u32::MAX);
-    world.verb(&["canary", "--pct", "10", "--timeout", "3s"]).0.expect(8).says("still applying the change");
-    world.change(|service| service.looks_to_settle = 1);
-    let (ran, document) = world.verb(&["rollback"]);
-    ran.expect(0);
-    assert_eq!((world.split().as_str(), &document["settled"]), ("fraud-b=100", &json!(true)));
-}
-
-#[test]
-fn annotations_that_are_refused_do_not_stop_a_rollback() {
-    let world = World::with_canary();
-    world.change(|service| service.refuses_annotations = true);
-    let (ran, document) = world.verb(&["rollback"]);
-    ran.expect(0);
-    assert_eq!(world.split(), "fraud-b=100");
-    let notes = document["targets"][0]["notes"].to_string();
-    assert!(notes.contains("did not take mlroll's note"), "{notes}");
-    assert_eq!(world.writes()[1].query["updateMask"], "traffic");
-}
-
-#[test]
-fn a_wrong_token_a_missing_service_and_a_bad_endpoint() {
-    let world = World::new().set("GOOGLE_OAUTH_ACCESS_TOKEN", "verysecretother");
-    world.verb(&["status"]).0.expect(5).says("invalid authentication credentials");
-    let world = World::new();
-    world.fault("GetService", google(403, "PERMISSION_DENIED", "Permission 'run.services.get' denied"));
-    world.verb(&["status"]).0.expect(5).says("run.services.get");
-    let ran = world.run(&["status", "--target", "cloud-run:acme/europe-west3/other"]);
-    ran.expect(6).says("'other' of kind 'SERVICE'");
-    let world = World::new().set("MLROLL_ENDPOINT_CLOUD_RUN", "http://run.example.com");
-    world.verb(&["rollback"]).0.expect(2).says("refusing to send a token in clear text to run.example.com");
-    let world = World::new().set("MLROLL_ENDPOINT_CLOUD_RUN", "http://127.0.0.1:9");
-    world.verb(&["status"]).0.expect(7).says("no connection to the provider");
-}
-
-#[test]
-fn a_token_that_expires_is_fetched_anew() {
-    let world = World::new();
-    let server = Tokens::start(&["verysecrettoken", "verysecretfresh"]);
-    let path = world.folder.path().join("user.json");
-    std::fs::write(&path, user_file(&server).to_string()).unwrap();
-    let world =
-        world.set("GOOGLE_OAUTH_ACCESS_TOKEN", "").set("GOOGLE_APPLICATION_CREDENTIALS", path.to_str().unwrap());
-    world.server.take_tokens(&["verysecretfresh"]);
-    world.verb(&["rollback", "--to", "fraud-a"]).0.expect(0);
-    assert_eq!(world.split(), "fraud-a=100");
-    assert_eq!(world.server.requests().first().unwrap().token, "verysecrettoken");
 }
 
 pub(crate) fn user_file(tokens: &Tokens) -> Value {

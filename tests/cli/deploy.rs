@@ -27,5 +27,9 @@ fn what_a_provider_cannot_make_is_refused_with_what_it_can() {
     let world = World::new();
     world.run(&["deploy", "--target", FRAUD, "--model", "m"]).expect(2).says("`--model` means nothing to lambda");
     world.run(&["deploy", "--target", FRAUD, "--model-package", "arn"]).expect(2).says("--model-package");
+    world.write("request.json", "{}");
+    let smoke = ["--s3", "s3://b/k", "--smoke", "request.json", "--smoke-path", "/v1"];
+    let ran = world.run(&[&["deploy", "--target", FRAUD][..], &smoke].concat()).expect(2);
+    ran.says("`--smoke-path` means nothing to lambda");
     assert!(world.server.requests().is_empty());
 }

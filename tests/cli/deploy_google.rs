@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use crate::sandbox::Sandbox;
 
 const TARGET: &str = "cloud-run:acme/europe-west3/fraud";
-const SERVICE: &str = "/v2/projects/acme/locations/europe-west3/services/fraud";
-const IMAGE: &str = "europe-docker.pkg.dev/acme/models/fraud@sha256:0123";
+pub(crate) const SERVICE: &str = "/v2/projects/acme/locations/europe-west3/services/fraud";
+pub(crate) const IMAGE: &str = "europe-docker.pkg.dev/acme/models/fraud@sha256:0123";
 const BAD: &str = "europe-docker.pkg.dev/acme/models/fraud:bad";
 const LATEST: &str = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST";
 const REVISION: &str = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION";
 
 /// Revisions take five minutes to start, which is one second here.
-fn sandbox() -> Sandbox {
+pub(crate) fn sandbox() -> Sandbox {
     let scenario = format!(
         r#"
         cloud_run = {{ start = "5m", images."{BAD}" = {{ state = "Failed" }} }}
@@ -31,7 +31,7 @@ fn sandbox() -> Sandbox {
     Sandbox::start(&["--speed", "300"], &scenario)
 }
 
-fn call(sandbox: &Sandbox, method: &str, path: &str, body: &Value) -> Value {
+pub(crate) fn call(sandbox: &Sandbox, method: &str, path: &str, body: &Value) -> Value {
     let mut command = Command::new("curl");
     command.args(["-sf", "-X", method, "-H", "Authorization: Bearer any", "-H", "Content-Type: application/json"]);
     if !body.is_null() {
@@ -41,38 +41,38 @@ fn call(sandbox: &Sandbox, method: &str, path: &str, body: &Value) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{method} {path}: {output:?}"))
 }
 
-fn service(sandbox: &Sandbox) -> Value {
+pub(crate) fn service(sandbox: &Sandbox) -> Value {
     call(sandbox, "GET", SERVICE, &Value::Null)
 }
 
-fn revisions(sandbox: &Sandbox) -> Vec<String> {
+pub(crate) fn revisions(sandbox: &Sandbox) -> Vec<String> {
     let listed = call(sandbox, "GET", &format!("{SERVICE}/revisions"), &Value::Null);
     let names = listed["revisions"].as_array().unwrap().iter();
     names.map(|one| one["name"].as_str().unwrap().rsplit('/').next().unwrap().to_owned()).collect()
 }
 
-fn log(sandbox: &Sandbox, operation: &str) -> Vec<Value> {
+pub(crate) fn log(sandbox: &Sandbox, operation: &str) -> Vec<Value> {
     let log = call(sandbox, "GET", "/_sandbox/requests", &Value::Null);
     log.as_array().unwrap().iter().filter(|request| request["operation"] == operation).cloned().collect()
 }
 
-fn fault(sandbox: &Sandbox, fault: &Value) {
+pub(crate) fn fault(sandbox: &Sandbox, fault: &Value) {
     let mut whole = json!({ "api": "cloud-run", "target": "fraud" });
     whole.as_object_mut().unwrap().extend(fault.as_object().unwrap().clone());
     sandbox.ask("POST", "/_sandbox/faults", &whole.to_string());
 }
 
-fn settled(sandbox: &Sandbox) -> Value {
+pub(crate) fn settled(sandbox: &Sandbox) -> Value {
     sandbox.ask("POST", "/_sandbox/clock", r#"{"advance": "10m"}"#);
     service(sandbox)
 }
 
-fn deploy(sandbox: &Sandbox, more: &[&str]) -> (i32, Value) {
+pub(crate) fn deploy(sandbox: &Sandbox, more: &[&str]) -> (i32, Value) {
     sandbox.run(&[&["deploy", "--target", TARGET], more].concat())
 }
 
 /// What the service routes to; the whole list, tags too.
-fn everything_on_b() -> Value {
+pub(crate) fn everything_on_b() -> Value {
     json!([{ "type": REVISION, "revision": "fraud-00002-b", "percent": 100 }])
 }
 

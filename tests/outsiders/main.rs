@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use mlroll_sandbox::{Background, Options};
+use mlroll_sandbox::{Background, Options, Scenario};
 
 /// Time stands nearly still in it, until a script moves it.
 fn sandbox() -> Background {
@@ -77,6 +77,42 @@ fn googles_clients_are_content_with_cloud_run_and_cloud_monitoring() {
     let start = Some("2026-11-21T09:00:00Z".parse().unwrap());
     let sandbox = Background::start(Options { speed: 0.001, start, ..Options::default() }).unwrap();
     run(&sandbox, "cloud_run.py", &[env!("CARGO_BIN_EXE_mlroll")]);
+}
+
+#[test]
+fn v1_and_v2_of_cloud_run_are_two_views_of_one_service() {
+    let gcloud = std::env::var_os("PATH").and_then(|path| {
+        let found = std::env::split_paths(&path).map(|folder| folder.join("gcloud")).find(|gcloud| gcloud.exists());
+        found.map(|gcloud| gcloud.to_str().unwrap().to_owned())
+    });
+    let arguments: Vec<&str> = [env!("CARGO_BIN_EXE_mlroll")].into_iter().chain(gcloud.as_deref()).collect();
+    run(&sandbox(), "knative.py", &arguments);
+}
+
+#[test]
+fn googles_own_library_gets_tokens_and_mlroll_takes_the_same_files() {
+    run(&sandbox(), "google_identity.py", &[env!("CARGO_BIN_EXE_mlroll")]);
+}
+
+#[test]
+fn every_request_to_google_is_one_that_google_describes() {
+    let instances =
+        r#"{ instances = { startup = "40s", cpu = "50%", memory = "50%", gpu = "50%", gpu_memory = "50%" } }"#;
+    let scenario = format!(
+        r#"
+        start = "2026-11-21T09:00:00Z"
+        cloud_monitoring.alerts."too slow" = {{}}
+        [targets."cloud-run:acme/europe-west3/fraud"]
+        requests_per_second = 50
+        stable = "fraud-00002-b"
+        [targets."cloud-run:acme/europe-west3/fraud".revisions]
+        fraud-00001-a = {instances}
+        fraud-00002-b = {instances}
+        fraud-00003-c = {instances}
+        "#
+    );
+    let options = Options { speed: 300.0, ..Options::new(Scenario::from_toml(&scenario).unwrap()) };
+    run(&Background::start(options).unwrap(), "google_requests.py", &[env!("CARGO_BIN_EXE_mlroll")]);
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    ArtifactKind, Capacity, Deployed, Error, ErrorKind, Marker, Pace, Probe, Release, Result, Revision, RevisionId,
-    Snapshot, Target, Timestamp, TrafficSplit, Weight,
+    ArtifactKind, Capacity, Deployed, Error, ErrorKind, Marker, Pace, Probe, Question, Release, Result, Revision,
+    RevisionId, Snapshot, Target, Timestamp, TrafficSplit, Weight,
 };
 
 /// What a provider can do: facts that callers ask for instead of guessing.
@@ -133,6 +133,13 @@ pub trait Backend: Debug + Send + Sync {
     /// obstacle that names it.
     async fn check(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Result<Vec<Obstacle>>;
 
+    /// What a person should know before `candidate` gets `share` beside `stable`: nothing that stands in the way. Makes no
+    /// request, and so knows only what [`check`](Self::check) has read.
+    fn advice(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId, share: Weight) -> Vec<String> {
+        let _ = (target, stable, candidate, share);
+        Vec::new()
+    }
+
     /// Makes `to` the split, if the target still is as `seen`, and leaves `marker` with it.
     ///
     /// # Behaviour
@@ -176,6 +183,21 @@ pub trait Backend: Debug + Send + Sync {
     async fn probe(&self, target: &Target, revision: &RevisionId, payload: &[u8]) -> Result<Probe> {
         let _ = (revision, payload);
         Err(unsupported(target, "one revision alone cannot be asked"))
+    }
+
+    /// As [`probe`](Self::probe), for providers whose revisions have paths, or need time until they can be asked alone.
+    ///
+    /// # Errors
+    /// As [`probe`](Self::probe).
+    async fn ask(
+        &self,
+        target: &Target,
+        revision: &RevisionId,
+        question: &Question<'_>,
+        pace: &dyn Pace,
+    ) -> Result<Probe> {
+        let _ = pace;
+        self.probe(target, revision, question.payload).await
     }
 
     /// Finds what has to change so that `candidate` can carry what `stable` carries, before it gets its first weight:

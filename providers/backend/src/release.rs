@@ -107,6 +107,15 @@ pub struct Capacity {
     pub changes: Vec<String>,
 }
 
+/// One request to one revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question<'a> {
+    /// What is sent.
+    pub payload: &'a [u8],
+    /// Where it is sent to, from the first slash on, where a revision has paths.
+    pub path: Option<&'a str>,
+}
+
 /// What one revision answered to one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {

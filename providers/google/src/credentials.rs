@@ -27,6 +27,9 @@ const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 /// The provider's name of what fails here.
 const OPERATION: &str = "access token";
 
+/// What `gcloud auth application-default login` writes, in gcloud's folder.
+const WELL_KNOWN: &str = "application_default_credentials.json";
+
 /// Keys of credential files whose values must never be shown.
 const SECRETS: [&str; 5] = ["private_key", "private_key_id", "client_secret", "refresh_token", "passphrase"];
 
@@ -54,14 +57,7 @@ pub(crate) fn find(settings: &Settings) -> Result<Box<dyn TokenSource>> {
     }
     let limit = settings.limits.token;
     let fetched = |origin: Origin, quota_project| Fetched { origin, limit, quota_project, current: Mutex::new(None) };
-    if let Some(path) = &settings.credentials {
-        let file = File::read(path.clone())?;
-        let quota_project = quota_project.or_else(|| file.quota_project());
-        return Ok(Box::new(fetched(Origin::File(file), quota_project)));
-    }
-    let well_known = settings.gcloud_folder.as_ref().map(|folder| folder.join("application_default_credentials.json"));
-    if let Some(path) = well_known.filter(|path| path.exists()) {
-        let file = File::read(path)?;
+    if let Some(file) = File::named(settings)? {
         let quota_project = quota_project.or_else(|| file.quota_project());
         return Ok(Box::new(fetched(Origin::File(file), quota_project)));
     }
@@ -171,7 +167,7 @@ impl Origin {
             Ok(token) => return Ok((Current::Library(credentials), token)),
             Err(error) => error,
         };
-        match if ask_gcloud { printed_by_gcloud().await } else { None } {
+        match if ask_gcloud { printed_by_gcloud("print-access-token").await } else { None } {
             Some(token) => Ok((Current::Printed(token.clone()), token)),
             None => Err(error),
         }
@@ -185,7 +181,7 @@ impl Origin {
     /// The type and the file of the credentials, never what is in it.
     fn name(&self) -> String {
         match self {
-            Self::File(file) => format!("{} credentials of {}", file.kind, file.path.display()),
+            Self::File(file) => file.name(),
             Self::Machine { host: Some(host), .. } => {
                 format!("no credentials of Google Cloud are set, and the metadata server at {host} was asked")
             }
@@ -214,10 +210,10 @@ impl Origin {
 }
 
 /// A file of credentials.
-struct File {
+pub(crate) struct File {
     path: PathBuf,
-    kind: String,
-    content: Value,
+    pub(crate) kind: String,
+    pub(crate) content: Value,
 }
 
 impl Debug for File {
@@ -227,6 +223,47 @@ impl Debug for File {
 }
 
 impl File {
+    /// The file that is to be used, if there is one.
+    pub(crate) fn named(settings: &Settings) -> Result<Option<Self>> {
+        let well_known = || settings.gcloud_folder.as_ref().map(|folder| folder.join(WELL_KNOWN));
+        let path = settings.credentials.clone().or_else(|| well_known().filter(|path| path.exists()));
+        path.map(Self::read).transpose()
+    }
+
+    /// Credentials that are a part of it, or that differ from it in something.
+    #[cfg(feature = "cloud_run")]
+    pub(crate) fn part(&self, content: Value) -> Self {
+        let kind = content.get("type").and_then(Value::as_str).map(|kind| printable(kind, 60));
+        Self { path: self.path.clone(), kind: kind.unwrap_or_default(), content }
+    }
+
+    /// An access token.
+    #[cfg(feature = "cloud_run")]
+    pub(crate) async fn token(self) -> Result<Secret> {
+        Ok(Origin::File(self).begin().await?.1)
+    }
+
+    /// The signature of a text by the key of a service account (RSA with SHA-256).
+    ///
+    /// # Errors
+    /// `Auth`: the key is none.
+    #[cfg(feature = "cloud_run")]
+    pub(crate) async fn sign(&self, text: &str) -> Result<Vec<u8>> {
+        let unusable = |why: String| {
+            let why = self.redact(printable(&why, 300));
+            Error::new(ErrorKind::Auth, OPERATION, format!("{}: {why}", self.name()))
+        };
+        let signer = service_account::Builder::new(self.content.clone()).build_signer();
+        let signer = signer.map_err(|e| unusable(e.to_string()))?;
+        let signature = signer.sign(text.as_bytes()).await.map_err(|e| unusable(e.to_string()))?;
+        Ok(signature.to_vec())
+    }
+
+    /// Type and path, never what is in it.
+    pub(crate) fn name(&self) -> String {
+        format!("{} credentials of {}", self.kind, self.path.display())
+    }
+
     fn read(path: PathBuf) -> Result<Self> {
         let unusable = |path: &Path, why: String| {
             let message = format!("the credentials of {} cannot be used: {why}", path.display());
@@ -300,7 +337,7 @@ impl File {
     }
 
     /// Blanks what must not be shown, should a message quote it.
-    fn redact(&self, mut text: String) -> String {
+    pub(crate) fn redact(&self, mut text: String) -> String {
         for Field { key, value, in_headers } in self.fields() {
             // Headers are for whoever vouches, and hold the token of a job.
             if let Some(secret) = value.as_str()
@@ -335,10 +372,10 @@ fn told(text: &str) -> String {
 }
 
 /// The token of whoever is logged in to gcloud; `None` when there is no gcloud, or nobody is.
-async fn printed_by_gcloud() -> Option<Secret> {
+pub(crate) async fn printed_by_gcloud(what: &str) -> Option<Secret> {
     let program = if cfg!(windows) { "gcloud.cmd" } else { "gcloud" };
     let mut command = tokio::process::Command::new(program);
-    command.args(["auth", "print-access-token", "--quiet"]).stdin(std::process::Stdio::null()).kill_on_drop(true);
+    command.args(["auth", what, "--quiet"]).stdin(std::process::Stdio::null()).kill_on_drop(true);
     let output = command.output().await.ok().filter(|output| output.status.success())?;
     let token = String::from_utf8(output.stdout).ok()?;
     let token = token.trim();

@@ -6,6 +6,8 @@ use mlroll_backend::{Error, ErrorKind, Result};
 use reqwest::{Client, Url};
 use tokio::sync::OnceCell;
 
+#[cfg(feature = "cloud_run")]
+use crate::Secret;
 use crate::credentials::{TokenSource, find};
 use crate::error::printable;
 use crate::{Limits, Settings};
@@ -53,6 +55,19 @@ impl Session {
     pub(crate) async fn tokens(&self) -> Result<&dyn TokenSource> {
         let tokens = self.tokens.get_or_try_init(async || find(&self.settings)).await?;
         Ok(tokens.as_ref())
+    }
+
+    /// A token that says who asks, for a service of the user's; `None` when the credentials have none.
+    #[cfg(feature = "cloud_run")]
+    pub(crate) async fn identity(&self, audience: &str) -> Result<Option<Secret>> {
+        let wire = crate::identity::Wire(self.client().await?);
+        crate::identity::identity(&self.settings, &wire, audience).await
+    }
+
+    /// Where the API itself is, when that is this machine: a sandbox, whose services are there too.
+    #[cfg(feature = "cloud_run")]
+    pub(crate) fn on_this_machine(&self) -> Option<&Url> {
+        Some(&self.base).filter(|base| is_loopback(base))
     }
 
     pub(crate) async fn client(&self) -> Result<&Client> {

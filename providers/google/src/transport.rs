@@ -107,7 +107,7 @@ impl Session {
     }
 
     /// Reads the answer here, so that one cut short fails like any other broken connection and is tried again.
-    async fn read_whole(&self, operation: &'static str, mut answer: Response) -> Result<Vec<u8>> {
+    pub(crate) async fn read_whole(&self, operation: &'static str, mut answer: Response) -> Result<Vec<u8>> {
         let most = self.limits().answer;
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(|e| no_answer(operation, &e))? {
@@ -128,7 +128,7 @@ impl From<Error> for Failed {
 }
 
 /// A failure on the way, of which nobody can say how far the request came.
-fn no_answer(operation: &'static str, failed: &reqwest::Error) -> Error {
+pub(crate) fn no_answer(operation: &'static str, failed: &reqwest::Error) -> Error {
     if failed.is_builder() {
         return Error::new(ErrorKind::Auth, operation, "the token holds something that cannot be sent");
     }

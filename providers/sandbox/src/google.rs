@@ -42,6 +42,11 @@ impl Refusal {
         Self::new(StatusCode::CONFLICT, "ALREADY_EXISTS", message)
     }
 
+    /// Somebody who may not.
+    pub(crate) fn denied(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "PERMISSION_DENIED", message)
+    }
+
     /// What Google has and the sandbox has not.
     pub(crate) fn unimplemented(request: &Request) -> Self {
         let message = format!("{} {} is not in this sandbox.", request.method(), request.uri().path());

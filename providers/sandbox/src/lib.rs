@@ -24,6 +24,7 @@ mod exports;
 mod faults;
 mod fleet;
 mod google;
+mod identity;
 pub mod lambda;
 mod limit;
 mod log;

@@ -14,10 +14,11 @@ use tokio::task::JoinSet;
 use crate::api::{Answer, Api, Request};
 use crate::azure_ml::{self, AzureMlApi};
 use crate::azure_monitor::AzureMonitor;
-use crate::cloud_run::{self, CloudRunApi};
+use crate::cloud_run::{self, CloudRunApi, RunServicesApi};
 use crate::cloudwatch::CloudWatch;
 use crate::connection::{self, Limits};
 use crate::exchange::{Delivery, Exchange};
+use crate::identity::IdentityApi;
 use crate::lambda::{self, LambdaApi};
 use crate::monitoring::CloudMonitoringApi;
 use crate::prometheus::Prometheus;
@@ -153,11 +154,14 @@ async fn pause() {
 fn apis() -> Vec<Box<dyn Api>> {
     vec![
         Box::new(LambdaApi),
+        // By their hosts: paths are the users' own.
+        Box::new(RunServicesApi),
         Box::new(SageMakerApi),
         Box::new(RuntimeApi),
         Box::new(ScalingApi),
         Box::new(CloudRunApi),
         Box::new(CloudMonitoringApi),
+        Box::new(IdentityApi),
         Box::new(CloudWatch::default()),
         Box::new(Prometheus),
         Box::new(AzureMonitor),

@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use mlroll_backend::{
     ArtifactKind, Backend, Capabilities, CloudRunService, Deployed, Error, ErrorKind, GuardKind, Marker, MarkerState,
-    Obstacle, Pace, Readiness, Release, Result, Revision, RevisionId, Snapshot, Target, TrafficSplit, Weight, Wiretap,
+    Obstacle, Pace, Probe, Question, Readiness, Release, Result, Revision, RevisionId, Snapshot, Target, TrafficSplit,
+    Weight, Wiretap,
 };
 
-use super::deploy;
 use super::service::{ANNOTATION, NOTE, read, said, short};
+use super::warmth::{self, Warmth};
 use super::wire::{Calls, Change, Revision as Found, Service};
+use super::{deploy, probe};
 use crate::Settings;
 use crate::session::Session;
 
@@ -26,6 +28,8 @@ pub struct CloudRun {
     /// Each service as it was last seen: its tags and annotations must be sent back with a change, and a snapshot does not
     /// hold them.
     seen: Mutex<BTreeMap<Target, Service>>,
+    /// How warm revisions are kept, as far as they were checked.
+    warmth: Mutex<BTreeMap<(Target, RevisionId), Warmth>>,
 }
 
 impl CloudRun {
@@ -35,7 +39,7 @@ impl CloudRun {
     /// `Invalid`: the endpoint is none that requests may be sent to.
     pub fn new(settings: &Settings, wiretap: Arc<dyn Wiretap>) -> Result<Self> {
         let session = Session::new(settings, settings.cloud_run.as_deref(), ENDPOINT)?;
-        Ok(Self { session, wiretap, seen: Mutex::default() })
+        Ok(Self { session, wiretap, seen: Mutex::default(), warmth: Mutex::default() })
     }
 
     fn calls<'a>(&'a self, target: &'a Target, operation: &'static str) -> Result<Calls<'a>> {
@@ -100,10 +104,25 @@ impl Backend for CloudRun {
     async fn check(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Result<Vec<Obstacle>> {
         let calls = self.calls(target, "GetRevision")?;
         let (way_back, on_trial) = tokio::try_join!(calls.get_revision(stable), calls.get_revision(candidate))?;
+        {
+            let mut warmth = self.warmth.lock().unwrap_or_else(PoisonError::into_inner);
+            warmth.insert((target.clone(), stable.clone()), Warmth::of(&way_back.rest));
+            warmth.insert((target.clone(), candidate.clone()), Warmth::of(&on_trial.rest));
+        }
         Ok([(candidate, on_trial), (stable, way_back)]
             .into_iter()
             .filter_map(|(id, revision)| Some(obstacle(id, stable, &revision, &revision.why_not_ready()?)))
             .collect())
+    }
+
+    fn advice(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId, share: Weight) -> Vec<String> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let warmth = self.warmth.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |revision: &RevisionId| warmth.get(&(target.clone(), revision.clone()));
+        let (Some(service), Some(kept), Some(own)) = (seen.get(target), of(stable), of(candidate)) else {
+            return Vec::new();
+        };
+        warmth::advice(&service.scaling, (stable, kept), (candidate, own), share).into_iter().collect()
     }
 
     async fn shift(&self, target: &Target, to: &TrafficSplit, seen: &Snapshot, marker: &Marker) -> Result<Snapshot> {
@@ -150,6 +169,16 @@ impl Backend for CloudRun {
         let calls = self.calls(target, "UpdateService")?;
         let before = self.recall(&calls, &seen.guard.token).await?;
         deploy::deploy(&calls, &before, seen, release, pace).await
+    }
+
+    async fn ask(
+        &self,
+        target: &Target,
+        revision: &RevisionId,
+        question: &Question<'_>,
+        pace: &dyn Pace,
+    ) -> Result<Probe> {
+        probe::ask(&self.calls(target, "UpdateService")?, revision, question, pace).await
     }
 }
 

@@ -10,14 +10,17 @@
 //!   Cloud Run. Revisions are named, never "latest", so that nobody's deploy moves a canary. Tags stay, but for those on
 //!   revisions that Cloud Run calls failed: they would make the service, and every later deploy, look failed.
 //! - **Permissions**: `run.services.get`, `run.services.update`; for `canary` also `run.revisions.get` and, when no candidate
-//!   is named, `run.revisions.list`. For `deploy` also `run.operations.get`. A change may also need `iam.serviceAccounts.actAs` on the service's own account.
+//!   is named, `run.revisions.list`. For `deploy` also `run.operations.get`, and with `--smoke` `run.routes.invoke`
+//!   on the service. docs/roles has them for each verb. A change may also need `iam.serviceAccounts.actAs` on the service's own account.
 //! - **Gaps**: services that span regions are refused, because one region would be moved without the others. A service's
 //!   minimum instances are shared out by percent, so a candidate at 1 % may start cold: give its revision its own.
 
 mod backend;
 mod deploy;
+mod probe;
 mod release;
 mod service;
+mod warmth;
 mod wire;
 
 pub use backend::CloudRun;

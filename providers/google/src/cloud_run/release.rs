@@ -126,8 +126,10 @@ impl<'a> Wanted<'a> {
             }
         }
         template.insert("revision".to_owned(), json!(self.name.as_str()));
-        template.insert("client".to_owned(), json!("mlroll"));
-        template.insert("clientVersion".to_owned(), json!(env!("CARGO_PKG_VERSION")));
+        // Who made stable did not make this one.
+        for field in ["client", "clientVersion"] {
+            template.remove(field);
+        }
         Ok(template)
     }
 
@@ -305,12 +307,11 @@ mod tests {
         .unwrap();
         let wanted = Wanted { name: "fraud-d".parse().unwrap(), image: Some("i:3"), min_instances: Some(1) };
         let made = Value::Object(wanted.template(&before, &stable).unwrap());
-        let version = env!("CARGO_PKG_VERSION");
         assert_eq!(
             made,
             json!({
                 "revision": "fraud-d", "timeout": "10s", "labels": {"team": "ml"}, "containers": [{"image": "i:3"}],
-                "scaling": {"minInstanceCount": 1, "maxInstanceCount": 9}, "client": "mlroll", "clientVersion": version,
+                "scaling": {"minInstanceCount": 1, "maxInstanceCount": 9},
             })
         );
         // A copy has the very image that stable runs, whatever its tag means by now.

@@ -141,7 +141,7 @@ impl Service {
             }
             let percent = u32::from(weight.basis_points() / 100);
             let (kind, revision, tag) = (Kind::Revision, revision.to_string(), String::new());
-            traffic.push(Share { kind, revision, percent, tag });
+            traffic.push(Share { kind, revision, percent, tag, ..Share::default() });
         }
         traffic.extend(self.tags(to));
         Ok(traffic)
@@ -167,7 +167,7 @@ impl Service {
                 continue;
             }
             let (revision, tag) = (revision.to_owned(), share.tag.clone());
-            tags.push(Share { kind, revision, percent: 0, tag });
+            tags.push(Share { kind, revision, tag, ..Share::default() });
         }
         tags
     }

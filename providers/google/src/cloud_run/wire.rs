@@ -34,6 +34,8 @@ pub(super) struct Service {
     pub(super) terminal_condition: Option<Condition>,
     pub(super) conditions: Vec<Condition>,
     pub(super) reconciling: bool,
+    /// Its address, which is also the audience of identity tokens for it.
+    pub(super) uri: String,
     pub(super) update_time: Option<String>,
     pub(super) delete_time: Option<String>,
     pub(super) multi_region_settings: Option<MultiRegion>,
@@ -65,6 +67,9 @@ pub(super) struct Share {
     pub(super) percent: u32,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) tag: String,
+    /// Where a tag leads, in a status.
+    #[serde(skip_serializing)]
+    pub(super) uri: String,
 }
 
 /// Whom an entry of the traffic means.

@@ -3,9 +3,10 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
+use super::edit::{self, Asked};
 use super::route::{Route, UNKNOWN};
-use super::state::{Key, Operation, Service};
-use super::{edit, render};
+use super::state::{Fate, Key, Operation, Service};
+use super::{knative, render};
 use crate::World;
 use crate::api::{Answer, Request, json_answer};
 use crate::google::{self, Parameters, Refusal};
@@ -13,20 +14,26 @@ use crate::google::{self, Parameters, Refusal};
 /// The most revisions on a page; services have their own limit (discovery document).
 const PAGE: usize = 100;
 
-/// Answers a request, and tells whether it began something that does not end by itself (only with `endless`).
-pub(super) fn answer(request: &Request, world: &mut World, endless: bool) -> (Answer, bool) {
-    let began = |result: &Result<(Value, bool), Refusal>| result.as_ref().is_ok_and(|(_, began)| *began);
-    let result = carry_out(request, world, endless);
+/// What is answered, and whether a change was begun.
+pub(super) type Outcome = Result<(Value, bool), Refusal>;
+
+/// Answers a request, and tells whether it began something that does not end by itself (only with [`Fate::Stays`]).
+pub(super) fn answer(request: &Request, world: &mut World, fate: Fate) -> (Answer, bool) {
+    let began = |result: &Outcome| result.as_ref().is_ok_and(|(_, began)| *began);
+    let result = carry_out(request, world, fate);
     let began = began(&result);
     match result {
-        Ok((document, _)) => (json_answer(StatusCode::OK, &document), began && endless),
+        Ok((document, _)) => (json_answer(StatusCode::OK, &document), began && fate != Fate::Settles),
         Err(refusal) => (refusal.answer(), false),
     }
 }
 
 /// The answer, and whether a change was begun.
-fn carry_out(request: &Request, world: &mut World, endless: bool) -> Result<(Value, bool), Refusal> {
+fn carry_out(request: &Request, world: &mut World, fate: Fate) -> Outcome {
     google::authenticated(request)?;
+    if let Some(route) = knative::Route::of(request) {
+        return knative::carry_out(request, &route, world, fate);
+    }
     let route = Route::of(request).filter(|route| route.operation != UNKNOWN);
     let route = route.ok_or_else(|| Refusal::unimplemented(request))?;
     if route.region == "-" {
@@ -60,7 +67,7 @@ fn carry_out(request: &Request, world: &mut World, endless: bool) -> Result<(Val
         "DeleteRevision" => return delete(&route, world, &parameters(&["etag", "validateOnly"])?),
         _ => {
             let known = parameters(&["allowMissing", "forceNewRevision", "updateMask", "validateOnly"])?;
-            return update(&route, world, request, &known, endless);
+            return update(&route, world, request, &known, fate);
         }
     };
     Ok((read, false))
@@ -128,40 +135,53 @@ fn operation(route: &Route, world: &World) -> Result<Value, Refusal> {
     Ok(render::operation(id, operation, &service.unwrap_or_default()))
 }
 
-fn update(
-    route: &Route,
-    world: &mut World,
-    request: &Request,
-    parameters: &Parameters,
-    endless: bool,
-) -> Result<(Value, bool), Refusal> {
-    let now = world.now();
+fn update(route: &Route, world: &mut World, request: &Request, parameters: &Parameters, fate: Fate) -> Outcome {
     let rehearsal = parameters.flag("validateOnly")?;
-    let (key, service) = match found(route, world) {
+    let key = match found(route, world) {
         Err(_) if parameters.flag("allowMissing")? => return Err(Refusal::unimplemented(request)),
-        found => found?,
+        found => found?.0,
     };
-    let service = service.clone();
-    let body = google::body(request)?;
-    let cloud_run = &mut world.cloud_run;
-    let mut changed = edit::update(&key, &service, &body, parameters, &mut cloud_run.mint, now)?;
+    let asked = Asked::of(google::body(request)?, parameters)?;
+    let changed = changed(world, &key, &asked, rehearsal)?;
     if rehearsal {
-        cloud_run.touch(&mut changed, now);
         let generation = changed.generation;
         let rehearsed = Operation { of: key.clone(), generation, done: true, error: None, response: None };
         return Ok((render::operation("validate-only", &rehearsed, &render::service(&key, &changed)), false));
     }
-    let made = changed.revisions.last().filter(|revision| service.revision(&revision.name).is_none());
-    let made = made.and_then(|revision| Some((revision.name.parse().ok()?, cloud_run.behaviour(revision))));
-    let id = cloud_run.begin(&key, changed, now, endless);
-    if let Some((revision, behaviour)) = made {
-        world.traffic.add_revision(&key.target(), &revision, &behaviour);
-    }
+    let id = begin(world, &key, changed, fate);
     let route = Route { below: id.unwrap_or_default(), ..route.clone() };
     Ok((operation(&route, world)?, true))
 }
 
-fn delete(route: &Route, world: &mut World, parameters: &Parameters) -> Result<(Value, bool), Refusal> {
+/// The service as it is asked for, in a rehearsal as it would be shown.
+pub(super) fn changed(world: &mut World, key: &Key, asked: &Asked, rehearsal: bool) -> Result<Service, Refusal> {
+    let now = world.now();
+    let cloud_run = &mut world.cloud_run;
+    let Some(service) = cloud_run.services.get(key).map(|slot| slot.now.clone()) else {
+        return Err(Refusal::not_found(format!("Resource '{}' of kind 'SERVICE' does not exist.", key.service)));
+    };
+    let mut changed = edit::update(key, &service, asked, &mut cloud_run.mint, now)?;
+    if rehearsal {
+        cloud_run.touch(&mut changed, now);
+    }
+    Ok(changed)
+}
+
+/// Begins a change: its operation, by id.
+pub(super) fn begin(world: &mut World, key: &Key, changed: Service, fate: Fate) -> Option<String> {
+    let now = world.now();
+    let known = world.cloud_run.services.get(key).map(|slot| &slot.now);
+    let made = changed.revisions.last().filter(|_| fate != Fate::Fails);
+    let made = made.filter(|revision| known.is_some_and(|service| service.revision(&revision.name).is_none()));
+    let made = made.and_then(|revision| Some((revision.name.parse().ok()?, world.cloud_run.behaviour(revision))));
+    let id = world.cloud_run.begin(key, changed, now, fate);
+    if let Some((revision, behaviour)) = made {
+        world.traffic.add_revision(&key.target(), &revision, &behaviour);
+    }
+    id
+}
+
+fn delete(route: &Route, world: &mut World, parameters: &Parameters) -> Outcome {
     let (key, service) = found(route, world)?;
     let name = &route.below;
     let revision = service.revision(name).ok_or_else(|| no_revision(route))?;

@@ -63,15 +63,38 @@ const RESERVED: [&str; 4] =
 /// The most that all annotations may have together, in bytes.
 const MOST_ANNOTATIONS: usize = 256 << 10;
 
+/// What a request wants of a service.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    body: Map<String, Value>,
+    /// Which fields are meant; none: all, the whole service is replaced.
+    mask: Option<BTreeSet<String>>,
+    /// Whether a revision is made although nothing changed.
+    force: bool,
+}
+
+impl Asked {
+    /// By a request of v2.
+    pub(super) fn of(body: Map<String, Value>, parameters: &Parameters) -> Result<Self, Refusal> {
+        let (mask, force) = (mask(parameters)?, parameters.flag("forceNewRevision")?);
+        Ok(Self { body, mask: mask.map(|mask| mask.into_iter().map(str::to_owned).collect()), force })
+    }
+
+    /// These fields, and no others.
+    pub(super) fn of_fields(body: Map<String, Value>) -> Self {
+        Self { mask: Some(body.keys().cloned().collect()), body, force: false }
+    }
+}
+
 /// The service as the request wants it.
 pub(super) fn update(
     key: &Key,
     service: &Service,
-    body: &Map<String, Value>,
-    parameters: &Parameters,
+    asked: &Asked,
     mint: &mut Mint,
     now: Timestamp,
 ) -> Result<Service, Refusal> {
+    let Asked { body, mask, force } = asked;
     let fields: Vec<&str> = PLAIN.into_iter().chain(MODELLED).chain(OUTPUT).chain(["etag", "name"]).collect();
     google::known(body, "service", &fields)?;
     let named = text(body, "name")?;
@@ -85,7 +108,6 @@ pub(super) fn update(
             key.service, service.etag
         )));
     }
-    let mask = mask(parameters)?;
     let whole = mask.is_none();
     let changes = |field: &str| mask.as_ref().is_none_or(|mask| mask.contains(field));
     let mut changed = service.clone();
@@ -95,11 +117,15 @@ pub(super) fn update(
             None => changed.other.remove(field),
         };
     }
-    let force = parameters.flag("forceNewRevision")?;
-    if changes("template") || force {
+    if changes("template") || *force {
         let kept = Value::Object(service.template.clone());
         let template = if changes("template") { body.get("template") } else { Some(&kept) };
-        template::apply(template::Sent { service: &key.service, template, whole, force }, &mut changed, mint, now)?;
+        template::apply(
+            template::Sent { service: &key.service, template, whole, force: *force },
+            &mut changed,
+            mint,
+            now,
+        )?;
     }
     if changes("annotations") {
         changed.annotations = annotations(body.get("annotations"))?;

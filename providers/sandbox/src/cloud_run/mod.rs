@@ -1,4 +1,4 @@
-//! Google Cloud Run's Admin API, v2, over REST: services, revisions, operations.
+//! Google Cloud Run's Admin API over REST, v2: services, revisions, operations; and v1 over the same, as gcloud speaks it.
 //!
 //! - each service is a target, `cloud-run:PROJECT/REGION/SERVICE`; any bearer token is taken, none is refused with 401
 //! - every change of a service, its becoming live too, gives it a fresh etag; a stale one is 409 `ABORTED`
@@ -13,6 +13,8 @@
 
 mod call;
 mod edit;
+mod invoke;
+mod knative;
 mod render;
 mod route;
 mod state;
@@ -23,7 +25,9 @@ mod twist;
 
 use http::StatusCode;
 
+pub(crate) use self::invoke::RunServicesApi;
 use self::route::{OPERATIONS, Route};
+use self::state::Fate;
 pub use self::store::CloudRun;
 pub(crate) use self::store::check;
 use crate::World;
@@ -40,12 +44,15 @@ impl Api for CloudRunApi {
     }
 
     fn operation(&self, request: &Request) -> Option<Operation> {
+        if let Some(route) = knative::Route::of(request) {
+            return Some(Operation { name: route.operation, target: route.service });
+        }
         let route = Route::of(request)?;
         Some(Operation { name: route.operation, target: route.service })
     }
 
     fn answer(&self, request: &Request, _operation: &Operation, world: &mut World) -> Answer {
-        call::answer(request, world, false).0
+        call::answer(request, world, Fate::Settles).0
     }
 
     fn operations(&self) -> &'static [&'static str] {

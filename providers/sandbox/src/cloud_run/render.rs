@@ -177,10 +177,10 @@ fn condition(kind: &str, state: &str, message: &str, at: &str) -> Value {
 }
 
 /// The terminal condition first.
-fn conditions(service: &Service) -> Vec<Value> {
+pub(super) fn conditions(service: &Service) -> Vec<Value> {
     let at = service.updated.to_string();
     let configuration = service.latest_created().filter(|latest| latest.health == Health::Failed);
-    let configuration = configuration.map(|latest| not_ready(&latest.name));
+    let configuration = service.unmade.clone().or_else(|| configuration.map(|latest| not_ready(&latest.name)));
     let reconciling = service.pending.is_some();
     let one = |kind: &str, failed: Option<&String>, moving: bool| {
         let (state, message) = match failed {
@@ -202,6 +202,6 @@ fn conditions(service: &Service) -> Vec<Value> {
     ]
 }
 
-fn host(key: &Key) -> String {
+pub(super) fn host(key: &Key) -> String {
     format!("{}-{}.{}.run.app", key.service, key.project.replace([':', '.'], "-"), key.region)
 }

@@ -15,6 +15,13 @@ pub(super) const OPERATIONS: &[&str] = &[
     "ListServices",
     "UpdateService",
     "WaitOperation",
+    "v1.GetEnabledService",
+    "v1.GetRevision",
+    "v1.GetService",
+    "v1.ListRevisions",
+    "v1.ListServices",
+    "v1.ReplaceService",
+    "v1.WaitOperation",
     UNKNOWN,
 ];
 

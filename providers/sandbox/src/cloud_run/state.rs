@@ -89,6 +89,17 @@ pub(super) enum Until {
     Never,
 }
 
+/// What becomes of a change that is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It fails: there is no quota for it. A revision that it would have made is not made.
+    Fails,
+    /// It is carried out, or fails for a reason of its own.
+    Settles,
+    /// It is never carried out.
+    Stays,
+}
+
 /// A service at one moment.
 #[derive(Clone, Debug)]
 pub(super) struct Service {
@@ -112,8 +123,12 @@ pub(super) struct Service {
     pub(super) revisions: Vec<Revision>,
     /// Why the traffic is not what is wanted.
     pub(super) routes_failed: Option<String>,
+    /// Why there is no revision of the template.
+    pub(super) unmade: Option<String>,
     /// Until then it is reconciling.
     pub(super) pending: Option<Until>,
+    /// Whether the change that is pending will fail.
+    pub(super) doomed: bool,
 }
 
 impl Revision {
@@ -207,6 +222,9 @@ pub(super) fn not_ready(revision: &str) -> String {
          listen on the port defined provided by the PORT=8080 environment variable within the allocated timeout."
     )
 }
+
+/// Words of Google for what a project may not have.
+pub(super) const NO_QUOTA: &str = "Quota exceeded for total allowable CPU per project per region.";
 
 fn gone(revision: &str) -> String {
     format!("Revision '{revision}' does not exist or is deleted.")

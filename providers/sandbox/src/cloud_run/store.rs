@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use mlroll_backend::{Target, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::state::{Entry, Health, Key, Operation, Revision, SHIFT, Service, Slot, Until, Whom, not_ready};
+use super::state::{
+    Entry, Fate, Health, Key, NO_QUOTA, Operation, Revision, SHIFT, Service, Slot, Until, Whom, not_ready,
+};
 use crate::lambda::Routed;
 use crate::scenario::{self, Behaviour, Scenario, State};
 
@@ -27,6 +29,13 @@ impl Mint {
     /// An etag that was never used before, with the quotes that are part of it.
     pub(super) fn etag(&mut self) -> String {
         format!("\"CN{}\"", self.id().replace('-', ""))
+    }
+
+    /// A number from 0 to below 1 by chance, the same ones in every sandbox.
+    #[expect(clippy::cast_precision_loss, reason = "53 bits are what a float holds")]
+    pub(super) fn draw(&mut self) -> f64 {
+        self.0 += 1;
+        (self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// An id that was never used before.
@@ -116,7 +125,9 @@ impl CloudRun {
             statuses: Vec::new(),
             revisions,
             routes_failed: None,
+            unmade: None,
             pending: None,
+            doomed: false,
         };
         match made.resolved() {
             Ok(statuses) => made.statuses = statuses,
@@ -126,11 +137,17 @@ impl CloudRun {
     }
 
     /// Begins a change that was made to a service: an operation, by its id.
-    pub(super) fn begin(&mut self, key: &Key, mut changed: Service, now: Timestamp, endless: bool) -> Option<String> {
+    pub(super) fn begin(&mut self, key: &Key, mut changed: Service, now: Timestamp, fate: Fate) -> Option<String> {
         self.touch(&mut changed, now);
+        changed.unmade = None;
+        changed.doomed = fate == Fate::Fails;
+        if changed.doomed {
+            let known = self.services.get(key).map(|slot| slot.now.revisions.len()).unwrap_or_default();
+            changed.revisions.truncate(known);
+        }
         let starting = |revision: &Revision| revision.health == Health::Starting;
         let delay = if changed.revisions.iter().any(starting) { self.rules.start } else { SHIFT };
-        changed.pending = Some(if endless { Until::Never } else { Until::At(now.plus(delay)) });
+        changed.pending = Some(if fate == Fate::Stays { Until::Never } else { Until::At(now.plus(delay)) });
         for revision in changed.revisions.iter_mut().filter(|revision| starting(revision)) {
             revision.sound = self.behaviour(revision).state == State::Active;
         }
@@ -173,8 +190,14 @@ impl CloudRun {
                 revision.health = if revision.sound { Health::Ready } else { Health::Failed };
                 broken = (!revision.sound).then(|| not_ready(&revision.name)).or(broken);
             }
+            let doomed = std::mem::take(&mut service.doomed);
             match service.resolved() {
+                // Users stay where they are.
+                Ok(statuses) if doomed && statuses != service.statuses => {
+                    service.routes_failed = Some(NO_QUOTA.to_owned());
+                }
                 Ok(statuses) => {
+                    service.unmade = doomed.then(|| NO_QUOTA.to_owned());
                     service.statuses = statuses;
                     service.routes_failed = None;
                     if let Some(split) = service.split() {
@@ -183,7 +206,7 @@ impl CloudRun {
                 }
                 Err(why) => service.routes_failed = Some(why),
             }
-            let error = service.routes_failed.as_ref().or(broken.as_ref()).map(|why| {
+            let error = service.routes_failed.as_ref().or(service.unmade.as_ref()).or(broken.as_ref()).map(|why| {
                 // As users saw them: 13 for a revision that is gone, 9 for one that does not start.
                 (if why.contains("does not exist") { 13 } else { 9 }, why.clone())
             });

@@ -4,7 +4,7 @@ use std::mem;
 
 use super::call;
 use super::route::Route;
-use super::state::{Entry, Health, Key, Service, Slot, Whom};
+use super::state::{Entry, Fate, Health, Key, Service, Slot, Whom};
 use super::store::SOMEBODY;
 use crate::World;
 use crate::api::{Answer, Request, Twist};
@@ -13,9 +13,8 @@ use crate::api::{Answer, Request, Twist};
 pub(super) fn can(twist: Twist, operation: &str) -> bool {
     match twist {
         Twist::Stale => matches!(operation, "GetRevision" | "GetService" | "ListRevisions"),
-        Twist::SettleForever => operation == "UpdateService",
-        // What Cloud Run gives up again has its reason in the revision: `state = "Failed"`.
-        Twist::SettleCanceled | Twist::SettleFailed => false,
+        Twist::SettleFailed | Twist::SettleForever => matches!(operation, "UpdateService" | "v1.ReplaceService"),
+        Twist::SettleCanceled => false,
         Twist::ForeignWrite => {
             matches!(operation, "DeleteRevision" | "GetRevision" | "GetService" | "ListRevisions" | "UpdateService")
         }
@@ -26,9 +25,10 @@ pub(super) fn can(twist: Twist, operation: &str) -> bool {
 pub(super) fn play(twist: Twist, request: &Request, world: &mut World) -> (Option<Answer>, bool) {
     match twist {
         Twist::ForeignWrite => (None, foreign_write(request, world)),
-        Twist::SettleCanceled | Twist::SettleFailed => (None, false),
-        Twist::SettleForever => {
-            let (answer, began) = call::answer(request, world, true);
+        Twist::SettleCanceled => (None, false),
+        Twist::SettleFailed | Twist::SettleForever => {
+            let fate = if twist == Twist::SettleFailed { Fate::Fails } else { Fate::Stays };
+            let (answer, began) = call::answer(request, world, fate);
             (Some(answer), began)
         }
         Twist::Stale => (Some(stale(request, world)), true),
@@ -49,7 +49,7 @@ fn stale(request: &Request, world: &mut World) -> Answer {
         }
     };
     swap(world);
-    let answer = call::answer(request, world, false).0;
+    let answer = call::answer(request, world, Fate::Settles).0;
     swap(world);
     answer
 }
@@ -61,7 +61,7 @@ fn foreign_write(request: &Request, world: &mut World) -> bool {
     let Some(slot) = world.cloud_run.services.get(&key) else { return false };
     let Some(traffic) = another(&slot.now) else { return false };
     let changed = Service { traffic, modifier: SOMEBODY, ..slot.now.clone() };
-    world.cloud_run.begin(&key, changed, now, false).is_some()
+    world.cloud_run.begin(&key, changed, now, Fate::Settles).is_some()
 }
 
 /// Another split: the newest two revisions that are ready, with shares that are no usual step of a rollout.
