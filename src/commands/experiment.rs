@@ -18,7 +18,7 @@ use crate::config::{Service, Watching, select};
 use crate::driver::{COUNTER, OnInterrupt};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
-use crate::judge::gate::{Gate, Rule, ShapeRule};
+use crate::judge::gate::{Gate, Rule};
 use crate::rollout::engine::Experiment;
 
 /// Where it is written what an experiment came to, unless told otherwise.
@@ -123,6 +123,10 @@ fn wrong(why: &str) -> Failure {
 fn metric_gate(gates: &[Gate], metric: &str) -> Result<Gate, Failure> {
     let mut named = gates.iter().filter(|gate| gate.name() == metric);
     let (found, second) = (named.next(), named.next());
+    if found.is_some_and(|gate| gate.scores().is_some()) {
+        let failure = wrong(&format!("gate `{metric}`: scores drift both ways, and neither is better"));
+        return Err(failure.hint("name a gate that has a better and a worse, and let this one guard the experiment"));
+    }
     let guards = found.is_some_and(|gate| !gate.is_advisory());
     let mut file: Value = match (found, second) {
         (Some(_), Some(_)) => {
@@ -168,11 +172,7 @@ fn metric_gate(gates: &[Gate], metric: &str) -> Result<Gate, Failure> {
                 wrong(&format!("gate `{metric}`: an alarm measures nothing that two revisions could differ in"));
             Err(failure.hint("name a gate that does, and let the alarm guard the experiment"))
         }
-        Rule::Drift(_) | Rule::Shape(ShapeRule { both_tails: true, .. }) => {
-            let failure = wrong(&format!("gate `{metric}`: scores drift both ways, and neither is better"));
-            Err(failure.hint("name a gate that has a better and a worse, and let this one guard the experiment"))
-        }
-        Rule::Count(_) | Rule::Latency(_) | Rule::Series(_) | Rule::Shape(_) => Ok(gate),
+        Rule::Count(_) | Rule::Drift(_) | Rule::Latency(_) | Rule::Series(_) | Rule::Shape(_) => Ok(gate),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::journal::Folder;
 use crate::output::{Done, Format, Progress, json, text};
 use crate::registry;
 use crate::rollout::Outcome;
-use crate::rollout::engine::{Ended as RunEnded, Plan};
+use crate::rollout::engine::{Ended as RunEnded, Kind, Plan};
 use crate::wire::{Aside, Wire};
 
 /// A run as it was asked for.
@@ -53,6 +53,8 @@ pub(super) struct Foreseen {
     pub(super) measured: Measurements,
     /// What a person should know of the state it starts from.
     pub(super) notes: Vec<String>,
+    /// Whether the model registry is told of whom was promoted.
+    tells_stage: bool,
 }
 
 /// Finds out all that can be known of a run, and changes nothing: what reads is sent, what writes stops at the wire. The
@@ -111,6 +113,7 @@ async fn look_ahead(
     let mut notes = notes(context, wanted, target)?;
     notes.extend(advice(backend, target, &plan, context.global.output));
     Ok(Foreseen {
+        tells_stage: service.model_stage.is_some() && plan.terms().kind == Kind::Rollout,
         seen: seen.clone(),
         guard: backend.capabilities().guard,
         opening,
@@ -184,6 +187,9 @@ impl Foreseen {
         ));
         if terms.judged {
             unknown.push("what the looks say: each step passes, fails or ends inconclusive by it".to_owned());
+        }
+        if self.tells_stage {
+            unknown.push("which package of the model registry is told of its stage, once it is promoted".to_owned());
         }
         if self.shortest.resized.as_ref().is_some_and(|resized| !resized.changes.is_empty()) {
             unknown.push(format!(

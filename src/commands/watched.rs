@@ -231,7 +231,7 @@ const MOST_LOOKS: u64 = 7 * 24 * 60;
 /// Which of the past is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Past {
-    /// The last bake, as far as the candidate had its share in it.
+    /// The last bake.
     Bake,
     /// All since the last shift and its warm-up.
     SinceShift,
@@ -274,11 +274,6 @@ pub(crate) fn check_now(
             plan(&driver, backend.as_ref(), selected, service, Some(source.as_ref()), &watching, roles).await?;
         let mut bench = Bench::prepare(source, &service.gates, &plan, target, clock.now()).await?;
         let since = match (past, &seen.marker) {
-            // What was before the candidate had its share is not about the candidate.
-            (Past::Bake, Some(Marker { at: Some(at), .. })) => {
-                let (terms, from) = (plan.terms(), at.plus(watching.warm_up));
-                (clock.now().since(from) < terms.bake.saturating_add(terms.settle_delay)).then_some(from)
-            }
             (Past::Bake, _) => None,
             (Past::SinceShift, Some(Marker { at: Some(at), .. })) => Some(at.plus(watching.warm_up)),
             (Past::SinceShift, _) => {

@@ -86,7 +86,7 @@ impl Job<'_> {
                         continue;
                     }
                     Err(e) => {
-                        let late = clock.left(self.shared.deadline).is_zero();
+                        let late = e.kind() == ErrorKind::Unavailable && clock.left(self.shared.deadline).is_zero();
                         let stayed_busy = busy.take().filter(|_| late);
                         return report.fail(stayed_busy.unwrap_or_else(|| Failure::of(&e, &self.target)));
                     }
@@ -133,6 +133,7 @@ impl Job<'_> {
                     None => return,
                 },
                 Aftermath::Changed(now) => {
+                    busy = None;
                     // Two who fight over a target must not use up the control plane's rate for everybody.
                     if turn > 1 {
                         clock.sleep(pause).await;

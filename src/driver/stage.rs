@@ -11,7 +11,13 @@ impl Driver<'_> {
     pub(crate) async fn tell_stage(&self, backend: &dyn Backend, stage: &ModelStage, report: &mut Report) {
         let is_there = report.settled || self.wire.is_rehearsal();
         let promoted = report.after.as_ref().and_then(|after| after.sole()).cloned();
-        let (Outcome::Promoted, true, Some(revision)) = (report.outcome, is_there, promoted) else { return };
+        let (Outcome::Promoted, Some(revision)) = (report.outcome, promoted) else { return };
+        if !is_there {
+            let ModelStage { stage, .. } = stage;
+            return report.note(format!(
+                "the model registry is not told of {stage}: {revision} is not live yet; type it again then"
+            ));
+        }
         let deadline = self.clock.deadline(self.limits.accept);
         let told = self.clock.by(deadline, backend.tell_stage(&report.target, &revision, stage)).await;
         let ModelStage { stage, status } = stage;

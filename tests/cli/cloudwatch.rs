@@ -33,7 +33,7 @@ fn config(look: &str) -> String {
         [services.fraud]
         target = "{FRAUD}"
         steps = ["10%", "50%", "100%"]
-        bake = "15m"
+        bake = "45m"
         look = "{look}"
         no_data_budget = "1h"
         [services.fraud.metrics]

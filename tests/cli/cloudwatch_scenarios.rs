@@ -21,7 +21,7 @@ max = "300ms"
 fn config(more: &str, gates: &str) -> String {
     let service = |(name, target): (&str, &str)| {
         format!(
-            "[services.{name}]\ntarget = \"{target}\"\nsteps = [\"10%\", \"50%\", \"100%\"]\nbake = \"15m\"\n\
+            "[services.{name}]\ntarget = \"{target}\"\nsteps = [\"10%\", \"50%\", \"100%\"]\nbake = \"45m\"\n\
              no_data_budget = \"1h\"\n{more}\n[services.{name}.metrics]\nsource = \"cloudwatch\"\n{}\n",
             gates.replace("NAME", name)
         )
@@ -152,7 +152,7 @@ fn what_is_left_of_the_gpus_is_counted_over_all_of_them() {
     for (gpu, code, failed) in [("0.7", 0, &[][..]), ("0.95", 1, &["gpu_headroom"])] {
         let sandbox = accelerated(gpu, "");
         // The same number again and again is judged in blocks of five looks.
-        let long = on_sagemaker(&gates).replace("\"15m\"", "\"60m\"\nalpha = 0.05").replace("\"50%\", ", "");
+        let long = on_sagemaker(&gates).replace("\"45m\"", "\"60m\"\nalpha = 0.05").replace("\"50%\", ", "");
         sandbox.write("mlroll.toml", &long);
         let ended = sandbox.run(&["rollout"]);
         let Verdict { code: exit, failed: gates, .. } = verdict(&ended);

@@ -186,8 +186,16 @@ impl Question {
         }
         let mut strata = BTreeMap::new();
         for (stratum, mut series) in parts {
+            let of_errors = |one: &&Series| one.labels.get(PART).is_some_and(|part| part.starts_with("errors"));
+            let errors: f64 = series.iter().filter(of_errors).map(|one| one.value).sum();
             series.extend(newest.iter().cloned());
             match self.says(series, window) {
+                // They would be lost: then whoever fails most would be the one without a failure.
+                Sample::NoData(Why::Empty) if errors > 0.0 => {
+                    let found =
+                        format!("{errors} events and no requests where `{by}` is \"{stratum}\"; both need that label");
+                    return Err(Why::Inconsistent { found });
+                }
                 Sample::NoData(Why::Empty) => {}
                 Sample::NoData(why) => return Err(why),
                 sample @ (Sample::Counts { .. } | Sample::Histogram(_) | Sample::Strata(_) | Sample::Value(_)) => {

@@ -235,6 +235,15 @@ async fn parts_of_the_traffic_are_told_apart_by_a_label() {
     let Sample::Histogram(of_b) = &pods["b"] else { panic!("{pods:?}") };
     assert_eq!((pods.len(), of_b.buckets().len()), (2, 4));
     assert_close(of_b.total(), 256.0, "b");
+    // Errors that no requests go with would be lost, and whoever has them would look best.
+    let apart =
+        Settings { errors: Some(r#"r_total{version="{{revision}}",code=~"5.."}"#.to_owned()), ..store.settings() };
+    let apart = Settings { requests: Some(r#"d_bucket{version="{{revision}}",le="+Inf"}"#.to_owned()), ..apart };
+    let found = sample(&Prometheus::new(&apart).unwrap(), &by("code", Query::ErrorRate), "41").await;
+    assert!(
+        matches!(&found, Sample::NoData(Why::Inconsistent { found }) if found.contains("need that label")),
+        "{found:?}"
+    );
     // Where nobody has the label there is one part; where there is no traffic there is none.
     let Sample::Strata(one) = sample(&store.source(), &by("region", Query::ErrorRate), "42").await else { panic!() };
     assert_eq!(one.into_iter().collect::<Vec<_>>(), [(String::new(), Sample::counts(240.0, 0.0))]);

@@ -56,11 +56,12 @@ impl Stages {
         if self.0.is_empty() {
             self.begin();
         }
+        let is_divided = looks.len() > 1 || looks.keys().any(|name| !name.is_empty());
         for (name, look) in looks {
             if let Some(stage) = self.0.last_mut() {
                 stage.fail.add(look.fail);
                 stage.pass.add(look.pass);
-                if !name.is_empty() {
+                if is_divided {
                     let part = stage.parts.entry(name.clone()).or_default();
                     part.fail.add(look.fail);
                     part.pass.add(look.pass);

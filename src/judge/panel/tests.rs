@@ -101,6 +101,11 @@ fn a_regression_in_one_region_is_found_and_one_part_is_all() {
         whole.look(&[counts((300.0, 4.0), (2700.0, 27.0))]);
     }
     assert_eq!(one.findings()[0].ln_e_fail, whole.findings()[0].ln_e_fail);
+    // What has no label is a part like others.
+    let mut unnamed = panel(&[BY_REGION]);
+    unnamed.look(&[parts(&[("", (1000.0, 100.0), (9000.0, 90.0)), ("eu", (1000.0, 10.0), (9000.0, 90.0))])]);
+    let Interval { lower, .. } = unnamed.findings()[0].interval.unwrap();
+    assert!(lower > 1.5, "{lower}");
     // Of a part that tells nothing nothing is known: not that it has no errors.
     let mut silent = panel(&[BY_REGION]);
     let failed = Sample::NoData(Why::Infinite);

@@ -52,7 +52,9 @@ pub(super) fn snapshot(operation: &'static str, endpoint: &Endpoint, tag: Option
     let fits = |marker: &&Marker| split.as_ref().is_some_and(|split| marker.fits(split));
     let marker = noted.as_ref().filter(fits).cloned();
     let roles = match (&split, &noted) {
-        (Some(split), Some(noted)) if marker.is_none() && marks_the_smaller(endpoint) => not_promoted_yet(split, noted),
+        (Some(split), noted) if marker.is_none() && marks_the_smaller(endpoint) => {
+            noted.as_ref().map_or_else(Roles::default, |noted| not_live(split, noted))
+        }
         (Some(split), _) => Roles::of(split, marker.as_ref(), None),
         (None, _) => Roles::default(),
     };
@@ -66,13 +68,18 @@ pub(super) fn snapshot(operation: &'static str, endpoint: &Endpoint, tag: Option
     })
 }
 
-/// Who is who where the marker of a promotion arrived and its weights did not, in a split of which the larger share is not stable's:
-/// whoever was to be the way back is stable still. Nobody, where the marker says anything else.
-fn not_promoted_yet(split: &TrafficSplit, noted: &Marker) -> Roles {
+/// Who is who where a marker arrived and its weights did not, or were taken back, in a split of which the larger share is not
+/// stable's. Of a promotion whoever was to be the way back is stable still; of a rollback whoever was to have everything.
+/// Nobody, where the marker says anything else.
+fn not_live(split: &TrafficSplit, noted: &Marker) -> Roles {
     let has = |revision: &RevisionId| split.iter().any(|(one, _)| one == revision);
     match (&noted.state, &noted.previous) {
         (MarkerState::Promoted, Some(previous)) if split.len() == 2 && has(previous) && has(&noted.stable) => {
             Roles { stable: Some(previous.clone()), candidate: Some(noted.stable.clone()), ..Roles::default() }
+        }
+        (MarkerState::RolledBack { .. }, _) if split.len() == 2 && has(&noted.stable) => {
+            let other = split.iter().map(|(one, _)| one).find(|one| **one != noted.stable);
+            Roles { stable: Some(noted.stable.clone()), candidate: other.cloned(), ..Roles::default() }
         }
         _ => Roles::default(),
     }

@@ -55,7 +55,9 @@ impl Plan {
         // A variant without a count has no capacity of its own.
         let (wanted, had) = (count(stable)?, count(candidate)?);
         let bounds = match (stable_was, candidate_was) {
-            (Some(stable), _) => Some((stable.least, stable.most)),
+            // Whoever sized the candidate for more means it: it keeps that when it is promoted.
+            (Some(stable), Some(own)) => Some((stable.least.max(own.least), stable.most.max(own.most))),
+            (Some(stable), None) => Some((stable.least, stable.most)),
             // Stable's count is fixed: the candidate's own bounds have to hold as many.
             (None, Some(own)) => Some((own.least, own.most.max(wanted))),
             (None, None) => None,
@@ -87,7 +89,7 @@ impl Plan {
         match (self.bounds, self.candidate_was) {
             (Some((least, most)), None) => {
                 changes
-                    .push(format!("autoscaling may give {candidate} {least} to {most} instances, as it may {stable}"));
+                    .push(format!("autoscaling may give {candidate} {least} to {most} instances, as it may {stable}; it needs a policy of its own for that"));
             }
             (Some((least, most)), Some(was)) if (was.least, was.most) != (least, most) => {
                 let Bounds { least: fewest, most: highest, .. } = was;
@@ -353,7 +355,7 @@ mod tests {
             written.changes,
             [
                 "autoscaling takes no instances from a and b meanwhile",
-                "autoscaling may give b 2 to 8 instances, as it may a",
+                "autoscaling may give b 2 to 8 instances, as it may a; it needs a policy of its own for that",
                 "b: 1 instances become 4, as many as a has"
             ]
         );
