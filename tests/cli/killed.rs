@@ -103,8 +103,9 @@ struct End {
 impl End {
     /// A pass that was not acted upon yet is as old as the process it belonged to: the next one takes another look.
     fn assert_same(&self, whole: &Self, boundary: Boundary) {
-        let renewed =
-            matches!(boundary, Boundary::Provider(Operation::GetAlias, ..)) && self.judged == whole.judged + 1;
+        // Who is killed after an answer may have judged it already, and read the target on the way to its next step.
+        let may_renew = matches!(boundary, Boundary::AfterAnswer(_) | Boundary::Provider(Operation::GetAlias, ..));
+        let renewed = may_renew && self.judged == whole.judged + 1;
         if !renewed {
             return assert_eq!(self, whole, "killed at {boundary:?}");
         }
