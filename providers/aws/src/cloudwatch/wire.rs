@@ -2,7 +2,7 @@
 
 mod alarms;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::batch::Batch;
 use super::series::{Reading, Series};
 use crate::error::{classify, printable};
+use crate::pages::Pages;
 use crate::transport::{Tag, Tagging};
 
 pub(super) use self::alarms::{alarm_history, describe_alarms};
@@ -41,8 +42,7 @@ pub(super) async fn get_metric_data(
         queries.push(query(n, series, batch)?);
     }
     let mut told: BTreeMap<String, Told> = BTreeMap::new();
-    let mut followed = BTreeSet::new();
-    let mut token: Option<String> = None;
+    let mut pages = Pages::of(OPERATION);
     loop {
         {
             let mut usage = usage.lock().unwrap_or_else(PoisonError::into_inner);
@@ -55,7 +55,7 @@ pub(super) async fn get_metric_data(
             .start_time(DateTime::from_secs(batch.first.start().unix_seconds()))
             .end_time(DateTime::from_secs(batch.last.end().unix_seconds()))
             .scan_by(ScanBy::TimestampAscending)
-            .set_next_token(token.clone())
+            .set_next_token(pages.token())
             .customize()
             .interceptor(Tagging(Tag { target: about.clone(), operation: OPERATION, effect: Effect::Read }))
             .send()
@@ -66,12 +66,8 @@ pub(super) async fn get_metric_data(
             let id = result.id.clone().unwrap_or_default();
             told.entry(id).or_default().add(result, &note);
         }
-        match page.next_token.filter(|next| !next.is_empty()) {
-            Some(next) if !followed.insert(next.clone()) => {
-                return Err(Error::new(ErrorKind::Unexpected, OPERATION, "the pages of the answer do not end"));
-            }
-            Some(next) => token = Some(next),
-            None => break,
+        if !pages.turn(page.next_token)? {
+            break;
         }
     }
     let answer = |n: usize| told.remove(&id(n)).unwrap_or_default().end(batch);

@@ -3,7 +3,7 @@
 mod code;
 mod concurrency;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use aws_sdk_lambda::types::AliasRoutingConfiguration;
 use mlroll_backend::{Effect, Error, ErrorKind, LambdaAlias, Result, RevisionId, Target, Timestamp};
 
 use crate::error::{classify, printable};
+use crate::pages::Pages;
 use crate::transport::{Tag, Tagging};
 
 pub(super) use self::code::Code;
@@ -90,16 +91,6 @@ pub(super) struct Calls<'a> {
     pub(super) alias: &'a LambdaAlias,
 }
 
-/// Where a list goes on; `None` at its end. One that comes back to where it was has none.
-fn following(operation: &'static str, next: Option<String>, followed: &mut BTreeSet<String>) -> Result<Option<String>> {
-    match next.filter(|next| !next.is_empty()) {
-        Some(next) if !followed.insert(next.clone()) => {
-            Err(Error::new(ErrorKind::Unexpected, operation, "the list does not end"))
-        }
-        next => Ok(next),
-    }
-}
-
 impl Calls<'_> {
     /// `GetAlias`
     pub(super) async fn get_alias(&self) -> Result<Alias> {
@@ -146,15 +137,14 @@ impl Calls<'_> {
     pub(super) async fn list_versions(&self) -> Result<Vec<Version>> {
         let operation = "ListVersionsByFunction";
         let mut versions = Vec::new();
-        let mut followed = BTreeSet::new();
-        let mut marker: Option<String> = None;
+        let mut pages = Pages::of(operation);
         loop {
             let page = self
                 .client
                 .list_versions_by_function()
                 .function_name(self.function())
                 .max_items(50)
-                .set_marker(marker.clone())
+                .set_marker(pages.token())
                 .customize()
                 .interceptor(self.tagged(operation, Effect::Read))
                 .send()
@@ -166,8 +156,7 @@ impl Calls<'_> {
                 description: v.description.unwrap_or_default(),
                 code_sha256: v.code_sha256.unwrap_or_default(),
             }));
-            marker = following(operation, page.next_marker, &mut followed)?;
-            if marker.is_none() {
+            if !pages.turn(page.next_marker)? {
                 return Ok(versions);
             }
         }

@@ -1,12 +1,11 @@
 //! Requests to and answers from SageMaker's control plane. SDK types stop here.
 
-use std::collections::BTreeSet;
-
 use aws_sdk_sagemaker::Client;
 use aws_sdk_sagemaker::types::{DesiredWeightAndCapacity, ProductionVariantSummary, Tag as EndpointTag};
 use mlroll_backend::{Effect, Error, ErrorKind, Result, SageMakerEndpoint, Target, Timestamp};
 
 use crate::error::classify_by_text;
+use crate::pages::Pages;
 use crate::transport::{Tag, Tagging};
 
 /// The tag that carries the marker.
@@ -102,15 +101,14 @@ impl Calls<'_> {
     /// The marker's tag, by `ListTags`; it may be on any page.
     pub(super) async fn marker(&self, arn: &str) -> Result<Option<String>> {
         let operation = "ListTags";
-        let mut followed = BTreeSet::new();
-        let mut token: Option<String> = None;
+        let mut pages = Pages::of(operation);
         loop {
             let page = self
                 .client
                 .list_tags()
                 .resource_arn(arn)
                 .max_results(100)
-                .set_next_token(token.clone())
+                .set_next_token(pages.token())
                 .customize()
                 .interceptor(self.tagged(operation, Effect::Read))
                 .send()
@@ -120,12 +118,8 @@ impl Calls<'_> {
             if let Some(tag) = found {
                 return Ok(tag.value);
             }
-            match page.next_token.filter(|next| !next.is_empty()) {
-                Some(next) if !followed.insert(next.clone()) => {
-                    return Err(Error::new(ErrorKind::Unexpected, operation, "the list of tags does not end"));
-                }
-                Some(next) => token = Some(next),
-                None => return Ok(None),
+            if !pages.turn(page.next_token)? {
+                return Ok(None);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! `DescribeAlarms` and `DescribeAlarmHistory`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use aws_sdk_cloudwatch::Client;
@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::super::alarms::{Alarm, State, Turn};
 use crate::error::classify;
+use crate::pages::Pages;
 use crate::transport::{Tag, Tagging};
 
 /// Alarms in one request (CloudWatch API model).
@@ -31,8 +32,7 @@ pub(in crate::cloudwatch) async fn describe_alarms(
     let operation = "DescribeAlarms";
     let mut alarms = BTreeMap::new();
     for names in names.chunks(MOST_NAMES) {
-        let mut token: Option<String> = None;
-        let mut followed = BTreeSet::new();
+        let mut pages = Pages::of(operation);
         loop {
             count(usage);
             let page = client
@@ -40,7 +40,7 @@ pub(in crate::cloudwatch) async fn describe_alarms(
                 .set_alarm_names(Some(names.iter().map(|name| (*name).to_owned()).collect()))
                 .set_alarm_types(Some(kinds()))
                 .max_records(100)
-                .set_next_token(token)
+                .set_next_token(pages.token())
                 .customize()
                 .interceptor(tagged(operation, about))
                 .send()
@@ -74,11 +74,8 @@ pub(in crate::cloudwatch) async fn describe_alarms(
             });
             let all = of_metrics.chain(of_logs).chain(composite);
             alarms.extend(all.filter_map(|(name, alarm)| Some((name?, alarm))));
-            token = page.next_token.filter(|next| !next.is_empty());
-            match &token {
-                Some(next) if !followed.insert(next.clone()) => return Err(endless(operation)),
-                Some(_) => {}
-                None => break,
+            if !pages.turn(page.next_token)? {
+                break;
             }
         }
     }
@@ -105,8 +102,7 @@ pub(in crate::cloudwatch) async fn alarm_history(
 ) -> Result<Vec<Turn>> {
     let operation = "DescribeAlarmHistory";
     let mut turns = Vec::new();
-    let mut token: Option<String> = None;
-    let mut followed = BTreeSet::new();
+    let mut pages = Pages::of(operation);
     loop {
         count(usage);
         let page = client
@@ -116,7 +112,7 @@ pub(in crate::cloudwatch) async fn alarm_history(
             .history_item_type(HistoryItemType::StateUpdate)
             .start_date(DateTime::from_millis(from))
             .max_records(100)
-            .set_next_token(token)
+            .set_next_token(pages.token())
             .customize()
             .interceptor(tagged(operation, about))
             .send()
@@ -131,11 +127,8 @@ pub(in crate::cloudwatch) async fn alarm_history(
             })?;
             turns.push(turn);
         }
-        token = page.next_token.filter(|next| !next.is_empty());
-        match &token {
-            Some(next) if !followed.insert(next.clone()) => return Err(endless(operation)),
-            Some(_) => {}
-            None => return Ok(turns),
+        if !pages.turn(page.next_token)? {
+            return Ok(turns);
         }
     }
 }
@@ -154,8 +147,4 @@ fn count(usage: &Mutex<Usage>) {
 
 fn tagged(operation: &'static str, about: &Target) -> Tagging {
     Tagging(Tag { target: about.clone(), operation, effect: Effect::Read })
-}
-
-fn endless(operation: &'static str) -> Error {
-    Error::new(ErrorKind::Unexpected, operation, "the pages of the answer do not end")
 }

@@ -1,11 +1,12 @@
 //! Provisioned concurrency.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use mlroll_backend::{Effect, Result};
 
-use super::{Calls, following, reason};
+use super::{Calls, reason};
 use crate::error::classify;
+use crate::pages::Pages;
 
 /// Provisioned concurrency of a version or an alias.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,14 +24,13 @@ impl Calls<'_> {
     pub(in crate::lambda) async fn list_provisioned(&self) -> Result<BTreeMap<String, Provisioned>> {
         let operation = "ListProvisionedConcurrencyConfigs";
         let mut all = BTreeMap::new();
-        let mut followed = BTreeSet::new();
-        let mut marker: Option<String> = None;
+        let mut pages = Pages::of(operation);
         loop {
             let page = self
                 .client
                 .list_provisioned_concurrency_configs()
                 .function_name(self.function())
-                .set_marker(marker.clone())
+                .set_marker(pages.token())
                 .customize()
                 .interceptor(self.tagged(operation, Effect::Read))
                 .send()
@@ -43,8 +43,7 @@ impl Calls<'_> {
                 let provisioned = read(one.requested_provisioned_concurrent_executions, &status, one.status_reason);
                 all.insert(qualifier, provisioned);
             }
-            marker = following(operation, page.next_marker, &mut followed)?;
-            if marker.is_none() {
+            if !pages.turn(page.next_marker)? {
                 return Ok(all);
             }
         }
@@ -53,14 +52,13 @@ impl Calls<'_> {
     /// `ListAliases`, all pages: the first alias that sends somebody to `version`.
     pub(in crate::lambda) async fn user_of(&self, version: &str) -> Result<Option<String>> {
         let operation = "ListAliases";
-        let mut followed = BTreeSet::new();
-        let mut marker: Option<String> = None;
+        let mut pages = Pages::of(operation);
         loop {
             let page = self
                 .client
                 .list_aliases()
                 .function_name(self.function())
-                .set_marker(marker.clone())
+                .set_marker(pages.token())
                 .customize()
                 .interceptor(self.tagged(operation, Effect::Read))
                 .send()
@@ -75,8 +73,7 @@ impl Calls<'_> {
             if user.is_some() {
                 return Ok(user.map(|alias| alias.name.unwrap_or_default()));
             }
-            marker = following(operation, page.next_marker, &mut followed)?;
-            if marker.is_none() {
+            if !pages.turn(page.next_marker)? {
                 return Ok(None);
             }
         }

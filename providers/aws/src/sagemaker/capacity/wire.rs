@@ -1,15 +1,16 @@
 //! Requests to Application Auto Scaling, and the one that changes a variant's instances. SDK types stop here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use aws_sdk_applicationautoscaling::Client;
 use aws_sdk_applicationautoscaling::types::{ScalableDimension, ServiceNamespace, SuspendedState};
 use aws_sdk_sagemaker::types::DesiredWeightAndCapacity;
-use mlroll_backend::{Effect, Error, ErrorKind, Result, RevisionId};
+use mlroll_backend::{Effect, Result, RevisionId};
 use serde::{Deserialize, Serialize};
 
 use super::super::wire::{Calls, kind_of_text};
 use crate::error::{classify, classify_by_text};
+use crate::pages::Pages;
 
 /// A variant's bounds, as a scalable target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,8 +50,7 @@ impl Scaling<'_> {
         let operation = "DescribeScalableTargets";
         let ids = variants.map(|variant| self.resource(variant));
         let mut found = BTreeMap::new();
-        let mut followed = BTreeSet::new();
-        let mut token: Option<String> = None;
+        let mut pages = Pages::of(operation);
         loop {
             let page = self
                 .client
@@ -58,7 +58,7 @@ impl Scaling<'_> {
                 .service_namespace(ServiceNamespace::Sagemaker)
                 .scalable_dimension(ScalableDimension::SageMakerVariantDesiredInstanceCount)
                 .set_resource_ids(Some(ids.to_vec()))
-                .set_next_token(token.clone())
+                .set_next_token(pages.token())
                 .customize()
                 .interceptor(self.calls.tagged(operation, Effect::Read))
                 .send()
@@ -75,12 +75,8 @@ impl Scaling<'_> {
                 let bounds = Bounds { least: target.min_capacity, most: target.max_capacity, suspended };
                 found.insert(target.resource_id, bounds);
             }
-            match page.next_token.filter(|next| !next.is_empty()) {
-                Some(next) if !followed.insert(next.clone()) => {
-                    return Err(Error::new(ErrorKind::Unexpected, operation, "the list of targets does not end"));
-                }
-                Some(next) => token = Some(next),
-                None => return Ok(ids.map(|id| found.get(&id).copied())),
+            if !pages.turn(page.next_token)? {
+                return Ok(ids.map(|id| found.get(&id).copied()));
             }
         }
     }
