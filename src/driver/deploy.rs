@@ -126,7 +126,7 @@ impl Driver<'_> {
         let deployed = backend.deploy(target, &seen, &release, pace);
         let deployed = self.clock.by(pace.deadline, deployed).await.map_err(|_| time_is_up())?.map_err(|e| of(&e))?;
         if let Some(question) = delivery.smoke.as_ref().filter(|_| !self.wire.is_rehearsal()) {
-            let answer = backend.ask(target, &deployed.revision.id, question, pace);
+            let answer = backend.probe(target, &deployed.revision.id, question, pace);
             let answer = self.clock.by(pace.deadline, answer).await.map_err(|_| time_is_up())?.map_err(|e| of(&e))?;
             let ok = answer.ok;
             let said = answer.answer.clone();

@@ -175,29 +175,21 @@ pub trait Backend: Debug + Send + Sync {
         Err(unsupported(target, &format!("mlroll cannot deploy by `{}`", release.artifact.kind().flag())))
     }
 
-    /// Sends one request to one revision, also at zero traffic, and tells what it answered.
+    /// Sends one request to one revision, also at zero traffic, and tells what it answered. `pace` is asked where a revision
+    /// needs time until it can be asked alone.
     ///
     /// # Errors
     /// As [`observe`](Self::observe); an answer of the revision that is an error is no error here. `Unsupported` where a
     /// revision without traffic cannot be asked.
-    async fn probe(&self, target: &Target, revision: &RevisionId, payload: &[u8]) -> Result<Probe> {
-        let _ = (revision, payload);
-        Err(unsupported(target, "one revision alone cannot be asked"))
-    }
-
-    /// As [`probe`](Self::probe), for providers whose revisions have paths, or need time until they can be asked alone.
-    ///
-    /// # Errors
-    /// As [`probe`](Self::probe).
-    async fn ask(
+    async fn probe(
         &self,
         target: &Target,
         revision: &RevisionId,
         question: &Question<'_>,
         pace: &dyn Pace,
     ) -> Result<Probe> {
-        let _ = pace;
-        self.probe(target, revision, question.payload).await
+        let _ = (revision, question, pace);
+        Err(unsupported(target, "one revision alone cannot be asked"))
     }
 
     /// Finds what has to change so that `candidate` can carry what `stable` carries, before it gets its first weight:

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mlroll_backend::{
     Access, ArtifactKind, Backend, Capabilities, Capacity, Deployed, Error, ErrorKind, GuardKind, GuardToken,
-    LambdaAlias, Marker, Obstacle, Pace, Probe, Readiness, Release, Result, Revision, RevisionId, Roles, Snapshot,
-    Target, TrafficSplit, Weight, Wiretap, embed, extract,
+    LambdaAlias, Marker, Obstacle, Pace, Probe, Question, Readiness, Release, Result, Revision, RevisionId, Roles,
+    Snapshot, Target, TrafficSplit, Weight, Wiretap, embed, extract,
 };
 
 use super::concurrency;
@@ -137,10 +137,16 @@ impl Backend for Lambda {
         Delivery { calls: Calls { client: &client, target, alias }, release, pace }.make(seen).await
     }
 
-    async fn probe(&self, target: &Target, revision: &RevisionId, payload: &[u8]) -> Result<Probe> {
+    async fn probe(
+        &self,
+        target: &Target,
+        revision: &RevisionId,
+        question: &Question<'_>,
+        _: &dyn Pace,
+    ) -> Result<Probe> {
         let alias = alias_of(target, "Invoke")?;
         let client = self.session.lambda(&alias.region).await;
-        Calls { client: &client, target, alias }.invoke(revision.as_str(), payload).await
+        Calls { client: &client, target, alias }.invoke(revision.as_str(), question.payload).await
     }
 
     async fn capacity(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Result<Option<Capacity>> {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mlroll_backend::{
     Access, ArtifactKind, Backend, Capabilities, Capacity, Deployed, Error, ErrorKind, GuardKind, Marker, MarkerState,
-    ModelStage, Obstacle, Pace, Probe, Readiness, Release, Result, Revision, RevisionId, Roles, SageMakerEndpoint,
-    Snapshot, Target, TrafficSplit, Weight, Wiretap, embed,
+    ModelStage, Obstacle, Pace, Probe, Question, Readiness, Release, Result, Revision, RevisionId, Roles,
+    SageMakerEndpoint, Snapshot, Target, TrafficSplit, Weight, Wiretap, embed,
 };
 
 use super::capacity::{self, Scaling};
@@ -148,10 +148,16 @@ impl Backend for SageMaker {
         deploy(&Calls { client: &client, target, endpoint }, seen, release, pace).await
     }
 
-    async fn probe(&self, target: &Target, revision: &RevisionId, payload: &[u8]) -> Result<Probe> {
+    async fn probe(
+        &self,
+        target: &Target,
+        revision: &RevisionId,
+        question: &Question<'_>,
+        _: &dyn Pace,
+    ) -> Result<Probe> {
         let endpoint = endpoint_of(target, "InvokeEndpoint")?;
         let client = self.session.sagemaker_runtime(&endpoint.region).await;
-        invoke(&client, target, endpoint, revision, payload).await
+        invoke(&client, target, endpoint, revision, question.payload).await
     }
 
     async fn tell_stage(&self, target: &Target, revision: &RevisionId, stage: &ModelStage) -> Result<Option<String>> {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mlroll_backend::{
     ArtifactKind, AzureMlEndpoint, Backend, Capabilities, Capacity, Deployed, Error, ErrorKind, GuardKind, GuardToken,
-    Marker, MarkerState, Obstacle, Pace, Probe, Readiness, Release, Result, Revision, RevisionId, Roles, Snapshot,
-    Target, TrafficSplit, Weight, Wiretap, embed, extract,
+    Marker, MarkerState, Obstacle, Pace, Probe, Question, Readiness, Release, Result, Revision, RevisionId, Roles,
+    Snapshot, Target, TrafficSplit, Weight, Wiretap, embed, extract,
 };
 use tokio::time::Instant;
 
@@ -239,7 +239,7 @@ impl Backend for OnlineEndpoints {
     }
 
     /// Its key would have to be fetched, and sent to a host other than Resource Manager.
-    async fn probe(&self, target: &Target, revision: &RevisionId, _: &[u8]) -> Result<Probe> {
+    async fn probe(&self, target: &Target, revision: &RevisionId, _: &Question<'_>, _: &dyn Pace) -> Result<Probe> {
         let message = format!(
             "mlroll holds no key to {target} and sends its token to Azure Resource Manager only; ask {revision} yourself: \
              az ml online-endpoint invoke --deployment-name {revision} --request-file FILE"

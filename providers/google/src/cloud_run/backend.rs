@@ -171,14 +171,14 @@ impl Backend for CloudRun {
         deploy::deploy(&calls, &before, seen, release, pace).await
     }
 
-    async fn ask(
+    async fn probe(
         &self,
         target: &Target,
         revision: &RevisionId,
         question: &Question<'_>,
         pace: &dyn Pace,
     ) -> Result<Probe> {
-        probe::ask(&self.calls(target, "UpdateService")?, revision, question, pace).await
+        probe::probe(&self.calls(target, "UpdateService")?, revision, question, pace).await
     }
 }
 

@@ -102,7 +102,7 @@ impl Service {
     }
 
     /// Revisions that Cloud Run itself calls failed.
-    fn failed(&self) -> BTreeSet<&str> {
+    pub(super) fn failed(&self) -> BTreeSet<&str> {
         let mut failed = BTreeSet::new();
         for condition in self.conditions.iter().chain(&self.terminal_condition).filter(|c| c.has_failed()) {
             let named: Vec<&str> = quoted(&condition.message).collect();

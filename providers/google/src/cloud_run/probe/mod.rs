@@ -30,7 +30,7 @@ struct Address {
 }
 
 /// Asks a revision, and tells what it answers.
-pub(super) async fn ask(
+pub(super) async fn probe(
     calls: &Calls<'_>,
     revision: &RevisionId,
     question: &Question<'_>,
@@ -84,13 +84,18 @@ async fn address(calls: &Calls<'_>, revision: &RevisionId, pace: &dyn Pace) -> R
 }
 
 impl Service {
-    /// The traffic as it is, and a tag on a revision besides.
+    /// The traffic as it is, and a tag on a revision besides. Tags on failed revisions without traffic go: a change that names
+    /// one of them fails.
     fn with_tag(&self, revision: &RevisionId) -> Vec<Share> {
         let mut traffic = self.traffic.clone();
         if traffic.iter().all(|share| share.percent == 0) {
             // Empty means the same; a tag alone would not.
             traffic.push(Share { kind: Kind::Latest, percent: 100, ..Share::default() });
         }
+        let failed = self.failed();
+        traffic.retain(|share| {
+            share.percent > 0 || share.kind == Kind::Latest || !failed.contains(short(&share.revision))
+        });
         // It is on what was tried last.
         traffic.retain(|share| share.tag != TAG || share.percent > 0);
         for share in traffic.iter_mut().filter(|share| share.tag == TAG) {
@@ -104,7 +109,7 @@ impl Service {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -120,11 +125,27 @@ mod tests {
             (json!([]), "=100:"),
             (json!([entry("a", 0, "old")]), "a=0:old =100:"),
         ] {
-            let service: Service = serde_json::from_value(json!({"traffic": traffic})).unwrap();
-            let tagged = service.with_tag(&"c".parse().unwrap());
-            let shown: Vec<String> =
-                tagged.iter().map(|share| format!("{}={}:{}", share.revision, share.percent, share.tag)).collect();
-            assert_eq!(shown.join(" "), format!("{rest} c=0:mlroll"), "{traffic}");
+            assert_eq!(tagged(&json!({"traffic": traffic})), format!("{rest} c=0:mlroll"), "{traffic}");
+        }
+    }
+
+    fn tagged(service: &Value) -> String {
+        let service: Service = serde_json::from_value(service.clone()).unwrap();
+        let tagged = service.with_tag(&"c".parse().unwrap()).into_iter();
+        let shown: Vec<String> =
+            tagged.map(|share| format!("{}={}:{}", share.revision, share.percent, share.tag)).collect();
+        shown.join(" ")
+    }
+
+    /// Facts of a failed deploy: the condition names the revision, and any change that refers to it without traffic fails.
+    #[test]
+    fn tags_of_failed_revisions_without_traffic_are_dropped() {
+        let entry = |revision: &str, percent: u32, tag: &str| json!({"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", "revision": revision, "percent": percent, "tag": tag});
+        let condition = |revision: &str| json!([{"type": "ConfigurationsReady", "state": "CONDITION_FAILED", "message": format!("Revision '{revision}' is not ready and cannot serve traffic.")}]);
+        for (failed, rest) in [("b", "a=100:live"), ("a", "a=100:live b=0:next"), ("z", "a=100:live b=0:next")] {
+            let traffic = json!([entry("a", 100, "live"), entry("b", 0, "next")]);
+            let service = json!({"traffic": traffic, "conditions": condition(failed)});
+            assert_eq!(tagged(&service), format!("{rest} c=0:mlroll"), "{failed}");
         }
     }
 }
