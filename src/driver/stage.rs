@@ -15,7 +15,8 @@ impl Driver<'_> {
         if !is_there {
             let ModelStage { stage, .. } = stage;
             return report.note(format!(
-                "the model registry is not told of {stage}: {revision} is not live yet; type it again then"
+                "the model registry is not told of {stage}: {revision} is not live yet; once it is, `aws sagemaker \
+                 update-model-package --model-life-cycle` tells it"
             ));
         }
         let deadline = self.clock.deadline(self.limits.accept);

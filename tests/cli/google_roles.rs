@@ -32,6 +32,10 @@ fn role(name: &str) -> BTreeSet<String> {
     let (head, permissions) = text.split_once("\nincludedPermissions:\n").unwrap();
     let keys: Vec<&str> = head.lines().map(|line| line.split_once(": ").unwrap().0).collect();
     assert_eq!(keys, ["title", "description", "stage"], "{name}");
+    // A plain scalar of YAML ends where another key seems to begin, or a comment.
+    let plain =
+        |line: &str| !line.split_once(": ").is_none_or(|(_, value)| value.contains(": ") || value.contains(" #"));
+    assert!(head.lines().all(plain), "{name}: {head}");
     let listed: Vec<&str> = permissions.lines().map(|line| line.strip_prefix("- ").unwrap()).collect();
     assert!(listed.is_sorted(), "{name}: {listed:?}");
     listed.into_iter().map(str::to_owned).collect()

@@ -88,13 +88,16 @@ impl Plan {
         }
         match (self.bounds, self.candidate_was) {
             (Some((least, most)), None) => {
-                changes
-                    .push(format!("autoscaling may give {candidate} {least} to {most} instances, as it may {stable}; it needs a policy of its own for that"));
+                changes.push(format!(
+                    "autoscaling may give {candidate} {least} to {most} instances, as it may {stable}; it needs a policy \
+                     of its own for that"
+                ));
             }
             (Some((least, most)), Some(was)) if (was.least, was.most) != (least, most) => {
                 let Bounds { least: fewest, most: highest, .. } = was;
                 changes.push(format!(
-                    "autoscaling of {candidate}: {fewest} to {highest} instances become {least} to {most}, as {stable} has"
+                    "autoscaling of {candidate}: {fewest} to {highest} instances become {least} to {most}, which hold what {stable} \
+                     may have"
                 ));
             }
             (Some(_) | None, _) => {}
@@ -334,6 +337,10 @@ mod tests {
             (4, 1, Some(bounds(2, 8)), None, Some((1, 4)), (2, 8)),
             (4, 1, None, Some(bounds(1, 2)), Some((1, 4)), (1, 4)),
             (4, 5, None, Some(bounds(2, 9)), None, (2, 9)),
+            // Nothing of its own is taken from it, where stable may have less.
+            (4, 4, Some(bounds(2, 4)), Some(bounds(1, 9)), None, (2, 9)),
+            (4, 4, Some(bounds(1, 8)), Some(bounds(3, 5)), None, (3, 8)),
+            (4, 4, Some(bounds(2, 4)), Some(bounds(3, 9)), None, (3, 9)),
         ] {
             let found = plan(Some(a), Some(b), [of_a, of_b]).unwrap();
             assert_eq!((found.instances, found.bounds), (instances, Some(wanted)), "{a} {b} {of_a:?} {of_b:?}");

@@ -219,6 +219,27 @@ async fn foreign_weights_and_states_are_read() {
     }
 }
 
+/// Weights of which the larger is not stable's are mlroll's own where the tag says whose they are.
+#[tokio::test]
+async fn a_tag_tells_who_is_who_in_a_split_that_it_was_not_written_for() {
+    let case = Case::new().await;
+    for (tag, stable, candidate) in [
+        (None, None, None),
+        (Some("mlroll v1 state=rolled_back stable=a"), Some("a"), Some("b")),
+        (Some("mlroll v1 state=rolled_back stable=a bad=b"), Some("a"), Some("b")),
+        (Some("mlroll v1 state=promoted stable=b previous=a"), Some("a"), Some("b")),
+        (Some("mlroll v1 state=promoted stable=b previous=c"), None, None),
+        (Some("mlroll v1 state=rolled_back stable=c"), None, None),
+    ] {
+        case.server.add("fraud", &[("a", 80.0), ("b", 120.0)]);
+        let tags = tag.map(|tag| ("mlroll-rollout".to_owned(), tag.to_owned()));
+        case.server.change("fraud", |endpoint| endpoint.tags = tags.into_iter().collect());
+        let roles = case.observe().await.roles;
+        let shown = (roles.stable.as_ref().map(RevisionId::as_str), roles.candidate.as_ref().map(RevisionId::as_str));
+        assert_eq!(shown, (stable, candidate), "{tag:?}");
+    }
+}
+
 #[tokio::test]
 async fn what_has_no_weights_to_split_is_refused_with_its_reason() {
     let serverless = json!({"CurrentServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 5}});
