@@ -93,8 +93,20 @@ impl Sandbox {
         serde_json::from_str(&self.ask("GET", "/2015-03-31/functions/fraud/aliases/prod", "")).unwrap()
     }
 
-    /// The body of an answer.
+    /// The body of an answer that is no refusal. What there is too much of is asked again.
     pub fn ask(&self, method: &str, path: &str, body: &str) -> String {
+        for _ in 0..600 {
+            match self.answer(method, path, body) {
+                (429, _) => std::thread::sleep(std::time::Duration::from_millis(50)),
+                (200..=299, said) => return said,
+                (status, said) => panic!("{method} {path}: {status} {said}"),
+            }
+        }
+        panic!("{method} {path}: nothing but 429");
+    }
+
+    /// The status and the body of an answer.
+    pub fn answer(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         let address = self.url().strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
         let length = body.len();
@@ -106,7 +118,9 @@ impl Sandbox {
         write!(stream, "Content-Length: {length}\r\n\r\n{body}").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        (status.unwrap_or_else(|| panic!("{head}")), body.to_owned())
     }
 }
 
@@ -410,6 +424,6 @@ fn a_fault_can_be_scripted_from_outside() {
     let (code, outcome) = sandbox.run(&["canary", "--pct", "10", "--candidate", "3", "--target", FRAUD]);
     assert_eq!(code, 0, "{outcome}");
     assert_eq!(outcome["targets"][0]["calls"]["write"], 2, "busy once: {outcome}");
-    let refused = sandbox.ask("POST", "/_sandbox/faults", r#"{"api":"lambda","fault":"gremlins"}"#);
-    assert!(refused.contains("gremlins") && refused.contains("settle_forever"), "{refused}");
+    let (status, refused) = sandbox.answer("POST", "/_sandbox/faults", r#"{"api":"lambda","fault":"gremlins"}"#);
+    assert!(status == 400 && refused.contains("gremlins") && refused.contains("settle_forever"), "{refused}");
 }
