@@ -48,6 +48,25 @@ fn world(green: &str) -> Sandbox {
     sandbox
 }
 
+const BLUE: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/ml/providers/Microsoft.MachineLearningServices/workspaces/prod/onlineEndpoints/fraud/deployments/blue?api-version=2024-10-01";
+
+/// Before its first share the candidate gets as many instances as stable has; where Azure has no more, its words are told.
+#[test]
+fn instances_that_azure_does_not_have_are_told_in_its_words() {
+    let sandbox = world(GOOD);
+    sandbox.ask("PATCH", BLUE, r#"{"sku": {"name": "Default", "capacity": 3}}"#);
+    sandbox.ask("POST", "/_sandbox/clock", r#"{"advance": "30m"}"#);
+    fault(&sandbox, "OnlineDeployments_Update", &json!({ "fault": "settle_failed" }));
+    let (code, document) = sandbox.run(&["rollout"]);
+    assert_ne!(code, 0, "{document}");
+    let said = document.to_string();
+    assert!(
+        said.contains("deployment green does not get 3 instances: ") && said.contains("no more instances"),
+        "{said}"
+    );
+    assert_eq!(traffic(&sandbox), json!({ "blue": 100 }));
+}
+
 fn fault(sandbox: &Sandbox, operation: &str, more: &Value) {
     let mut fault = json!({ "api": "azure-ml", "operation": operation });
     fault.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

@@ -35,7 +35,7 @@ use crate::transport::is_loopback;
 /// The longest to wait for a token, over all credentials of the chain.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A token this close to its end is not used any more.
+/// A token this close to its end is only used where there is no other.
 const SKEW: Duration = Duration::from_secs(300);
 
 /// For how long a failure stands: so that many targets do not wait for the same silence one after the other.
@@ -121,6 +121,23 @@ pub(crate) struct Tokens {
 struct Kept {
     token: Option<(Secret, SystemTime)>,
     failed: Option<(String, Instant)>,
+    /// Whether there has been a token.
+    had: bool,
+}
+
+impl Kept {
+    /// The token, unless it ends within `skew` or is the refused one.
+    fn token(&self, refused: Option<&Secret>, skew: Duration) -> Option<Secret> {
+        let good = |(token, until): &&(Secret, SystemTime)| refused != Some(token) && now() + skew < *until;
+        self.token.as_ref().filter(good).map(|(token, _)| token.clone())
+    }
+
+    /// What there is without a new token: the old one up to its very end. Whoever had one was let in, so that there is none
+    /// now may pass: a run on its way waits for it, and only one that begins is told at once.
+    fn instead(&self, refused: Option<&Secret>, why: String) -> Result<Secret> {
+        let kind = if self.had { ErrorKind::Unavailable } else { ErrorKind::Auth };
+        self.token(refused, Duration::ZERO).ok_or_else(|| Error::new(kind, OPERATION, why))
+    }
 }
 
 impl Tokens {
@@ -138,43 +155,41 @@ impl Tokens {
     /// A token, from what is kept unless that is `refused`: the very token that Azure did not take.
     ///
     /// # Errors
-    /// `Auth`: there is none. With a ready token that was refused there is no other.
+    /// `Auth`: there is none, and never was. With a ready token that was refused there is no other. `Unavailable`: there was
+    /// one, and there is no other now.
     pub(crate) async fn get(&self, refused: Option<&Secret>) -> Result<Secret> {
         if let Some(ready) = &self.ready {
             return match refused {
                 None => Ok(ready.clone()),
-                Some(_) => Err(no_token("AZURE_ACCESS_TOKEN is not taken, and it is all there is: has it expired?")),
+                Some(_) => {
+                    let message = "AZURE_ACCESS_TOKEN is not taken, and it is all there is: has it expired?";
+                    Err(Error::new(ErrorKind::Auth, OPERATION, message))
+                }
             };
         }
         let mut kept = self.kept.lock().await;
-        let now = now();
-        if let Some((token, until)) = &kept.token
-            && refused != Some(token)
-            && now + SKEW < *until
-        {
-            return Ok(token.clone());
+        if let Some(token) = kept.token(refused, SKEW) {
+            return Ok(token);
         }
         if let Some((message, at)) = &kept.failed
             && at.elapsed() < STANDS
         {
-            return Err(no_token(message.clone()));
+            return kept.instead(refused, message.clone());
         }
-        kept.token = None;
         match tokio::time::timeout(PATIENCE, self.fetch()).await {
             Ok(Ok((token, until))) => {
-                kept.failed = None;
-                kept.token = Some((token.clone(), until));
+                *kept = Kept { token: Some((token.clone(), until)), failed: None, had: true };
                 Ok(token)
             }
             Ok(Err(message)) => {
                 kept.failed = Some((message.clone(), Instant::now()));
-                Err(no_token(message))
+                kept.instead(refused, message)
             }
             Err(_) => {
                 let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.name()).collect();
                 let message = format!("no token from {} within {} s", kinds.join(" or "), PATIENCE.as_secs());
                 kept.failed = Some((message.clone(), Instant::now()));
-                Err(no_token(message))
+                kept.instead(refused, message)
             }
         }
     }
@@ -256,10 +271,6 @@ impl Tokens {
 #[expect(clippy::disallowed_methods, reason = "a token ends by the wall clock, whatever clock a rollout runs on")]
 fn now() -> SystemTime {
     SystemTime::now()
-}
-
-fn no_token(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Auth, OPERATION, message)
 }
 
 /// Why there is no token: Entra's code, or one of the few things that can be told without repeating what was said.

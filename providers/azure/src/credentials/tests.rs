@@ -115,6 +115,24 @@ async fn a_token_is_kept_until_shortly_before_its_end_or_until_it_is_refused() {
     assert_eq!(short.get(None).await.unwrap().reveal(), "token-2");
 }
 
+/// Whoever has been let in goes on: by the old token to its very end, and after that by asking again.
+#[tokio::test]
+async fn without_a_new_token_the_old_one_serves_to_its_end() {
+    let (url, log) = server(|n, _| match n {
+        0 => (200, r#"{"token_type":"Bearer","expires_in":200,"access_token":"token-1"}"#.to_owned()),
+        _ => (400, r#"{"error":"temporarily_unavailable"}"#.to_owned()),
+    });
+    let kept = tokens(&secret(), &url);
+    let first = kept.get(None).await.unwrap();
+    assert_eq!(kept.get(None).await.unwrap().reveal(), "token-1", "it is about to end, and there is no other");
+    assert!(log.lock().unwrap().len() > 1, "another one was asked for");
+    let error = kept.get(Some(&first)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    // Whoever begins without one is told at once.
+    let (url, _) = server(|_, _| (400, r#"{"error":"temporarily_unavailable"}"#.to_owned()));
+    assert_eq!(tokens(&secret(), &url).get(None).await.unwrap_err().kind(), ErrorKind::Auth);
+}
+
 #[tokio::test]
 async fn a_jobs_own_token_is_fetched_anew_for_each_exchange() {
     let (github, asked) = server(|n, _| (200, format!(r#"{{"value":"assertion-{}"}}"#, n + 1)));

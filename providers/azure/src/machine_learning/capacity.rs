@@ -43,7 +43,7 @@ impl Change {
     /// Gives the deployment so many instances, unless it has them, and waits until it has.
     pub(super) async fn scale(&self, calls: &Calls<'_>, instances: u64, pace: &dyn Pace) -> Result<()> {
         let name = &self.deployment;
-        let mut asked = false;
+        let (mut asked, mut under_way): (bool, Option<String>) = (false, None);
         loop {
             let now = calls.deployment(name).await?;
             let idle = is_terminal(&now.state);
@@ -53,11 +53,16 @@ impl Change {
             let what = if !idle {
                 format!("deployment {name} is {}", crate::error::printable(&now.state, 40))
             } else if asked && !now.state.eq_ignore_ascii_case("succeeded") {
-                let message = format!("deployment {name} does not get {instances} instances");
+                let reason = match &under_way {
+                    Some(operation) => calls.reason(operation).await,
+                    None => None,
+                };
+                let why = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+                let message = format!("deployment {name} does not get {instances} instances{why}");
                 return Err(Error::new(ErrorKind::Invalid, SCALE, message));
             } else {
                 match calls.scale(name, instances).await {
-                    Ok(_) => asked = true,
+                    Ok(operation) => (asked, under_way) = (true, operation),
                     Err(e) if e.kind() == ErrorKind::Withheld => return Ok(()),
                     // Asked again after the next look, which tells whether it was done.
                     Err(e) if matches!(e.kind(), ErrorKind::Conflict | ErrorKind::Unavailable) => {}

@@ -20,6 +20,7 @@ pub(super) fn can(twist: Twist, operation: &str) -> bool {
             operation,
             "OnlineDeployments_CreateOrUpdate"
                 | "OnlineDeployments_Delete"
+                | "OnlineDeployments_Update"
                 | "OnlineEndpoints_CreateOrUpdate"
                 | "OnlineEndpoints_Delete"
         ),
