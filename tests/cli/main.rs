@@ -11,6 +11,7 @@
 mod action;
 mod arguments;
 mod aws_credentials;
+mod aws_iam;
 mod azure_credentials;
 mod azure_deploy;
 mod azure_evidence;

@@ -77,7 +77,7 @@ fn verb(sandbox: &Sandbox, arguments: &[&str]) -> (i32, Value) {
     sandbox.run(&[arguments, &["--target", FRAUD]].concat())
 }
 
-fn package(version: u32) -> String {
+pub(crate) fn package(version: u32) -> String {
     format!("{PACKAGE}/{version}")
 }
 

@@ -1,0 +1,178 @@
+//! The policies of the documentation allow what the verbs do on AWS, and no more.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::sagemaker_capacity::start as endpoint;
+use crate::sagemaker_deploy::{package, start as registry};
+use crate::sandbox::{HEALTHY, Sandbox};
+
+const LAMBDA: &str = "lambda:us-east-1/fraud@prod";
+const SAGEMAKER: &str = "sagemaker:us-east-1/fraud";
+const IMAGE: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com/fraud@sha256:0a1b";
+
+/// What no request names: a role that is handed over, and a tag that is taken away again where the weights could not follow it.
+const NOT_ASKED_FOR: [&str; 2] = ["iam:PassRole", "sagemaker:DeleteTags"];
+
+/// The action that a request needs.
+fn action(request: &Value) -> String {
+    let (api, operation) = (request["api"].as_str().unwrap(), request["operation"].as_str().unwrap());
+    match (api, operation) {
+        ("lambda", "Invoke") => "lambda:InvokeFunction".to_owned(),
+        ("sagemaker-runtime", operation) => format!("sagemaker:{operation}"),
+        ("application-autoscaling" | "cloudwatch" | "lambda" | "sagemaker", operation) => format!("{api}:{operation}"),
+        other => panic!("{other:?} is no request to AWS"),
+    }
+}
+
+/// The actions of a policy, and of what resources.
+fn policy(name: &str) -> BTreeSet<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/iam/{name}.json"));
+    let policy: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let mut actions = BTreeSet::new();
+    for statement in policy["Statement"].as_array().unwrap() {
+        assert_eq!(statement["Effect"], "Allow", "{name}");
+        match &statement["Action"] {
+            Value::Array(all) => actions.extend(all.iter().map(|one| one.as_str().unwrap().to_owned())),
+            one => assert!(actions.insert(one.as_str().unwrap().to_owned()), "{name}: {one} twice"),
+        }
+    }
+    assert!(actions.iter().all(|action| !action.contains('*')), "{name} allows more than it names");
+    actions
+}
+
+/// What commands need, each with an exit code that it may end with: nothing that the policies lack.
+fn used(names: &[&str], sandbox: &Sandbox, commands: &[(&[&str], &[i32])]) -> BTreeSet<String> {
+    let allowed: BTreeSet<String> = names.iter().flat_map(|name| policy(name)).collect();
+    let mut needed = BTreeSet::new();
+    for (arguments, codes) in commands {
+        // Each finds what the one before it did long since live.
+        sandbox.ask("POST", "/_sandbox/clock", r#"{"advance": "20m"}"#);
+        sandbox.ask("DELETE", "/_sandbox/requests", "");
+        let (code, document) = sandbox.run(arguments);
+        assert!(codes.contains(&code), "{arguments:?}: {code} {document}");
+        let log: Vec<Value> = serde_json::from_str(&sandbox.ask("GET", "/_sandbox/requests", "")).unwrap();
+        for action in log.iter().map(action) {
+            assert!(allowed.contains(&action), "{arguments:?} needs {action}, which {names:?} do not allow");
+            needed.insert(action);
+        }
+    }
+    needed
+}
+
+/// The same, and together they need all of the policies.
+fn suffices(names: &[&str], sandbox: &Sandbox, commands: &[&[&str]]) {
+    let commands: Vec<(&[&str], &[i32])> = commands.iter().map(|command| (*command, &[0][..])).collect();
+    let needed = used(names, sandbox, &commands);
+    let allowed: BTreeSet<String> = names.iter().flat_map(|name| policy(name)).collect();
+    let idle: Vec<&String> =
+        allowed.difference(&needed).filter(|action| !NOT_ASKED_FOR.contains(&action.as_str())).collect();
+    assert!(idle.is_empty(), "{names:?} allow what nothing needs: {idle:?}");
+}
+
+/// Versions 1 to 3 of a function, of which the alias has 2; files to deploy.
+fn function() -> Sandbox {
+    let world = format!(
+        "[cloudwatch]\ndelay = \"60s\"\n[targets.\"{LAMBDA}\"]\nrequests_per_second = 200\nstable = \"2\"\n\
+         [targets.\"{LAMBDA}\".revisions]\n1 = {{}}\n2 = {HEALTHY}\n3 = {HEALTHY}\n"
+    );
+    let sandbox = Sandbox::start(&["--speed", "300"], &world);
+    sandbox.write_bytes("model.zip", b"PK\x03\x04 a model");
+    sandbox.write("request.json", r#"{"amount": 12}"#);
+    sandbox
+}
+
+/// Steps without gates.
+fn file(target: &str) -> String {
+    format!("[services.fraud]\ntarget = \"{target}\"\nsteps = [\"10%\", \"100%\"]\nbake = \"2m\"\n")
+}
+
+#[test]
+fn of_a_functions_alias() {
+    let on: [&str; 2] = ["--target", LAMBDA];
+    let with = |verb: &[&'static str]| [verb, &on].concat();
+    let (canary, promote, rollback) =
+        (with(&["canary", "--pct", "10"]), with(&["promote", "--force"]), with(&["rollback"]));
+    let sandbox = function();
+    suffices(&["lambda-status"], &sandbox, &[&with(&["status"])]);
+    suffices(&["lambda-canary"], &sandbox, &[&canary]);
+    suffices(&["lambda-promote"], &sandbox, &[&promote]);
+    assert_eq!(sandbox.run(&rollback).0, 0);
+    sandbox.ask("PUT", "/2015-03-31/functions/fraud/aliases/prod", r#"{"Description": ""}"#);
+    // Where nothing says where to go, revisions are named.
+    let mut needed = used(&["lambda-rollback"], &sandbox, &[(&rollback, &[6])]);
+    needed.extend(used(&["lambda-rollback"], &sandbox, &[(&with(&["rollback", "--to", "1"]), &[0])]));
+    assert_eq!(needed, policy("lambda-rollback"));
+
+    let image = with(&["deploy", "--image", IMAGE, "--smoke", "request.json"]);
+    let archive = with(&["deploy", "--zip", "model.zip"]);
+    let copy = with(&["deploy", "--from-stable", "--min-instances", "3"]);
+    let deploys = function();
+    assert_eq!(deploys.run(&image).0, 0);
+    deploys.ask("PUT", "/2015-03-31/functions/fraud/aliases/prod", r#"{"FunctionVersion": "4"}"#);
+    suffices(&["lambda-deploy"], &deploys, &[&archive, &copy, &image]);
+
+    let provided = function();
+    let path = "/2019-09-30/functions/fraud/provisioned-concurrency?Qualifier=2";
+    provided.ask("PUT", path, r#"{"ProvisionedConcurrentExecutions": 4}"#);
+    provided.write("mlroll.toml", &file(LAMBDA));
+    suffices(&["lambda-rollout"], &provided, &[&["rollout", "--no-gates"], &["rollback", "fraud"]]);
+}
+
+#[test]
+fn of_an_endpoints_variants() {
+    let on: [&str; 2] = ["--target", SAGEMAKER];
+    let with = |verb: &[&'static str]| [verb, &on].concat();
+    let canary = with(&["canary", "--pct", "10", "--candidate", "b"]);
+    let autoscaling = "autoscaling = [2, 8]";
+    let sandbox = endpoint(HEALTHY, autoscaling);
+    // Without gates, which have permissions of their own.
+    sandbox.write("mlroll.toml", &file(SAGEMAKER));
+    suffices(&["sagemaker-status"], &sandbox, &[&with(&["status"])]);
+    suffices(&["sagemaker-canary"], &sandbox, &[&canary]);
+    suffices(&["sagemaker-promote"], &sandbox, &[&with(&["promote", "--force"])]);
+    suffices(&["sagemaker-rollback"], &sandbox, &[&with(&["rollback"])]);
+
+    let scaled = endpoint(HEALTHY, autoscaling);
+    scaled.write("mlroll.toml", &file(SAGEMAKER));
+    let rollout = ["rollout", "--no-gates", "--candidate", "b"];
+    suffices(&["sagemaker-rollout"], &scaled, &[&rollout, &["rollback", "fraud"]]);
+
+    let deploys = registry("b = {}", "");
+    deploys.write("request.json", "{}");
+    let model = package(1);
+    let deploy = ["deploy", "--target", SAGEMAKER, "--model-package", &model, "--smoke", "request.json"];
+    suffices(&["sagemaker-deploy"], &deploys, &[&deploy]);
+    let stage = "model_stage = { stage = \"Production\", status = \"InUse\" }\n";
+    deploys.write("mlroll.toml", &format!("{}{stage}", file(SAGEMAKER)));
+    let tells = ["sagemaker-canary", "sagemaker-promote", "sagemaker-stage"];
+    suffices(&tells, &deploys, &[&canary, &["promote", "fraud", "--force"]]);
+}
+
+/// Of all gates there are: an alarm, what is left of the machines, looks of errors; and how late a function is.
+#[test]
+fn of_gates() {
+    let gates = |more: &str| {
+        format!(
+            "[services.fraud.metrics]\nsource = \"cloudwatch\"\n[[services.fraud.gates]]\nmetric = \"error_rate\"\n\
+             max = \"5%\"\n{more}"
+        )
+    };
+    let sandbox = endpoint(HEALTHY, "machine = \"ml.g5.12xlarge\"\n[cloudwatch.alarms.slow]\nstate = \"OK\"");
+    let more = "[[services.fraud.gates]]\nmetric = \"cpu_headroom\"\nmin = \"10%\"\nadvisory = true\n\
+                [[services.fraud.gates]]\nalarms = [\"slow\"]\nadvisory = true\n";
+    sandbox.write("mlroll.toml", &format!("{}{}", file(SAGEMAKER), gates(more)));
+    let canary = ["canary", "fraud", "--pct", "10", "--candidate", "b"];
+    let of_endpoint = ["sagemaker-canary", "gates"];
+    // How gates decide is not the question here.
+    let check: (&[&str], &[i32]) = (&["gate", "check"], &[0, 1, 3]);
+    let mut needed = used(&of_endpoint, &sandbox, &[(&canary, &[0]), check]);
+    let functions = function();
+    functions.write("mlroll.toml", &format!("{}{}", file(LAMBDA), gates("")));
+    let canary = ["canary", "fraud", "--pct", "10"];
+    needed.extend(used(&["lambda-canary", "gates"], &functions, &[(&canary, &[0]), check]));
+    let idle: Vec<String> = policy("gates").difference(&needed).cloned().collect();
+    assert!(idle.is_empty(), "{idle:?}");
+}
