@@ -63,6 +63,19 @@ impl SeriesTest {
         }
     }
 
+    /// `ln` of the evidence that the mean lies above 0, which [`SeriesTest::rejects`] holds against `1 / alpha`: twice that of
+    /// a t test, which is two-sided, and nothing while its mean lies on the other side.
+    #[must_use]
+    pub fn one_sided(&self) -> f64 {
+        match self {
+            Self::Sign(sign) => sign.ln_e(),
+            Self::T(student) => match student.mean_so_far() {
+                Some(mean) if mean > 0.0 => student.ln_e() + std::f64::consts::LN_2,
+                Some(_) | None => f64::NEG_INFINITY,
+            },
+        }
+    }
+
     /// Whether "not above 0" is rejected at `alpha`.
     #[must_use]
     pub fn rejects(&self, alpha: f64) -> bool {
@@ -114,6 +127,21 @@ mod tests {
         }
         assert!((Difference::Log.of(2.0, 1.0, 0.0).unwrap() - 2f64.ln()).abs() < 1e-15);
         assert!(Difference::Log.of(0.0, 1.0, 0.0).unwrap_err().contains("plain"));
+    }
+
+    #[test]
+    fn one_sided_evidence_is_what_rejects() {
+        for sides in [1.0, -1.0] {
+            for mut test in [SeriesTest::Sign(Sign::default()), SeriesTest::T(Student::default())] {
+                for k in 0..30 {
+                    test.look(sides * (1.0 + 0.3 * f64::from(k % 5)));
+                    for alpha in [0.05, 0.01, 1e-4] {
+                        assert_eq!(test.one_sided() >= -f64::ln(alpha), test.rejects(alpha), "{test:?} at {alpha}");
+                    }
+                }
+                assert_eq!(test.rejects(0.01), sides > 0.0, "{test:?}");
+            }
+        }
     }
 
     #[test]

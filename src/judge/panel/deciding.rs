@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::seat::Seat;
+use super::seat::{Progress, Seat};
 use super::{Panel, Ruling};
 
 /// The rule behind a ruling.
@@ -106,7 +106,12 @@ fn passing(seat: &Seat, beta: f64) -> String {
             let upper = seat.drift(beta).map_or_else(|| "not known".to_owned(), |drift| format!("{:.3}", drift.upper));
             format!("index at most {upper} of {max}")
         }
-        (None, None) => shown(seat.ln_e_pass()),
+        (None, None) => match seat.pass_so_far(beta) {
+            Progress::Decided(true) => "passed at its planned look".to_owned(),
+            Progress::Decided(false) => "has not passed at a planned look".to_owned(),
+            Progress::Evidence(f64::NEG_INFINITY) => "0 (its mean is on the other side)".to_owned(),
+            Progress::Evidence(ln_e) => shown(ln_e),
+        },
     };
     format!("`{}` {how}", seat.gate().name())
 }

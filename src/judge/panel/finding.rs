@@ -21,9 +21,9 @@ pub struct Finding {
     pub verdict: Verdict,
     /// Why, in one sentence.
     pub reason: String,
-    /// `ln E` of its FAIL test.
+    /// `ln E` of its FAIL test; two-sided for a t test, and 0, which says nothing, for a test that has no E.
     pub ln_e_fail: f64,
-    /// `ln E` of its PASS test.
+    /// `ln E` of its PASS test, likewise.
     pub ln_e_pass: f64,
     /// Windows with evidence.
     pub looks: u64,
@@ -90,17 +90,13 @@ impl Finding {
                         pass: way(risk.beta, |drift, max| (max / drift.upper).min(1.0)),
                     }
                 }
-                (None, None) => Needed { fail: way(ln_e_fail, alpha), pass: way(ln_e_pass, risk.beta) },
+                (None, None) => Needed { fail: seat.way_to_fail(alpha), pass: seat.way_to_pass(risk.beta) },
             },
             alpha,
             interval: seat.drift(alpha).map(Interval::from).or_else(|| seat.interval(alpha)),
             changed: false,
         }
     }
-}
-
-fn way(ln_e: f64, level: f64) -> f64 {
-    (ln_e / -level.ln()).clamp(0.0, 1.0)
 }
 
 fn reason(seat: &Seat, alpha: f64) -> String {

@@ -57,6 +57,14 @@ pub(super) enum Booked {
     Valued,
 }
 
+/// How far a PASS test is.
+pub(super) enum Progress {
+    /// It is decided at planned looks: whether the last one has passed.
+    Decided(bool),
+    /// `ln` of what is held against `1 / beta`.
+    Evidence(f64),
+}
+
 impl Seat {
     pub(super) fn new(gate: Gate, prelude: Prelude, risk: &Risk) -> Result<Self, String> {
         let name = gate.name();
@@ -219,6 +227,35 @@ impl Seat {
             Tests::Alarms(_) | Tests::Drift(_) | Tests::Planned(_) | Tests::Shape(None) => 0.0,
             Tests::Series(tests) => tests.fail().ln_e(),
             Tests::Shape(Some(tests)) => tests.ln_e_fail(),
+        }
+    }
+
+    /// How far its FAIL test is on the way to reject at `alpha`, from 0 to 1.
+    pub(super) fn way_to_fail(&self, alpha: f64) -> f64 {
+        let ln_e = match &self.tests {
+            Tests::Series(tests) => tests.fail().one_sided(),
+            Tests::Planned(tests) => return f64::from(u8::from(tests.fails())),
+            Tests::Alarms(_) | Tests::Counts(_) | Tests::Drift(_) | Tests::Shape(_) => self.ln_e_fail(),
+        };
+        (ln_e / -alpha.ln()).clamp(0.0, 1.0)
+    }
+
+    /// The same of its PASS test and `beta`.
+    pub(super) fn way_to_pass(&self, beta: f64) -> f64 {
+        let ln_e = match &self.tests {
+            Tests::Series(tests) => tests.pass().one_sided(),
+            Tests::Planned(tests) => return f64::from(u8::from(tests.passes())),
+            Tests::Alarms(_) | Tests::Counts(_) | Tests::Drift(_) | Tests::Shape(_) => self.ln_e_pass(),
+        };
+        (ln_e / -beta.ln()).clamp(0.0, 1.0)
+    }
+
+    /// What its PASS test has, in words: what is held against `1 / beta`, if it is evidence.
+    pub(super) fn pass_so_far(&self, beta: f64) -> Progress {
+        match &self.tests {
+            Tests::Alarms(_) | Tests::Drift(_) | Tests::Planned(_) => Progress::Decided(self.passes(beta)),
+            Tests::Series(tests) => Progress::Evidence(tests.pass().one_sided()),
+            Tests::Counts(_) | Tests::Shape(_) => Progress::Evidence(self.ln_e_pass()),
         }
     }
 

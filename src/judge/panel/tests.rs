@@ -257,6 +257,49 @@ fn a_pass_of_ranks_is_not_kept_for_the_next_step_but_a_fail_is() {
     }
 }
 
+/// Not each test has an E, and that of a t test is two-sided: what is told is what is held against `1 / beta`.
+#[test]
+fn the_rule_is_told_in_the_words_of_its_test() {
+    let ranks = r#"{"name": "p95", "query": "q", "judge": "mann_whitney"}"#;
+    let risk = Risk { horizon: 40, step_looks: 20, ..RISK };
+    for (shift, word, so_far) in
+        [(1.0, Ruling::Pass, "passed at its planned look"), (1.5, Ruling::Fail, "has not passed at a planned look")]
+    {
+        let mut panel = Panel::new(vec![(gate(ranks), Prelude::default())], risk).unwrap();
+        panel.begin(0.1);
+        let mut ruling = Ruling::NoData;
+        for k in 0..20 {
+            let beside = 1.0 + 0.01 * f64::from(k * 7 % 20);
+            ruling = panel.look(&[values(shift * (1.0 + 0.01 * f64::from(k)), beside)]);
+            if k == 18 {
+                let words = panel.deciding(ruling).words;
+                assert!(words.contains("`p95` has not passed at a planned look"), "{words}");
+            }
+        }
+        assert_eq!(ruling, word);
+        let (finding, words) = (&panel.findings()[0], panel.deciding(Ruling::Pass).words);
+        assert!(words.ends_with(&format!("`p95` {so_far}")), "{words}");
+        let passed = f64::from(u8::from(word == Ruling::Pass));
+        assert_eq!((finding.needed.pass, finding.needed.fail), (passed, 1.0 - passed));
+    }
+    let mean = r#"{"name": "mean", "query": "q", "judge": "t"}"#;
+    for (candidate, verdict) in [(1.0, Verdict::Pass), (3.0, Verdict::Fail)] {
+        let mut panel = Panel::new(vec![(gate(mean), Prelude::default())], RISK).unwrap();
+        panel.begin(0.1);
+        for k in 0..40 {
+            panel.look(&[values(candidate + 0.01 * f64::from(k * 7 % 20), 1.0 + 0.01 * f64::from(k * 3 % 20))]);
+        }
+        let finding = &panel.findings()[0];
+        let (way, other) = match verdict {
+            Verdict::Pass => (finding.needed.pass, finding.needed.fail),
+            Verdict::Fail | Verdict::Inconclusive => (finding.needed.fail, finding.needed.pass),
+        };
+        assert_eq!((finding.verdict, way, other), (verdict, 1.0, 0.0), "{finding:?}");
+        let open = panel.deciding(Ruling::Inconclusive).words;
+        assert_eq!(open.contains("`mean` 0 (its mean is on the other side)"), verdict == Verdict::Fail, "{open}");
+    }
+}
+
 #[test]
 fn an_autocorrelated_series_is_judged_in_blocks() {
     let json = r#"{"name": "p95", "query": "q", "judge": "sign"}"#;
