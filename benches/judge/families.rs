@@ -157,11 +157,7 @@ pub(crate) fn false_rollbacks(family: Family, rollouts: u32, alpha: f64, seed: u
             batch = Batch::new(&[(rule, effect)], alpha, 0.05, LOOKS);
         }
         healthy(family, &mut dice, &mut looks);
-        batch.begin();
-        for look in &looks {
-            batch.look(std::slice::from_ref(look));
-        }
-        failed += u32::from(batch.course().first_fail.is_some());
+        failed += u32::from(batch.course_of(&looks).first_fail.is_some());
     }
     failed
 }

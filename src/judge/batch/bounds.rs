@@ -64,7 +64,12 @@ impl<const N: usize> Bounds<N> {
     /// What the lanes count for, of a share of all.
     pub(super) fn weights(&self, bets: &Bets, share: f64) -> Lanes<N> {
         let weights: Vec<f64> = bets.weights().map(|weight| share * weight).collect();
-        lanes(self.groups.iter().flat_map(|group| group.weights(&weights)))
+        self.share_out(&weights)
+    }
+
+    /// What the lanes have when the points have this.
+    pub(super) fn share_out(&self, points: &[f64]) -> Lanes<N> {
+        lanes(self.groups.iter().flat_map(|group| group.weights(points)))
     }
 
     /// Where the pieces of a run of looks are.

@@ -1,7 +1,7 @@
 //! A FAIL test: it bets anew at each look, so each look matters on its own.
 
 use super::bets::{Bets, Seen};
-use super::bounds::{Bounds, Lanes, POWER_APART, power_above};
+use super::bounds::{Bounds, Lanes, POWER_APART, ROUNDING, power_above};
 use super::{Looks, RUN};
 use crate::judge::counting::{Against, CountingTest};
 use crate::judge::design_effect::DesignEffect;
@@ -96,6 +96,28 @@ impl Fail {
     /// The upper one is too large by no more than what each look adds. Where an increment is held at `LEAST_BITS`, what
     /// is too much is nothing beside the bet of the next look.
     pub(super) fn within(&mut self, looks: Looks, k: usize) -> [f64; 2] {
+        self.refine(looks, k);
+        let planned = match self.stake {
+            Stake::Once => 1,
+            Stake::Spread(planned) => planned,
+        };
+        let most: f64 = self.fine.m.iter().flatten().map(|m| f64::from(*m)).sum();
+        let known = k as u64 <= planned && planned <= MOST_PLANNED && self.apart < 1.0;
+        let not_bet = self.not_bet(self.stake.cash(k as u64));
+        [if known { most * (-self.apart).exp2() } else { 0.0 } + not_bet, most + not_bet]
+    }
+
+    /// Makes the coarse bound what the fine one is after so many looks, which are all that were booked.
+    pub(super) fn sharpen(&mut self, looks: Looks, k: usize) {
+        self.refine(looks, k);
+        let fine = self.fine.m.as_flattened().iter().take(self.bets.points.len());
+        // Its floats are rounded once more.
+        let fine: Vec<f64> = fine.map(|m| f64::from(*m) * (1.0 + ROUNDING)).collect();
+        self.coarse.m = self.coarse.bounds.share_out(&fine);
+    }
+
+    /// Books the looks that the fine bound does not know yet.
+    fn refine(&mut self, looks: Looks, k: usize) {
         while self.booked < k {
             let end = k.min(self.booked + RUN);
             let seen = self.bets.seen(looks.between(self.booked, end).map(|look| &look.fail));
@@ -107,14 +129,6 @@ impl Fail {
             }
             self.booked = end;
         }
-        let planned = match self.stake {
-            Stake::Once => 1,
-            Stake::Spread(planned) => planned,
-        };
-        let most: f64 = self.fine.m.iter().flatten().map(|m| f64::from(*m)).sum();
-        let known = k as u64 <= planned && planned <= MOST_PLANNED && self.apart < 1.0;
-        let not_bet = self.not_bet(self.stake.cash(k as u64));
-        [if known { most * (-self.apart).exp2() } else { 0.0 } + not_bet, most + not_bet]
     }
 
     /// `ln E` after so many looks, or after more if it was asked for those before.

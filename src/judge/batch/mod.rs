@@ -103,23 +103,43 @@ impl Batch {
 
     /// When the rollout was decided, after the looks so far. Asking once is faster than asking after each look.
     pub fn course(&mut self) -> Course {
-        let looks = self.looks.len().checked_div(self.gates.len()).unwrap_or(0);
-        while self.weighed < looks {
-            self.weigh(looks.min(self.weighed + RUN));
-        }
+        let looks = std::mem::take(&mut self.looks);
+        self.go_on(&looks);
+        self.looks = looks;
         self.course
+    }
+
+    /// The course of a rollout of which all is known: a [`CountLook`] for each gate, look by look. It is over after that, as
+    /// if the next one had begun. This is the fastest way: nothing is kept of the looks.
+    pub fn course_of(&mut self, looks: &[CountLook]) -> Course {
+        self.begin();
+        self.go_on(looks);
+        let course = self.course;
+        self.begin();
+        course
     }
 
     /// `ln E` of the FAIL evidence of all gates together, after the looks so far; 0 without gates.
     pub fn ln_e_fail(&mut self) -> f64 {
         self.course();
-        self.ln_e_after(self.weighed)
+        let looks = std::mem::take(&mut self.looks);
+        let ln_e = self.ln_e_after(&looks, self.weighed);
+        self.looks = looks;
+        ln_e
+    }
+
+    /// Goes on to the last of `all` looks of the rollout.
+    fn go_on(&mut self, all: &[CountLook]) {
+        let looks = all.len().checked_div(self.gates.len()).unwrap_or(0);
+        while self.weighed < looks {
+            self.weigh(all, looks.min(self.weighed + RUN));
+        }
     }
 
     /// Goes on to the look `end`, at most a run of them.
-    fn weigh(&mut self, end: usize) {
-        let failed = if self.course.first_fail.is_none() { self.failed(end) } else { None };
-        let passing = if self.course.first_pass.is_none() { self.passing(end) } else { [false; RUN] };
+    fn weigh(&mut self, all: &[CountLook], end: usize) {
+        let failed = if self.course.first_fail.is_none() { self.failed(all, end) } else { None };
+        let passing = if self.course.first_pass.is_none() { self.passing(all, end) } else { [false; RUN] };
         for (look, passes) in (self.weighed..end).zip(passing) {
             self.course.look(failed == Some(look), passes);
         }
@@ -127,28 +147,45 @@ impl Batch {
     }
 
     /// The first look, from 0, after which FAIL decides.
-    fn failed(&mut self, end: usize) -> Option<usize> {
+    fn failed(&mut self, all: &[CountLook], end: usize) -> Option<usize> {
         // There is never more cash than after the first of them.
         let cash = self.stake.cash(1 + self.weighed as u64);
         let bet = fail::bet(self.stake, self.weighed);
         let (mut most, mut not_bet) = ([[0.0; 4]; RUN], 0.0);
-        for (gate, looks) in each(&mut self.gates, &self.looks) {
+        for (gate, looks) in each(&mut self.gates, all) {
             for test in &mut gate.fail {
                 test.book(looks, self.weighed, end, bet, &mut most);
                 not_bet += test.not_bet(cash);
             }
         }
         let enough = self.enough().min(MOST) * (1.0 - ROUNDING);
-        let open = |most: [f32; 4]| most.into_iter().map(f64::from).sum::<f64>() + not_bet >= enough;
-        let mut looks = (self.weighed..end).zip(most);
-        looks.find(|(look, most)| open(*most) && self.fails(look + 1)).map(|(look, _)| look)
+        let open = |most: &[f32; 4]| most.iter().copied().map(f64::from).sum::<f64>() + not_bet >= enough;
+        let mut asked = false;
+        for (look, _) in (self.weighed..end).zip(&most).filter(|(_, most)| open(most)) {
+            asked = true;
+            if self.fails(all, look + 1) {
+                return Some(look);
+            }
+        }
+        if asked {
+            self.sharpen(all, end);
+        }
+        None
+    }
+
+    /// Lets the coarse bounds begin anew from the fine ones: else they would leave look after look open.
+    #[cold]
+    fn sharpen(&mut self, all: &[CountLook], looks: usize) {
+        for (gate, booked) in each(&mut self.gates, all) {
+            gate.fail.iter_mut().for_each(|test| test.sharpen(booked, looks));
+        }
     }
 
     /// Whether `E_bar >= 1 / alpha` after so many looks, which its coarse bound leaves open.
     #[cold]
-    fn fails(&mut self, looks: usize) -> bool {
+    fn fails(&mut self, all: &[CountLook], looks: usize) -> bool {
         let (mut least, mut most) = (0.0, 0.0);
-        for (gate, booked) in each(&mut self.gates, &self.looks) {
+        for (gate, booked) in each(&mut self.gates, all) {
             for test in &mut gate.fail {
                 let [low, high] = test.within(booked, looks);
                 (least, most) = (least + low, most + high);
@@ -159,15 +196,15 @@ impl Batch {
             return false;
         }
         let surely = least >= enough * (1.0 + ROUNDING) && enough <= fail::MOST_LEAST;
-        surely || self.ln_e_after(looks) >= -self.alpha.ln()
+        surely || self.ln_e_after(all, looks) >= -self.alpha.ln()
     }
 
-    fn ln_e_after(&mut self, looks: usize) -> f64 {
+    fn ln_e_after(&mut self, all: &[CountLook], looks: usize) -> f64 {
         let of = |(gate, booked): (&mut Gate, Looks)| {
             let ln_es: Vec<f64> = gate.fail.iter_mut().map(|test| test.ln_e(booked, looks)).collect();
             Critical { weight: 1.0, ln_e: ln_mean(&ln_es) }
         };
-        let gates: Vec<Critical> = each(&mut self.gates, &self.looks).map(of).collect();
+        let gates: Vec<Critical> = each(&mut self.gates, all).map(of).collect();
         combine(&gates).map_or(0.0, |combined| combined.ln_e)
     }
 
@@ -177,13 +214,13 @@ impl Batch {
     }
 
     /// After which looks all gates pass.
-    fn passing(&mut self, end: usize) -> [bool; RUN] {
+    fn passing(&mut self, all: &[CountLook], end: usize) -> [bool; RUN] {
         let mut passing = [true; RUN];
         let last = end - self.weighed - 1;
         // To know one that does not pass is enough.
         let (behind, gates) = (self.behind, self.gates.len());
         for at in (behind..gates).chain(0..behind) {
-            let looks = Looks { all: &self.looks, gates, gate: at };
+            let looks = Looks { all, gates, gate: at };
             let before = passing.get(last) == Some(&true);
             for test in self.gates.get_mut(at).into_iter().flat_map(|gate| &mut gate.pass) {
                 test.book(looks, self.weighed, end, &mut passing);

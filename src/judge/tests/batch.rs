@@ -132,6 +132,7 @@ proptest! {
             }
             prop_assert_eq!(batch.course(), course);
             prop_assert_eq!(batch.ln_e_fail().to_bits(), ln_e.to_bits(), "{} is not {}", batch.ln_e_fail(), ln_e);
+            prop_assert_eq!(batch.course_of(&looks.concat()), course);
         }
     }
 }
