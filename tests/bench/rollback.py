@@ -40,7 +40,7 @@ class Lambda:
     auth = "Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0"
 
     def curl(self, *arguments):
-        return ["curl", "-sf", "-H", self.auth, "-H", "Content-Type: application/json", *arguments, self.path]
+        return ["curl", "-sS", "--fail-with-body", "-H", self.auth, "-H", "Content-Type: application/json", *arguments, self.path]
 
     def canary(self):
         weights = {"FunctionVersion": "2", "RoutingConfig": {"AdditionalVersionWeights": {"3": 0.1}}}
@@ -70,7 +70,7 @@ class SageMaker:
     def curl(self, operation, body):
         signed = ["--aws-sigv4", "aws:amz:us-east-1:sagemaker", "--user", f"test:{SECRET}"]
         headers = ["-H", "Content-Type: application/x-amz-json-1.1", "-H", f"X-Amz-Target: SageMaker.{operation}"]
-        return ["curl", "-sf", *signed, *headers, "-d", json.dumps(body), f"{self.url}/"]
+        return ["curl", "-sS", "--fail-with-body", *signed, *headers, "-d", json.dumps(body), f"{self.url}/"]
 
     def shift(self, **weights):
         desired = [dict(VariantName=name, DesiredWeight=weight) for name, weight in weights.items()]
@@ -78,6 +78,8 @@ class SageMaker:
         return self.curl("UpdateEndpointWeightsAndCapacities", body)
 
     def canary(self):
+        # So that the sandbox, as SageMaker, does not find it too much.
+        time.sleep(1)
         arn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/fraud"
         note = f"mlroll v1 state=canary stable=a candidate=b at={int(time.time())}"
         run(self.curl("AddTags", dict(ResourceArn=arn, Tags=[dict(Key="mlroll-rollout", Value=note)])), self.url)
