@@ -12,7 +12,7 @@ use super::Standing;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::journal::{Asked, Basis};
-use crate::judge::gate::Gate;
+use crate::judge::gate::{Gate, Rule};
 use crate::judge::panel::{Evidence, Finding, Prelude};
 use crate::rollout::engine::{Look, Plan, Rollout, Stage, Verdict, Windows};
 
@@ -63,7 +63,10 @@ fn undivided(gate: &Gate) -> Result<Query, Failure> {
         (None, Some("gpu_headroom")) => Ok(Query::Headroom(Resource::Gpu)),
         (None, Some("gpu_memory_headroom")) => Ok(Query::Headroom(Resource::GpuMemory)),
         (None, Some("instance_startup")) => Ok(Query::InstanceStartup),
-        (None, Some("latency")) => Ok(Query::Latency),
+        (None, Some("latency")) => Ok(match (gate.rule(), gate.quantile()) {
+            (Rule::Samples(_) | Rule::Series(_), Some(q)) => Query::Quantile((q * 1e6).round() as u32),
+            (_, _) => Query::Latency,
+        }),
         (None, Some("memory_headroom")) => Ok(Query::Headroom(Resource::Memory)),
         (None, Some("pending_requests")) => Ok(Query::PendingRequests),
         (None, Some("requests")) => Ok(Query::Requests),

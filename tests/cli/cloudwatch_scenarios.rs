@@ -125,6 +125,26 @@ fn each_world_leads_to_its_verdict_on_both() {
     });
 }
 
+/// A gate that judges the 95th percentile as a series gets CloudWatch's own, whatever limit stands beside it: where answers
+/// are counted at 300 ms only, nothing is known of what is slower.
+#[test]
+fn percentiles_are_judged_as_series() {
+    let series = "[[services.NAME.gates]]\nname = \"p95\"\nmetric = \"latency\"\nquantile = 0.95\njudge = \"sign\"\n\
+                  tolerance = \"10%\"\npass_tolerance = \"20%\"\n";
+    let gates = format!("{}advisory = true\n{series}", GATES);
+    for (world, code, failed) in
+        [(include_str!("scenarios/latency.toml"), 1, &["p95"][..]), (include_str!("scenarios/alike.toml"), 0, &[])]
+    {
+        let sandbox = Sandbox::start(&["--speed", "300"], world);
+        sandbox.write("mlroll.toml", &config("", &gates));
+        for ended in both(&sandbox) {
+            let Verdict { code: exit, failed: gates, .. } = verdict(&ended);
+            let gates: Vec<&str> = gates.iter().map(String::as_str).filter(|gate| *gate != "latency").collect();
+            assert_eq!((exit, gates), (code, failed.to_vec()), "{}", ended.1);
+        }
+    }
+}
+
 /// The world of one endpoint on machines with four GPUs, of which the candidate uses so much.
 fn accelerated(gpu: &str, alarms: &str) -> Sandbox {
     let instances = |gpu: &str| format!("instances = {{ cpu = 0.4, memory = 0.5, gpu = {gpu}, gpu_memory = 0.5 }}");

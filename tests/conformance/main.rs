@@ -84,7 +84,7 @@ macro_rules! metrics_contract {
 /// Of a source that tells how long requests took.
 macro_rules! latency_contract {
     ($cloud:ident) => {
-        shows! { metrics on $cloud: latencies_are_in_seconds, nobody_asked_is_no_latency }
+        shows! { metrics on $cloud: latencies_are_in_seconds, one_quantile_is_told_of_all_requests, nobody_asked_is_no_latency }
     };
 }
 

@@ -116,6 +116,19 @@ pub async fn latencies_are_in_seconds(case: Case) {
     }
 }
 
+/// 160 ms: a store that has buckets tells between which of them it is, and one that computes it tells it.
+pub async fn one_quantile_is_told_of_all_requests(case: Case) {
+    let store = Store::new(case).await;
+    let windows = store.windows().await;
+    for sample in store.ask(&[Query::Quantile(950_000)], &[&store.stable], &windows).await {
+        let Sample::Histogram(histogram) = sample else { panic!("{sample:?}") };
+        about(histogram.total(), 5_400.0);
+        let slow = |(_, count): &&(f64, f64)| *count >= 0.95 * histogram.total() * (1.0 - 1e-12);
+        let (bound, _) = histogram.buckets().iter().find(slow).unwrap();
+        assert!((0.15..=0.3).contains(bound), "{histogram:?}");
+    }
+}
+
 pub async fn nobody_asked_is_no_data_and_not_zero_errors(case: Case) {
     let store = Store::new(case).await;
     let idle = Subject { revision: id(store.case.cloud.other), ..store.stable.clone() };
@@ -131,8 +144,10 @@ pub async fn nobody_asked_is_no_data_and_not_zero_errors(case: Case) {
 pub async fn nobody_asked_is_no_latency(case: Case) {
     let store = Store::new(case).await;
     let idle = Subject { revision: id(store.case.cloud.other), ..store.stable.clone() };
-    for sample in store.ask(&[Query::Latency], &[&idle], &store.windows().await).await {
-        assert!(matches!(sample, Sample::NoData(_)), "{sample:?} of a revision without traffic");
+    for query in [Query::Latency, Query::Quantile(950_000)] {
+        for sample in store.ask(&[query.clone()], &[&idle], &store.windows().await).await {
+            assert!(matches!(sample, Sample::NoData(_)), "{query}: {sample:?} of a revision without traffic");
+        }
     }
 }
 
@@ -140,14 +155,15 @@ pub async fn latency_is_refused_before_anything_is_sent(case: Case) {
     let store = Store::new(case).await;
     let windows = store.windows().await;
     let sent = store.case.queries().await;
-    let queries = [Query::ErrorRate, Query::Latency];
     let subjects = std::slice::from_ref(&store.stable);
-    for refused in [
-        store.source.sample(&queries, subjects, &windows).await,
-        store.source.check(&queries, subjects, windows[0]).await,
-    ] {
-        let error = refused.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    for queries in [Query::Latency, Query::Quantile(950_000)].map(|latency| [Query::ErrorRate, latency]) {
+        for refused in [
+            store.source.sample(&queries, subjects, &windows).await,
+            store.source.check(&queries, subjects, windows[0]).await,
+        ] {
+            let error = refused.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        }
     }
     assert_eq!(store.case.queries().await, sent);
 }

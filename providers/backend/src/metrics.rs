@@ -30,6 +30,10 @@ pub enum Query {
     Latency,
     /// How many requests waited for an instance, at most: [`Sample::Value`].
     PendingRequests,
+    /// How long requests took, for whoever reads one quantile of it, given in millionths: [`Sample::Histogram`], which is
+    /// right at that quantile. A store with buckets answers as for [`Self::Latency`]; one that computes quantiles itself makes
+    /// a bucket of it.
+    Quantile(u32),
     /// Things that happened, and those among them that count (conversions among visits), each by a selector or query of the
     /// source in its own language: [`Sample::Counts`].
     Ratio {
@@ -85,7 +89,7 @@ impl Query {
             Self::Headroom(Resource::GpuMemory) => "gpu_memory_headroom",
             Self::Headroom(Resource::Memory) => "memory_headroom",
             Self::InstanceStartup => "instance_startup",
-            Self::Latency => "latency",
+            Self::Latency | Self::Quantile(_) => "latency",
             Self::PendingRequests => "pending_requests",
             Self::Ratio { .. } => "ratio",
             Self::Requests => "requests",

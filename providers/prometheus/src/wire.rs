@@ -52,7 +52,7 @@ impl Question {
                 .map_err(|why| Error::new(ErrorKind::Invalid, "settings", format!("query: {why}"))),
             Query::ErrorRate if selectors.errors.is_empty() => Err(missing("errors")),
             Query::ErrorRate => Ok(Self::ErrorRate { requests: requests()?, errors: selectors.errors.clone() }),
-            Query::Latency => match &selectors.latency {
+            Query::Latency | Query::Quantile(_) => match &selectors.latency {
                 Some((buckets, unit)) => Ok(Self::Histogram { buckets: buckets.clone(), unit: *unit }),
                 None => Err(missing("latency")),
             },
@@ -238,7 +238,7 @@ impl Spacing {
             | Query::InstanceStartup
             | Query::PendingRequests => None,
             Query::ErrorRate | Query::Requests => selectors.requests.first().cloned(),
-            Query::Latency => selectors.latency.as_ref().map(|(buckets, _)| buckets.clone()),
+            Query::Latency | Query::Quantile(_) => selectors.latency.as_ref().map(|(buckets, _)| buckets.clone()),
             Query::Ratio { requests: selector, .. } | Query::Scores(selector) => Template::selector(selector).ok(),
         };
         queries.iter().find_map(counters).or(selectors.requests.first().cloned()).map(Self)

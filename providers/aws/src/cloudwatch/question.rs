@@ -17,6 +17,8 @@ pub(super) enum Question {
     Headroom(Resource),
     /// With the thresholds that requests are counted above, in seconds.
     Latency(Vec<f64>),
+    /// In millionths.
+    Quantile(u32),
     Requests,
     Value(Expression),
 }
@@ -47,6 +49,14 @@ enum Parts {
     Latency {
         requests: Series,
         slow: Vec<Slow>,
+    },
+    Quantile {
+        requests: Series,
+        /// The latency, in so many parts of a second.
+        latency: Series,
+        per_second: f64,
+        /// The share of the requests that is not slower.
+        share: f64,
     },
     Requests(Series),
     Value(Series),
@@ -81,9 +91,11 @@ impl Question {
             Query::Custom(text) => text.parse().map(Self::Value).map_err(|e| invalid(format!("query: {e}"))),
             Query::ErrorRate => Ok(Self::ErrorRate),
             Query::Latency if slower_than.is_empty() => Err(invalid(
-                "CloudWatch has no buckets: `latency` is counted above the limits of gates, and none has a `max`",
+                "CloudWatch has no buckets: `latency` is counted above the limits of gates, and none that counts has a `max`; \
+                 a `judge` of series reads percentiles",
             )),
             Query::Latency => Ok(Self::Latency(slower_than.to_vec())),
+            Query::Quantile(millionths) => Ok(Self::Quantile(*millionths)),
             Query::Requests => Ok(Self::Requests),
             Query::InstanceStartup
             | Query::PendingRequests
@@ -102,7 +114,7 @@ impl Question {
             || match self {
                 Self::Alarms(_) => true,
                 Self::Value(_) => high_resolution,
-                Self::ErrorRate | Self::Headroom(_) | Self::Latency(_) | Self::Requests => {
+                Self::ErrorRate | Self::Headroom(_) | Self::Latency(_) | Self::Quantile(_) | Self::Requests => {
                     high_resolution && enhanced.is_some_and(|every| every > 0 && seconds.is_multiple_of(every))
                 }
             };
@@ -142,12 +154,15 @@ impl Question {
                 requests: of.latency("SampleCount".to_owned()),
                 slow: thresholds.iter().map(|threshold| of.slow(*threshold)).collect(),
             },
+            Self::Quantile(millionths) => of.quantile(*millionths),
             Self::Requests => Parts::Requests(of.requests()),
             Self::Value(expression) => Parts::Value(expression.series(&of.place, &subject.revision)),
         };
         let routed = match &parts {
             Parts::Alarms { .. } | Parts::Headroom { .. } | Parts::Value(_) => None,
-            Parts::ErrorRate { .. } | Parts::Latency { .. } | Parts::Requests(_) => of.routed(),
+            Parts::ErrorRate { .. } | Parts::Latency { .. } | Parts::Quantile { .. } | Parts::Requests(_) => {
+                of.routed()
+            }
         };
         Ok(Asked { parts, routed })
     }
@@ -231,12 +246,24 @@ impl<'s> Metrics<'s> {
         self.series(metric, statistic, true)
     }
 
+    /// How many of its units a second has: microseconds for SageMaker's, milliseconds for Lambda's.
+    const fn per_second(&self) -> f64 {
+        if matches!(self.target, Target::SageMaker(_)) { 1e6 } else { 1e3 }
+    }
+
+    fn quantile(&self, millionths: u32) -> Parts {
+        let share = f64::from(millionths) / 1e6;
+        Parts::Quantile {
+            requests: self.latency("SampleCount".to_owned()),
+            latency: self.latency(format!("p{}", trimmed(100.0 * share))),
+            per_second: self.per_second(),
+            share,
+        }
+    }
+
     /// Trimmed counts leave the lower bound out and the upper one in, as buckets do.
     fn slow(&self, threshold: f64) -> Slow {
-        let in_unit = threshold * if matches!(self.target, Target::SageMaker(_)) { 1e6 } else { 1e3 };
-        // Ten decimals are what CloudWatch takes; fewer hide that 0.0007 s are not quite 700 us in binary.
-        let bound = format!("{in_unit:.6}");
-        let bound = bound.trim_end_matches('0').trim_end_matches('.');
+        let bound = trimmed(threshold * self.per_second());
         Slow { threshold, at_most: self.latency(format!("TC(:{bound})")), above: self.latency(format!("TC({bound}:)")) }
     }
 }
@@ -254,6 +281,7 @@ impl Asked {
                 all.push(requests);
                 all.extend(slow.iter().flat_map(|slow| [&slow.at_most, &slow.above]));
             }
+            Parts::Quantile { requests, latency, .. } => all.extend([requests, latency]),
             Parts::Alarms { .. } => {}
             Parts::Headroom { used: series, .. } | Parts::Requests(series) | Parts::Value(series) => all.push(series),
         }
@@ -267,6 +295,7 @@ impl Asked {
             Parts::ErrorRate { .. }
             | Parts::Headroom { .. }
             | Parts::Latency { .. }
+            | Parts::Quantile { .. }
             | Parts::Requests(_)
             | Parts::Value(_) => None,
         }
@@ -275,9 +304,10 @@ impl Asked {
     /// The series that tells whether this subject had requests, and the one of all requests that it is a part of.
     fn share(&self) -> Option<(&Series, &Series)> {
         match &self.parts {
-            Parts::ErrorRate { requests, .. } | Parts::Latency { requests, .. } | Parts::Requests(requests) => {
-                Some((requests, self.routed.as_ref()?))
-            }
+            Parts::ErrorRate { requests, .. }
+            | Parts::Latency { requests, .. }
+            | Parts::Quantile { requests, .. }
+            | Parts::Requests(requests) => Some((requests, self.routed.as_ref()?)),
             Parts::Alarms { .. } | Parts::Headroom { .. } | Parts::Value(_) => None,
         }
     }
@@ -295,6 +325,10 @@ impl Asked {
             }),
             Parts::ErrorRate { requests, failures } => error_rate(requests, failures, readings, window),
             Parts::Latency { requests, slow } => latency(requests, slow, readings, window),
+            Parts::Quantile { requests, latency, per_second, share } => {
+                let [requests, latency] = [requests, latency].map(|series| readings.at(series, window));
+                quantile(requests, latency, *per_second, *share)
+            }
             Parts::Requests(series) | Parts::Value(series) => {
                 readings.at(series, window).and_then(|value| value.map(Sample::value).ok_or(Why::Empty))
             }
@@ -364,6 +398,31 @@ fn latency(requests: &Series, slow: &[Slow], readings: &Readings, window: Window
         buckets.push((*threshold, fast));
     }
     Histogram::new(buckets).map(Sample::Histogram).map_err(|e| Why::Inconsistent { found: e.to_string() })
+}
+
+/// A bucket that ends at the quantile. A store that knows how many requests there were and no quantile of them was given sums.
+fn quantile(
+    requests: Result<Option<f64>, Why>,
+    latency: Result<Option<f64>, Why>,
+    per_second: f64,
+    share: f64,
+) -> Result<Sample, Why> {
+    let Some(total) = requests?.filter(|total| *total > 0.0) else {
+        return Err(Why::Empty);
+    };
+    let inconsistent = |found: String| Why::Inconsistent { found };
+    let latency = latency?.ok_or_else(|| {
+        inconsistent(format!("{total} requests and no percentile: it was published without single values"))
+    })?;
+    Histogram::new(vec![(latency / per_second, share * total), (f64::INFINITY, total)])
+        .map(Sample::Histogram)
+        .map_err(|e| inconsistent(e.to_string()))
+}
+
+/// As CloudWatch writes numbers. It takes ten decimals; fewer hide that 0.0007 s are not quite 700 us in binary.
+fn trimmed(number: f64) -> String {
+    let text = format!("{number:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 fn invalid(message: impl Into<String>) -> Error {

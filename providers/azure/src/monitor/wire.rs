@@ -111,7 +111,7 @@ impl Question {
             | Query::Ratio { .. }
             | Query::Scores(_)
             | Query::Stratified { .. } => Err(query.unsupported(OPERATION, "Azure Monitor")),
-            Query::Latency => Err(Error::new(
+            Query::Latency | Query::Quantile(_) => Err(Error::new(
                 ErrorKind::Unsupported,
                 OPERATION,
                 "Azure Monitor keeps averages of percentiles, no histogram: for latency give a gate its own query, such as \

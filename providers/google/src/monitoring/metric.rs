@@ -34,7 +34,7 @@ impl Metric {
             Query::ErrorRate | Query::Requests => Some(Self::Count),
             Query::Headroom(resource) => Some(Self::Used(*resource)),
             Query::InstanceStartup => Some(Self::Startup),
-            Query::Latency => Some(Self::Latencies),
+            Query::Latency | Query::Quantile(_) => Some(Self::Latencies),
             Query::PendingRequests => Some(Self::Pending),
             Query::Alarms(_) | Query::Custom(_) | Query::Ratio { .. } | Query::Scores(_) | Query::Stratified { .. } => {
                 None

@@ -89,6 +89,7 @@ impl CloudMonitoring {
                 | Query::InstanceStartup
                 | Query::Latency
                 | Query::PendingRequests
+                | Query::Quantile(_)
                 | Query::Requests => None,
             };
             for (s, subject) in subjects.iter().enumerate() {
@@ -227,6 +228,7 @@ impl Answers<'_> {
                         | Query::InstanceStartup
                         | Query::Latency
                         | Query::PendingRequests
+                        | Query::Quantile(_)
                         | Query::Requests => self.built_in(query, subject, *window),
                         // Refused before anything was asked.
                         Query::Ratio { .. } | Query::Scores(_) | Query::Stratified { .. } => None,

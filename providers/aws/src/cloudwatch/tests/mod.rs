@@ -145,6 +145,33 @@ async fn sagemaker_counts_what_was_not_answered_and_measures_in_microseconds() {
     assert_eq!(one(&server, Query::Latency, &variant()).await, slow(50.0, 1.0));
 }
 
+/// A gate that reads one quantile gets CloudWatch's own, with the number of requests it is of.
+#[tokio::test]
+async fn one_quantile_is_the_stores_own_in_seconds() {
+    let quantile = |bound: f64, upto: f64, total: f64| {
+        Sample::Histogram(Histogram::new(vec![(bound, upto), (f64::INFINITY, total)]).unwrap())
+    };
+    for (subject, metric, statistic, in_unit, millionths, upto) in [
+        (variant().to_vec(), "ModelLatency", "p95", 212_500.0, 950_000, 475.0),
+        (versions().to_vec(), "Duration", "p99.9", 212.5, 999_000, 499.5),
+    ] {
+        let server = store(move |wanted| match (wanted.metric.as_str(), wanted.statistic.as_str()) {
+            (name, "SampleCount") if name == metric => Some(500.0),
+            (name, asked) if (name, asked) == (metric, statistic) => Some(in_unit),
+            ("Invocations", "Sum") => Some(1000.0),
+            other => panic!("{other:?}"),
+        });
+        let found = one(&server, Query::Quantile(millionths), &subject).await;
+        assert_eq!(found, quantile(0.2125, upto, 500.0), "{metric}");
+    }
+    let nobody = store(|wanted| (wanted.metric == "Invocations").then_some(0.0));
+    assert_eq!(one(&nobody, Query::Quantile(950_000), &variant()).await, Sample::NoData(Why::Empty));
+    // Published as sums: how many there were is known, and no percentile.
+    let sums = store(|wanted| (wanted.statistic == "SampleCount").then_some(500.0));
+    let sample = one(&sums, Query::Quantile(950_000), &variant()).await;
+    assert!(matches!(sample, Sample::NoData(Why::Inconsistent { .. })), "{sample:?}");
+}
+
 #[tokio::test]
 async fn missing_points_are_zero_failures_and_no_requests_and_never_a_pass() {
     let only = |metric: &'static str, value: f64| store(move |w| (w.metric == metric).then_some(value));
