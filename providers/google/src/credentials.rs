@@ -4,10 +4,16 @@
 //! `gcloud auth application-default login` writes; the metadata server; a login of gcloud itself. The first that is there is
 //! the one: a file that does not work is an error, and not a reason to be somebody else. The types of files are those that
 //! google-cloud-auth reads; docs/design/0004-google-credentials.md says why it and not another.
+//!
+//! What the library gives is kept, and renews itself. It never recovers from a renewal that was refused, and has no limit
+//! for one that is not answered (google-cloud-auth 1.18, `token_cache.rs`): then it is dropped, and made anew.
 
 mod file;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -49,7 +55,13 @@ pub(crate) fn find(settings: &Settings) -> Result<Box<dyn TokenSource>> {
         return Ok(Box::new(Ready { token: token.clone(), quota_project }));
     }
     let limit = settings.limits.token;
-    let fetched = |origin: Origin, quota_project| Fetched { origin, limit, quota_project, current: Mutex::new(None) };
+    let fetched = |origin: Origin, quota_project| Fetched {
+        origin,
+        limit,
+        quota_project,
+        current: Mutex::new(None),
+        worked: AtomicBool::new(false),
+    };
     if let Some(file) = File::named(settings)? {
         let quota_project = quota_project.or_else(|| file.quota_project());
         return Ok(Box::new(fetched(Origin::File(file), quota_project)));
@@ -87,6 +99,8 @@ struct Fetched {
     limit: Duration,
     quota_project: Option<String>,
     current: Mutex<Option<Current>>,
+    /// Whether there was a token once.
+    worked: AtomicBool,
 }
 
 /// What tokens are had with.
@@ -112,22 +126,15 @@ enum Current {
 #[async_trait]
 impl TokenSource for Fetched {
     async fn token(&self) -> Result<Secret> {
-        let fetch = async {
-            let mut current = self.current.lock().await;
-            match current.as_ref() {
-                Some(Current::Library(credentials)) => return self.origin.fetch(credentials).await,
-                Some(Current::Printed(token)) => return Ok(token.clone()),
-                None => {}
+        let fetched = tokio::time::timeout(self.limit, self.fetch()).await.unwrap_or_else(|_| Err(self.late()));
+        match fetched {
+            Ok(token) => {
+                self.worked.store(true, Ordering::Relaxed);
+                Ok(token)
             }
-            let (found, token) = self.origin.begin().await?;
-            *current = Some(found);
-            Ok(token)
-        };
-        let late = || {
-            let message = format!("{}: no token within {} s", self.origin.name(), self.limit.as_secs_f64());
-            Error::new(ErrorKind::Auth, OPERATION, message)
-        };
-        tokio::time::timeout(self.limit, fetch).await.unwrap_or_else(|_| Err(late()))
+            Err(error) if self.worked.load(Ordering::Relaxed) => Err(error),
+            Err(error) => Err(cold(&error)),
+        }
     }
 
     async fn renew(&self) -> bool {
@@ -139,6 +146,45 @@ impl TokenSource for Fetched {
     fn quota_project(&self) -> Option<&str> {
         self.quota_project.as_deref()
     }
+}
+
+impl Fetched {
+    /// What is kept, while it works; else one new beginning.
+    async fn fetch(&self) -> Result<Secret> {
+        let mut current = self.current.lock().await;
+        // Whoever stops waiting for it here leaves nothing behind that may be stuck.
+        match current.take() {
+            Some(Current::Library(credentials)) => {
+                // What it needs is in its memory, but for a renewal: and that may leave no time to begin anew.
+                let kept = tokio::time::timeout(self.limit / 2, self.origin.fetch(&credentials)).await;
+                if let Ok(Ok(token)) = kept {
+                    *current = Some(Current::Library(credentials));
+                    return Ok(token);
+                }
+            }
+            Some(Current::Printed(token)) => {
+                *current = Some(Current::Printed(token.clone()));
+                return Ok(token);
+            }
+            None => {}
+        }
+        let (found, token) = self.origin.begin().await?;
+        *current = Some(found);
+        Ok(token)
+    }
+
+    fn late(&self) -> Error {
+        let message = format!("{}: no token within {} s", self.origin.name(), self.limit.as_secs_f64());
+        Error::new(ErrorKind::Unavailable, OPERATION, message)
+    }
+}
+
+/// What a failure means before there was any token: wrong credentials, and never only a token service that cannot be
+/// reached. A laptop without credentials asks a metadata server that is not there, and a wrong address in a file looks like
+/// a broken connection. Who types a command shall see at once whose credentials were meant, and not after half a minute of
+/// attempts. Later on, the same credentials have worked: then the service is away, and may come back.
+fn cold(error: &Error) -> Error {
+    Error::new(ErrorKind::Auth, OPERATION, error.message())
 }
 
 impl Origin {
@@ -155,7 +201,8 @@ impl Origin {
         if let Some(host) = host {
             builder = builder.with_endpoint(format!("http://{host}"));
         }
-        let credentials = builder.build_access_token_credentials().map_err(|e| self.failed(&e))?;
+        let built = builder.build_access_token_credentials();
+        let credentials = built.map_err(|e| self.failed(ErrorKind::Auth, &e))?;
         let error = match self.fetch(&credentials).await {
             Ok(token) => return Ok((Current::Library(credentials), token)),
             Err(error) => error,
@@ -166,8 +213,15 @@ impl Origin {
         }
     }
 
+    /// A token of the library's.
+    ///
+    /// # Errors
+    /// `Unavailable` for what may pass, as the library says: no connection, 408, 429, 5xx. `Auth` for the rest.
     async fn fetch(&self, credentials: &AccessTokenCredentials) -> Result<Secret> {
-        let token = credentials.access_token().await.map_err(|e| self.failed(&e))?;
+        let token = credentials.access_token().await.map_err(|e| {
+            let kind = if e.is_transient() { ErrorKind::Unavailable } else { ErrorKind::Auth };
+            self.failed(kind, &e)
+        })?;
         Ok(Secret::new(token.token))
     }
 
@@ -184,7 +238,7 @@ impl Origin {
         }
     }
 
-    fn failed(&self, error: &(dyn std::error::Error + 'static)) -> Error {
+    fn failed(&self, kind: ErrorKind, error: &(dyn std::error::Error + 'static)) -> Error {
         let causes = std::iter::successors(Some(error), |error| error.source());
         let mut said: Vec<String> = causes.map(|cause| printable(&told(&cause.to_string()), 300)).collect();
         // A cause is often quoted by what it caused.
@@ -198,7 +252,7 @@ impl Origin {
         if let Self::File(file) = self {
             why = file.redact(why);
         }
-        Error::new(ErrorKind::Auth, OPERATION, format!("{}: {why}", self.name()))
+        Error::new(kind, OPERATION, format!("{}: {why}", self.name()))
     }
 }
 

@@ -9,9 +9,9 @@ use google_cloud_auth::credentials::{
 use mlroll_backend::{Error, ErrorKind, Result};
 use serde_json::Value;
 
-#[cfg(feature = "cloud_run")]
-use super::Origin;
 use super::{OPERATION, SCOPE};
+#[cfg(feature = "cloud_run")]
+use super::{Origin, cold};
 #[cfg(feature = "cloud_run")]
 use crate::Secret;
 use crate::Settings;
@@ -55,7 +55,8 @@ impl File {
     /// An access token.
     #[cfg(feature = "cloud_run")]
     pub(crate) async fn token(self) -> Result<Secret> {
-        Ok(Origin::File(self).begin().await?.1)
+        let begun = Origin::File(self).begin().await;
+        begun.map(|(_, token)| token).map_err(|e| cold(&e))
     }
 
     /// The signature of a text by the key of a service account (RSA with SHA-256).
