@@ -13,6 +13,7 @@ mod file;
 mod tests;
 
 use std::fmt::Debug;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -28,6 +29,10 @@ use crate::{Secret, Settings};
 
 /// What every token is for. Roles decide what it may do.
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
+
+/// How long the metadata server is waited for before gcloud is asked: off Google Cloud its address may lead nowhere, without a
+/// word. gcloud itself takes about two seconds.
+const PROBE: Duration = Duration::from_secs(3);
 
 /// The provider's name of what fails here.
 const OPERATION: &str = "access token";
@@ -203,14 +208,23 @@ impl Origin {
         }
         let built = builder.build_access_token_credentials();
         let credentials = built.map_err(|e| self.failed(ErrorKind::Auth, &e))?;
-        let error = match self.fetch(&credentials).await {
-            Ok(token) => return Ok((Current::Library(credentials), token)),
-            Err(error) => error,
+        let mut probe = pin!(self.fetch(&credentials));
+        let early = match ask_gcloud {
+            true => tokio::time::timeout(PROBE, &mut probe).await.ok(),
+            false => Some(probe.as_mut().await),
         };
-        match if ask_gcloud { printed_by_gcloud("print-access-token").await } else { None } {
-            Some(token) => Ok((Current::Printed(token.clone()), token)),
-            None => Err(error),
+        if let Some(Ok(token)) = early {
+            return Ok((Current::Library(credentials.clone()), token));
         }
+        if ask_gcloud && let Some(token) = printed_by_gcloud("print-access-token").await {
+            return Ok((Current::Printed(token.clone()), token));
+        }
+        // There is nobody else, so a slow server has the rest of the time.
+        let answer = match early {
+            Some(answer) => answer,
+            None => probe.await,
+        };
+        answer.map(|token| (Current::Library(credentials.clone()), token))
     }
 
     /// A token of the library's.
