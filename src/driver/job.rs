@@ -19,6 +19,9 @@ const PAUSES: [Duration; 4] =
 /// How often a rollback that Azure or SageMaker accepted and then gave up is decided again.
 const AGAIN: usize = 2;
 
+/// How often a longer wait is looked up from, for an interrupt.
+const SLICE: Duration = Duration::from_secs(2);
+
 /// What is granted beyond the time limit to tell where traffic is.
 const LAST_LOOK: Duration = Duration::from_secs(5);
 
@@ -81,6 +84,10 @@ impl Job<'_> {
                 Some(seen) => seen,
                 None => match self.observe(self.shared.deadline).await {
                     Ok(seen) => seen,
+                    Err(e) if self.has_time_for(&e) => {
+                        self.leave_alone(&e, pause).await;
+                        continue;
+                    }
                     Err(_) if blind && in_time => {
                         clock.sleep(pause).await;
                         continue;
@@ -142,11 +149,10 @@ impl Job<'_> {
                 }
                 Aftermath::Busy(failure, now) => {
                     report.saw(&now);
-                    if clock.left(self.shared.deadline) <= pause {
+                    if clock.left(self.shared.deadline) <= pause.max(asked_for(&error).unwrap_or_default()) {
                         return report.fail(*failure);
                     }
-                    self.driver().progress.waiting(&self.target, error.message());
-                    clock.sleep(pause).await;
+                    self.leave_alone(&error, pause).await;
                     busy = Some(*failure);
                 }
                 Aftermath::Blind(failure) => {
@@ -346,6 +352,10 @@ impl Job<'_> {
         let target = &self.target;
         let clock = &self.driver().clock;
         let failure = Box::new(Failure::of(error, target));
+        // What is throttled is not done.
+        if (sent == 0 || (sent == 1 && error.kind() == ErrorKind::Throttled)) && self.has_time_for(error) {
+            return Aftermath::Busy(failure, attempt.before.clone());
+        }
         // Where nothing is atomic, a conflict may be found before anything is written: then it is looked at like others.
         if sent == 0 && error.kind() != ErrorKind::Conflict {
             return Aftermath::Refused(failure, attempt.before.clone(), None);
@@ -356,7 +366,7 @@ impl Job<'_> {
         if outright && error.kind() != ErrorKind::Conflict {
             return Aftermath::Refused(failure, attempt.before.clone(), None);
         }
-        let now = match self.observe(clock.at_least(self.shared.deadline, LAST_LOOK)).await {
+        let now = match self.last_look().await {
             Ok(now) => now,
             Err(e) if outright => return Aftermath::Blind(Box::new(unread(target, &e))),
             Err(e) => return Aftermath::Unknown(Box::new(unknown(*failure, &e))),
@@ -368,7 +378,9 @@ impl Job<'_> {
         let in_time = !clock.left(self.shared.deadline).is_zero();
         match landing(&attempt.before, &attempt.step.to, attempt.carried.as_ref(), &now) {
             Landing::Landed => Aftermath::Landed(now),
-            Landing::Untouched if error.kind() == ErrorKind::Conflict => Aftermath::Busy(failure, now),
+            Landing::Untouched if error.kind() == ErrorKind::Conflict || self.has_time_for(error) => {
+                Aftermath::Busy(failure, now)
+            }
             Landing::Untouched => {
                 // A request that was never answered may still be on its way.
                 let doubt = (!error.was_answered()).then_some(Doubt::MayStillLand);
@@ -379,6 +391,39 @@ impl Job<'_> {
             Landing::Foreign | Landing::Touched => {
                 Aftermath::Refused(Box::new(interference(target, attempt, &now)), now, None)
             }
+        }
+    }
+
+    /// What became of a write, also where the provider wants to be left alone before it tells.
+    async fn last_look(&self) -> Result<Snapshot, Error> {
+        loop {
+            match self.observe(self.driver().clock.at_least(self.shared.deadline, LAST_LOOK)).await {
+                Err(e) if self.has_time_for(&e) => self.leave_alone(&e, SLICE).await,
+                told => return told,
+            }
+        }
+    }
+
+    /// Whether the provider wants to be asked again later, and there is time for that.
+    fn has_time_for(&self, error: &Error) -> bool {
+        asked_for(error).is_some_and(|wait| wait < self.driver().clock.left(self.shared.deadline))
+    }
+
+    /// Waits as long as the provider asks for, and at least this long; not longer than somebody lets us.
+    async fn leave_alone(&self, error: &Error, least: Duration) {
+        let Driver { clock, progress, .. } = self.driver();
+        let mut left = asked_for(error).unwrap_or_default().max(least);
+        match asked_for(error) {
+            Some(wait) => {
+                let why = format!("{} (again in {} s, as it asks)", error.message(), wait.as_secs_f64().ceil());
+                progress.waiting(&self.target, &why);
+            }
+            None => progress.waiting(&self.target, error.message()),
+        }
+        while !left.is_zero() && !self.stops_here() {
+            let part = left.min(SLICE);
+            clock.sleep(part).await;
+            left -= part;
         }
     }
 
@@ -441,6 +486,7 @@ impl Job<'_> {
             }
             progress.waiting(&self.target, &why);
             let mut poll = Err(time_is_up());
+            let mut rest = Duration::ZERO;
             while poll.is_err() {
                 if self.shared.interrupted.get() {
                     report.ended_badly(Failure::interrupted(&self.target));
@@ -451,10 +497,17 @@ impl Job<'_> {
                     return None;
                 }
                 // Some are live at once, and others take minutes.
-                clock.sleep(pause.min(self.backend.poll_interval()).min(clock.left(deadline))).await;
+                let nap = pause.min(self.backend.poll_interval()).min(clock.left(deadline));
+                clock.sleep(nap).await;
                 pause = pauses.next().unwrap_or(pause);
+                rest = rest.saturating_sub(nap);
+                if !rest.is_zero() {
+                    continue;
+                }
                 // It was accepted: an answer that cannot be had now says nothing about it. The next one may.
                 poll = self.observe(clock.at_least(deadline, LAST_LOOK)).await;
+                let asked = poll.as_ref().err().and_then(asked_for);
+                rest = asked.filter(|wait| *wait < clock.left(deadline)).unwrap_or_default();
             }
             if let Ok(seen) = poll {
                 now = seen;
@@ -502,6 +555,11 @@ fn note_shadow(seen: &Snapshot, step: &Step, report: &mut Report) {
     {
         report.note(format!("{} gets no copies any more", shadow.revision));
     }
+}
+
+/// How long the provider asks to be left alone, where that may help.
+fn asked_for(error: &Error) -> Option<Duration> {
+    error.retry_after().filter(|_| matches!(error.kind(), ErrorKind::Throttled | ErrorKind::Unavailable))
 }
 
 /// A time limit of ours, as an error about the provider.

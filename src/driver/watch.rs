@@ -105,7 +105,7 @@ impl Watch<'_> {
                 // What cannot be written down must not go further; the way back is never blocked by that.
                 let writes = matches!(action, Action::Prepare(_) | Action::Shift { .. });
                 if writes && !self.rollout.is_rolling_back() {
-                    let unsent = Trouble { kind: ErrorKind::Invalid, message: e.to_string(), sent: 0 };
+                    let unsent = Trouble { kind: ErrorKind::Invalid, message: e.to_string(), sent: 0, wait: None };
                     self.rollout.step(Input::Refused(unsent), now);
                     if self.rollout.stage() == Stage::Start {
                         let failure = Failure::usage(format!("{e}; nothing was shifted")).about(&self.selected.target);
@@ -408,5 +408,6 @@ async fn finishing<T>(
 
 fn trouble(error: &Error, sent: usize) -> Trouble {
     let kind = if error.kind() == ErrorKind::Withheld { ErrorKind::Unexpected } else { error.kind() };
-    Trouble { kind, message: error.to_string(), sent: u32::try_from(sent).unwrap_or(u32::MAX) }
+    let wait = error.retry_after().filter(|_| matches!(kind, ErrorKind::Throttled | ErrorKind::Unavailable));
+    Trouble { kind, message: error.to_string(), sent: u32::try_from(sent).unwrap_or(u32::MAX), wait }
 }

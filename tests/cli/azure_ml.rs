@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::sandbox::Sandbox;
+use crate::scaled::FastClock;
 use crate::world::Ran;
 
 const FRAUD: &str = "azure-ml:00000000-0000-0000-0000-000000000000/ml/prod/fraud";
@@ -153,6 +154,16 @@ fn what_is_busy_or_throttled_is_waited_for() {
         assert!(ran.took >= Duration::from_secs(1), "{:?}", ran.took);
         ran.expect(0);
         assert_eq!(world.traffic(), end);
+        // Longer than one operation takes: in scaled time, so that nobody waits for it here.
+        for operation in [GET, PUT] {
+            let mut world = World::with_canary();
+            world.fault(operation, ArmKind::throttled(35));
+            world.env.push(("MLROLL_CLOCK", FastClock::start(300.0).url));
+            let (ran, document) = world.verb(verb);
+            ran.expect(0);
+            let writes = if operation == PUT { 2 } else { 1 };
+            assert_eq!(document["targets"][0]["calls"]["write"], json!(writes));
+        }
     }
     let world = World::with_canary();
     world.arm.fault(ArmFault::on(PUT, ArmKind::status(409, "Conflict", updating)).forever());

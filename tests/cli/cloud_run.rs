@@ -146,6 +146,26 @@ fn a_rollback_is_one_read_and_one_write_of_traffic_and_annotations_alone() {
 }
 
 #[test]
+fn a_way_back_that_is_not_there_is_found_before_it_is_written() {
+    // A name mistyped; and a previous that Cloud Run has deleted since, as it does with old ones.
+    let world = World::with_canary();
+    world.verb(&["rollback", "--to", "fraud-x"]).0.expect(6).says("'fraud-x' of kind 'REVISION'").says("fraud-a");
+    world.verb(&["promote", "--force"]).0.expect(0);
+    let (_, document) = world.verb(&["rollback", "--dry-run"]);
+    let methods: Vec<&Value> = document["calls"].as_array().unwrap().iter().map(|call| &call["method"]).collect();
+    assert_eq!(methods, ["GET", "GET", "PATCH"]);
+    world.server.clear_requests();
+    world.change(|service| service.revisions.retain(|revision| revision.name != "fraud-b"));
+    world.verb(&["rollback"]).0.expect(6).says("'fraud-b' of kind 'REVISION'");
+    assert_eq!((world.split().as_str(), world.writes().len()), ("fraud-d=100", 0));
+    // To one that is there it is one more read than in a canary.
+    let (ran, document) = world.verb(&["rollback", "--to", "fraud-a"]);
+    ran.expect(0);
+    assert_eq!(document["targets"][0]["calls"], json!({"read": 2, "write": 1, "poll": 1}));
+    assert_eq!(world.split(), "fraud-a=100");
+}
+
+#[test]
 fn the_latest_is_resolved_and_pinned() {
     let world = World::new();
     world.change(|service| service.set_traffic(&json!([{"type": LATEST, "percent": 100, "tag": "live"}])));

@@ -5,9 +5,12 @@
 //! | the etag is bumped between read and write | `an_etag_bumped_in_between_is_read_again` |
 //! | 409, `ABORTED` and `ALREADY_EXISTS` | `both_conflicts_are_told_apart` |
 //! | 429 with `RetryInfo`, 503 with a page | `throttling_and_pages_of_proxies_are_waited_out` |
+//! | 429 or 503 that asks for more than 30 s | `a_longer_wait_that_google_asks_for_is_waited_by_whoever_has_the_time` |
 //! | the reply to a PATCH is lost | `a_lost_answer_is_settled_by_reading`; to a deploy: `deploy_google::a_lost_answer_and_a_killed_run_leave_one_revision` |
 //! | 500 | `a_failure_inside_is_looked_at_and_not_repeated` |
 //! | the operation fails | `an_operation_that_fails_is_unsafe_and_its_words_are_shown`; in a rollout: `a_rollout_whose_change_fails_is_taken_back` |
+//! | the same, and the service does not show it | `an_operation_that_fails_without_a_word_in_the_service_is_asked_why` |
+//! | a way back that is not there | `cloud_run::a_way_back_that_is_not_there_is_found_before_it_is_written` |
 //! | the operation never ends | `an_operation_that_never_ends_is_unsafe_and_a_rollback_overtakes_it` |
 //! | a revision fails to start | `deploy_google::one_that_does_not_start_is_told_in_googles_words_and_serves_nobody`; as a candidate: `cloud_run::a_candidate_that_cannot_serve_gets_nothing` |
 //! | no quota for a revision, told by its operation or by the request | `no_quota_for_a_new_revision_makes_none_and_moves_nobody` |
@@ -18,11 +21,12 @@
 
 use std::time::Duration;
 
-use mlroll_faults::{RunFault, Tokens, envelope};
+use mlroll_faults::{RunFault, RunShown, Tokens, envelope};
 use serde_json::json;
 
 use crate::cloud_run::{REVISION, TARGET, World, user_file};
 use crate::deploy_google::{IMAGE, deploy, everything_on_b, fault, log, revisions, sandbox, service, settled};
+use crate::scaled::FastClock;
 
 fn google(code: u16, status: &str, message: &str) -> RunFault {
     RunFault::Status(code, "application/json", envelope(code, status, message).to_string(), None)
@@ -94,6 +98,49 @@ fn throttling_and_pages_of_proxies_are_waited_out() {
 }
 
 #[test]
+fn a_longer_wait_that_google_asks_for_is_waited_by_whoever_has_the_time() {
+    let clock = FastClock::start(300.0);
+    let info = |seconds: u32| {
+        let details =
+            json!([{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": format!("{seconds}s")}]);
+        let error =
+            json!({"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "Quota exceeded", "details": details});
+        RunFault::Status(429, "application/json", json!({ "error": error }).to_string(), None)
+    };
+    let busy = || RunFault::Status(503, "text/html", "<html>Busy</html>".to_owned(), Some(35));
+    let scaled = || World::with_canary().set("MLROLL_CLOCK", &clock.url);
+    for (operation, fault, reads, writes) in [
+        ("GetService", info(35), 2, 1),
+        ("GetService", busy(), 2, 1),
+        // A service that was not changed is read again before the next try.
+        ("UpdateService", info(30), 2, 2),
+        ("UpdateService", info(35), 2, 2),
+        ("UpdateService", busy(), 3, 2),
+    ] {
+        let world = scaled();
+        let name = format!("{operation} {fault:?}");
+        world.fault(operation, fault);
+        let (ran, document) = world.verb(&["rollback"]);
+        ran.expect(0);
+        assert_eq!(world.split(), "fraud-b=100", "{name}");
+        let calls = &document["targets"][0]["calls"];
+        assert_eq!((&calls["read"], &calls["write"]), (&json!(reads), &json!(writes)), "{name}");
+    }
+    // On the way up too; what was accepted is looked at when it may be.
+    let world = scaled();
+    world.fault("UpdateService", info(35));
+    world.verb(&["canary", "--pct", "25"]).0.expect(0);
+    assert_eq!(world.split(), "fraud-b=75,fraud-d=25");
+    // There is no time for it: at once, and not when the time is over.
+    let world = scaled();
+    world.fault("UpdateService", info(35));
+    let (ran, _) = world.verb(&["rollback", "--timeout", "30s"]);
+    assert!(ran.took < Duration::from_secs(20), "{:?}", ran.took);
+    ran.expect(7).says("Quota exceeded");
+    assert_eq!((world.split().as_str(), world.writes().len()), ("fraud-b=90,fraud-d=10", 1));
+}
+
+#[test]
 fn a_lost_answer_is_settled_by_reading() {
     for fault in [RunFault::ResetAfter, RunFault::Truncate] {
         let world = World::with_canary();
@@ -129,6 +176,47 @@ fn an_operation_that_fails_is_unsafe_and_its_words_are_shown() {
     // The way out of it.
     world.verb(&["rollback"]).0.expect(0);
     assert_eq!(world.split(), "fraud-b=100");
+}
+
+#[test]
+fn an_operation_that_fails_without_a_word_in_the_service_is_asked_why() {
+    let failing = |world: &World, failures| {
+        world.change(|service| {
+            service.next_change_fails = Some("Revision 'fraud-d' is not ready: no quota for GPUs".to_owned());
+            service.failures = failures;
+        });
+    };
+    for failures in [RunShown::Operation, RunShown::OperationAndBack] {
+        let world = World::new();
+        failing(&world, failures);
+        let (ran, document) = world.verb(&["canary", "--pct", "10"]);
+        ran.expect(8).says("could not make the change").says("no quota for GPUs").says("users get fraud-b 100 %");
+        assert_eq!(document["targets"][0]["settled"], false);
+        let asked = world.server.requests().into_iter().filter(|request| request.operation == "GetOperation");
+        assert_eq!(asked.count(), 1, "{failures:?}");
+        // The way back is written again.
+        world.verb(&["rollback"]).0.expect(if failures == RunShown::Operation { 0 } else { 6 });
+        assert_eq!(world.split(), "fraud-b=100");
+        let world = World::with_canary();
+        failing(&world, failures);
+        let (ran, document) = world.verb(&["rollback"]);
+        ran.expect(0);
+        assert_eq!((world.split().as_str(), &document["targets"][0]["calls"]["write"]), ("fraud-b=100", &json!(2)));
+        // A run takes it back, and takes it for nobody's change.
+        let world = World::with_canary().set("MLROLL_CLOCK", &FastClock::start(300.0).url);
+        failing(&world, failures);
+        let rollout = ["rollout", "--no-gates", "--steps", "10%,50%,100%", "--bake", "1m", "--candidate", "fraud-d"];
+        let (ran, document) = world.verb(&rollout);
+        ran.expect(1).says("no quota for GPUs");
+        assert_eq!((world.split().as_str(), &document["outcome"]), ("fraud-b=100", &json!("rolled_back")));
+    }
+    // One that may not be read stops nobody.
+    let world = World::new().set("MLROLL_CLOCK", &FastClock::start(300.0).url);
+    world.change(|service| service.looks_to_settle = 8);
+    world.fault("GetOperation", google(403, "PERMISSION_DENIED", "Permission 'run.operations.get' denied"));
+    world.verb(&["canary", "--pct", "10"]).0.expect(0);
+    let asked = world.server.requests().into_iter().filter(|request| request.operation == "GetOperation");
+    assert_eq!(asked.count(), 1, "late, and then no more");
 }
 
 #[test]

@@ -109,6 +109,19 @@ fn a_new_image_gets_a_revision_and_no_traffic() {
 }
 
 #[test]
+fn a_name_that_somebody_takes_meanwhile_is_not_ours() {
+    let sandbox = sandbox();
+    assert_eq!(deploy(&sandbox, &["--image", "fraud:theirs", "--name", "fraud-next"]).0, 0);
+    // As if it came after our look: there is no such revision yet, and then Cloud Run says that there is.
+    fault(&sandbox, &json!({ "operation": "GetRevision", "fault": "stale", "times": 2 }));
+    let (code, said) = deploy(&sandbox, &["--image", IMAGE, "--name", "fraud-next"]);
+    assert_eq!(code, 2, "{said}");
+    let message = said["error"]["message"].as_str().unwrap();
+    assert!(message.contains("it runs fraud:theirs") && message.contains("give another --name"), "{message}");
+    assert_eq!(log(&sandbox, "UpdateService").len(), 2, "it was tried");
+}
+
+#[test]
 fn a_copy_has_what_stable_has_and_not_what_was_deployed_since() {
     let sandbox = sandbox();
     let template = json!({ "timeout": "7s", "containers": [{ "image": "fraud:somebody" }] });

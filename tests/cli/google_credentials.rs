@@ -249,3 +249,13 @@ fn a_metadata_server_that_never_answers_costs_ten_seconds() {
     assert!(came.code == 5 && came.said.contains("no token within 10 s"), "{came:?}");
     assert!(came.took >= Duration::from_secs(9) && came.took < Duration::from_secs(15), "{:?}", came.took);
 }
+
+#[test]
+fn a_login_of_gcloud_is_reached_where_the_metadata_server_is_a_black_hole() {
+    let sandbox = Sandbox::start(&[], SCENARIO);
+    let silent = Tokens::silent();
+    with_program(sandbox.path(), "gcloud", "echo hunter6");
+    let came = Has::default().with("GCE_METADATA_HOST", silent.url().strip_prefix("http://").unwrap()).read(&sandbox);
+    assert_eq!(came.code, 0, "{came:?}");
+    assert!(came.took < Duration::from_secs(9), "{:?}", came.took);
+}

@@ -86,13 +86,15 @@ fn a_role_holds_what_its_verb_asks_for_and_no_more() {
     sandbox.ask("POST", "/_sandbox/faults", stale);
     assert_eq!(role("deploy"), used(&with(&["deploy", "--image", IMAGE, "--name", "fraud-next"], &here)));
     sandbox.ask("POST", "/_sandbox/clock", r#"{"advance": "10m"}"#);
-    assert_eq!(role("canary"), used(&with(&["canary", "--pct", "10"], &gates)));
+    // Why a shift comes late, or to nothing, only its operation may tell.
+    let shifting = |asked: BTreeSet<String>| &asked | &BTreeSet::from(["run.operations.get".to_owned()]);
+    assert_eq!(role("canary"), shifting(used(&with(&["canary", "--pct", "10"], &gates))));
     // It is the last bake that is judged, and before the shift nobody was on trial.
     sandbox.ask("POST", "/_sandbox/clock", r#"{"advance": "2h"}"#);
     let asked = used(&with(&["gate", "check"], &gates));
     assert_eq!(role("gate-check"), asked);
-    assert_eq!(role("promote"), used(&with(&["promote"], &gates)));
-    let mut back = used(&with(&["rollback"], &here));
+    assert_eq!(role("promote"), shifting(used(&with(&["promote"], &gates))));
+    let mut back = shifting(used(&with(&["rollback"], &here)));
     assert!(back.is_subset(&role("rollback")));
     // Where nothing says where to go, revisions are named.
     sandbox.ask("DELETE", "/_sandbox/requests", "");
@@ -102,7 +104,7 @@ fn a_role_holds_what_its_verb_asks_for_and_no_more() {
     let rollout = ["rollout", "--config", "alarms.toml"];
     let mut asked = used(&with(&rollout, &["--candidate", "fraud-00003-c"]));
     asked.insert("run.revisions.list".to_owned());
-    assert_eq!(role("rollout"), asked);
+    assert_eq!(role("rollout"), shifting(asked));
 }
 
 #[test]

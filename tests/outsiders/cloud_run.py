@@ -110,7 +110,6 @@ assert services.get_service(name=NAME).etag == done.etag, "nothing was written"
 # What Cloud Run refuses.
 for traffic in [
     [entry("fraud-00002-b", 90)],
-    [entry("fraud-00009-x", 100)],
     [entry("fraud-00002-b", 100, "a"), entry("fraud-00003-c", 0, "a")],
     [run_v2.TrafficTarget(type_=LATEST, revision="fraud-00002-b", percent=100)],
     [run_v2.TrafficTarget(revision="fraud-00002-b", percent=100)],
@@ -205,6 +204,14 @@ assert live().reconciling and not endless.done()
 assert split(settled(update([entry("fraud-00002-b", 50), entry("fraud-00003-c", 50)])).traffic_statuses) == {
     "fraud-00002-b": 50, "fraud-00003-c": 50
 }, "a later change overtakes it"
+# A revision that is not there is taken, and fails the operation.
+try:
+    settled(update([entry("fraud-00009-x", 100)]))
+    raise AssertionError("a revision serves that is not there")
+except exceptions.GoogleAPICallError as error:
+    assert "'fraud-00009-x' does not exist or is deleted" in str(error), error
+assert split(live().traffic_statuses) == {"fraud-00002-b": 50, "fraud-00003-c": 50}
+settled(update([entry("fraud-00002-b", 50), entry("fraud-00003-c", 50)]))
 
 # Cloud Monitoring.
 document = json.load(

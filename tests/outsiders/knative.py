@@ -147,6 +147,7 @@ refused(404, "NOT_FOUND", knative.get(name=V1.replace("fraud", "nobody")))
 refused(501, "UNIMPLEMENTED", knative.create(parent="namespaces/acme", body=service))
 
 if GCLOUD is None:
+    print("gcloud: not there")
     sys.exit()
 
 

@@ -4,7 +4,8 @@
 //! this machine; shown to the [`Wiretap`], which counts it or, in a rehearsal, stops it; sent; its answer read whole, in
 //! bounded time and size. Redirects are not followed and proxies not used.
 //!
-//! What is tried again: anything that Azure throttled, after its `Retry-After`; a token that was refused, once, with a
+//! What is tried again: anything that Azure throttled, after its `Retry-After`, where that is short; where it is longer than
+//! the time that one operation has, the error says so, and whoever has the time waits; a token that was refused, once, with a
 //! new one; and *reads* that got no answer or a bad one. A write without a good answer is not sent again here: it may
 //! have been made, somebody else may have written since, and there is no guard that would refuse the repeat. Who wrote
 //! reads first ([`shift`](mlroll_backend::Backend::shift)).
@@ -74,8 +75,6 @@ pub(crate) struct Answer {
 /// How an attempt ended that did not do it.
 struct Failure {
     error: Error,
-    /// When Azure wants to be asked again.
-    retry_after: Option<Duration>,
     /// The token that was not taken.
     refused: Option<Secret>,
 }
@@ -144,6 +143,7 @@ impl Transport {
         let mut last = None;
         let attempts = async {
             let mut wait = BACKOFF;
+            let mut left = TOTAL;
             let mut refused: Option<Secret> = None;
             for attempt in 1.. {
                 let failure = match self.attempt(request, refused.as_ref()).await {
@@ -166,12 +166,13 @@ impl Transport {
                     | ErrorKind::Unsupported
                     | ErrorKind::Withheld => false,
                 };
-                let pause = failure.retry_after.unwrap_or(wait);
-                if !again || attempt >= ATTEMPTS || pause >= TOTAL {
+                let pause = failure.error.retry_after().unwrap_or(wait);
+                if !again || attempt >= ATTEMPTS || pause >= left {
                     return Err(failure.error);
                 }
                 last = Some(failure.error);
                 pause_for(pause).await;
+                left -= pause;
                 wait = wait.saturating_mul(2);
             }
             Err(unexpected(request.operation, "no attempt was made"))
@@ -221,11 +222,9 @@ impl Transport {
         }
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let trace = Trace { request: text("x-ms-request-id"), correlation: text("x-ms-correlation-request-id") };
+        let wait = headers.get(RETRY_AFTER).and_then(|value| wait_of(value.to_str().ok()?, text("date").as_deref()));
         Err(Failure {
-            error: classify(request.operation, status, &body, trace),
-            retry_after: headers
-                .get(RETRY_AFTER)
-                .and_then(|value| wait_of(value.to_str().ok()?, text("date").as_deref())),
+            error: classify(request.operation, status, &body, trace).again_after(wait),
             refused: (status == 401).then_some(token),
         })
     }
@@ -245,7 +244,7 @@ impl Transport {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { error, retry_after: None, refused: None }
+        Self { error, refused: None }
     }
 }
 

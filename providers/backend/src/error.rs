@@ -1,6 +1,7 @@
 //! What went wrong with a provider, in a form the callers can act on.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,7 @@ pub struct Error {
     operation: &'static str,
     message: String,
     context: Vec<(&'static str, String)>,
+    retry_after: Option<Duration>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -47,13 +49,20 @@ impl Error {
     /// An error of `operation`, named as the provider names it (`GetAlias`).
     #[must_use]
     pub fn new(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, operation, message: message.into(), context: Vec::new(), source: None }
+        Self { kind, operation, message: message.into(), context: Vec::new(), retry_after: None, source: None }
     }
 
     /// Adds a fact, such as a request id, or the `status` of the answer.
     #[must_use]
     pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
         self.context.push((key, value.to_string()));
+        self
+    }
+
+    /// Adds when the provider wants to be asked again, where it says so (`Retry-After`, `RetryInfo`).
+    #[must_use]
+    pub fn again_after(mut self, wait: Option<Duration>) -> Self {
+        self.retry_after = wait.or(self.retry_after);
         self
     }
 
@@ -86,6 +95,13 @@ impl Error {
     #[must_use]
     pub fn was_answered(&self) -> bool {
         self.context.iter().any(|(key, _)| *key == "status")
+    }
+
+    /// How long the provider wants to be left alone, where it refused to do anything meanwhile: longer than its transport had
+    /// time to wait. Counted from when the error was made.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// Facts about it, in the order they were added.

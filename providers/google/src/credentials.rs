@@ -4,34 +4,38 @@
 //! `gcloud auth application-default login` writes; the metadata server; a login of gcloud itself. The first that is there is
 //! the one: a file that does not work is an error, and not a reason to be somebody else. The types of files are those that
 //! google-cloud-auth reads; docs/design/0004-google-credentials.md says why it and not another.
+//!
+//! What the library gives is kept, and renews itself. It never recovers from a renewal that was refused, and has no limit
+//! for one that is not answered (google-cloud-auth 1.18, `token_cache.rs`): then it is dropped, and made anew.
+
+mod file;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Debug;
-use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use google_cloud_auth::credentials::{
-    AccessTokenCredentials, external_account, impersonated, mds, service_account, user_account,
-};
+use google_cloud_auth::credentials::{AccessTokenCredentials, mds};
 use mlroll_backend::{Error, ErrorKind, Result};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
+pub(crate) use self::file::File;
 use crate::error::printable;
-use crate::session::is_in_clear;
 use crate::{Secret, Settings};
 
 /// What every token is for. Roles decide what it may do.
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 
+/// How long the metadata server is waited for before gcloud is asked: off Google Cloud its address may lead nowhere, without a
+/// word. gcloud itself takes about two seconds.
+const PROBE: Duration = Duration::from_secs(3);
+
 /// The provider's name of what fails here.
 const OPERATION: &str = "access token";
-
-/// What `gcloud auth application-default login` writes, in gcloud's folder.
-const WELL_KNOWN: &str = "application_default_credentials.json";
-
-/// Keys of credential files whose values must never be shown.
-const SECRETS: [&str; 5] = ["private_key", "private_key_id", "client_secret", "refresh_token", "passphrase"];
 
 /// Gives access tokens.
 #[async_trait]
@@ -56,7 +60,13 @@ pub(crate) fn find(settings: &Settings) -> Result<Box<dyn TokenSource>> {
         return Ok(Box::new(Ready { token: token.clone(), quota_project }));
     }
     let limit = settings.limits.token;
-    let fetched = |origin: Origin, quota_project| Fetched { origin, limit, quota_project, current: Mutex::new(None) };
+    let fetched = |origin: Origin, quota_project| Fetched {
+        origin,
+        limit,
+        quota_project,
+        current: Mutex::new(None),
+        worked: AtomicBool::new(false),
+    };
     if let Some(file) = File::named(settings)? {
         let quota_project = quota_project.or_else(|| file.quota_project());
         return Ok(Box::new(fetched(Origin::File(file), quota_project)));
@@ -94,6 +104,8 @@ struct Fetched {
     limit: Duration,
     quota_project: Option<String>,
     current: Mutex<Option<Current>>,
+    /// Whether there was a token once.
+    worked: AtomicBool,
 }
 
 /// What tokens are had with.
@@ -119,22 +131,15 @@ enum Current {
 #[async_trait]
 impl TokenSource for Fetched {
     async fn token(&self) -> Result<Secret> {
-        let fetch = async {
-            let mut current = self.current.lock().await;
-            match current.as_ref() {
-                Some(Current::Library(credentials)) => return self.origin.fetch(credentials).await,
-                Some(Current::Printed(token)) => return Ok(token.clone()),
-                None => {}
+        let fetched = tokio::time::timeout(self.limit, self.fetch()).await.unwrap_or_else(|_| Err(self.late()));
+        match fetched {
+            Ok(token) => {
+                self.worked.store(true, Ordering::Relaxed);
+                Ok(token)
             }
-            let (found, token) = self.origin.begin().await?;
-            *current = Some(found);
-            Ok(token)
-        };
-        let late = || {
-            let message = format!("{}: no token within {} s", self.origin.name(), self.limit.as_secs_f64());
-            Error::new(ErrorKind::Auth, OPERATION, message)
-        };
-        tokio::time::timeout(self.limit, fetch).await.unwrap_or_else(|_| Err(late()))
+            Err(error) if self.worked.load(Ordering::Relaxed) => Err(error),
+            Err(error) => Err(cold(&error)),
+        }
     }
 
     async fn renew(&self) -> bool {
@@ -146,6 +151,45 @@ impl TokenSource for Fetched {
     fn quota_project(&self) -> Option<&str> {
         self.quota_project.as_deref()
     }
+}
+
+impl Fetched {
+    /// What is kept, while it works; else one new beginning.
+    async fn fetch(&self) -> Result<Secret> {
+        let mut current = self.current.lock().await;
+        // Whoever stops waiting for it here leaves nothing behind that may be stuck.
+        match current.take() {
+            Some(Current::Library(credentials)) => {
+                // What it needs is in its memory, but for a renewal: and that may leave no time to begin anew.
+                let kept = tokio::time::timeout(self.limit / 2, self.origin.fetch(&credentials)).await;
+                if let Ok(Ok(token)) = kept {
+                    *current = Some(Current::Library(credentials));
+                    return Ok(token);
+                }
+            }
+            Some(Current::Printed(token)) => {
+                *current = Some(Current::Printed(token.clone()));
+                return Ok(token);
+            }
+            None => {}
+        }
+        let (found, token) = self.origin.begin().await?;
+        *current = Some(found);
+        Ok(token)
+    }
+
+    fn late(&self) -> Error {
+        let message = format!("{}: no token within {} s", self.origin.name(), self.limit.as_secs_f64());
+        Error::new(ErrorKind::Unavailable, OPERATION, message)
+    }
+}
+
+/// What a failure means before there was any token: wrong credentials, and never only a token service that cannot be
+/// reached. A laptop without credentials asks a metadata server that is not there, and a wrong address in a file looks like
+/// a broken connection. Who types a command shall see at once whose credentials were meant, and not after half a minute of
+/// attempts. Later on, the same credentials have worked: then the service is away, and may come back.
+fn cold(error: &Error) -> Error {
+    Error::new(ErrorKind::Auth, OPERATION, error.message())
 }
 
 impl Origin {
@@ -162,19 +206,36 @@ impl Origin {
         if let Some(host) = host {
             builder = builder.with_endpoint(format!("http://{host}"));
         }
-        let credentials = builder.build_access_token_credentials().map_err(|e| self.failed(&e))?;
-        let error = match self.fetch(&credentials).await {
-            Ok(token) => return Ok((Current::Library(credentials), token)),
-            Err(error) => error,
+        let built = builder.build_access_token_credentials();
+        let credentials = built.map_err(|e| self.failed(ErrorKind::Auth, &e))?;
+        let mut probe = pin!(self.fetch(&credentials));
+        let early = match ask_gcloud {
+            true => tokio::time::timeout(PROBE, &mut probe).await.ok(),
+            false => Some(probe.as_mut().await),
         };
-        match if ask_gcloud { printed_by_gcloud("print-access-token").await } else { None } {
-            Some(token) => Ok((Current::Printed(token.clone()), token)),
-            None => Err(error),
+        if let Some(Ok(token)) = early {
+            return Ok((Current::Library(credentials.clone()), token));
         }
+        if ask_gcloud && let Some(token) = printed_by_gcloud("print-access-token").await {
+            return Ok((Current::Printed(token.clone()), token));
+        }
+        // There is nobody else, so a slow server has the rest of the time.
+        let answer = match early {
+            Some(answer) => answer,
+            None => probe.await,
+        };
+        answer.map(|token| (Current::Library(credentials.clone()), token))
     }
 
+    /// A token of the library's.
+    ///
+    /// # Errors
+    /// `Unavailable` for what may pass, as the library says: no connection, 408, 429, 5xx. `Auth` for the rest.
     async fn fetch(&self, credentials: &AccessTokenCredentials) -> Result<Secret> {
-        let token = credentials.access_token().await.map_err(|e| self.failed(&e))?;
+        let token = credentials.access_token().await.map_err(|e| {
+            let kind = if e.is_transient() { ErrorKind::Unavailable } else { ErrorKind::Auth };
+            self.failed(kind, &e)
+        })?;
         Ok(Secret::new(token.token))
     }
 
@@ -191,7 +252,7 @@ impl Origin {
         }
     }
 
-    fn failed(&self, error: &(dyn std::error::Error + 'static)) -> Error {
+    fn failed(&self, kind: ErrorKind, error: &(dyn std::error::Error + 'static)) -> Error {
         let causes = std::iter::successors(Some(error), |error| error.source());
         let mut said: Vec<String> = causes.map(|cause| printable(&told(&cause.to_string()), 300)).collect();
         // A cause is often quoted by what it caused.
@@ -205,157 +266,8 @@ impl Origin {
         if let Self::File(file) = self {
             why = file.redact(why);
         }
-        Error::new(ErrorKind::Auth, OPERATION, format!("{}: {why}", self.name()))
+        Error::new(kind, OPERATION, format!("{}: {why}", self.name()))
     }
-}
-
-/// A file of credentials.
-pub(crate) struct File {
-    path: PathBuf,
-    pub(crate) kind: String,
-    pub(crate) content: Value,
-}
-
-impl Debug for File {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("File").field("path", &self.path).field("kind", &self.kind).finish_non_exhaustive()
-    }
-}
-
-impl File {
-    /// The file that is to be used, if there is one.
-    pub(crate) fn named(settings: &Settings) -> Result<Option<Self>> {
-        let well_known = || settings.gcloud_folder.as_ref().map(|folder| folder.join(WELL_KNOWN));
-        let path = settings.credentials.clone().or_else(|| well_known().filter(|path| path.exists()));
-        path.map(Self::read).transpose()
-    }
-
-    /// Credentials that are a part of it, or that differ from it in something.
-    #[cfg(feature = "cloud_run")]
-    pub(crate) fn part(&self, content: Value) -> Self {
-        let kind = content.get("type").and_then(Value::as_str).map(|kind| printable(kind, 60));
-        Self { path: self.path.clone(), kind: kind.unwrap_or_default(), content }
-    }
-
-    /// An access token.
-    #[cfg(feature = "cloud_run")]
-    pub(crate) async fn token(self) -> Result<Secret> {
-        Ok(Origin::File(self).begin().await?.1)
-    }
-
-    /// The signature of a text by the key of a service account (RSA with SHA-256).
-    ///
-    /// # Errors
-    /// `Auth`: the key is none.
-    #[cfg(feature = "cloud_run")]
-    pub(crate) async fn sign(&self, text: &str) -> Result<Vec<u8>> {
-        let unusable = |why: String| {
-            let why = self.redact(printable(&why, 300));
-            Error::new(ErrorKind::Auth, OPERATION, format!("{}: {why}", self.name()))
-        };
-        let signer = service_account::Builder::new(self.content.clone()).build_signer();
-        let signer = signer.map_err(|e| unusable(e.to_string()))?;
-        let signature = signer.sign(text.as_bytes()).await.map_err(|e| unusable(e.to_string()))?;
-        Ok(signature.to_vec())
-    }
-
-    /// Type and path, never what is in it.
-    pub(crate) fn name(&self) -> String {
-        format!("{} credentials of {}", self.kind, self.path.display())
-    }
-
-    fn read(path: PathBuf) -> Result<Self> {
-        let unusable = |path: &Path, why: String| {
-            let message = format!("the credentials of {} cannot be used: {why}", path.display());
-            Error::new(ErrorKind::Auth, OPERATION, message)
-        };
-        let text = std::fs::read_to_string(&path).map_err(|e| unusable(&path, e.to_string()))?;
-        // The parser's message could quote what it could not read.
-        let content: Value = serde_json::from_str(&text)
-            .map_err(|e| unusable(&path, format!("no JSON at line {}, column {}", e.line(), e.column())))?;
-        let kind = content.get("type").and_then(Value::as_str).map(|kind| printable(kind, 60));
-        let kind = kind.ok_or_else(|| unusable(&path, "it has no `type`".to_owned()))?;
-        let file = Self { path, kind, content };
-        match file.fields().into_iter().find(|field| field.value.as_str().is_some_and(is_in_clear)) {
-            Some(field) => {
-                Err(unusable(&file.path, format!("`{}` is plain http, which is for loopback only", field.key)))
-            }
-            None => Ok(file),
-        }
-    }
-
-    /// All fields, those of objects in it too.
-    fn fields(&self) -> Vec<Field<'_>> {
-        let mut found = Vec::new();
-        let mut nodes = vec![(&self.content, false)];
-        while let Some((node, in_headers)) = nodes.pop() {
-            for (key, value) in node.as_object().into_iter().flatten() {
-                found.push(Field { key, value, in_headers });
-                nodes.push((value, in_headers || key == "headers"));
-            }
-        }
-        found
-    }
-
-    fn quota_project(&self) -> Option<String> {
-        self.content.get("quota_project_id").and_then(Value::as_str).map(str::to_owned)
-    }
-
-    fn credentials(&self) -> Result<AccessTokenCredentials> {
-        let content = self.content.clone();
-        let built = match self.kind.as_str() {
-            "authorized_user" => {
-                let mut builder = user_account::Builder::new(content);
-                if let Some(uri) = self.content.get("token_uri").and_then(Value::as_str) {
-                    builder = builder.with_token_uri(uri);
-                }
-                builder.build_access_token_credentials()
-            }
-            "external_account" => {
-                external_account::Builder::new(content).with_scopes([SCOPE]).build_access_token_credentials()
-            }
-            "impersonated_service_account" => {
-                impersonated::Builder::new(content).with_scopes([SCOPE]).build_access_token_credentials()
-            }
-            "service_account" => service_account::Builder::new(content)
-                .with_access_specifier(service_account::AccessSpecifier::from_scopes([SCOPE]))
-                .build_access_token_credentials(),
-            other => {
-                let message = format!(
-                    "the credentials of {} are of type `{other}`, which cannot be used; known are authorized_user, \
-                     external_account, impersonated_service_account and service_account",
-                    self.path.display()
-                );
-                return Err(Error::new(ErrorKind::Auth, OPERATION, message));
-            }
-        };
-        built.map_err(|e| {
-            let why = self.redact(printable(&e.to_string(), 300));
-            let message = format!("{} credentials of {} cannot be used: {why}", self.kind, self.path.display());
-            Error::new(ErrorKind::Auth, OPERATION, message)
-        })
-    }
-
-    /// Blanks what must not be shown, should a message quote it.
-    pub(crate) fn redact(&self, mut text: String) -> String {
-        for Field { key, value, in_headers } in self.fields() {
-            // Headers are for whoever vouches, and hold the token of a job.
-            if let Some(secret) = value.as_str()
-                && (in_headers || SECRETS.contains(&key))
-                && !secret.is_empty()
-            {
-                text = text.replace(secret, "***");
-            }
-        }
-        text
-    }
-}
-
-/// A field of a file of credentials.
-struct Field<'a> {
-    key: &'a str,
-    value: &'a Value,
-    in_headers: bool,
 }
 
 /// What the library says, without what it always says, and with no more of an answer's body than the reason that OAuth has

@@ -42,27 +42,19 @@ struct Violation {
     description: String,
 }
 
-/// A failed answer, classified.
-#[derive(Debug)]
-pub(crate) struct Failed {
-    pub(crate) error: Error,
-    /// When the provider wants to be asked again.
-    pub(crate) retry_after: Option<Duration>,
-}
-
 /// Classifies an answer whose status is not a success. Anything may stand between us and Google, so the body may be a
 /// login page.
-pub(crate) fn classify(operation: &'static str, status: u16, body: &[u8]) -> Failed {
+pub(crate) fn classify(operation: &'static str, status: u16, body: &[u8]) -> Error {
     let Some(said) = serde_json::from_slice::<Envelope>(body).ok().and_then(|envelope| envelope.error) else {
         if let Ok(PromError { error }) = serde_json::from_slice(body) {
             let error = Error::new(kind_of(status, None, None), operation, printable(&error, 600));
-            return Failed { error: error.with("status", status), retry_after: None };
+            return error.with("status", status);
         }
         let begins = printable(&String::from_utf8_lossy(body.get(..600).unwrap_or(body)), 120);
         let begins = if begins.is_empty() { String::new() } else { format!("; it begins with `{begins}`") };
         let kind = kind_of(status, None, None);
         let message = format!("the answer of status {status} is not Google's{begins}");
-        return Failed { error: Error::new(kind, operation, message).with("status", status), retry_after: None };
+        return Error::new(kind, operation, message).with("status", status);
     };
     let reason = said.details.iter().find_map(|detail| detail.reason.as_deref()).map(|r| printable(r, 80));
     let kind = kind_of(status, Some(&said.status), reason.as_deref());
@@ -80,8 +72,7 @@ pub(crate) fn classify(operation: &'static str, status: u16, body: &[u8]) -> Fai
     if let Some(reason) = reason {
         error = error.with("reason", reason);
     }
-    let retry_after = said.details.iter().find_map(|detail| seconds(detail.retry_delay.as_deref()?));
-    Failed { error, retry_after }
+    error.again_after(said.details.iter().find_map(|detail| seconds(detail.retry_delay.as_deref()?)))
 }
 
 /// The table: Google's status and reason first, the HTTP status where there is none.
@@ -187,26 +178,25 @@ mod tests {
         let body = br#"{"error":{"code":429,"message":"Quota\nexceeded","status":"RESOURCE_EXHAUSTED","details":[
             {"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"RATE","metadata":{}},
             {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1.5s"}]}}"#;
-        let failed = classify("UpdateService", 429, body);
-        assert_eq!(failed.retry_after, Some(Duration::from_millis(1500)));
+        let error = classify("UpdateService", 429, body);
+        assert_eq!(error.retry_after(), Some(Duration::from_millis(1500)));
         assert_eq!(
-            failed.error.to_string(),
+            error.to_string(),
             "UpdateService: Quota exceeded (status 429, code RESOURCE_EXHAUSTED, reason RATE)"
         );
         let body = br#"{"error":{"message":"Bad","status":"INVALID_ARGUMENT","details":[
             {"fieldViolations":[{"field":"traffic","description":"must sum to 100"}]}]}}"#;
-        assert_eq!(classify("X", 400, body).error.message(), "Bad; traffic: must sum to 100");
-        let promql =
-            classify("X", 400, br#"{"status":"error","errorType":"bad_data","error":"parse error: up{"}"#).error;
+        assert_eq!(classify("X", 400, body).message(), "Bad; traffic: must sum to 100");
+        let promql = classify("X", 400, br#"{"status":"error","errorType":"bad_data","error":"parse error: up{"}"#);
         assert_eq!((promql.kind(), promql.message()), (ErrorKind::Invalid, "parse error: up{"));
         let page = classify("X", 503, b"<html>\nService unavailable</html>");
-        assert_eq!(page.error.kind(), ErrorKind::Unavailable);
-        assert!(page.error.message().ends_with("it begins with `<html> Service unavailable</html>`"), "{}", page.error);
+        assert_eq!(page.kind(), ErrorKind::Unavailable);
+        assert!(page.message().ends_with("it begins with `<html> Service unavailable</html>`"), "{page}");
     }
 
     #[test]
     fn a_write_is_not_tried_again_after_a_failure_inside() {
-        let failed = |status| classify("X", status, b"").error;
+        let failed = |status| classify("X", status, b"");
         for (status, read, write) in [(500, true, false), (503, true, true), (429, true, true), (409, false, false)] {
             assert_eq!(worth_a_retry(&failed(status), false), read, "{status}");
             assert_eq!(worth_a_retry(&failed(status), true), write, "{status}");

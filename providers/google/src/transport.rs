@@ -2,7 +2,8 @@
 //!
 //! Each attempt: a token is fetched; the request is shown to the [`Wiretap`], which counts it or, in a rehearsal, stops it;
 //! sent; its answer read whole, in bounded time and size. Throttling, failures of the provider and broken connections are
-//! tried again with growing waits, until the total time is over; a refused token is fetched anew, once.
+//! tried again with growing waits, until the total time is over; a refused token is fetched anew, once. Where Google asks for a
+//! longer wait than that, the error says so, and whoever has the time waits.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use mlroll_backend::{Call, Effect, Error, ErrorKind, Permit, Result, Target, Wiretap};
 use reqwest::{Method, Response, Url};
 
-use crate::error::{Failed, classify, is_unauthenticated, printable, worth_a_retry};
+use crate::error::{classify, is_unauthenticated, printable, worth_a_retry};
 use crate::session::Session;
 
 /// One request to Google.
@@ -36,24 +37,26 @@ impl Session {
             let mut wait = limits.backoff;
             let mut renewed = false;
             let mut tried = 0;
+            let mut left = limits.total;
             loop {
                 tried += 1;
-                let Failed { error, retry_after } = match self.attempt(request).await {
+                let error = match self.attempt(request).await {
                     Ok(body) => return Ok(body),
-                    Err(failed) => failed,
+                    Err(error) => error,
                 };
                 if is_unauthenticated(&error) && !renewed && self.tokens().await?.renew().await {
                     renewed = true;
                     continue;
                 }
-                let too_late = retry_after.is_some_and(|wait| wait >= limits.total);
                 let again = worth_a_retry(&error, request.effect == Effect::Write) && tried < limits.attempts;
                 let error = if tried > 1 { error.with("attempts", tried) } else { error };
-                if !again || too_late {
+                let pause = error.retry_after().unwrap_or_else(|| jittered(wait));
+                if !again || pause >= left {
                     return Err(error);
                 }
                 last = Some(error);
-                pause_for(retry_after.unwrap_or_else(|| jittered(wait))).await;
+                pause_for(pause).await;
+                left -= pause;
                 wait = wait.saturating_mul(2);
             }
         };
@@ -66,7 +69,7 @@ impl Session {
         }
     }
 
-    async fn attempt(&self, request: &Request<'_>) -> Result<Vec<u8>, Failed> {
+    async fn attempt(&self, request: &Request<'_>) -> Result<Vec<u8>> {
         let tokens = self.tokens().await?;
         let token = tokens.token().await?;
         let mut sent = self.client().await?.request(request.method.clone(), request.url.clone());
@@ -79,7 +82,7 @@ impl Session {
         }
         if self.show(request) == Some(Permit::Withhold) {
             let message = "a dry run stops before this call";
-            return Err(Error::new(ErrorKind::Withheld, request.operation, message).into());
+            return Err(Error::new(ErrorKind::Withheld, request.operation, message));
         }
         let answer = sent.send().await.map_err(|e| no_answer(request.operation, &e))?;
         let status = answer.status();
@@ -88,9 +91,9 @@ impl Session {
         if status.is_success() {
             return Ok(body);
         }
-        let mut failed = classify(request.operation, status.as_u16(), &body);
-        failed.retry_after = failed.retry_after.or(retry_after.map(Duration::from_secs));
-        Err(failed)
+        let error = classify(request.operation, status.as_u16(), &body);
+        let wait = error.retry_after().or(retry_after.map(Duration::from_secs));
+        Err(error.again_after(wait))
     }
 
     fn show(&self, request: &Request<'_>) -> Option<Permit> {
@@ -118,12 +121,6 @@ impl Session {
             body.extend_from_slice(&chunk);
         }
         Ok(body)
-    }
-}
-
-impl From<Error> for Failed {
-    fn from(error: Error) -> Self {
-        Self { error, retry_after: None }
     }
 }
 

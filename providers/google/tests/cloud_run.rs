@@ -94,10 +94,80 @@ async fn a_backend_that_never_saw_the_service_reads_it_before_it_writes() {
     let fresh = CloudRun::new(&settings(&case.server.url()), Arc::clone(&case.tap) as _).unwrap();
     let (to, marker) = canary(10);
     fresh.shift(&case.target, &to, &seen, &marker).await.unwrap();
-    assert_eq!(case.sent(), ["GetService", "GetService", "UpdateService"]);
+    assert_eq!(case.sent(), ["GetService", "GetService", "GetRevision", "UpdateService"]);
     // And writes nothing when it has changed.
     let error = fresh.shift(&case.target, &to, &seen, &marker).await.unwrap_err();
-    assert_eq!((error.kind(), case.sent().len()), (ErrorKind::Conflict, 4));
+    assert_eq!((error.kind(), case.sent().len()), (ErrorKind::Conflict, 5));
+}
+
+#[tokio::test]
+async fn who_gets_traffic_is_looked_for_where_nothing_has_told_yet() {
+    // In the traffic: no read. Named by a tag, or checked before: none either.
+    let case = Case::new();
+    let (to, marker) = canary(10);
+    let tagged = json!([{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", "revision": "fraud-b", "percent": 100},
+        {"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", "revision": "fraud-d", "tag": "next"}]);
+    case.server.change(NAME, |service| service.set_traffic(&tagged));
+    let seen = case.observe().await;
+    case.backend.shift(&case.target, &to, &seen, &marker).await.unwrap();
+    assert_eq!(case.sent(), ["GetService", "UpdateService"]);
+    let case = Case::new();
+    let seen = case.observe().await;
+    assert!(case.backend.check(&case.target, &id("fraud-b"), &id("fraud-d")).await.unwrap().is_empty());
+    case.backend.shift(&case.target, &to, &seen, &marker).await.unwrap();
+    assert_eq!(case.sent(), ["GetService", "GetRevision", "GetRevision", "UpdateService"]);
+    // Not there: nothing is written.
+    let case = Case::new();
+    let seen = case.observe().await;
+    let back = Marker { state: MarkerState::RolledBack { bad: None }, ..marker };
+    let to = TrafficSplit::full(id("fraud-x"));
+    let error = case.backend.shift(&case.target, &to, &seen, &back).await.unwrap_err();
+    assert_eq!((error.kind(), error.operation()), (ErrorKind::NotFound, "GetRevision"));
+    assert!(error.to_string().contains("'fraud-x' of kind 'REVISION' does not exist"), "{error}");
+    assert_eq!(case.sent(), ["GetService", "GetRevision"]);
+    // Nobody may tell: the way back needs no answer.
+    let refused = envelope(403, "PERMISSION_DENIED", "no").to_string();
+    case.server.fault("GetRevision", RunFault::Status(403, "application/json", refused, None));
+    let to = TrafficSplit::full(id("fraud-a"));
+    case.backend.shift(&case.target, &to, &seen, &back).await.unwrap();
+    assert_eq!(case.server.service(NAME).unwrap().split(), "fraud-a=100");
+}
+
+#[tokio::test]
+async fn a_service_that_is_scaled_to_nothing_serves_nobody() {
+    let service = |scaling: Value| {
+        json!({"etag": "e", "generation": "1", "observedGeneration": "1", "scaling": scaling, "conditions":
+            [{"type": "Ready", "state": "CONDITION_SUCCEEDED"}],
+            "traffic": [{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", "revision": "fraud-b", "percent": 100}]})
+    };
+    for (scaling, found) in [
+        (json!({"scalingMode": "MANUAL", "manualInstanceCount": 0}), 1),
+        (json!({"scalingMode": "MANUAL", "manualInstanceCount": 2}), 0),
+        (json!({"scalingMode": "AUTOMATIC"}), 0),
+        (json!({}), 0),
+    ] {
+        let answer = service(scaling.clone());
+        let server = Tokens::answering(move |_, _| Some((200, answer.clone())));
+        let backend = CloudRun::new(&settings(&server.url()), Arc::new(Tap::default())).unwrap();
+        let target = NAME.parse().unwrap();
+        backend.observe(&target).await.unwrap();
+        let obstacles = backend.check(&target, &id("fraud-b"), &id("fraud-d")).await.unwrap();
+        assert_eq!(obstacles.len(), found, "{scaling}: {obstacles:?}");
+        assert!(obstacles.iter().all(|one| one.what.contains("0 instances")), "{obstacles:?}");
+    }
+}
+
+#[tokio::test]
+async fn many_regions_are_known_by_their_name_alone() {
+    for (settings, says) in [
+        (json!({"regions": ["a", "b"], "multiRegionId": "eu"}), "spans the regions a, b"),
+        (json!({"multiRegionId": "eu-1"}), "spans regions (as eu-1)"),
+    ] {
+        let error = observed(json!({"etag": "e", "multiRegionSettings": settings})).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.message().contains(says), "{error}");
+    }
+    assert!(observed(json!({"etag": "e", "multiRegionSettings": {}})).await.is_ok());
 }
 
 #[tokio::test]
@@ -120,9 +190,9 @@ async fn a_rehearsed_shift_is_whole_but_stays_here() {
     let (to, marker) = canary(10);
     let after = case.backend.shift(&case.target, &to, &seen, &marker).await.unwrap();
     assert_eq!((after.split, after.marker, after.readiness), (Some(to), Some(marker), Readiness::Live));
-    assert_eq!(case.server.requests().len(), 1);
+    assert_eq!(case.server.requests().len(), 2, "the service, and whether the candidate is there");
     let calls = case.tap.calls();
-    assert_eq!((calls[1].method.as_str(), calls[1].overridden), ("PATCH", true));
+    assert_eq!((calls[2].method.as_str(), calls[2].overridden), ("PATCH", true));
     assert!(!format!("{calls:?}").contains("verysecret"));
 }
 

@@ -1,6 +1,7 @@
 //! What the engine is told, one at a time.
 
 use std::fmt;
+use std::time::Duration;
 
 use mlroll_backend::{Capacity, ErrorKind, Snapshot, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -95,6 +96,9 @@ pub struct Trouble {
     pub message: String,
     /// How many requests left this machine.
     pub sent: u32,
+    /// How long the provider wants to be left alone, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<Duration>,
 }
 
 impl Trouble {

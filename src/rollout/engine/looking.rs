@@ -38,8 +38,11 @@ impl Rollout {
         let has_failed = matches!(seen.readiness, Readiness::Failed(_))
             && (!matches!(confirmed.readiness, Readiness::Failed(_)) || seen.modified != confirmed.modified);
         let was_accepted = self.attempted.as_ref().is_some_and(|attempt| attempt.accepted);
+        // A change that fails changes the guard too, and may leave its note.
+        let is_note_ours = self.attempted.as_ref().is_some_and(|attempt| seen.marker == attempt.carried);
+        let is_as_before = seen.split == confirmed.split && (seen.marker == confirmed.marker || is_note_ours);
         match self.recognise(confirmed, &seen) {
-            Known::Confirmed if has_failed && was_accepted => {
+            Known::Confirmed | Known::Foreign if has_failed && was_accepted && is_as_before => {
                 let Readiness::Failed(why) = seen.readiness.clone() else { return self.look() };
                 self.attempted = None;
                 return self.given_up(self.stage, why, seen, now);
@@ -210,10 +213,10 @@ impl Rollout {
 }
 
 impl Settling {
-    /// Whether `seen` is what was there before `confirmed`, and not that itself.
+    /// Whether `seen` is what was there before `confirmed`, and not that itself. Our note may stay.
     fn gives_way(&self, confirmed: &Snapshot, seen: &Snapshot) -> bool {
         let before = &self.before;
-        let is_before = seen.split == before.split && seen.marker == before.marker;
+        let is_before = seen.split == before.split && (seen.marker == before.marker || seen.marker == confirmed.marker);
         is_before && (seen.split != confirmed.split || seen.marker != confirmed.marker)
     }
 }

@@ -108,7 +108,7 @@ pub(super) struct Settling {
     pub(super) stage: Stage,
 }
 
-/// The most that one step may have taken as far as waiting goes: the longest pause there is.
+/// The most that one step may have taken as far as waiting goes: the longest pause that is not the provider's wish.
 const LONGEST_STEP: Duration = Duration::from_secs(30);
 
 impl Rollout {

@@ -11,6 +11,9 @@ use super::{Action, Cause, Ended, Pending, Rollout, Trouble};
 /// How long the provider is left alone before it is asked again; the last for every further time.
 const PAUSES: [u64; 6] = [1, 2, 4, 8, 15, 30];
 
+/// The longest that the provider is left alone because it asks for it: whatever it says, users of a bad candidate wait too.
+const LONGEST: Duration = Duration::from_secs(120);
+
 /// Requests that failed since the last one of their kind that did what it should.
 ///
 /// Reads and writes are counted apart: a good read says nothing about writes, and would refill their budget for ever.
@@ -33,7 +36,7 @@ impl Rollout {
         if self.budget.reads >= limit {
             return self.end(Ended::Halted, Cause::Unreachable(trouble));
         }
-        self.pause(pause_after(self.budget.reads), Pending::Provider, now)
+        self.pause(pause_after(self.budget.reads).max(asked_for(&trouble)), Pending::Provider, now)
     }
 
     pub(super) fn accepted(&mut self) -> Action {
@@ -50,20 +53,21 @@ impl Rollout {
         if let Some(attempt) = &mut self.attempted {
             attempt.in_doubt |= !trouble.is_outright();
         }
+        let asked = asked_for(&trouble);
         self.budget.last = Some(trouble);
         self.phase = super::state::Phase::Looking;
         // The first time a look tells most, and at once; later the provider is given time.
-        if self.budget.writes == 1 {
+        if self.budget.writes == 1 && asked.is_zero() {
             Action::Observe
         } else {
-            self.pause(pause_after(self.budget.writes), Pending::Provider, now)
+            self.pause(pause_after(self.budget.writes).max(asked), Pending::Provider, now)
         }
     }
 
     /// The provider took a shift, and gave it up: on the way back it is written again, and each time later.
     pub(super) fn write_came_to_nothing(&mut self, why: String, now: Timestamp) -> Action {
         self.budget.writes = self.budget.writes.saturating_add(1);
-        self.budget.last = Some(Trouble { kind: ErrorKind::Unavailable, message: why, sent: 1 });
+        self.budget.last = Some(Trouble { kind: ErrorKind::Unavailable, message: why, sent: 1, wait: None });
         if self.is_rolling_back() && self.budget.writes > 1 {
             return self.pause(pause_after(self.budget.writes), Pending::Provider, now);
         }
@@ -81,6 +85,11 @@ impl Rollout {
         };
         (self.budget.writes >= limit).then(|| last.clone())
     }
+}
+
+/// How long the provider asked to be left alone, as far as that is granted.
+fn asked_for(trouble: &Trouble) -> Duration {
+    trouble.wait.unwrap_or_default().min(LONGEST)
 }
 
 pub(super) fn pause_after(failures: u32) -> Duration {

@@ -43,7 +43,7 @@ mod tokens;
 mod update;
 mod world;
 
-pub use crate::cloud_run::{CloudRun, RunFault, RunRequest, RunRevision, RunService, envelope};
+pub use crate::cloud_run::{CloudRun, RunFault, RunRequest, RunRevision, RunService, RunShown, envelope};
 pub use crate::fault::{Change, Fault, Kind};
 pub use crate::limit::RateLimit;
 pub use crate::log::Request;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use mlroll_backend::{
@@ -12,9 +13,10 @@ use mlroll_backend::{
 
 use super::service::{ANNOTATION, NOTE, read, said, short};
 use super::warmth::{self, Warmth};
-use super::wire::{Calls, Change, Revision as Found, Service};
+use super::wire::{Calls, Change, Operation, Revision as Found, Service};
 use super::{deploy, probe};
 use crate::Settings;
+use crate::error::printable;
 use crate::session::Session;
 
 /// Google's own address of the API; regional ones differ in nothing but the name.
@@ -30,7 +32,29 @@ pub struct CloudRun {
     seen: Mutex<BTreeMap<Target, Service>>,
     /// How warm revisions are kept, as far as they were checked.
     warmth: Mutex<BTreeMap<(Target, RevisionId), Warmth>>,
+    /// Our latest change of each service, until it is live.
+    under_way: Mutex<BTreeMap<Target, UnderWay>>,
 }
+
+/// A change of ours that was accepted.
+#[derive(Clone, Debug)]
+struct UnderWay {
+    /// The operation's whole resource name.
+    operation: String,
+    from: Option<TrafficSplit>,
+    to: TrafficSplit,
+    /// How often the service was read since.
+    looks: u32,
+    /// Why it failed, once that is known.
+    failed: Option<String>,
+}
+
+/// At every so many looks a service that still does not have what was asked for is late, and the operation is asked why. The
+/// first looks are within seconds, the later ones two seconds apart.
+const LATE: u32 = 5;
+
+/// How long a read may take that a shift or a look can do without.
+const ASIDE: Duration = Duration::from_secs(3);
 
 impl CloudRun {
     /// A backend whose requests all go past `wiretap`. Reads no credentials and connects to nothing yet.
@@ -39,7 +63,7 @@ impl CloudRun {
     /// `Invalid`: the endpoint is none that requests may be sent to.
     pub fn new(settings: &Settings, wiretap: Arc<dyn Wiretap>) -> Result<Self> {
         let session = Session::new(settings, settings.cloud_run.as_deref(), ENDPOINT)?;
-        Ok(Self { session, wiretap, seen: Mutex::default(), warmth: Mutex::default() })
+        Ok(Self { session, wiretap, seen: Mutex::default(), warmth: Mutex::default(), under_way: Mutex::default() })
     }
 
     fn calls<'a>(&'a self, target: &'a Target, operation: &'static str) -> Result<Calls<'a>> {
@@ -64,6 +88,74 @@ impl CloudRun {
         }
         Err(Error::new(ErrorKind::Conflict, "UpdateService", "the service has changed since it was read"))
     }
+
+    /// Refuses a revision that is not there: Cloud Run takes it, and fails only then. Whoever has traffic, a tag, or was checked,
+    /// is there.
+    ///
+    /// # Errors
+    /// `NotFound`, and nothing else: without an answer the shift goes on, since the way back must not need one.
+    async fn find(&self, calls: &Calls<'_>, before: &Service, to: &TrafficSplit) -> Result<()> {
+        for (revision, _) in to.by_share() {
+            let key = (calls.target.clone(), revision.clone());
+            let checked = self.warmth.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&key);
+            if checked || before.names(revision) {
+                continue;
+            }
+            match tokio::time::timeout(ASIDE, calls.get_revision(revision)).await {
+                Ok(Ok(found)) if found.delete_time.is_some() => {
+                    let message = format!("revision {revision} is being deleted");
+                    return Err(Error::new(ErrorKind::NotFound, "GetRevision", message).with("status", 200));
+                }
+                Ok(Err(e)) if e.kind() == ErrorKind::NotFound => return Err(e),
+                Ok(Ok(_) | Err(_)) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn set_under_way(&self, target: &Target, under_way: Option<UnderWay>) {
+        let mut all = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        match under_way {
+            Some(one) => all.insert(target.clone(), one),
+            None => all.remove(target),
+        };
+    }
+
+    /// What became of our own change, where the service does not tell: an operation can fail and leave no word in the service's
+    /// conditions, with our split wanted and not served, or with the one from before.
+    async fn account_for(&self, calls: &Calls<'_>, service: &Service, snapshot: &mut Snapshot) {
+        let known = self.under_way.lock().unwrap_or_else(PoisonError::into_inner).get(calls.target).cloned();
+        let Some(mut ours) = known else { return };
+        let is_ours = snapshot.split.as_ref() == Some(&ours.to);
+        match (&snapshot.readiness, is_ours) {
+            (Readiness::Live, true) => return self.set_under_way(calls.target, None),
+            // It tells for itself.
+            (Readiness::Failed(_), true) => return,
+            // Whatever became of ours, this is somebody else's.
+            (_, false) if snapshot.split != ours.from => return self.set_under_way(calls.target, None),
+            (Readiness::Failed(_) | Readiness::Live | Readiness::Settling(_), _) => {}
+        }
+        ours.looks = ours.looks.saturating_add(1);
+        if ours.failed.is_none() && (!service.is_moving() || ours.looks.is_multiple_of(LATE)) {
+            match tokio::time::timeout(ASIDE, calls.get_operation(&ours.operation)).await {
+                Ok(Ok(Operation { done: true, error: Some(status), .. })) => ours.failed = Some(status.message),
+                // Ours was made, and somebody has put back what was before; or it may not be asked.
+                Ok(Ok(Operation { done: true, .. })) => return self.set_under_way(calls.target, None),
+                Ok(Err(e)) if !matches!(e.kind(), ErrorKind::Throttled | ErrorKind::Unavailable) => {
+                    return self.set_under_way(calls.target, None);
+                }
+                Ok(Ok(_) | Err(_)) | Err(_) => {}
+            }
+        }
+        if let Some(why) = &ours.failed {
+            snapshot.readiness = Readiness::Failed(format!("{}{}", could_not(why), service.served()));
+        }
+        self.set_under_way(calls.target, Some(ours));
+    }
+}
+
+fn could_not(words: &str) -> String {
+    format!("Cloud Run could not make the change: {}", printable(words, 600))
 }
 
 #[async_trait]
@@ -80,9 +172,11 @@ impl Backend for CloudRun {
     }
 
     async fn observe(&self, target: &Target) -> Result<Snapshot> {
-        let service = self.calls(target, "GetService")?.get_service().await?;
-        let snapshot = read("GetService", &service)?;
+        let calls = self.calls(target, "GetService")?;
+        let service = calls.get_service().await?;
+        let mut snapshot = read("GetService", &service)?;
         self.remember(target, &service);
+        self.account_for(&calls, &service, &mut snapshot).await;
         Ok(snapshot)
     }
 
@@ -109,10 +203,12 @@ impl Backend for CloudRun {
             warmth.insert((target.clone(), stable.clone()), Warmth::of(&way_back.rest));
             warmth.insert((target.clone(), candidate.clone()), Warmth::of(&on_trial.rest));
         }
-        Ok([(candidate, on_trial), (stable, way_back)]
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let stopped = seen.get(target).filter(|service| service.scaling.manual_instance_count == Some(0));
+        let unready = [(candidate, on_trial), (stable, way_back)]
             .into_iter()
-            .filter_map(|(id, revision)| Some(obstacle(id, stable, &revision, &revision.why_not_ready()?)))
-            .collect())
+            .filter_map(|(id, revision)| Some(obstacle(id, stable, &revision, &revision.why_not_ready()?)));
+        Ok(stopped.map(|_| no_instances(calls.service)).into_iter().chain(unready).collect())
     }
 
     fn advice(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId, share: Weight) -> Vec<String> {
@@ -130,6 +226,9 @@ impl Backend for CloudRun {
         let calls = self.calls(target, operation)?;
         let before = self.recall(&calls, &seen.guard.token).await?;
         let mut change = before.change(operation, to, marker)?;
+        self.find(&calls, &before, to).await?;
+        // What became of an earlier one tells nothing from here on, also when this one's answer is lost.
+        self.set_under_way(target, None);
         let answer = match calls.update_service(&change).await {
             // Without its note nobody could tell later whose split it is. On the way back traffic goes first.
             Err(e) if refuses_annotations(&e) && matches!(marker.state, MarkerState::RolledBack { .. }) => {
@@ -144,9 +243,7 @@ impl Backend for CloudRun {
             other => other?,
         };
         if let Some(failed) = accepted.error {
-            let message =
-                format!("Cloud Run could not make the change: {}", crate::error::printable(&failed.message, 600));
-            return Err(Error::new(ErrorKind::Unexpected, operation, message).with("status", 200));
+            return Err(Error::new(ErrorKind::Unexpected, operation, could_not(&failed.message)).with("status", 200));
         }
         if let Some(service) = accepted.response.filter(|service| accepted.done && !service.etag.is_empty()) {
             let after = read(operation, &service)?;
@@ -158,6 +255,9 @@ impl Backend for CloudRun {
             }
             return Ok(after);
         }
+        let (operation_name, from) = (accepted.name, seen.split.clone());
+        let under_way = UnderWay { operation: operation_name, from, to: to.clone(), looks: 0, failed: None };
+        self.set_under_way(target, Some(under_way).filter(|one| !one.operation.is_empty()));
         let mut after = read(operation, &before.after(&change))?;
         // Its etag is not told before the service is read again, so nothing can be written on the strength of this.
         after.guard.token.clear();
@@ -208,6 +308,17 @@ fn obstacle(id: &RevisionId, stable: &RevisionId, revision: &Found, why: &str) -
         format!("look at it: gcloud run revisions describe {id}")
     };
     Obstacle { what: format!("{role} {id} is not ready: {why}"), remedy }
+}
+
+/// A service that is scaled by hand, and to nothing.
+fn no_instances(at: &CloudRunService) -> Obstacle {
+    let CloudRunService { project, region, service } = at;
+    Obstacle {
+        what: "the service has 0 instances (manualInstanceCount), so no revision can serve".to_owned(),
+        remedy: format!(
+            "give it some: gcloud run services update {service} --scaling=auto --project {project} --region {region}"
+        ),
+    }
 }
 
 impl Found {

@@ -27,10 +27,7 @@ pub(super) async fn deploy(
     let mut operation = None;
     let made = match &there {
         Some(found) => {
-            if let Some(how) = wanted.differs_from(found) {
-                let message = format!("there is a revision {} already, and {how}: give another --name", wanted.name);
-                return Err(Error::new(ErrorKind::Invalid, OPERATION, message));
-            }
+            is_what_is_wanted(&wanted, found)?;
             if wanted.is_movable() {
                 notes.push(format!(
                     "{} was there already: if the image's tag means another image since, name it by its digest, or give --name",
@@ -49,7 +46,7 @@ pub(super) async fn deploy(
                      --to-latest` would end that"
                 ));
             }
-            match send(calls, &wanted.name, &making).await? {
+            match send(calls, &wanted, &making).await? {
                 Sent::Accepted(accepted) => operation = accepted,
                 Sent::Rehearsed => return Ok(Deployed { revision: named(&wanted.name, None), made: true, notes }),
             }
@@ -85,7 +82,14 @@ enum Sent {
     Rehearsed,
 }
 
-async fn send(calls: &Calls<'_>, name: &RevisionId, making: &Making) -> Result<Sent> {
+/// Refuses somebody else's revision of the same name.
+fn is_what_is_wanted(wanted: &Wanted<'_>, found: &Found) -> Result<()> {
+    let Some(how) = wanted.differs_from(found) else { return Ok(()) };
+    let message = format!("there is a revision {} already, and {how}: give another --name", wanted.name);
+    Err(Error::new(ErrorKind::Invalid, OPERATION, message))
+}
+
+async fn send(calls: &Calls<'_>, wanted: &Wanted<'_>, making: &Making) -> Result<Sent> {
     let failed = match calls.make_revision(Effect::Write, making).await {
         Ok(accepted) => return verdict(accepted).map(|name| Sent::Accepted(Some(name))),
         Err(failed) => failed,
@@ -95,10 +99,11 @@ async fn send(calls: &Calls<'_>, name: &RevisionId, making: &Making) -> Result<S
         let validated = calls.make_revision(Effect::Read, making).await?;
         return verdict(validated).map(|_| Sent::Rehearsed);
     }
-    // The answer may be lost, and a repetition of what took effect meets a stale etag, or the name that it took itself.
+    // The answer may be lost, and a repetition of what took effect meets a stale etag, or the name that it took itself. Or
+    // somebody else took the name since it was looked for.
     let unsure = matches!(failed.kind(), ErrorKind::Conflict | ErrorKind::Invalid | ErrorKind::Unavailable);
-    match if unsure { find(calls, name).await } else { Ok(None) } {
-        Ok(Some(_)) => Ok(Sent::Accepted(None)),
+    match if unsure { find(calls, &wanted.name).await } else { Ok(None) } {
+        Ok(Some(found)) => is_what_is_wanted(wanted, &found).map(|()| Sent::Accepted(None)),
         Ok(None) | Err(_) => Err(failed),
     }
 }

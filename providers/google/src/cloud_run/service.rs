@@ -7,7 +7,7 @@ use mlroll_backend::{
     extract,
 };
 
-use super::wire::{Change, Condition, Kind, Service, Share};
+use super::wire::{Change, Condition, Kind, MultiRegion, Service, Share};
 use crate::error::printable;
 
 /// The annotation that the marker is kept in.
@@ -22,13 +22,13 @@ const RESERVED: [&str; 4] =
 
 /// A service's answer as a snapshot.
 pub(super) fn read(operation: &'static str, service: &Service) -> Result<Snapshot> {
-    let regions =
-        service.multi_region_settings.as_ref().map(|settings| settings.regions.as_slice()).unwrap_or_default();
-    if !regions.is_empty() {
-        let message = format!(
-            "the service spans the regions {}: one of them is not moved without the others",
-            printable(&regions.join(", "), 200)
-        );
+    if let Some(settings) = service.multi_region_settings.as_ref().filter(|settings| settings.spans_regions()) {
+        let which = if settings.regions.is_empty() {
+            format!("regions (as {})", printable(&settings.multi_region_id, 200))
+        } else {
+            format!("the regions {}", printable(&settings.regions.join(", "), 200))
+        };
+        let message = format!("the service spans {which}: one of them is not moved without the others");
         return Err(Error::new(ErrorKind::Unsupported, operation, message));
     }
     if service.delete_time.as_deref().is_some_and(|time| !time.is_empty()) {
@@ -50,7 +50,30 @@ pub(super) fn read(operation: &'static str, service: &Service) -> Result<Snapsho
     })
 }
 
+impl MultiRegion {
+    fn spans_regions(&self) -> bool {
+        !self.regions.is_empty() || !self.multi_region_id.is_empty()
+    }
+}
+
 impl Service {
+    /// Whether the traffic names a revision, for a share or a tag, or users get it: then it was there when the service was read.
+    pub(super) fn names(&self, revision: &RevisionId) -> bool {
+        let shares = self.traffic.iter().chain(&self.traffic_statuses);
+        shares.map(|share| short(&share.revision)).chain(self.latest()).any(|name| name == revision.as_str())
+    }
+
+    /// Whether Cloud Run is still at work on a change.
+    pub(super) fn is_moving(&self) -> bool {
+        self.reconciling || self.observed_generation != self.generation
+    }
+
+    /// What users get, as an addition to what is said of it.
+    pub(super) fn served(&self) -> String {
+        let effective = self.effective().ok().flatten();
+        effective.map_or_else(String::new, |split| format!("; users get {split}"))
+    }
+
     /// The split that is asked for; `None` when nobody is.
     fn wanted(&self) -> Result<Option<TrafficSplit>, String> {
         if self.traffic.iter().all(|share| share.percent == 0) {
@@ -84,9 +107,9 @@ impl Service {
     ///
     /// The terminal condition alone does not tell: it also fails when a deploy without traffic does.
     fn readiness(&self, wanted: Option<&TrafficSplit>, effective: Option<&TrafficSplit>) -> Readiness {
-        let served = effective.map_or_else(String::new, |split| format!("; users get {split}"));
+        let served = self.served();
         let terminal = self.terminal_condition.as_ref();
-        if self.reconciling || self.observed_generation != self.generation {
+        if self.is_moving() {
             let said = terminal.filter(|c| !c.has_succeeded() && !c.message.is_empty()).map(said);
             let said = said.map_or_else(String::new, |said| format!(" ({said})"));
             return Readiness::Settling(format!("Cloud Run is still applying the change{said}{served}"));

@@ -100,9 +100,11 @@ pub(super) struct Condition {
 
 /// Set where a service spans regions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub(super) struct MultiRegion {
     pub(super) regions: Vec<String>,
+    /// Google's own name of the whole.
+    pub(super) multi_region_id: String,
 }
 
 /// A revision.

@@ -48,7 +48,7 @@ async fn given(request: RequestBuilder, field: &str) -> Result<Secret, Why> {
     let status = answer.status();
     let body = answer.bytes().await.map_err(|e| e.without_url().to_string())?;
     if !status.is_success() {
-        return Err(classify(OPERATION, status.as_u16(), &body).error.message().to_owned());
+        return Err(classify(OPERATION, status.as_u16(), &body).message().to_owned());
     }
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let token = body.get(field).and_then(Value::as_str).filter(|token| is_token(token));

@@ -131,7 +131,7 @@ pub(super) fn update(
         changed.annotations = annotations(body.get("annotations"))?;
     }
     if changes("traffic") {
-        changed.traffic = traffic::read(body.get("traffic"), &changed)?;
+        changed.traffic = traffic::read(body.get("traffic"))?;
     }
     changed.modifier = OWNER;
     Ok(changed)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::state::{Entry, Service, Whom};
+use super::state::{Entry, Whom};
 use crate::google::{self, Refusal};
 
 /// The names of allocation types, by their numbers.
@@ -15,7 +15,7 @@ pub(super) const TYPES: [&str; 3] = [
 ];
 
 /// Reads the `traffic` of a service; absent is empty.
-pub(super) fn read(sent: Option<&Value>, service: &Service) -> Result<Vec<Entry>, Refusal> {
+pub(super) fn read(sent: Option<&Value>) -> Result<Vec<Entry>, Refusal> {
     let entries = match sent {
         None | Some(Value::Null) => return Ok(Vec::new()),
         Some(Value::Array(entries)) => entries,
@@ -23,7 +23,7 @@ pub(super) fn read(sent: Option<&Value>, service: &Service) -> Result<Vec<Entry>
     };
     let mut read = Vec::with_capacity(entries.len());
     for (at, sent) in entries.iter().enumerate() {
-        read.push(entry(sent, &format!("service.traffic[{at}]"), service)?);
+        read.push(entry(sent, &format!("service.traffic[{at}]"))?);
     }
     let mut tags = BTreeSet::new();
     if let Some(twice) = read.iter().map(|entry| &entry.tag).find(|tag| !tag.is_empty() && !tags.insert(*tag)) {
@@ -36,7 +36,7 @@ pub(super) fn read(sent: Option<&Value>, service: &Service) -> Result<Vec<Entry>
     Ok(read)
 }
 
-fn entry(sent: &Value, place: &str, service: &Service) -> Result<Entry, Refusal> {
+fn entry(sent: &Value, place: &str) -> Result<Entry, Refusal> {
     let Some(members) = sent.as_object() else {
         return Err(Refusal::invalid(format!("Invalid value at '{place}', an object is needed")));
     };
@@ -56,9 +56,7 @@ fn entry(sent: &Value, place: &str, service: &Service) -> Result<Entry, Refusal>
         Some(1) if revision.is_empty() => Whom::Latest,
         Some(1) => return Err(Refusal::invalid(format!("{place}: the latest revision is not to be named"))),
         Some(2) if revision.is_empty() => return Err(Refusal::invalid(format!("{place}: a revision must be named"))),
-        Some(2) if service.revision(revision).is_none() => {
-            return Err(Refusal::invalid(format!("{place}: Revision '{revision}' does not exist or is deleted.")));
-        }
+        // One that is not there is taken, and fails the operation.
         Some(2) => Whom::Revision(revision.to_owned()),
         Some(0) => return Err(Refusal::invalid(format!("{place}.type must be given"))),
         Some(_) | None => {
@@ -88,22 +86,17 @@ fn entry(sent: &Value, place: &str, service: &Service) -> Result<Entry, Refusal>
 mod tests {
     use serde_json::json;
 
-    use super::super::store::CloudRun;
     use super::*;
-    use crate::Scenario;
 
     #[test]
     fn what_cloud_run_does_not_take_is_refused() {
-        let world = CloudRun::of(&Scenario::default_world(), mlroll_backend::Timestamp::epoch());
-        let service = &world.services.values().next().unwrap().now;
         let share = |revision: &str, percent: i64| json!({"type": TYPES[2], "revision": revision, "percent": percent});
         let good = json!([share("fraud-00002-b", 90), {"type": 2, "revision": "fraud-00003-c", "percent": 10},
             {"type": 1, "tag": "newest"}]);
-        assert_eq!(read(Some(&good), service).unwrap().len(), 3);
-        assert_eq!(read(None, service).unwrap(), []);
+        assert_eq!(read(Some(&good)).unwrap().len(), 3);
+        assert_eq!(read(None).unwrap(), []);
         for (bad, said) in [
             (json!([share("fraud-00002-b", 90)]), "the sum is 90"),
-            (json!([share("fraud-00009-x", 100)]), "does not exist or is deleted"),
             (json!([{"type": TYPES[2], "revision": "fraud-00002-b", "percent": 12.5}]), "TYPE_INT32"),
             (json!([{"type": TYPES[2], "revisionName": "fraud-00002-b", "percent": 100}]), "Unknown name"),
             (json!([{"type": "REVISION", "revision": "fraud-00002-b", "percent": 100}]), "AllocationType"),
@@ -114,7 +107,7 @@ mod tests {
             (json!([{"type": 1, "percent": 100, "tag": "a"}, {"type": 1, "tag": "a"}]), "unique"),
             (json!({"type": 1}), "service.traffic"),
         ] {
-            let refused = format!("{:?}", read(Some(&bad), service).unwrap_err());
+            let refused = format!("{:?}", read(Some(&bad)).unwrap_err());
             assert!(refused.contains(said), "{bad}: {refused}");
         }
     }

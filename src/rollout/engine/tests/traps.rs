@@ -5,7 +5,7 @@ use mlroll_backend::{ErrorKind, TrafficSplit};
 use super::scenario::{Event, Scenario, play, with};
 use super::world::{World, WriteFault, trouble};
 use super::{id, plan, secs, terms, weight};
-use crate::rollout::engine::{Action, Cause, Ended, Input, Pending, Rollout, Stage, Terms, Verdict};
+use crate::rollout::engine::{Action, Cause, Ended, Input, Pending, Rollout, Stage, Terms, Trouble, Verdict};
 
 /// A rollout, and the provider it talks to, one step at a time.
 struct Talk {
@@ -256,6 +256,29 @@ fn a_night_with_the_lid_closed_is_no_longer_bake() {
     assert_eq!(talk.until_done(), (Ended::RolledBack, Cause::Inconclusive));
 }
 
+/// A provider that wants to be left alone is, as long as users can wait; whatever it says, it is asked again.
+#[test]
+fn a_wait_that_the_provider_asks_for_is_kept() {
+    for (asked, kept) in [(0, 0), (35, 35), (3600, 120)] {
+        let milliseconds = |seconds: u64| i64::try_from(seconds).unwrap() * 1000;
+        let mut talk = Talk::new(terms(), calm());
+        talk.until_shift();
+        let wait = Some(secs(asked)).filter(|wait| !wait.is_zero());
+        let throttled = Trouble { wait, ..trouble(ErrorKind::Throttled, 1) };
+        let before = talk.world.now;
+        talk.tell(Input::Refused(throttled.clone()));
+        assert_eq!(matches!(talk.action, Action::Observe), asked == 0, "{:?}", talk.action);
+        talk.until_shift();
+        assert!(talk.world.now - before >= milliseconds(kept), "{asked}: {}", talk.world.now - before);
+        assert!(talk.world.now - before < milliseconds(kept + 30), "{asked}: {}", talk.world.now - before);
+        // So with reads.
+        talk.until(|action| matches!(action, Action::Observe)).tell(Input::Unobserved(throttled));
+        let Action::Wait { until, .. } = &talk.action else { panic!("{:?}", talk.action) };
+        assert_eq!(until.since(talk.world.time()), secs(kept.max(1)));
+        assert_eq!(talk.until_done().0, Ended::Promoted);
+    }
+}
+
 #[test]
 fn an_answer_to_something_else_is_passed_over() {
     let mut talk = Talk::new(terms(), calm());
@@ -310,16 +333,20 @@ fn giving_up(writes: Vec<WriteFault>) -> World {
 /// What was taken and given up is nobody else's change: it is a write that failed.
 #[test]
 fn a_shift_that_the_provider_gives_up_is_taken_back_and_no_interference() {
-    let terms = || Terms { overtakes: false, ..terms() };
-    let mut talk = Talk::new(terms(), giving_up(vec![WriteFault::None, WriteFault::GivenUp, WriteFault::None]));
-    let (ended, why) = talk.until_done();
-    assert!(ended == Ended::RolledBack && matches!(why, Cause::TargetFailed { .. }), "{ended:?} {why:?}");
-    assert_eq!((talk.world.split.sole(), talk.world.applied.len()), (Some(&id("41")), 3));
-    // The first one leaves all with stable, and nothing more is written to a target that failed.
-    let mut talk = Talk::new(terms(), giving_up(vec![WriteFault::GivenUp, WriteFault::None]));
-    let (ended, why) = talk.until_done();
-    assert!(ended == Ended::Halted && matches!(why, Cause::TargetFailed { .. }), "{ended:?} {why:?}");
-    assert_eq!((talk.world.split.sole(), talk.world.applied.len()), (Some(&id("41")), 1));
+    // With a guard it has changed by then, and the note may be ours still: neither makes it somebody else's.
+    for (atomic, settles) in [(false, 20), (true, 20), (true, 0)] {
+        let terms = || Terms { overtakes: atomic, ..terms() };
+        let giving_up = |writes| World { atomic, overtakes: atomic, settles, ..giving_up(writes) };
+        let mut talk = Talk::new(terms(), giving_up(vec![WriteFault::None, WriteFault::GivenUp, WriteFault::None]));
+        let (ended, why) = talk.until_done();
+        assert!(ended == Ended::RolledBack && matches!(why, Cause::TargetFailed { .. }), "{ended:?} {why:?}");
+        assert_eq!((talk.world.split.sole(), talk.world.applied.len()), (Some(&id("41")), 3));
+        // The first one leaves all with stable, and nothing more is written to a target that failed.
+        let mut talk = Talk::new(terms(), giving_up(vec![WriteFault::GivenUp, WriteFault::None]));
+        let (ended, why) = talk.until_done();
+        assert!(ended == Ended::Halted && matches!(why, Cause::TargetFailed { .. }), "{ended:?} {why:?}");
+        assert_eq!((talk.world.split.sole(), talk.world.applied.len()), (Some(&id("41")), 1));
+    }
 }
 
 /// The way back is written again when it was given up, and for as long as its budget lasts.

@@ -302,7 +302,7 @@ impl World {
 }
 
 pub(super) fn trouble(kind: ErrorKind, sent: u32) -> Trouble {
-    Trouble { kind, message: "a test".to_owned(), sent }
+    Trouble { kind, message: "a test".to_owned(), sent, wait: None }
 }
 
 fn nth<T: Copy>(all: &[T], n: usize) -> T {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use socket2::SockRef;
 
 use self::rules::Refused;
-pub use self::service::{RunRevision, RunService};
+pub use self::service::{RunRevision, RunService, RunShown};
 use crate::http::{Message, Reader, Response, decode_path, parse_query};
 
 /// A control plane. It takes the token `verysecrettoken` and no other, until told so.
@@ -27,7 +27,7 @@ pub struct CloudRun {
 /// What a client sent, and how it was answered.
 #[derive(Clone, Debug)]
 pub struct RunRequest {
-    /// `GetService`, `UpdateService`, `ListRevisions`, `GetRevision`, or nothing for what is none of them.
+    /// `GetService`, `UpdateService`, `ListRevisions`, `GetRevision`, `GetOperation`, or nothing for what is none of them.
     pub operation: &'static str,
     /// The path, decoded.
     pub path: String,
@@ -229,6 +229,12 @@ impl State {
         self.script.remove(at).map(|(_, fault)| fault)
     }
 
+    /// Operations are numbered by service, and a place has one service here.
+    fn only_service_in(&self, place: &str) -> String {
+        let begin = format!("{place}/services/");
+        self.services.keys().find(|name| name.starts_with(&begin)).cloned().unwrap_or_default()
+    }
+
     fn log(&mut self, message: &Message, status: u16) {
         let path = decode_path(&message.path);
         let token = message.header("authorization").and_then(|header| header.strip_prefix("Bearer "));
@@ -252,7 +258,9 @@ impl State {
     fn answer_unlogged(&mut self, message: &Message) -> Result<Response, Refused> {
         let path = decode_path(&message.path);
         let operation = operation_of(&message.method, &path);
-        let Some((name, below)) = service_name(&path).filter(|_| !operation.is_empty()) else {
+        let place = operation_name(&path).map(|(place, id)| (self.only_service_in(place), id));
+        let found = service_name(&path).map(|(name, below)| (name.to_owned(), below)).or(place);
+        let Some((name, below)) = found.filter(|_| !operation.is_empty()) else {
             return Ok(Response::new(404, "text/html", "<html>The requested URL was not found on this server."));
         };
         let token = message.header("authorization").and_then(|header| header.strip_prefix("Bearer "));
@@ -261,6 +269,7 @@ impl State {
             return Err(Refused::new(401, "UNAUTHENTICATED", message));
         }
         let query = parse_query(&message.query);
+        let name = name.as_str();
         let service = self.services.get_mut(name);
         let service = service.ok_or_else(|| {
             let short = name.rsplit('/').next().unwrap_or_default();
@@ -279,6 +288,11 @@ impl State {
                 rules::update(service, query.get("updateMask").map_or("", String::as_str), &body)?;
                 service.operation(name)
             }
+            "GetOperation" => {
+                rules::parameters(&query, &[])?;
+                let missing = || Refused::new(404, "NOT_FOUND", format!("Operation '{below}' does not exist."));
+                service.operation_by(name, below).ok_or_else(missing)?
+            }
             "ListRevisions" => {
                 rules::parameters(&query, &["pageSize", "pageToken"])?;
                 service.page(name, &query)?
@@ -294,6 +308,11 @@ impl State {
         };
         Ok(Response::json(200, &answer))
     }
+}
+
+/// The place that a path of an operation is about, and the operation's id.
+fn operation_name(path: &str) -> Option<(&str, &str)> {
+    path.strip_prefix("/v2/")?.split_once("/operations/")
 }
 
 /// The service that a path is about, and what follows it.
@@ -312,6 +331,9 @@ fn service_name(path: &str) -> Option<(&str, &str)> {
 }
 
 fn operation_of(method: &str, path: &str) -> &'static str {
+    if operation_name(path).is_some() && method == "GET" {
+        return "GetOperation";
+    }
     let Some((_, below)) = service_name(path) else { return "" };
     match (method, below.split('/').collect::<Vec<_>>().as_slice()) {
         ("GET", [""]) => "GetService",

@@ -71,8 +71,8 @@ pub(super) fn update(service: &mut RunService, mask: &str, body: &Value) -> Resu
     };
     if masked.contains("traffic") {
         let traffic = body.get("traffic").and_then(Value::as_array).ok_or_else(|| invalid("traffic is not a list"))?;
-        check_traffic(service, traffic)?;
-        service.traffic.clone_from(traffic);
+        check_traffic(traffic)?;
+        service.shift(traffic);
     }
     if let Some(annotations) = annotations {
         service.annotations = annotations;
@@ -100,7 +100,7 @@ fn read_annotations(service: &RunService, sent: &Value) -> Result<BTreeMap<Strin
     Ok(annotations)
 }
 
-fn check_traffic(service: &RunService, traffic: &[Value]) -> Result<(), Refused> {
+fn check_traffic(traffic: &[Value]) -> Result<(), Refused> {
     let mut sum = 0;
     let mut tags = BTreeSet::new();
     for entry in traffic {
@@ -114,11 +114,8 @@ fn check_traffic(service: &RunService, traffic: &[Value]) -> Result<(), Refused>
         let revision = text("revision");
         match text("type") {
             "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST" if revision.is_empty() => {}
-            "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION" => {
-                if !service.revisions.iter().any(|known| known.name == revision) {
-                    return Err(invalid(format!("Revision '{revision}' does not exist or is deleted.")));
-                }
-            }
+            // One that is not there is taken, and fails the operation.
+            "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION" if !revision.is_empty() => {}
             other => return Err(invalid(format!("Invalid value at 'traffic.type' ({other})"))),
         }
         let percent = match entry.get("percent") {

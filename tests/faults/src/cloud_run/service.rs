@@ -23,6 +23,8 @@ pub struct RunService {
     pub looks_to_settle: u32,
     /// What the next change fails with, once it was accepted.
     pub next_change_fails: Option<String>,
+    /// Where else than in its operation a change is shown that fails.
+    pub failures: RunShown,
     /// Whether changes of annotations are refused.
     pub refuses_annotations: bool,
     /// What is wrong with it, by its terminal condition.
@@ -32,6 +34,22 @@ pub struct RunService {
     observed: u64,
     looks_left: u32,
     fails_with: Option<String>,
+    /// What was wanted before the last change.
+    before: Vec<Value>,
+    /// Why the operations failed that did, by their generation.
+    failed: BTreeMap<u64, String>,
+}
+
+/// Where a change is shown that fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RunShown {
+    /// In the service's own conditions.
+    #[default]
+    Conditions,
+    /// In its operation alone; the change stays wanted.
+    Operation,
+    /// In its operation alone; what was wanted before is wanted again.
+    OperationAndBack,
 }
 
 /// A revision of a service.
@@ -93,6 +111,11 @@ impl RunService {
         self.etag = format!("\"CN{}\"", number + 1);
     }
 
+    /// Wants this from now on.
+    pub(super) fn shift(&mut self, traffic: &[Value]) {
+        self.before = std::mem::replace(&mut self.traffic, traffic.to_vec());
+    }
+
     /// A change was accepted.
     pub(super) fn begin(&mut self) {
         self.mint();
@@ -115,10 +138,22 @@ impl RunService {
         // A failed revision that the traffic names, if only by a tag, fails the whole change.
         let named = |name: &str| self.traffic.iter().any(|entry| entry.get("revision").is_some_and(|r| r == name));
         let failed = self.revisions.iter().find(|revision| revision.failure.is_some() && named(&revision.name));
-        self.failure = self.fails_with.take().or_else(|| failed.and_then(|revision| revision.failure.clone()));
-        if self.failure.is_none() {
-            self.statuses = self.resolved();
+        let stray = self.traffic.iter().filter_map(|entry| entry.get("revision")?.as_str()).find(|name| {
+            let known = |revision: &RunRevision| revision.name == *name;
+            !self.revisions.iter().any(known)
+        });
+        let gone = stray.map(|name| format!("Revision '{name}' does not exist or is deleted."));
+        let failure = self.fails_with.take().or(gone).or_else(|| failed.and_then(|revision| revision.failure.clone()));
+        match &failure {
+            Some(why) => {
+                self.failed.insert(self.generation, why.clone());
+            }
+            None => self.statuses = self.resolved(),
         }
+        if failure.is_some() && self.failures == RunShown::OperationAndBack {
+            self.traffic.clone_from(&self.before);
+        }
+        self.failure = failure.filter(|_| self.failures == RunShown::Conditions);
     }
 
     fn resolved(&self) -> Vec<Value> {
@@ -170,12 +205,32 @@ impl RunService {
 
     /// The answer to a change: an operation that is not done.
     pub(super) fn operation(&self, name: &str) -> Value {
+        self.operation_of(name, self.generation)
+    }
+
+    /// `GetOperation`, by the number that is its id.
+    pub(super) fn operation_by(&self, name: &str, id: &str) -> Option<Value> {
+        let generation: u64 = id.parse().ok().filter(|generation| (2..=self.generation).contains(generation))?;
+        let mut operation = self.operation_of(name, generation);
+        let Some(fields) = operation.as_object_mut().filter(|_| self.observed >= generation) else {
+            return Some(operation);
+        };
+        fields.insert("done".to_owned(), json!(true));
+        match self.failed.get(&generation) {
+            Some(why) => fields.insert("error".to_owned(), json!({"code": 13, "message": why})),
+            None => fields
+                .insert("response".to_owned(), json!({"@type": "type.googleapis.com/google.cloud.run.v2.Service"})),
+        };
+        Some(operation)
+    }
+
+    fn operation_of(&self, name: &str, generation: u64) -> Value {
         let place = name.split("/services/").next().unwrap_or_default();
         let mut metadata = self.document(name);
         if let Some(fields) = metadata.as_object_mut() {
             fields.insert("@type".to_owned(), json!("type.googleapis.com/google.cloud.run.v2.Service"));
         }
-        json!({"name": format!("{place}/operations/{}", self.generation), "metadata": metadata})
+        json!({"name": format!("{place}/operations/{generation}"), "metadata": metadata})
     }
 
     /// `GetRevision`
