@@ -39,6 +39,21 @@ struct Attempt {
     carried: Option<Marker>,
 }
 
+impl Attempt {
+    /// Why the write came to nothing, where the provider says that it takes it back or has done so: it says that now, or it
+    /// `said` so while what was before came back, and before the write it had not said it.
+    fn undone(&self, now: &Snapshot, said: bool) -> Option<String> {
+        let to = Some(&self.step.to);
+        // Where nothing had to be written it is not known what was before.
+        let is_before = now.split == self.before.split || self.before.split.as_ref() == to;
+        let is_back = is_before && now.split.as_ref() != to;
+        let is_new = !now.is_settled() || now.taken_back != self.before.taken_back;
+        let why = now.taken_back.clone().filter(|_| is_new);
+        let why = why.or_else(|| said.then(|| "the provider took it back".to_owned()));
+        why.filter(|_| is_back && !matches!(now.readiness, Readiness::Failed(_)))
+    }
+}
+
 /// What became of a write whose answer was an error.
 enum Aftermath {
     /// It did not take effect because the target had changed, and what it is now cannot be read.
@@ -96,7 +111,14 @@ impl Job<'_> {
             report.saw(&seen);
             let step = match self.plan(&seen, &mut candidate, report).await {
                 Ok(Some(step)) => step,
-                Ok(None) => return self.settle_unchanged(report, seen).await,
+                Ok(None) => match self.settle_unchanged(report, seen, given_up < AGAIN).await {
+                    Some(now) => {
+                        given_up += 1;
+                        fresh = Some(now);
+                        continue;
+                    }
+                    None => return,
+                },
                 // Somebody's operation is under way, and nothing tells what it leads to: decide by what comes of it.
                 Err(_) if self.may_change(&seen) && clock.left(self.shared.deadline) > self.backend.poll_interval() => {
                     self.wait_a_while(&seen).await;
@@ -366,6 +388,12 @@ impl Job<'_> {
             Err(e) => return Aftermath::Unknown(Box::new(unknown(*failure, &e))),
         };
         let in_time = !clock.left(self.shared.deadline).is_zero();
+        if let Some(why) = attempt.undone(&now, false) {
+            return match self.is_rollback() && in_time {
+                true => Aftermath::Changed(now),
+                false => Aftermath::Refused(Box::new(taken_back(target, &why, &now)), now, None),
+            };
+        }
         match landing(&attempt.before, &attempt.step.to, attempt.carried.as_ref(), &now) {
             Landing::Landed => Aftermath::Landed(now),
             Landing::Untouched if error.kind() == ErrorKind::Conflict => Aftermath::Busy(failure, now),
@@ -401,7 +429,8 @@ impl Job<'_> {
         let clock = &self.driver().clock;
         let undecided = |now: &Snapshot| {
             let landing = landing(&attempt.before, &attempt.step.to, attempt.carried.as_ref(), now);
-            matches!(landing, Landing::Untouched | Landing::Touched) && self.may_change(now)
+            let may_land = matches!(landing, Landing::Untouched | Landing::Touched);
+            (may_land || attempt.undone(now, false).is_some()) && self.may_change(now)
         };
         while undecided(&now) && !clock.left(self.shared.deadline).is_zero() {
             self.wait_a_while(&now).await;
@@ -410,8 +439,8 @@ impl Job<'_> {
         Ok(now)
     }
 
-    /// Waits until what was written is live. A rollback that was accepted and then failed is handed back, to be decided
-    /// again.
+    /// Waits until what was written is live. A rollback that was accepted and then failed, or was taken back, is handed back, to
+    /// be decided again.
     async fn settle(&self, report: &mut Report, attempt: &Attempt, mut now: Snapshot, again: bool) -> Option<Snapshot> {
         let Driver { clock, limits, wire, progress, .. } = self.driver();
         report.outcome = attempt.step.outcome;
@@ -420,15 +449,25 @@ impl Job<'_> {
         let patient = !limits.no_wait && !wire.is_rehearsal();
         let mut pauses = PAUSES.into_iter();
         let mut pause = Duration::ZERO;
+        let mut said = false;
         loop {
             report.saw(&now);
+            let undone = attempt.undone(&now, said);
+            said |= now.taken_back.is_some() && !now.is_settled();
             let why = match &now.readiness {
                 Readiness::Failed(_) if again && self.is_rollback() && patient => return Some(now),
                 Readiness::Failed(why) => {
                     report.ended_badly(never_settled(&self.target, why));
                     return None;
                 }
-                _ if now.split.as_ref() != Some(&attempt.step.to) => {
+                Readiness::Live if undone.is_some() => {
+                    if again && self.is_rollback() && patient {
+                        return Some(now);
+                    }
+                    report.fail(taken_back(&self.target, &undone.unwrap_or_default(), &now));
+                    return None;
+                }
+                _ if now.split.as_ref() != Some(&attempt.step.to) && undone.is_none() => {
                     report.fail(interference(&self.target, attempt, &now));
                     return None;
                 }
@@ -463,7 +502,7 @@ impl Job<'_> {
     }
 
     /// A split that needs no write may still be on its way.
-    async fn settle_unchanged(&self, report: &mut Report, seen: Snapshot) {
+    async fn settle_unchanged(&self, report: &mut Report, seen: Snapshot, again: bool) -> Option<Snapshot> {
         report.outcome = Outcome::Unchanged;
         report.exit = ExitStatus::Success;
         if let (Readiness::Settling(_), Some(to), Some(stable)) = (&seen.readiness, &seen.split, &seen.roles.stable) {
@@ -471,8 +510,9 @@ impl Job<'_> {
             let marker = Marker { state, stable: stable.clone(), previous: None, at: None, id: None };
             let step = Step { to: to.clone(), marker, outcome: Outcome::Unchanged, newcomer: None };
             let attempt = Attempt { before: seen.clone(), step, carried: None };
-            self.settle(report, &attempt, seen, false).await;
+            return self.settle(report, &attempt, seen, again).await;
         }
+        None
     }
 }
 
@@ -536,6 +576,14 @@ fn unknown(failure: Failure, look: &Error) -> Failure {
         format!("if stable must have everything now: `mlroll rollback{target}`, which is safe to repeat"),
     ];
     Failure { exit: ExitStatus::Unsafe, message, hints, ..failure }
+}
+
+/// A write was accepted, and the provider took it back.
+fn taken_back(target: &Target, why: &str, now: &Snapshot) -> Failure {
+    let message = format!("the change was accepted and then taken back: {why}; traffic is as before: {now}");
+    Failure { exit: ExitStatus::Unreachable, kind: "unavailable", ..Failure::usage(message) }
+        .about(target)
+        .hint("see in the provider's events why, then type the same again")
 }
 
 /// A write was accepted, but the split never went live.
