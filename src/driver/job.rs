@@ -266,7 +266,9 @@ impl Job<'_> {
             }
             Decision::Refuse(refusal) => {
                 let list = refusal.list_revisions;
+                let unnoted = seen.marker.is_none() && seen.split.as_ref().is_some_and(|split| split.sole().is_none());
                 let failure = Failure::from(refusal).about(&self.target);
+                let failure = if unnoted { failure.suspecting(&self.target) } else { failure };
                 Err(if list { self.naming_revisions(failure, seen).await } else { failure })
             }
             Decision::FindCandidate { stable } => {
@@ -555,10 +557,11 @@ fn interference(target: &Target, attempt: &Attempt, now: &Snapshot) -> Failure {
         "someone else changed the target: it had {}, asked for was {}, and now it has {now}; theirs is left alone",
         attempt.before, attempt.step.to
     );
-    Failure { exit: ExitStatus::Conflict, kind: "conflict", ..Failure::usage(message) }
+    let failure = Failure { exit: ExitStatus::Conflict, kind: "conflict", ..Failure::usage(message) }
         .about(target)
         .hint(format!("see what it is now: `mlroll status --target {target}`"))
-        .hint("then decide again")
+        .hint("then decide again");
+    if now.marker.is_none() { failure.suspecting(target) } else { failure }
 }
 
 /// Our write was refused because the target had changed, and the change cannot be read.
