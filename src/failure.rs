@@ -84,6 +84,22 @@ impl Failure {
         Self { target: Some(target.clone()), ..self }
     }
 
+    /// Names who is known to move such a target without a note, and how to find out.
+    #[must_use]
+    pub fn suspecting(self, target: &Target) -> Self {
+        match target {
+            Target::Lambda(alias) => {
+                let region = &alias.region;
+                self.hint(format!(
+                    "CodeDeploy (SAM's DeploymentPreference) may be doing it: aws deploy list-deployments --region {region} \
+                     --include-only-statuses Created Queued InProgress Baking Ready"
+                ))
+                .hint(format!("end that first: aws deploy stop-deployment --region {region} --deployment-id ID"))
+            }
+            Target::AzureMl(_) | Target::CloudRun(_) | Target::SageMaker(_) => self,
+        }
+    }
+
     /// Adds what to type next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

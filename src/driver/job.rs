@@ -42,6 +42,21 @@ struct Attempt {
     carried: Option<Marker>,
 }
 
+impl Attempt {
+    /// Why the write came to nothing, where the provider says that it takes it back or has done so: it says that now, or it
+    /// `said` so while what was before came back, and before the write it had not said it.
+    fn undone(&self, now: &Snapshot, said: bool) -> Option<String> {
+        let to = Some(&self.step.to);
+        // Where nothing had to be written it is not known what was before.
+        let is_before = now.split == self.before.split || self.before.split.as_ref() == to;
+        let is_back = is_before && now.split.as_ref() != to;
+        let is_new = !now.is_settled() || now.taken_back != self.before.taken_back;
+        let why = now.taken_back.clone().filter(|_| is_new);
+        let why = why.or_else(|| said.then(|| "the provider took it back".to_owned()));
+        why.filter(|_| is_back && !matches!(now.readiness, Readiness::Failed(_)))
+    }
+}
+
 /// What became of a write whose answer was an error.
 enum Aftermath {
     /// It did not take effect because the target had changed, and what it is now cannot be read.
@@ -103,7 +118,14 @@ impl Job<'_> {
             report.saw(&seen);
             let step = match self.plan(&seen, &mut candidate, report).await {
                 Ok(Some(step)) => step,
-                Ok(None) => return self.settle_unchanged(report, seen).await,
+                Ok(None) => match self.settle_unchanged(report, seen, given_up < AGAIN).await {
+                    Some(now) => {
+                        given_up += 1;
+                        fresh = Some(now);
+                        continue;
+                    }
+                    None => return,
+                },
                 // Somebody's operation is under way, and nothing tells what it leads to: decide by what comes of it.
                 Err(_) if self.may_change(&seen) && clock.left(self.shared.deadline) > self.backend.poll_interval() => {
                     self.wait_a_while(&seen).await;
@@ -250,7 +272,9 @@ impl Job<'_> {
             }
             Decision::Refuse(refusal) => {
                 let list = refusal.list_revisions;
+                let unnoted = seen.marker.is_none() && seen.split.as_ref().is_some_and(|split| split.sole().is_none());
                 let failure = Failure::from(refusal).about(&self.target);
+                let failure = if unnoted { failure.suspecting(&self.target) } else { failure };
                 Err(if list { self.naming_revisions(failure, seen).await } else { failure })
             }
             Decision::FindCandidate { stable } => {
@@ -376,6 +400,12 @@ impl Job<'_> {
             Err(e) => return Aftermath::Unknown(Box::new(unknown(*failure, &e))),
         };
         let in_time = !clock.left(self.shared.deadline).is_zero();
+        if let Some(why) = attempt.undone(&now, false) {
+            return match self.is_rollback() && in_time {
+                true => Aftermath::Changed(now),
+                false => Aftermath::Refused(Box::new(taken_back(target, &why, &now)), now, None),
+            };
+        }
         match landing(&attempt.before, &attempt.step.to, attempt.carried.as_ref(), &now) {
             Landing::Landed => Aftermath::Landed(now),
             Landing::Untouched if error.kind() == ErrorKind::Conflict || self.has_time_for(error) => {
@@ -446,7 +476,8 @@ impl Job<'_> {
         let clock = &self.driver().clock;
         let undecided = |now: &Snapshot| {
             let landing = landing(&attempt.before, &attempt.step.to, attempt.carried.as_ref(), now);
-            matches!(landing, Landing::Untouched | Landing::Touched) && self.may_change(now)
+            let may_land = matches!(landing, Landing::Untouched | Landing::Touched);
+            (may_land || attempt.undone(now, false).is_some()) && self.may_change(now)
         };
         while undecided(&now) && !clock.left(self.shared.deadline).is_zero() {
             self.wait_a_while(&now).await;
@@ -455,8 +486,8 @@ impl Job<'_> {
         Ok(now)
     }
 
-    /// Waits until what was written is live. A rollback that was accepted and then failed is handed back, to be decided
-    /// again.
+    /// Waits until what was written is live. A rollback that was accepted and then failed, or was taken back, is handed back, to
+    /// be decided again.
     async fn settle(&self, report: &mut Report, attempt: &Attempt, mut now: Snapshot, again: bool) -> Option<Snapshot> {
         let Driver { clock, limits, wire, progress, .. } = self.driver();
         report.outcome = attempt.step.outcome;
@@ -465,15 +496,25 @@ impl Job<'_> {
         let patient = !limits.no_wait && !wire.is_rehearsal();
         let mut pauses = PAUSES.into_iter();
         let mut pause = Duration::ZERO;
+        let mut said = false;
         loop {
             report.saw(&now);
+            let undone = attempt.undone(&now, said);
+            said |= now.taken_back.is_some() && !now.is_settled();
             let why = match &now.readiness {
                 Readiness::Failed(_) if again && self.is_rollback() && patient => return Some(now),
                 Readiness::Failed(why) => {
                     report.ended_badly(never_settled(&self.target, why));
                     return None;
                 }
-                _ if now.split.as_ref() != Some(&attempt.step.to) => {
+                Readiness::Live if undone.is_some() => {
+                    if again && self.is_rollback() && patient {
+                        return Some(now);
+                    }
+                    report.fail(taken_back(&self.target, &undone.unwrap_or_default(), &now));
+                    return None;
+                }
+                _ if now.split.as_ref() != Some(&attempt.step.to) && undone.is_none() => {
                     report.fail(interference(&self.target, attempt, &now));
                     return None;
                 }
@@ -516,7 +557,7 @@ impl Job<'_> {
     }
 
     /// A split that needs no write may still be on its way.
-    async fn settle_unchanged(&self, report: &mut Report, seen: Snapshot) {
+    async fn settle_unchanged(&self, report: &mut Report, seen: Snapshot, again: bool) -> Option<Snapshot> {
         report.outcome = Outcome::Unchanged;
         report.exit = ExitStatus::Success;
         if let (Readiness::Settling(_), Some(to), Some(stable)) = (&seen.readiness, &seen.split, &seen.roles.stable) {
@@ -524,8 +565,9 @@ impl Job<'_> {
             let marker = Marker { state, stable: stable.clone(), previous: None, at: None, id: None };
             let step = Step { to: to.clone(), marker, outcome: Outcome::Unchanged, newcomer: None };
             let attempt = Attempt { before: seen.clone(), step, carried: None };
-            self.settle(report, &attempt, seen, false).await;
+            return self.settle(report, &attempt, seen, again).await;
         }
+        None
     }
 }
 
@@ -573,10 +615,11 @@ fn interference(target: &Target, attempt: &Attempt, now: &Snapshot) -> Failure {
         "someone else changed the target: it had {}, asked for was {}, and now it has {now}; theirs is left alone",
         attempt.before, attempt.step.to
     );
-    Failure { exit: ExitStatus::Conflict, kind: "conflict", ..Failure::usage(message) }
+    let failure = Failure { exit: ExitStatus::Conflict, kind: "conflict", ..Failure::usage(message) }
         .about(target)
         .hint(format!("see what it is now: `mlroll status --target {target}`"))
-        .hint("then decide again")
+        .hint("then decide again");
+    if now.marker.is_none() { failure.suspecting(target) } else { failure }
 }
 
 /// Our write was refused because the target had changed, and the change cannot be read.
@@ -594,6 +637,14 @@ fn unknown(failure: Failure, look: &Error) -> Failure {
         format!("if stable must have everything now: `mlroll rollback{target}`, which is safe to repeat"),
     ];
     Failure { exit: ExitStatus::Unsafe, message, hints, ..failure }
+}
+
+/// A write was accepted, and the provider took it back.
+fn taken_back(target: &Target, why: &str, now: &Snapshot) -> Failure {
+    let message = format!("the change was accepted and then taken back: {why}; traffic is as before: {now}");
+    Failure { exit: ExitStatus::Unreachable, kind: "unavailable", ..Failure::usage(message) }
+        .about(target)
+        .hint("see in the provider's events why, then type the same again")
 }
 
 /// A write was accepted, but the split never went live.

@@ -192,7 +192,15 @@ impl Imagined<'_> {
         let guard = self.seen.guard.clone();
         let marker = embed(&guard.own_text, marker, self.plan.terms().note_limit).marker;
         let roles = Roles::of(to, marker.as_ref(), None);
-        Snapshot { split: Some(to.clone()), roles, marker, guard, readiness: Readiness::Live, modified: None }
+        Snapshot {
+            split: Some(to.clone()),
+            roles,
+            marker,
+            guard,
+            readiness: Readiness::Live,
+            modified: None,
+            taken_back: None,
+        }
     }
 
     fn looks(&self, windows: Windows, course: Course, before: u32) -> Vec<Look> {

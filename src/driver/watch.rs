@@ -358,6 +358,9 @@ impl Watch<'_> {
                 .hint(format!("go on watching: `mlroll resume --target {target}`"))
                 .hint(format!("take it back: `mlroll rollback --target {target}`"))
                 .hint(format!("or go on: `mlroll promote --force --target {target}`")),
+            Ended::Halted if matches!(why, Cause::Interference { .. } | Cause::Unsuitable { .. }) => {
+                failure.hint(format!("see what it is now: `mlroll status --target {target}`")).suspecting(target)
+            }
             Ended::Halted => failure.hint(format!("see what it is now: `mlroll status --target {target}`")),
             Ended::Promoted | Ended::RolledBack | Ended::Shifted => failure,
         }

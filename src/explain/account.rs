@@ -167,6 +167,11 @@ pub enum Event {
         /// The candidate's share.
         percent: Weight,
     },
+    /// The provider had accepted the write, and gave it up or took it back.
+    TakenBack {
+        /// The provider's words.
+        why: String,
+    },
     /// Another process went on with it.
     TakenUp {
         /// What each gate asks the store for.
@@ -290,6 +295,9 @@ fn came(step: &Step<'_>, terms: &Terms) -> Vec<Event> {
         Some(Basis::Asked(asked)) => asked.clone(),
         Some(Basis::Read(_)) | None => Vec::new(),
     };
+    if let Some(why) = &step.undone {
+        return vec![Event::TakenBack { why: why.clone() }];
+    }
     let event = match &step.record.input {
         Input::Abort => Event::AbortAsked,
         Input::Accepted => Event::Accepted,

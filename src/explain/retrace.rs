@@ -40,6 +40,8 @@ pub struct Step<'a> {
     pub stage_before: Stage,
     /// How far it is with it.
     pub stage: Stage,
+    /// Why a write that was accepted came to nothing, where this is where that was seen.
+    pub undone: Option<String>,
     /// How it ended before, if it had.
     pub ended_before: Option<Ended>,
     /// How it ended, if it has.
@@ -108,6 +110,7 @@ impl Judge {
     fn step<'a>(&mut self, record: &'a Record, line: u64) -> (Step<'a>, Option<Fault>) {
         let (decided_before, stage_before) = (self.rollout.decided().cloned(), self.rollout.stage());
         let ended_before = self.rollout.ended().map(|(ended, _)| ended);
+        let failures_before = self.rollout.failed_writes().0;
         let mut fault = None;
         let looks = match &record.input {
             Input::Judged(looks) => {
@@ -147,6 +150,8 @@ impl Judge {
             | Action::Size { .. }
             | Action::Wait { .. } => None,
         };
+        let (failures, latest) = self.rollout.failed_writes();
+        let seen = matches!(record.input, Input::Observed(_)) && failures > failures_before;
         let step = Step {
             line,
             record,
@@ -156,6 +161,7 @@ impl Judge {
             is_back: self.rollout.is_rolling_back(),
             stage_before,
             stage: self.rollout.stage(),
+            undone: latest.filter(|_| seen).map(|latest| latest.message.clone()),
             ended_before,
             ended: self.rollout.ended().map(|(ended, why)| (ended, why.clone())),
         };

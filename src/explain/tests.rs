@@ -64,6 +64,7 @@ fn snapshot(split: &TrafficSplit, note: &str) -> Snapshot {
         guard: GuardToken { token: note.len().to_string(), own_text: String::new() },
         readiness: Readiness::Live,
         modified: None,
+        taken_back: None,
     }
 }
 

@@ -111,6 +111,7 @@ fn told(at: &str, event: &Event) -> Vec<String> {
         Event::Refused { why } => line(format!("refused: {why}")),
         Event::Resumed { queries } => [line("asked to go on".to_owned()), asked(queries)].concat(),
         Event::Shift { from, to, .. } => line(format!("write: {from} -> {to}")),
+        Event::TakenBack { why } => line(format!("taken back: {why}")),
         Event::TakenUp { queries } => [line("taken up by another process".to_owned()), asked(queries)].concat(),
         Event::Unjudged { why } => line(format!("no answer from the metric store: {why}")),
         Event::Unread { why } => line(format!("the target cannot be read: {why}")),

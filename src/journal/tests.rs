@@ -66,6 +66,7 @@ fn snapshot(split: &TrafficSplit, note: &str, guard: usize) -> Snapshot {
         guard: GuardToken { token: guard.to_string(), own_text: String::new() },
         readiness: Readiness::Live,
         modified: None,
+        taken_back: None,
     }
 }
 

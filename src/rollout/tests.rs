@@ -48,6 +48,7 @@ fn seen(split: TrafficSplit, primary: &RevisionId, description: &str, guard: u32
         guard: GuardToken { token: guard.to_string(), own_text: own.to_owned() },
         readiness: Readiness::Live,
         modified: None,
+        taken_back: None,
     }
 }
 

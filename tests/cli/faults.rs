@@ -39,7 +39,7 @@ fn foreign(version: &'static str, other: &'static str, weight: f64) -> Kind {
 #[test]
 fn a_412_with_foreign_weights_stops_a_canary_and_leaves_theirs() {
     let (world, ran, document) = canary_under(Fault::on(WRITE).kind(foreign("2", "4", 0.5)));
-    ran.expect(4).says("someone else changed the target");
+    ran.expect(4).says("someone else changed the target").says("aws deploy list-deployments --region us-east-1");
     assert_eq!(world.split(), "2+4:0.5");
     assert_eq!(document["targets"][0]["error"]["kind"], "conflict");
     assert_eq!(document["targets"][0]["after"][0]["percent"], 50.0);

@@ -123,6 +123,7 @@ pub fn costs(looks: u32) -> Vec<Duration> {
         guard: GuardToken { token: "a".to_owned(), own_text: String::new() },
         readiness: Readiness::Live,
         modified: None,
+        taken_back: None,
     };
     let (mut input, mut costs) = (Input::Started, Vec::new());
     let mut watch: Option<Stopwatch> = None;

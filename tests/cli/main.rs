@@ -59,6 +59,7 @@ mod sagemaker;
 mod sagemaker_capacity;
 mod sagemaker_deploy;
 mod sagemaker_killed;
+mod sagemaker_taken_back;
 mod sandbox;
 mod scaled;
 mod schema;

@@ -137,6 +137,26 @@ fn a_shift_that_never_goes_live_is_unsafe() {
     world.verb(&["promote", "--force", "--timeout", "3s"]).0.expect(8).says("accepted but is not live");
 }
 
+/// CodeDeploy leaves no note: whoever meets its weights is told how to find it, and how to end it.
+#[test]
+fn weights_without_a_note_may_be_codedeploys() {
+    let world = World::new();
+    world.server.set_alias("fraud", "prod", |alias| alias.weights = [("4".to_owned(), 0.1)].into());
+    for verb in [&["canary", "--pct", "20"][..], &["promote", "--force"]] {
+        let (ran, document) = world.verb(verb);
+        assert!(ran.stderr.contains("not mlroll that put it there"), "{document}");
+        let hints = document["targets"][0]["error"]["hints"].to_string();
+        assert!(hints.contains("aws deploy list-deployments --region us-east-1"), "{hints}");
+        assert!(hints.contains("aws deploy stop-deployment --region us-east-1"), "{hints}");
+    }
+    // Where the note is mlroll's own, nobody else is suspected.
+    let world = World::new();
+    world.verb(&["canary", "--pct", "10", "--candidate", "4"]).0.expect(0);
+    let (ran, document) = world.verb(&["canary", "--pct", "25", "--candidate", "3"]);
+    ran.expect(4);
+    assert!(!document.to_string().contains("aws deploy"), "{document}");
+}
+
 #[test]
 fn a_canary_says_which_candidate_it_took() {
     let world = World::new();

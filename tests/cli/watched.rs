@@ -354,7 +354,7 @@ fn somebody_elses_change_in_mid_bake_is_left_alone() {
     world.server.set_alias("fraud", "prod", |alias| {
         alias.weights = [("4".to_owned(), 0.3)].into();
     });
-    end(child).expect(4).says("someone else changed the target");
+    end(child).expect(4).says("someone else changed the target").says("aws deploy stop-deployment");
     assert_eq!(world.split(), "2+4:0.3");
 }
 

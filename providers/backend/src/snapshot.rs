@@ -21,6 +21,10 @@ pub struct Snapshot {
     pub readiness: Readiness,
     /// When the target was last changed, where the provider tells.
     pub modified: Option<Timestamp>,
+    /// That a change which was accepted is being taken back, or that the latest one was, in the provider's words: what was
+    /// there before it is there again. `None` where the provider does not say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_back: Option<String>,
 }
 
 /// What a write must match to be about the state that was seen. Only the backend that made it can read it.

@@ -1,6 +1,6 @@
 //! What an observation means.
 
-use mlroll_backend::{MarkerState, Readiness, Snapshot, Timestamp};
+use mlroll_backend::{Marker, MarkerState, Readiness, Snapshot, Timestamp};
 
 use super::state::{Attempt, Goal, Settling};
 use super::trouble::Budget;
@@ -32,6 +32,16 @@ impl Rollout {
             && settling.gives_way(confirmed, &seen)
         {
             let (why, stage) = (why.clone(), settling.stage);
+            return self.given_up(stage, why, seen, now);
+        }
+        if let Some(stage) = self.taken_back(confirmed, &seen) {
+            let why = seen.taken_back.clone().or_else(|| confirmed.taken_back.clone()).unwrap_or_default();
+            // A rollback is the later one: what it overtook may still arrive.
+            if self.attempted.take().is_none() {
+                self.overtaken = None;
+            }
+            // Its stage is live anew, and judged anew: what users got meanwhile is not known.
+            (self.tally, self.passed) = (None, None);
             return self.given_up(stage, why, seen, now);
         }
         // So it is where nobody looked before that.
@@ -133,6 +143,33 @@ impl Rollout {
         self.settling = None;
         self.unsettled = None;
         self.write_came_to_nothing(why, now)
+    }
+
+    /// The stage that is there again because the provider says that it takes a write of ours back, or has done so. Its word
+    /// counts where it is about that write: while it is said, or when it was not said before the write. A marker that travels
+    /// apart from the split may stay behind.
+    fn taken_back(&self, confirmed: &Snapshot, seen: &Snapshot) -> Option<Stage> {
+        let shown = |marker: &Option<Marker>| {
+            let fits = |marker: &&Marker| seen.split.as_ref().is_some_and(|split| marker.fits(split));
+            marker.as_ref().filter(fits) == seen.marker.as_ref()
+        };
+        let goes_back = |at: &Snapshot| at.taken_back.is_some() && matches!(at.readiness, Readiness::Settling(_));
+        let is_said = |since: &Snapshot| {
+            let is_new = seen.taken_back != since.taken_back || (goes_back(seen) && !goes_back(since));
+            seen.taken_back.is_some() && is_new
+        };
+        let is_undone = |attempt: &Attempt| {
+            let was_sent = attempt.accepted || attempt.in_doubt;
+            let is_before =
+                seen.split == confirmed.split && (seen.marker == confirmed.marker || shown(&attempt.carried));
+            was_sent && is_before && seen.split.as_ref() != Some(&attempt.to) && is_said(confirmed)
+        };
+        if self.attempted.iter().chain(&self.overtaken).any(is_undone) {
+            return Some(self.stage);
+        }
+        let Settling { before, stage } = self.settling.as_ref()?;
+        let is_before = seen.split == before.split && (seen.marker == before.marker || shown(&confirmed.marker));
+        (is_before && seen.split != confirmed.split && (goes_back(confirmed) || is_said(before))).then_some(*stage)
     }
 
     /// Somebody else's split is left alone.

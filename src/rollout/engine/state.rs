@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::bake::Tally;
 use super::capacity::{Ending, Reserve};
 use super::trouble::Budget;
-use super::{Action, Cause, Ended, Input, Pending, Plan, Windows};
+use super::{Action, Cause, Ended, Input, Pending, Plan, Trouble, Windows};
 
 /// A rollout under way.
 ///
@@ -246,6 +246,12 @@ impl Rollout {
     #[must_use]
     pub fn ending(&self) -> Option<(Ended, &Cause)> {
         self.ending.as_ref().map(|ending| (ending.ended, &ending.why))
+    }
+
+    /// How many writes have failed since one that did what it should, and the latest of them.
+    #[must_use]
+    pub fn failed_writes(&self) -> (u32, Option<&Trouble>) {
+        (self.budget.writes, self.budget.last.as_ref())
     }
 
     /// Whether its decision has fallen: it needs no evidence any more.

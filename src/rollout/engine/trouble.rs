@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mlroll_backend::{ErrorKind, Timestamp};
+use mlroll_backend::{ErrorKind, Readiness, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::state::Goal;
@@ -64,11 +64,13 @@ impl Rollout {
         }
     }
 
-    /// The provider took a shift, and gave it up: on the way back it is written again, and each time later.
+    /// The provider took a shift, and gave it up: on the way back, and where the target is none the worse for it, it is written
+    /// again, and each time later.
     pub(super) fn write_came_to_nothing(&mut self, why: String, now: Timestamp) -> Action {
         self.budget.writes = self.budget.writes.saturating_add(1);
         self.budget.last = Some(Trouble { kind: ErrorKind::Unavailable, message: why, sent: 1, wait: None });
-        if self.is_rolling_back() && self.budget.writes > 1 {
+        let failed = self.confirmed.as_ref().is_some_and(|seen| matches!(seen.readiness, Readiness::Failed(_)));
+        if (self.is_rolling_back() || !failed) && self.budget.writes > 1 {
             return self.pause(pause_after(self.budget.writes), Pending::Provider, now);
         }
         self.proceed(now)

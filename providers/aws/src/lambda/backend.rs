@@ -222,6 +222,7 @@ fn read(operation: &'static str, alias: &Alias) -> Result<Snapshot> {
         guard: GuardToken { token: alias.revision_id.clone(), own_text: own_text.to_owned() },
         readiness,
         modified: None,
+        taken_back: None,
     })
 }
 

@@ -253,6 +253,7 @@ fn after(to: &TrafficSplit, marker: &Marker, seen: &Snapshot, carried: bool) -> 
         guard: seen.guard.clone(),
         readiness: Readiness::Settling("the new weights are accepted".to_owned()),
         modified: None,
+        taken_back: None,
     }
 }
 

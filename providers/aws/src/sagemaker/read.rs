@@ -65,6 +65,7 @@ pub(super) fn snapshot(operation: &'static str, endpoint: &Endpoint, tag: Option
         guard: Known::of(endpoint).guard(),
         readiness: readiness(endpoint),
         modified: endpoint.modified,
+        taken_back: taken_back(endpoint),
     })
 }
 
@@ -98,6 +99,22 @@ pub(super) fn split(operation: &'static str, endpoint: &Endpoint) -> Result<Opti
         return Ok(None);
     }
     TrafficSplit::apportion(shares).map(Some).map_err(|e| unexpected(&e))
+}
+
+/// SageMaker's own word for a change that it does not make: the status while it goes back, and the reason that stays.
+///
+/// Whether a reason stays when a later change has gone well is not documented: it is evidence only of a change after which it
+/// is new. The status itself is that of the change under way, as an endpoint takes one at a time.
+fn taken_back(endpoint: &Endpoint) -> Option<String> {
+    let why = || match endpoint.failure.as_str() {
+        "" => String::new(),
+        why => format!(": {why}"),
+    };
+    match endpoint.status.as_str() {
+        "RollingBack" => Some(format!("SageMaker takes the change back (RollingBack){}", why())),
+        "InService" if !endpoint.failure.is_empty() => Some(format!("SageMaker took the change back{}", why())),
+        _ => None,
+    }
 }
 
 fn readiness(endpoint: &Endpoint) -> Readiness {

@@ -338,6 +338,7 @@ fn snapshot_of(operation: &'static str, document: &Document) -> Result<Snapshot>
         guard: GuardToken { token: document.token(), own_text: own_text(document) },
         readiness,
         modified: document.modified,
+        taken_back: None,
     })
 }
 
@@ -355,6 +356,7 @@ fn awaited(pending: &Pending, shown: &Snapshot, why: &str) -> Snapshot {
         guard: GuardToken { token: pending.token.clone(), own_text: shown.guard.own_text.clone() },
         readiness: Readiness::Settling(why.to_owned()),
         modified: shown.modified,
+        taken_back: None,
     }
 }
 

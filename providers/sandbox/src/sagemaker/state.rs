@@ -137,7 +137,11 @@ impl Endpoint {
         let Some(change) = self.change.take() else { return false };
         self.modified = at;
         if let Some(last) = change.fails {
-            self.take_back("the change could not be completed: this is an incident of the sandbox");
+            // No two reasons are alike, as where they name requests or instances.
+            self.take_back(&format!(
+                "the change of {} could not be completed: this is an incident of the sandbox",
+                change.since
+            ));
             self.change = Some(Change { work: Work::RollBack, since: at, until: Some(at.plus(last)), fails: None });
             return false;
         }

@@ -15,8 +15,9 @@ pub(super) fn can(twist: Twist, operation: &str) -> bool {
         Twist::SettleForever => {
             matches!(operation, "CreateEndpoint" | "UpdateEndpoint" | "UpdateEndpointWeightsAndCapacities")
         }
-        // What SageMaker gives up again is an incident of the scenario.
-        Twist::SettleCanceled | Twist::SettleFailed => false,
+        Twist::SettleFailed => matches!(operation, "UpdateEndpoint" | "UpdateEndpointWeightsAndCapacities"),
+        // Nobody can cancel a change of an endpoint.
+        Twist::SettleCanceled => false,
         Twist::ForeignWrite => matches!(
             operation,
             "AddTags"
@@ -37,7 +38,16 @@ pub(super) fn play(
     world: &mut World,
 ) -> (Option<Answer>, bool) {
     match twist {
-        Twist::SettleCanceled | Twist::SettleFailed => (None, false),
+        Twist::SettleCanceled => (None, false),
+        Twist::SettleFailed => {
+            let (answer, began) = call::answer(request, operation, world, false);
+            let last = world.sagemaker.settings.update;
+            let change = slot(request, world).and_then(|(_, _, slot)| slot.now.change.as_mut());
+            if let Some(change) = change.filter(|_| began) {
+                change.fails = Some(last);
+            }
+            (Some(answer), began)
+        }
         Twist::ForeignWrite => (None, foreign_write(request, world)),
         Twist::SettleForever => {
             let (answer, began) = call::answer(request, operation, world, true);

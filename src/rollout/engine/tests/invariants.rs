@@ -3,7 +3,8 @@
 
 use proptest::prelude::*;
 
-use super::scenario::{Event, Scenario, aborts, accidents, anything, play, scenarios, strangers};
+use super::scenario::{Event, Scenario, aborts, accidents, anything, play, scenarios, strangers, taken_back};
+use super::world::{World, WriteFault};
 use crate::rollout::engine::{Action, Cause, Ended, Input, Rollout};
 
 proptest! {
@@ -21,6 +22,19 @@ proptest! {
         prop_assert!(!interfered);
     }
 
+    /// Every other write is taken back, by a provider that says so and has no guard.
+    #[test]
+    fn what_the_provider_takes_back_is_called_no_interference(
+        mut scenario in scenarios(accidents()),
+        writes in prop::collection::vec(prop_oneof![Just(WriteFault::None), Just(WriteFault::LostReply), taken_back()], 1..12),
+        (undoes, keeps_word) in (1_i64..400, any::<bool>()),
+    ) {
+        scenario.world = World { atomic: false, writes, undoes, keeps_word, ..scenario.world };
+        let (rollout, _) = play(&scenario);
+        let interfered = matches!(rollout.ended().unwrap().1, Cause::Interference { .. } | Cause::RolledBackElsewhere);
+        prop_assert!(!interfered, "{:?}", rollout.ended());
+    }
+
     #[test]
     fn a_stranger_is_left_alone(scenario in scenarios(strangers())) {
         play(&scenario);
@@ -29,7 +43,7 @@ proptest! {
     #[test]
     fn an_abort_at_any_step_goes_back(scenario in scenarios(aborts())) {
         let (rollout, world) = play(&scenario);
-        let working = world.reads == [None] && world.writes == [super::world::WriteFault::None] && world.settles <= 60;
+        let working = world.reads == [None] && world.writes == [WriteFault::None] && world.settles <= 60;
         let unharmed = !scenario.events.iter().any(|(_, e)| matches!(e, Event::Failed(_)));
         let steady = scenario.events.iter().filter(|(_, e)| matches!(e, Event::Clock(_))).count() < 2;
         if rollout.is_rolling_back() && steady && working && unharmed && scenario.world.split.sole().is_some() {

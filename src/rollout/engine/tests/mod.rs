@@ -3,13 +3,14 @@
 //! - `world`: the provider, its faults, the metric store and the time
 //! - `scenario`: what happens to a rollout, generated
 //! - `watchdog`: the invariants, checked at every step
-//! - `invariants`, `bakes`, `capacity`, `traps`, `starts`: the tests
+//! - `invariants`, `bakes`, `capacity`, `traps`, `taken_back`, `starts`: the tests
 
 mod bakes;
 mod capacity;
 mod invariants;
 mod scenario;
 mod starts;
+mod taken_back;
 mod traps;
 mod watchdog;
 mod world;

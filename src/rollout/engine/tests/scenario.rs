@@ -181,10 +181,15 @@ fn write_faults() -> impl Strategy<Value = WriteFault> {
         1 => Just(WriteFault::LostReply),
         1 => Just(WriteFault::LostThenConflict),
         1 => Just(WriteFault::GivenUp),
+        1 => taken_back(),
         1 => (0_u8..12).prop_map(WriteFault::Late),
         1 => kinds().prop_map(WriteFault::Refused),
         1 => kinds().prop_map(WriteFault::Exhausted),
     ]
+}
+
+pub(super) fn taken_back() -> impl Strategy<Value = WriteFault> {
+    (any::<bool>(), any::<bool>()).prop_map(|(keeps_note, lags)| WriteFault::TakenBack { keeps_note, lags })
 }
 
 /// Faults that pass, and now and then one that stays.

@@ -8,21 +8,21 @@ use super::{id, plan, secs, terms, weight};
 use crate::rollout::engine::{Action, Cause, Ended, Input, Pending, Rollout, Stage, Terms, Trouble, Verdict};
 
 /// A rollout, and the provider it talks to, one step at a time.
-struct Talk {
-    rollout: Rollout,
-    world: World,
-    action: Action,
+pub(super) struct Talk {
+    pub(super) rollout: Rollout,
+    pub(super) world: World,
+    pub(super) action: Action,
 }
 
 impl Talk {
-    fn new(terms: Terms, world: World) -> Self {
+    pub(super) fn new(terms: Terms, world: World) -> Self {
         let mut rollout = Rollout::new(plan(terms));
         let action = rollout.step(Input::Started, world.time());
         Self { rollout, world, action }
     }
 
     /// Performs what is asked for until it is this.
-    fn until(&mut self, wanted: impl Fn(&Action) -> bool) -> &mut Self {
+    pub(super) fn until(&mut self, wanted: impl Fn(&Action) -> bool) -> &mut Self {
         for _ in 0..500 {
             if wanted(&self.action) {
                 return self;
@@ -33,17 +33,17 @@ impl Talk {
         panic!("it never came: {:?}", self.action);
     }
 
-    fn until_shift(&mut self) -> &mut Self {
+    pub(super) fn until_shift(&mut self) -> &mut Self {
         self.until(|action| matches!(action, Action::Shift { .. }))
     }
 
-    fn until_done(&mut self) -> (Ended, Cause) {
+    pub(super) fn until_done(&mut self) -> (Ended, Cause) {
         self.until(|action| matches!(action, Action::Done { .. }));
         let (ended, why) = self.rollout.ended().unwrap();
         (ended, why.clone())
     }
 
-    fn tell(&mut self, input: Input) -> &mut Self {
+    pub(super) fn tell(&mut self, input: Input) -> &mut Self {
         self.action = self.rollout.step(input, self.world.time());
         self
     }

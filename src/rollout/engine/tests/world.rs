@@ -20,10 +20,28 @@ pub(super) enum WriteFault {
     Late(u8),
     /// It is taken, and given up when it should become live; where nothing is atomic, what was before is back then.
     GivenUp,
+    /// It is taken, and taken back when it should become live, which the provider says then and afterwards; nothing is atomic.
+    TakenBack {
+        /// The note, which is written apart, stays.
+        keeps_note: bool,
+        /// While it is taken back the new split is shown.
+        lags: bool,
+    },
     /// It is refused by name.
     Refused(ErrorKind),
     /// Nothing came of several attempts.
     Exhausted(ErrorKind),
+}
+
+/// A write that is taken back.
+#[derive(Clone, Debug)]
+pub(super) struct Undo {
+    /// What is there again then.
+    split: TrafficSplit,
+    marker: Option<Marker>,
+    /// Whether the new split is shown until it is over.
+    lags: bool,
+    begun: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -56,6 +74,14 @@ pub(super) struct World {
     pub(super) fallback: Option<(TrafficSplit, Option<Marker>)>,
     /// Whether the latest write was given up.
     pub(super) given_up: bool,
+    /// The latest write when it is taken back.
+    pub(super) undo: Option<Undo>,
+    /// What the provider said when it last took one back.
+    pub(super) word: Option<String>,
+    /// Whether it says that still after a later change.
+    pub(super) keeps_word: bool,
+    /// How long taking back takes, in seconds.
+    pub(super) undoes: i64,
     /// Writes of ours that took effect: the splits.
     pub(super) applied: Vec<TrafficSplit>,
     /// What the candidate lacks.
@@ -94,6 +120,10 @@ impl World {
             late: Vec::new(),
             fallback: None,
             given_up: false,
+            undo: None,
+            word: None,
+            keeps_word: false,
+            undoes: 90,
             applied: Vec::new(),
             lacks: None,
             sizings: vec![None],
@@ -130,6 +160,28 @@ impl World {
             },
             readiness,
             modified: None,
+            taken_back: self
+                .word
+                .clone()
+                .filter(|_| self.undo.as_ref().map_or(self.now >= self.live_at, |undo| undo.begun)),
+        }
+    }
+
+    /// What the provider takes back, step by step.
+    fn take_back(&mut self) {
+        if self.now < self.live_at {
+            return;
+        }
+        let Some(mut undo) = self.undo.take() else { return };
+        if !undo.lags || undo.begun {
+            (self.split, self.marker) = (undo.split.clone(), undo.marker.clone());
+        }
+        if !undo.begun {
+            undo.begun = true;
+            self.live_at = self.now + self.undoes * 1000;
+            // No two of its reasons are alike.
+            self.word = Some(format!("write {} is taken back", self.write_count));
+            self.undo = Some(undo);
         }
     }
 
@@ -141,6 +193,7 @@ impl World {
         {
             (self.split, self.marker, self.given_up) = (split, marker, true);
         }
+        self.take_back();
         for write in std::mem::take(&mut self.late) {
             match write {
                 (0, to, marker, guard) if guard == self.guard => self.apply(&to, &marker),
@@ -199,11 +252,16 @@ impl World {
         nth(&self.sizings, self.sizing_count - 1)
     }
 
+    /// Lets happen what is due, without a look.
+    pub(super) fn drain_once(&mut self) {
+        self.perform(&Action::Wait { until: self.time(), why: crate::rollout::engine::Pending::Provider });
+    }
+
     /// Lets every write arrive that is still under way.
     pub(super) fn drain(&mut self) {
         for _ in 0..=u8::MAX {
             if !self.late.is_empty() {
-                self.perform(&Action::Wait { until: self.time(), why: crate::rollout::engine::Pending::Provider });
+                self.drain_once();
             }
         }
     }
@@ -245,7 +303,15 @@ impl World {
                 self.fallback = Some(before);
                 Input::Accepted
             }
-            WriteFault::GivenUp => {
+            WriteFault::TakenBack { keeps_note, lags } if !self.atomic => {
+                let (before, note) = (self.split.clone(), self.marker.clone());
+                self.apply(to, marker);
+                self.live_at = self.live_at.max(self.now + 1000);
+                let note = if keeps_note { self.marker.clone() } else { note };
+                self.undo = Some(Undo { split: before, marker: note, lags, begun: false });
+                Input::Accepted
+            }
+            WriteFault::GivenUp | WriteFault::TakenBack { .. } => {
                 self.apply(to, marker);
                 Input::Accepted
             }
@@ -265,6 +331,8 @@ impl World {
 
     fn apply(&mut self, to: &TrafficSplit, marker: &Marker) {
         (self.fallback, self.given_up) = (None, false);
+        self.undo = None;
+        self.word = self.word.take().filter(|_| self.keeps_word);
         self.applied.push(to.clone());
         self.split = to.clone();
         self.marker = embed(&self.own, marker, 256).marker;
@@ -275,6 +343,8 @@ impl World {
     /// Somebody else gives `share` to `revision`, with or without minding the note that lies there.
     pub(super) fn foreign(&mut self, revision: &str, share: u16, erase: bool) {
         (self.fallback, self.given_up) = (None, false);
+        self.undo = None;
+        self.word = self.word.take().filter(|_| self.keeps_word);
         self.split = TrafficSplit::between(id("41"), id(revision), weight(share));
         if erase {
             self.marker = None;

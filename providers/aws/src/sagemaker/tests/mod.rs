@@ -153,6 +153,46 @@ async fn busy_is_a_conflict_and_the_marker_goes_back() {
     }
 }
 
+/// Only SageMaker's own word tells a write that it takes back from somebody's who puts back the weights.
+#[tokio::test]
+async fn what_sagemaker_takes_back_it_says() {
+    let case = Case::new().await;
+    let word = async || case.observe().await.taken_back;
+    assert_eq!(word().await, None);
+    let seen = case.observe().await;
+    case.shift(canary(1000), &seen).await.unwrap();
+    assert_eq!(word().await, None, "Updating");
+    let back = |status: &str, why: Option<&str>| {
+        case.server.change("fraud", |endpoint| {
+            (endpoint.status, endpoint.updating) = (status.to_owned(), 9);
+            (endpoint.variants[0].2, endpoint.variants[1].2) = (1.0, 0.0);
+            (endpoint.variants[0].1, endpoint.variants[1].1) = (1.0, 0.0);
+            endpoint.more.remove("FailureReason");
+            if let Some(why) = why {
+                endpoint.more.insert("FailureReason".to_owned(), json!(why));
+            }
+        });
+    };
+    for (status, why, live, says) in [
+        ("RollingBack", None, false, Some("SageMaker takes the change back (RollingBack)")),
+        ("RollingBack", Some("no capacity"), false, Some("SageMaker takes the change back (RollingBack): no capacity")),
+        ("InService", Some("no capacity"), true, Some("SageMaker took the change back: no capacity")),
+        ("InService", None, true, None),
+        ("Updating", Some("no capacity"), false, None),
+        ("SystemUpdating", Some("no capacity"), false, None),
+    ] {
+        back(status, why);
+        let now = case.observe().await;
+        assert_eq!((now.taken_back.as_deref(), now.is_settled()), (says, live), "{status} {why:?}");
+        assert_eq!((now.split, now.marker), (seen.split.clone(), None), "the tag is ours, and does not fit");
+    }
+    assert!(case.tag().unwrap().contains("state=canary"));
+    for status in ["Failed", "UpdateRollbackFailed"] {
+        back(status, Some("no capacity"));
+        assert_eq!(word().await, None, "{status}: it is worse than that");
+    }
+}
+
 /// The SDK tries again, and finds the endpoint busy with our own change.
 #[tokio::test]
 async fn a_lost_answer_is_seen_in_the_endpoint() {
