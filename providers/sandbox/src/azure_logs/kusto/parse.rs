@@ -72,10 +72,8 @@ impl Query {
         let mut bounds = (i64::MIN, i64::MAX);
         for step in &self.steps {
             let Step::Where(condition) = step else { break };
-            let conditions = match condition {
-                Expression::All(conditions) => conditions.as_slice(),
-                other => std::slice::from_ref(other),
-            };
+            let conditions =
+                if let Expression::All(all) = condition { all.as_slice() } else { std::slice::from_ref(condition) };
             for condition in conditions {
                 if let Expression::Compare(operator, left, right) = condition
                     && let (Expression::Name(name), Expression::Literal(Value::Time(at))) =
@@ -196,10 +194,12 @@ impl Reader {
     /// `Name = expression`, or the expression alone.
     fn named(&mut self) -> Result<Named, Fault> {
         let value = self.any()?;
-        match value {
-            Expression::Name(name) if self.has("=") => Ok(Named { name: Some(name), value: self.any()? }),
-            value => Ok(Named { name: None, value }),
+        if let Expression::Name(name) = &value
+            && self.has("=")
+        {
+            return Ok(Named { name: Some(name.clone()), value: self.any()? });
         }
+        Ok(Named { name: None, value })
     }
 
     fn any(&mut self) -> Result<Expression, Fault> {

@@ -280,10 +280,10 @@ impl Bound {
         match self {
             Self::All(all) => Value::Bool(all.iter().all(|one| one.of(row).is_true())),
             Self::Any(all) => Value::Bool(all.iter().any(|one| one.of(row).is_true())),
-            Self::Bin(value, width) => match value.of(row) {
-                Value::Time(at) => Value::Time(at.div_euclid(*width).saturating_mul(*width)),
-                _ => Value::Null,
-            },
+            Self::Bin(value, width) => {
+                let Value::Time(at) = value.of(row) else { return Value::Null };
+                Value::Time(at.div_euclid(*width).saturating_mul(*width))
+            }
             Self::Column(place) => row.values.get(*place).cloned().unwrap_or(Value::Null),
             Self::Compare(operator, left, right) => {
                 let (left, right) = (left.of(row), right.of(row));
@@ -313,19 +313,19 @@ impl Bound {
             }
             Self::IsNull(value) => Value::Bool(value.of(row) == Value::Null),
             Self::Literal(value) => value.clone(),
-            Self::Lower(value) => match value.of(row) {
-                Value::Text(text) => Value::Text(text.to_lowercase().into()),
-                _ => Value::Null,
-            },
-            Self::Not(value) => match value.of(row) {
-                Value::Bool(value) => Value::Bool(!value),
-                _ => Value::Null,
-            },
+            Self::Lower(value) => {
+                let Value::Text(text) = value.of(row) else { return Value::Null };
+                Value::Text(text.to_lowercase().into())
+            }
+            Self::Not(value) => {
+                let Value::Bool(value) = value.of(row) else { return Value::Null };
+                Value::Bool(!value)
+            }
             Self::ToInt(value) => match value.of(row) {
                 Value::Int(value) => Value::Int(value),
                 Value::Real(value) => Value::Int(value as i64),
                 Value::Text(text) => text.trim().parse().map_or(Value::Null, Value::Int),
-                _ => Value::Null,
+                Value::Bool(_) | Value::Null | Value::Span(_) | Value::Time(_) => Value::Null,
             },
         }
     }

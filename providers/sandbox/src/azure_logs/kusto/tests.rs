@@ -31,10 +31,9 @@ fn ask(query: &str) -> Result<Vec<Vec<Value>>, Fault> {
 }
 
 fn count(condition: &str) -> i64 {
-    match ask(&format!("T | summarize countif({condition})")).unwrap().remove(0).remove(0) {
-        Value::Int(count) => count,
-        other => panic!("{other:?}"),
-    }
+    let counted = ask(&format!("T | summarize countif({condition})")).unwrap().remove(0).remove(0);
+    let Value::Int(count) = counted else { panic!("{counted:?}") };
+    count
 }
 
 #[test]
