@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use mlroll_backend::Provider;
 
-use crate::config::Source;
 use crate::config::env::Env;
+use crate::config::{Metrics, Source};
 use crate::failure::Failure;
 
 /// How far requests may go.
@@ -42,17 +42,22 @@ impl Reach {
         self.check_variables(&format!("`{provider}` targets"), variables)
     }
 
-    /// The same for a metric store; `url` is its address where the file has one.
+    /// The same for a metric store.
     ///
     /// # Errors
     /// It is somewhere else, or nothing says that it is not.
-    pub fn check_source(self, source: Source, url: Option<&str>) -> Result<(), Failure> {
-        let variables: &[&str] = match source {
-            Source::AzureMonitor => &["MLROLL_ENDPOINT_AZURE"],
+    pub fn check_source(self, metrics: &Metrics) -> Result<(), Failure> {
+        let variables: &[&str] = match metrics.source {
+            Source::AzureMonitor => {
+                if metrics.logs().is_some() {
+                    self.check_variables("the traffic log", &["MLROLL_ENDPOINT_AZURE_LOGS"])?;
+                }
+                &["MLROLL_ENDPOINT_AZURE"]
+            }
             Source::CloudMonitoring => &["MLROLL_ENDPOINT_CLOUD_MONITORING"],
             Source::Cloudwatch => &["AWS_ENDPOINT_URL_CLOUDWATCH", "AWS_ENDPOINT_URL"],
             Source::Prometheus => {
-                return match url {
+                return match metrics.url.as_deref() {
                     Some(url) if !self.allows(url) => Err(too_far("metrics.url")),
                     Some(_) | None => Ok(()),
                 };
@@ -132,9 +137,10 @@ mod tests {
         for provider in [Provider::AzureMl, Provider::CloudRun, Provider::Lambda, Provider::SageMaker] {
             assert!(Reach::Anywhere.check_provider(provider).is_ok());
         }
-        assert!(Reach::Loopback.check_source(Source::Prometheus, Some("http://127.0.0.1:9090")).is_ok());
-        let failure = Reach::Loopback.check_source(Source::Prometheus, Some("http://u:hunter2@10.0.0.1")).unwrap_err();
+        let at = |url: &str| toml::from_str::<Metrics>(&format!("source = \"prometheus\"\nurl = \"{url}\"")).unwrap();
+        assert!(Reach::Loopback.check_source(&at("http://127.0.0.1:9090")).is_ok());
+        let failure = Reach::Loopback.check_source(&at("http://u:hunter2@10.0.0.1")).unwrap_err();
         assert!(failure.message.contains("metrics.url") && !failure.message.contains("hunter2"), "{failure:?}");
-        assert!(Reach::Anywhere.check_source(Source::Prometheus, Some("http://10.0.0.1")).is_ok());
+        assert!(Reach::Anywhere.check_source(&at("http://10.0.0.1")).is_ok());
     }
 }

@@ -67,10 +67,10 @@ pub fn metric_source(
     reach: Reach,
     wiretap: Arc<dyn Wiretap>,
 ) -> Result<Box<dyn MetricSource>, Failure> {
-    reach.check_source(metrics.source, metrics.url.as_deref())?;
+    reach.check_source(metrics)?;
     match metrics.source {
         #[cfg(feature = "azure")]
-        Source::AzureMonitor => azure_monitor(metrics, wiretap),
+        Source::AzureMonitor => azure_monitor(metrics, gates, wiretap),
         #[cfg(not(feature = "azure"))]
         Source::AzureMonitor => Err(no_source(metrics.source, gates, folder, wiretap)),
         #[cfg(feature = "google")]
@@ -107,10 +107,20 @@ fn only_what_it_knows(metrics: &Metrics, hint: &str) -> Result<(), Failure> {
 }
 
 #[cfg(feature = "azure")]
-fn azure_monitor(metrics: &Metrics, wiretap: Arc<dyn Wiretap>) -> Result<Box<dyn MetricSource>, Failure> {
+fn azure_monitor(
+    metrics: &Metrics,
+    gates: &[Gate],
+    wiretap: Arc<dyn Wiretap>,
+) -> Result<Box<dyn MetricSource>, Failure> {
+    use mlroll_azure::monitor::{Monitor, TrafficLog};
+
     only_what_it_knows(metrics, "Azure Monitor knows the metrics of Azure ML; leave it out")?;
     let settings = mlroll_azure::Settings::from_lookup(Env::named_by_file);
-    match mlroll_azure::monitor::Monitor::new(&settings, settle_delay(metrics)?, Some(wiretap)) {
+    let log = metrics.logs().map(|workspace| TrafficLog {
+        workspace: workspace.map(str::to_owned),
+        slower_than: gates.iter().filter_map(Gate::slower_than).collect(),
+    });
+    match Monitor::new(&settings, log, settle_delay(metrics)?, Some(wiretap)) {
         Ok(source) => Ok(Box::new(source)),
         Err(error) => Err(Failure::usage(format!("metrics: {}", error.message()))),
     }

@@ -8,7 +8,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use mlroll_backend::Target;
-use serde::Deserialize;
+use serde::de::{self, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::gate_key;
@@ -135,6 +136,8 @@ pub struct Metrics {
     pub source: Source,
     /// How late the store is: a duration, or `auto`.
     pub settle_delay: Option<String>,
+    /// Azure Monitor: whether requests are counted in the traffic log, and where that is.
+    pub logs: Option<Spanned<Logs>>,
     /// Prometheus: how often it scrapes; measured when not given.
     pub scrape: Option<Span>,
     /// Prometheus: its address.
@@ -161,6 +164,48 @@ pub struct Metrics {
     pub latency: Option<String>,
     /// Prometheus: metric names of a known server.
     pub preset: Option<Preset>,
+}
+
+/// Where the traffic log of Azure ML's endpoints is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Logs {
+    /// Nowhere.
+    Off,
+    /// By the endpoint: Azure finds the workspaces that its logs are in.
+    OfTarget,
+    /// In the Log Analytics workspace of this id.
+    Workspace(String),
+}
+
+impl<'de> Deserialize<'de> for Logs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Written;
+        impl Visitor<'_> for Written {
+            type Value = Logs;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(
+                    "true, false, or the id of a Log Analytics workspace (its `customerId`, 32 digits in five groups)",
+                )
+            }
+
+            fn visit_bool<E: de::Error>(self, on: bool) -> Result<Logs, E> {
+                Ok(if on { Logs::OfTarget } else { Logs::Off })
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Logs, E> {
+                let groups: Vec<&str> = text.split('-').collect();
+                let is_id = groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
+                    && groups.concat().bytes().all(|digit| digit.is_ascii_hexdigit());
+                if is_id {
+                    Ok(Logs::Workspace(text.to_ascii_lowercase()))
+                } else {
+                    Err(E::invalid_value(Unexpected::Str(text), &self))
+                }
+            }
+        }
+        deserializer.deserialize_any(Written)
+    }
 }
 
 /// A metric store.
@@ -231,6 +276,23 @@ impl Metrics {
         keys.into_iter().find_map(|(key, set)| set.then_some(key))
     }
 
+    /// The workspace of the traffic log that requests are counted in, `None` inside for any that the endpoint's logs are in;
+    /// `None` where metrics count them.
+    #[must_use]
+    pub fn logs(&self) -> Option<Option<&str>> {
+        match self.logs.as_ref()?.get_ref() {
+            Logs::Off => None,
+            Logs::OfTarget => Some(None),
+            Logs::Workspace(id) => Some(Some(id)),
+        }
+    }
+
+    /// What does not fit the source, and where.
+    fn complaint(&self) -> Option<(Range<usize>, String)> {
+        let logs = self.logs.as_ref().filter(|_| self.source != Source::AzureMonitor)?;
+        Some((logs.span(), "`logs` is for `source = \"azure-monitor\"`; leave it out".to_owned()))
+    }
+
     /// What decides which numbers are read, by key: what a run that goes on must find unchanged. Without secrets: of `url`
     /// no user and no query, of `headers` the names.
     #[must_use]
@@ -249,6 +311,7 @@ impl Metrics {
         let headers: Vec<&str> = self.headers.keys().map(String::as_str).collect();
         let all = [
             ("source", Some(format!("{:?}", self.source).to_lowercase())),
+            ("logs", self.logs().map(|workspace| workspace.unwrap_or("true").to_owned())),
             ("url", url),
             ("headers", Some(headers.join(", ")).filter(|names| !names.is_empty())),
             ("requests", self.requests.clone()),
@@ -319,7 +382,8 @@ fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
     for (name, service) in &config.services {
         let listed = service.get_ref().lists().find_map(Targets::complaint);
         let whole = || service.get_ref().complaint(name).map(|message| (service.span(), message));
-        if let Some((span, message)) = listed.or_else(whole) {
+        let metrics = || service.get_ref().metrics.as_ref().and_then(Metrics::complaint);
+        if let Some((span, message)) = listed.or_else(whole).or_else(metrics) {
             return Err(ConfigError { path: path.to_owned(), place: Some(place(text, &span)), message });
         }
     }
@@ -367,6 +431,21 @@ mod tests {
     }
 
     #[test]
+    fn the_traffic_log_is_read_where_it_is_said_to_be() {
+        let logs = |text: &str| {
+            let metrics: Metrics = toml::from_str(&format!("source = \"azure-monitor\"\n{text}")).unwrap();
+            (metrics.logs().map(|workspace| workspace.map(str::to_owned)), metrics.frozen().get("logs").cloned())
+        };
+        let id = "00000000-0000-0000-0000-00000000000a";
+        assert_eq!((logs(""), logs("logs = false")), ((None, None), (None, None)));
+        assert_eq!(logs("logs = true"), (Some(None), Some("true".to_owned())));
+        assert_eq!(
+            logs(&format!("logs = \"{}\"", id.to_uppercase())),
+            (Some(Some(id.to_owned())), Some(id.to_owned()))
+        );
+    }
+
+    #[test]
     fn what_is_frozen_holds_no_secret() {
         let metrics: Metrics = toml::from_str(
             r#"
@@ -391,6 +470,18 @@ mod tests {
         for (text, expected) in [
             (service("on_fial = \"hold\""), "mlroll.toml:3:1: unknown field `on_fial`, expected one of"),
             (service("bake = \"10 minuts\""), "mlroll.toml:3:8: `10 minuts` is not a duration"),
+            (
+                service("metrics = { source = \"cloudwatch\", logs = true }"),
+                "mlroll.toml:3:43: `logs` is for `source = \"azure-monitor\"`",
+            ),
+            (
+                service("metrics = { source = \"azure-monitor\", logs = \"prod\" }"),
+                "mlroll.toml:3:46: invalid value: string \"prod\", expected true, false, or the id of a Log Analytics workspace",
+            ),
+            (
+                service("metrics = { source = \"azure-monitor\", logs = 1 }"),
+                "mlroll.toml:3:46: invalid type: integer `1`",
+            ),
             (service("bake = 10"), "mlroll.toml:3:8: invalid type: integer `10`, expected a duration such as"),
             (service("steps = [\"10%\", \"5%\"]"), "mlroll.toml:3:9: steps must rise"),
             (service("steps = [\"10%\"]"), "mlroll.toml:3:9: the last step must be \"100%\""),

@@ -8,7 +8,7 @@ mod select;
 mod values;
 mod watching;
 
-pub use file::{Config, ConfigError, Metrics, Preset, Service, Source, Stage, load, load_if_present};
+pub use file::{Config, ConfigError, Logs, Metrics, Preset, Service, Source, Stage, load, load_if_present};
 pub use recover::{Fault, Recovered, recover_targets};
 pub use select::{ForRollback, Selected, Unreadable, select, select_for_rollback};
 pub use values::{OnCapacity, OnFail, OnInconclusive, Share, Span, Steps, parse_duration};

@@ -22,6 +22,10 @@ fn actions(operation: &str) -> Vec<String> {
         "OnlineDeployments_CreateOrUpdate" | "OnlineDeployments_Update" => below("deployments/write"),
         "OnlineDeployments_GetLogs" => below("deployments/getLogs/action"),
         "Metrics_List" => vec!["Microsoft.Insights/metrics/read".to_owned()],
+        "Query_ResourceExecute" => vec!["Microsoft.Insights/logs/AmlOnlineEndpointTrafficLog/read".to_owned()],
+        "Query_Execute" => ["read", "AmlOnlineEndpointTrafficLog/read"]
+            .map(|table| format!("Microsoft.OperationalInsights/workspaces/query/{table}"))
+            .to_vec(),
         // It is done without where a role does not read it.
         "mfeOperationsStatus" => Vec::new(),
         other => panic!("{other} is in no role"),
@@ -44,6 +48,11 @@ fn role(name: &str) -> BTreeSet<String> {
 
 /// Blue has three instances and green has two; both are as good.
 fn world() -> Sandbox {
+    world_with("")
+}
+
+/// The same with more said of its metrics.
+fn world_with(metrics: &str) -> Sandbox {
     let world = format!(
         r#"
         seed = 7
@@ -69,6 +78,7 @@ fn world() -> Sandbox {
         bake = "10m"
         [services.fraud.metrics]
         source = "azure-monitor"
+        {metrics}
         [[services.fraud.gates]]
         metric = "error_rate"
         max = "5%"
@@ -80,7 +90,13 @@ fn world() -> Sandbox {
 
 /// Runs verbs, each with the exit code that it ends with: none needs what the role lacks, and together they need all of it.
 fn suffices(name: &str, verbs: &[(&[&str], i32)]) {
-    let (allowed, sandbox) = (role(name), world());
+    suffice(&[name], &world(), verbs);
+}
+
+/// The same of several roles that somebody has.
+fn suffice(names: &[&str], sandbox: &Sandbox, verbs: &[(&[&str], i32)]) {
+    let allowed: BTreeSet<String> = names.iter().flat_map(|name| role(name)).collect();
+    let name = names.join(" and ");
     let mut needed = BTreeSet::new();
     for (verb, code) in verbs {
         // Each finds the traffic of the one before it long since live.
@@ -113,6 +129,20 @@ fn status_and_gate_check_change_nothing() {
             (&["gate", "check", "fraud"], 6),
         ],
     );
+}
+
+#[test]
+fn the_traffic_log_is_read_by_a_role_of_its_own() {
+    let verbs: [(&[&str], i32); 3] = [
+        (&["canary", "fraud", "--pct", "20", "--candidate", "green"], 0),
+        (&["gate", "check", "fraud"], 0),
+        (&["promote", "fraud"], 0),
+    ];
+    for (logs, name) in [("true", "logs"), ("\"00000000-0000-0000-0000-00000000000a\"", "logs-workspace")] {
+        // Whose gates are all counted in the log needs no role for metrics: that of a canary without gates, and this one.
+        assert!(!role("canary").contains("Microsoft.Insights/metrics/read"));
+        suffice(&["canary", name], &world_with(&format!("logs = {logs}")), &verbs);
+    }
 }
 
 #[test]

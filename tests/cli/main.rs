@@ -17,6 +17,8 @@ mod azure_deploy;
 mod azure_evidence;
 mod azure_faults;
 mod azure_hours;
+mod azure_logs;
+mod azure_logs_evidence;
 mod azure_ml;
 mod azure_rbac;
 mod azure_survival;

@@ -121,6 +121,9 @@ struct Metrics {
     source: Source,
     /// How late the store is, or auto
     settle_delay: Option<String>,
+    /// Azure Monitor: count requests in the traffic log of Azure ML, exactly: true, or the id of the Log Analytics workspace that
+    /// it is in
+    logs: Option<Logs>,
     /// Prometheus: how often it scrapes; measured when not given
     scrape: Option<String>,
     /// Prometheus: its address
@@ -145,6 +148,14 @@ struct Metrics {
     latency: Option<String>,
     /// Prometheus: metric names of a known server
     preset: Option<Preset>,
+}
+
+/// Whether the traffic log is read, or where.
+#[derive(JsonSchema, Serialize)]
+#[serde(untagged)]
+enum Logs {
+    Read(bool),
+    Workspace(String),
 }
 
 #[derive(JsonSchema, Serialize)]

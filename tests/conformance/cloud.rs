@@ -76,6 +76,8 @@ pub const AZURE_ML: Cloud = Cloud {
     forbidden: (403, "AuthorizationFailed"),
     speed: 20.0,
     scenario: r#"
+        [azure_logs]
+        delay = "3m"
         [targets."azure-ml:00000000-0000-0000-0000-000000000000/ml/prod/fraud"]
         requests_per_second = 100
         stable = "blue"
@@ -99,6 +101,23 @@ const AZURE_MONITOR_STORE: Store = Store {
 
 /// Azure ML, measured by Azure Monitor.
 pub const AZURE_MONITOR: Cloud = AZURE_ML;
+
+/// Azure ML, measured by its traffic log in Log Analytics: asked by the endpoint, and by the workspace that it is in.
+pub const AZURE_LOGS: Cloud = Cloud { store: AZURE_LOGS_STORE, ..AZURE_ML };
+pub const AZURE_LOGS_WORKSPACE: Cloud = Cloud { store: AZURE_LOGS_WORKSPACE_STORE, ..AZURE_ML };
+
+const AZURE_LOGS_STORE: Store = Store {
+    api: "azure-logs",
+    query: "Query_ResourceExecute",
+    config: "source = 'azure-monitor'\nlogs = true\nsettle_delay = '3m'",
+    broken: "metricnames=RequestsPerHour&$filter=deployment eq '{{revision}}'",
+};
+
+const AZURE_LOGS_WORKSPACE_STORE: Store = Store {
+    query: "Query_Execute",
+    config: "source = 'azure-monitor'\nlogs = '00000000-0000-0000-0000-00000000000A'\nsettle_delay = '3m'",
+    ..AZURE_LOGS_STORE
+};
 
 pub const LAMBDA: Cloud = Cloud {
     api: "lambda",

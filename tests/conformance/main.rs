@@ -113,6 +113,18 @@ mod azure_ml {
     backend_contract!(AZURE_ML);
 }
 
+mod azure_logs {
+    metrics_contract!(AZURE_LOGS);
+    latency_contract!(AZURE_LOGS);
+    shows! { metrics on AZURE_LOGS: everything_is_counted_in_one_query }
+}
+
+mod azure_logs_workspace {
+    metrics_contract!(AZURE_LOGS_WORKSPACE);
+    latency_contract!(AZURE_LOGS_WORKSPACE);
+    shows! { metrics on AZURE_LOGS_WORKSPACE: everything_is_counted_in_one_query }
+}
+
 mod azure_monitor {
     metrics_contract!(AZURE_MONITOR);
     no_latency_contract!(AZURE_MONITOR);

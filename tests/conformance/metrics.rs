@@ -129,6 +129,25 @@ pub async fn one_quantile_is_told_of_all_requests(case: Case) {
     }
 }
 
+pub async fn everything_is_counted_in_one_query(case: Case) {
+    let store = Store::new(case).await;
+    let windows = store.windows().await;
+    let before = store.case.queries().await;
+    let queries = [Query::ErrorRate, Query::Latency, Query::Requests];
+    let samples = store.ask(&queries, &[&store.candidate, &store.stable], &windows).await;
+    assert_eq!(store.case.queries().await - before, 1, "whatever the queries, revisions and windows");
+    // All three are about the same requests.
+    let of = |query: usize| &samples[query * 2 * windows.len()..][..2 * windows.len()];
+    for ((counts, latency), requests) in of(0).iter().zip(of(1)).zip(of(2)) {
+        let (Sample::Counts { requests: counted, .. }, Sample::Histogram(timed), Sample::Value(all)) =
+            (counts, latency, requests)
+        else {
+            panic!("{counts:?} {latency:?} {requests:?}")
+        };
+        assert!(counted == all && timed.total() == all.get(), "{counts:?} {latency:?} {requests:?}");
+    }
+}
+
 pub async fn nobody_asked_is_no_data_and_not_zero_errors(case: Case) {
     let store = Store::new(case).await;
     let idle = Subject { revision: id(store.case.cloud.other), ..store.stable.clone() };

@@ -71,6 +71,15 @@ fn azure_ai_ml_and_mlroll_read_what_the_other_wrote() {
     run(&sandbox, "azure_ai_ml.py", &[env!("CARGO_BIN_EXE_mlroll")]);
 }
 
+/// What it counts of the traffic log is what gates are judged by.
+#[test]
+fn azure_monitor_query_and_mlroll_count_the_same_requests() {
+    let start = Some("2026-11-21T09:00:07Z".parse().unwrap());
+    let sandbox = Background::start(Options { speed: 0.001, start, ..Options::default() }).unwrap();
+    let folder = tempfile::TempDir::new().unwrap();
+    run(&sandbox, "azure_logs.py", &[env!("CARGO_BIN_EXE_mlroll"), folder.path().to_str().unwrap()]);
+}
+
 #[test]
 fn googles_clients_are_content_with_cloud_run_and_cloud_monitoring() {
     // Some hours after midnight, so that a script can count back.

@@ -29,7 +29,7 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::settings::{Cloud, Secret, Settings, invalid};
+use crate::settings::{Api, Cloud, Secret, Settings, invalid};
 use crate::transport::is_loopback;
 
 /// The longest to wait for a token, over all credentials of the chain.
@@ -106,9 +106,11 @@ impl Kind {
     }
 }
 
-/// Tokens for one scope.
+/// Tokens for one API.
 #[derive(Debug)]
 pub(crate) struct Tokens {
+    api: Api,
+    scope: String,
     ready: Option<Secret>,
     kinds: Vec<Kind>,
     settings: Settings,
@@ -144,12 +146,13 @@ impl Tokens {
     /// Asks for nothing yet.
     ///
     /// # Errors
-    /// `Invalid`: a credential of an unknown kind.
-    pub(crate) fn new(settings: &Settings, cloud: Cloud, client: Client) -> Result<Self> {
+    /// `Invalid`: a credential of an unknown kind, or a cloud without such an API.
+    pub(crate) fn new(api: Api, settings: &Settings, cloud: Cloud, client: Client) -> Result<Self> {
         let kinds = Kind::chain(settings)?;
         let courier = Courier { client, instead: None };
-        let ready = settings.access_token.clone();
-        Ok(Self { ready, kinds, settings: settings.clone(), cloud, courier, kept: Mutex::default() })
+        let scope = format!("{}/.default", cloud.host(api)?);
+        let ready = api.ready(settings).cloned();
+        Ok(Self { api, scope, ready, kinds, settings: settings.clone(), cloud, courier, kept: Mutex::default() })
     }
 
     /// A token, from what is kept unless that is `refused`: the very token that Azure did not take.
@@ -162,7 +165,8 @@ impl Tokens {
             return match refused {
                 None => Ok(ready.clone()),
                 Some(_) => {
-                    let message = "AZURE_ACCESS_TOKEN is not taken, and it is all there is: has it expired?";
+                    let message =
+                        format!("{} is not taken, and it is all there is: has it expired?", self.api.token_variable());
                     Err(Error::new(ErrorKind::Auth, OPERATION, message))
                 }
             };
@@ -196,11 +200,10 @@ impl Tokens {
 
     /// Each credential is made anew, so that none answers with a token it has kept itself and that was refused.
     async fn fetch(&self) -> Result<(Secret, SystemTime), String> {
-        let scope = format!("{}/.default", self.cloud.arm);
         let mut reasons = Vec::new();
         for kind in &self.kinds {
             let token = match self.credential(*kind) {
-                Ok(credential) => credential.get_token(&[&scope], None).await.map_err(|e| reason(&e)),
+                Ok(credential) => credential.get_token(&[&self.scope], None).await.map_err(|e| reason(&e)),
                 Err(reason) => Err(reason),
             };
             match token {
@@ -208,7 +211,13 @@ impl Tokens {
                 Err(reason) => reasons.push(format!("{}: {reason}", kind.name())),
             }
         }
-        Err(format!("no Azure credential gives a token ({})", reasons.join("; ")))
+        let elsewhere = if self.api == Api::Logs && self.settings.access_token.is_some() {
+            "; AZURE_ACCESS_TOKEN is for Azure Resource Manager and goes nowhere else: give AZURE_LOGS_ACCESS_TOKEN, or a \
+             credential"
+        } else {
+            ""
+        };
+        Err(format!("no Azure credential gives a token for {} ({}){elsewhere}", self.scope, reasons.join("; ")))
     }
 
     fn credential(&self, kind: Kind) -> Result<Arc<dyn TokenCredential>, String> {

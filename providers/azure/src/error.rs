@@ -19,6 +19,8 @@ pub(crate) struct Detail {
     code: Option<String>,
     message: Option<String>,
     details: Option<Vec<Detail>>,
+    /// Log Analytics goes into detail so.
+    innererror: Option<Box<Detail>>,
 }
 
 /// The headers that name a request in Azure's own logs.
@@ -36,8 +38,11 @@ impl Detail {
         let mut detail = self;
         // The depth is Azure's to choose; a few is all that was seen.
         for _ in 0..16 {
-            match detail.details.as_ref().and_then(|details| details.first()) {
-                Some(inner) if inner.message.is_some() || inner.details.is_some() => detail = inner,
+            let inner = detail.details.as_ref().and_then(|details| details.first()).or(detail.innererror.as_deref());
+            match inner {
+                Some(inner) if inner.message.is_some() || inner.details.is_some() || inner.innererror.is_some() => {
+                    detail = inner;
+                }
                 Some(_) | None => break,
             }
         }
@@ -164,6 +169,9 @@ mod tests {
             (404, r#"{"code":"ResourceNotFound","message":"gone"}"#.to_owned(), ErrorKind::NotFound),
             (404, "<html>".to_owned(), ErrorKind::Unexpected),
             (401, wrapped("ExpiredAuthenticationToken", "old"), ErrorKind::Auth),
+            (403, wrapped("InvalidAuthenticationTokenAudience", "wrong audience"), ErrorKind::Auth),
+            (404, wrapped("WorkspaceNotFoundError", "gone"), ErrorKind::NotFound),
+            (504, wrapped("GatewayTimeout", "too long"), ErrorKind::Unavailable),
             (403, wrapped("AuthorizationFailed", "no"), ErrorKind::Auth),
             (429, wrapped("TooManyRequests", "slow"), ErrorKind::Throttled),
             (529, String::new(), ErrorKind::Throttled),
@@ -186,6 +194,12 @@ mod tests {
         let trace = Trace { request: Some("r-1".to_owned()), correlation: None };
         let error = classify("Op", 400, body.as_bytes(), trace);
         assert_eq!(error.to_string(), "Op: sum is [31m90 (status 400, code BadTraffic, request id r-1)");
+        // Log Analytics.
+        let body = r#"{"error":{"message":"The request had some invalid properties","code":"BadArgumentError","innererror":
+            {"code":"SemanticError","message":"A semantic error occurred.","innererror":
+            {"code":"SEM0100","message":"Failed to resolve 'x'"}}}}"#;
+        let error = classify("Op", 400, body.as_bytes(), Trace::default());
+        assert_eq!(error.to_string(), "Op: Failed to resolve 'x' (status 400, code SEM0100)");
         let deep = format!(
             r#"{{"error":{}"message":"x"{}}}"#,
             r#"{"details":[{"message":"m","details":["#.repeat(3),

@@ -6,28 +6,32 @@ use std::fmt;
 use mlroll_backend::{Error, ErrorKind, Result};
 
 /// The variables that [`Settings::from_lookup`] asks for.
-pub const VARIABLES: [&str; 12] = [
+pub const VARIABLES: [&str; 14] = [
     "AZURE_ACCESS_TOKEN",
     "AZURE_AUTHORITY_HOST",
     "AZURE_CLIENT_ID",
     "AZURE_CLIENT_SECRET",
     "AZURE_CLOUD",
     "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_LOGS_ACCESS_TOKEN",
     "AZURE_TENANT_ID",
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
     "ACTIONS_ID_TOKEN_REQUEST_URL",
     "IDENTITY_ENDPOINT",
     "MLROLL_AZURE_CREDENTIAL",
     "MLROLL_ENDPOINT_AZURE",
+    "MLROLL_ENDPOINT_AZURE_LOGS",
 ];
 
-/// Which cloud, which endpoint, who asks.
+/// Which cloud, which endpoints, who asks.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub(crate) endpoint: Option<String>,
+    pub(crate) logs_endpoint: Option<String>,
     pub(crate) cloud: Option<String>,
     pub(crate) authority_host: Option<String>,
     pub(crate) access_token: Option<Secret>,
+    pub(crate) logs_token: Option<Secret>,
     pub(crate) credential: Option<String>,
     pub(crate) tenant: Option<String>,
     pub(crate) client: Option<String>,
@@ -50,6 +54,18 @@ pub(crate) struct Cloud {
     pub(crate) arm: &'static str,
     /// Microsoft Entra.
     pub(crate) authority: &'static str,
+    /// The query API of Log Analytics, where it is known; with `/.default` behind it also the scope of its tokens.
+    logs: Option<&'static str>,
+}
+
+/// An API with a host and tokens of its own. A token for one is never sent to the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Api {
+    /// Queries of Log Analytics.
+    #[cfg_attr(not(feature = "monitor"), expect(dead_code, reason = "only metrics are read from logs"))]
+    Logs,
+    /// Azure Resource Manager, with Azure Monitor's metrics under it.
+    ResourceManager,
 }
 
 /// The first is the public one.
@@ -58,21 +74,25 @@ const CLOUDS: [Cloud; 4] = [
         names: &["AzureCloud", "AzurePublicCloud", "AZURE_PUBLIC_CLOUD"],
         arm: "https://management.azure.com",
         authority: "https://login.microsoftonline.com",
+        logs: Some("https://api.loganalytics.io"),
     },
     Cloud {
         names: &["AzureUSGovernment", "AZURE_US_GOVERNMENT"],
         arm: "https://management.usgovcloudapi.net",
         authority: "https://login.microsoftonline.us",
+        logs: Some("https://api.loganalytics.us"),
     },
     Cloud {
         names: &["AzureChinaCloud", "AZURE_CHINA_CLOUD"],
         arm: "https://management.chinacloudapi.cn",
         authority: "https://login.chinacloudapi.cn",
+        logs: Some("https://api.loganalytics.azure.cn"),
     },
     Cloud {
         names: &["AzureBleuCloud"],
         arm: "https://management.sovcloud-api.fr",
         authority: "https://login.sovcloud-identity.fr",
+        logs: None,
     },
 ];
 
@@ -82,9 +102,11 @@ impl Settings {
         let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
         Self {
             endpoint: set("MLROLL_ENDPOINT_AZURE"),
+            logs_endpoint: set("MLROLL_ENDPOINT_AZURE_LOGS"),
             cloud: set("AZURE_CLOUD"),
             authority_host: set("AZURE_AUTHORITY_HOST"),
             access_token: set("AZURE_ACCESS_TOKEN").map(Secret),
+            logs_token: set("AZURE_LOGS_ACCESS_TOKEN").map(Secret),
             credential: set("MLROLL_AZURE_CREDENTIAL"),
             tenant: set("AZURE_TENANT_ID"),
             client: set("AZURE_CLIENT_ID"),
@@ -114,6 +136,56 @@ impl Settings {
             |cloud: &Cloud| used.iter().any(|used| *used == host(cloud.authority) || *used == host(cloud.arm));
         let [public, ..] = CLOUDS;
         Ok(CLOUDS.into_iter().find(is_used).unwrap_or(public))
+    }
+}
+
+impl Cloud {
+    /// Where an API is, and with `/.default` behind it the scope of its tokens.
+    ///
+    /// # Errors
+    /// The cloud has none that is known.
+    pub(crate) fn host(&self, api: Api) -> Result<&'static str> {
+        match api {
+            Api::ResourceManager => Ok(self.arm),
+            Api::Logs => self.logs.ok_or_else(|| {
+                let name = self.names.first().copied().unwrap_or_default();
+                invalid(format!("nobody knows where Log Analytics of {name} is asked; leave out `logs`"))
+            }),
+        }
+    }
+}
+
+impl Api {
+    /// The variable that holds a ready token for it.
+    pub(crate) const fn token_variable(self) -> &'static str {
+        match self {
+            Self::Logs => "AZURE_LOGS_ACCESS_TOKEN",
+            Self::ResourceManager => "AZURE_ACCESS_TOKEN",
+        }
+    }
+
+    /// The variable that holds another address of it.
+    pub(crate) const fn endpoint_variable(self) -> &'static str {
+        match self {
+            Self::Logs => "MLROLL_ENDPOINT_AZURE_LOGS",
+            Self::ResourceManager => "MLROLL_ENDPOINT_AZURE",
+        }
+    }
+
+    /// The ready token for it.
+    pub(crate) const fn ready(self, settings: &Settings) -> Option<&Secret> {
+        match self {
+            Self::Logs => settings.logs_token.as_ref(),
+            Self::ResourceManager => settings.access_token.as_ref(),
+        }
+    }
+
+    /// Its other address.
+    pub(crate) fn endpoint(self, settings: &Settings) -> Option<&str> {
+        match self {
+            Self::Logs => settings.logs_endpoint.as_deref(),
+            Self::ResourceManager => settings.endpoint.as_deref(),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What happens to every request on its way to Azure Resource Manager, and back.
+//! What happens to every request on its way to Azure Resource Manager, or to Log Analytics, and back.
 //!
 //! In this order, each attempt: given a token, which goes to this one host and nowhere else, and in clear text only on
 //! this machine; shown to the [`Wiretap`], which counts it or, in a rehearsal, stops it; sent; its answer read whole, in
@@ -19,7 +19,7 @@ use reqwest::{Client, Method, Url};
 
 use crate::credentials::Tokens;
 use crate::error::{Trace, classify, no_answer, unexpected};
-use crate::settings::{Secret, Settings, invalid};
+use crate::settings::{Api, Secret, Settings, invalid};
 
 /// The longest to wait for a connection.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -36,12 +36,16 @@ const BACKOFF: Duration = Duration::from_millis(200);
 /// How often a request is tried.
 const ATTEMPTS: u32 = 5;
 
+/// For how many seconds Log Analytics may work on a query: no longer than somebody waits for the answer.
+const PATIENCE: &str = "wait=9";
+
 /// More than any answer about an endpoint or its metrics.
 const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
 
-/// A connection to Azure Resource Manager.
+/// A connection to one of Azure's APIs.
 #[derive(Debug)]
 pub(crate) struct Transport {
+    api: Api,
     client: Client,
     base: Url,
     overridden: bool,
@@ -60,7 +64,7 @@ pub(crate) struct Request<'a> {
     pub(crate) body: Option<String>,
 }
 
-/// Where a request goes: always on the host of Azure Resource Manager.
+/// Where a request goes: always on the host of the API that it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Address(Url);
 
@@ -80,22 +84,31 @@ struct Failure {
 }
 
 impl Transport {
-    /// Connects to nothing yet.
+    /// A connection to Azure Resource Manager, which connects to nothing yet.
     ///
     /// # Errors
     /// `Invalid`: the endpoint makes no sense or would get the token in clear text, the cloud or the credential has an
     /// unknown name.
     pub(crate) fn new(settings: &Settings, wiretap: Option<Arc<dyn Wiretap>>) -> Result<Self> {
+        Self::to(Api::ResourceManager, settings, wiretap)
+    }
+
+    /// The same to an API; the tokens for it go to its host and nowhere else.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), or the cloud has no such API.
+    pub(crate) fn to(api: Api, settings: &Settings, wiretap: Option<Arc<dyn Wiretap>>) -> Result<Self> {
         let cloud = settings.cloud()?;
-        let text = settings.endpoint.as_deref().unwrap_or(cloud.arm);
+        let (own, variable) = (cloud.host(api)?, api.endpoint_variable());
+        let text = api.endpoint(settings).unwrap_or(own);
         // The parser's own messages do not repeat the text, which may hold a password.
-        let base = Url::parse(text).map_err(|e| invalid(format!("MLROLL_ENDPOINT_AZURE is not an address: {e}")))?;
+        let base = Url::parse(text).map_err(|e| invalid(format!("{variable} is not an address: {e}")))?;
         let odd = base.host_str().is_none_or(str::is_empty) || base.query().is_some() || base.fragment().is_some();
         if !matches!(base.scheme(), "http" | "https") || odd || !base.username().is_empty() || base.password().is_some()
         {
-            return Err(invalid(
-                "MLROLL_ENDPOINT_AZURE must be https://HOST or, on loopback, http://HOST:PORT, and no more",
-            ));
+            return Err(invalid(format!(
+                "{variable} must be https://HOST or, on loopback, http://HOST:PORT, and no more"
+            )));
         }
         if base.scheme() == "http" && !is_loopback(&base) {
             let host = base.host_str().unwrap_or_default();
@@ -103,11 +116,11 @@ impl Transport {
                 "refusing to send credentials in clear text to {host}: plain http is for loopback only"
             )));
         }
-        let overridden = Url::parse(cloud.arm).is_ok_and(|arm| arm.origin() != base.origin());
-        let ready = settings.access_token.is_some();
+        let overridden = Url::parse(own).is_ok_and(|own| own.origin() != base.origin());
+        let ready = api.ready(settings).is_some();
         let client = client(base.scheme() == "http" && ready)?;
-        let tokens = Tokens::new(settings, cloud, client.clone())?;
-        Ok(Self { client, base, overridden, tokens, wiretap })
+        let tokens = Tokens::new(api, settings, cloud, client.clone())?;
+        Ok(Self { api, client, base, overridden, tokens, wiretap })
     }
 
     /// The address of a resource, each of whose `segments` is escaped.
@@ -121,7 +134,7 @@ impl Transport {
             Ok(mut path) => {
                 path.pop_if_empty().extend(segments);
             }
-            Err(()) => return Err(invalid("MLROLL_ENDPOINT_AZURE cannot have paths under it")),
+            Err(()) => return Err(invalid(format!("{} cannot have paths under it", self.api.endpoint_variable()))),
         }
         url.query_pairs_mut().extend_pairs(query);
         Ok(Address(url))
@@ -204,6 +217,9 @@ impl Transport {
             _ => Method::GET,
         };
         let mut sent = self.client.request(method, request.address.0.clone()).header(AUTHORIZATION, bearer);
+        if self.api == Api::Logs {
+            sent = sent.header("Prefer", PATIENCE);
+        }
         if let Some(body) = &request.body {
             sent = sent.header(CONTENT_TYPE, "application/json").body(body.clone());
         }

@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use crate::api::{Answer, INJECTED, Request, json_answer};
+use crate::identity::claims;
 
 /// A request for Azure Resource Manager, taken apart.
 #[derive(Clone, Debug)]
@@ -52,6 +53,11 @@ impl Asked {
             let message = "Authentication failed. The 'Authorization' header is provided in an invalid format.";
             return Err(Refusal::new(StatusCode::UNAUTHORIZED, "AuthenticationFailedInvalidHeader", message));
         }
+        let token = token.split_once(' ').map_or("", |(_, token)| token);
+        if let Some(audience @ (Audience::Logs | Audience::Other(_))) = Audience::of(token) {
+            let message = audience.refused(&["https://management.core.windows.net/", "https://management.azure.com/"]);
+            return Err(Refusal::new(StatusCode::UNAUTHORIZED, "InvalidAuthenticationTokenAudience", message));
+        }
         let Some(version) = self.query("api-version") else {
             let message = "The api-version query parameter (?api-version=) is required for all requests.";
             return Err(Refusal::new(StatusCode::BAD_REQUEST, "MissingApiVersionParameter", message));
@@ -66,6 +72,53 @@ impl Asked {
             return Err(Refusal::new(StatusCode::BAD_REQUEST, "NoRegisteredProviderFound", message));
         }
         Ok(())
+    }
+}
+
+/// What this sandbox tells shells to bring as a token for Azure Resource Manager, and for Log Analytics.
+pub(crate) const TOKEN: &str = "sandbox";
+pub(crate) const LOGS_TOKEN: &str = "sandbox-logs";
+
+/// The API that a token is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Audience {
+    Logs,
+    Other(String),
+    ResourceManager,
+}
+
+impl Audience {
+    /// `None` for a token that does not say: any API takes it.
+    pub(crate) fn of(token: &str) -> Option<Self> {
+        match token.trim() {
+            TOKEN => return Some(Self::ResourceManager),
+            LOGS_TOKEN => return Some(Self::Logs),
+            _ => {}
+        }
+        let claims = claims(token.trim())?;
+        let audience = claims.get("aud")?.as_str()?.to_owned();
+        let host = audience.trim_end_matches('/').to_ascii_lowercase();
+        Some(match host.as_str() {
+            "https://api.loganalytics.io" | "https://api.loganalytics.azure.com" => Self::Logs,
+            "https://management.azure.com" | "https://management.core.windows.net" => Self::ResourceManager,
+            _ => Self::Other(audience),
+        })
+    }
+
+    /// What is said of it where others are allowed.
+    pub(crate) fn refused(&self, allowed: &[&str]) -> String {
+        let own = match self {
+            Self::Logs => "https://api.loganalytics.io",
+            Self::Other(audience) => audience.as_str(),
+            Self::ResourceManager => "https://management.azure.com",
+        };
+        let own: String = own.chars().take(80).collect();
+        let allowed: Vec<String> = allowed.iter().map(|one| format!("'{one}'")).collect();
+        format!(
+            "The access token has been obtained from wrong audience or resource '{own}'. It should exactly match (including \
+             forward slash) with one of the allowed audiences {}.",
+            allowed.join(",")
+        )
     }
 }
 

@@ -12,6 +12,7 @@
 mod admin;
 mod api;
 mod arm;
+mod azure_logs;
 pub mod azure_ml;
 pub mod azure_monitor;
 mod background;

@@ -31,6 +31,8 @@ pub struct Scenario {
     pub cloudwatch: CloudWatch,
     /// What Azure ML grants, and how fast it is.
     pub azure_ml: AzureMl,
+    /// What Log Analytics has of the requests to Azure ML, and when.
+    pub azure_logs: AzureLogs,
     /// How Azure Monitor publishes.
     pub azure_monitor: AzureMonitor,
     /// How Google Cloud Monitoring publishes.
@@ -235,6 +237,19 @@ pub struct AzureMl {
     pub cores: Option<u64>,
 }
 
+/// What Log Analytics has of the requests to Azure ML, and when.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AzureLogs {
+    /// How long after a request its row can be read.
+    #[serde(deserialize_with = "span")]
+    pub delay: Duration,
+    /// Whether endpoints have a diagnostic setting that sends their traffic log to the workspace.
+    pub diagnostic_setting: bool,
+    /// The id of the workspace.
+    pub workspace: String,
+}
+
 /// How Azure Monitor publishes.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -411,6 +426,14 @@ impl Default for CloudWatch {
 impl Default for AzureMl {
     fn default() -> Self {
         Self { update: Duration::from_secs(20), cores: None }
+    }
+}
+
+/// Resource logs are usually there within three to ten minutes (Azure Monitor, log data ingestion time).
+impl Default for AzureLogs {
+    fn default() -> Self {
+        let workspace = "00000000-0000-0000-0000-00000000000a".to_owned();
+        Self { delay: five_minutes(), diagnostic_setting: true, workspace }
     }
 }
 

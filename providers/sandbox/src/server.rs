@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::api::{Answer, Api, Request};
+use crate::azure_logs::AzureLogs;
 use crate::azure_ml::{self, AzureMlApi};
 use crate::azure_monitor::AzureMonitor;
 use crate::cloud_run::{self, CloudRunApi, RunServicesApi};
@@ -164,6 +165,7 @@ fn apis() -> Vec<Box<dyn Api>> {
         Box::new(IdentityApi),
         Box::new(CloudWatch::default()),
         Box::new(Prometheus),
+        Box::new(AzureLogs),
         Box::new(AzureMonitor),
         Box::new(AzureMlApi),
     ]

@@ -1,6 +1,6 @@
 //! What a gate says, for people and scripts.
 
-use mlroll_backend::Sample;
+use mlroll_backend::{Sample, Why};
 use serde::{Deserialize, Serialize};
 
 use super::seat::Seat;
@@ -119,7 +119,11 @@ fn reason(seat: &Seat, alpha: f64) -> String {
     }
     let unit = seat.gate().unit().map_or_else(String::new, |unit| format!(" {unit}"));
     let latest =
-        seat.latest().map(|latest| format!("candidate {}{unit}, stable {}{unit}", latest.candidate, latest.stable));
+        seat.latest().map(|Latest { candidate, stable }| match candidate == stable && candidate.contains(": ") {
+            // What the store said of both is said once.
+            true => format!("candidate and stable {stable}"),
+            false => format!("candidate {candidate}{unit}, stable {stable}{unit}"),
+        });
     match (seat.sums(), latest) {
         (Some((candidate, stable)), _) => {
             let side = |(requests, events): (f64, f64)| {
@@ -151,6 +155,7 @@ fn shown(sample: &Sample) -> String {
         Sample::Histogram(buckets) => {
             format!("{:.0} requests", buckets.buckets().last().map_or(0.0, |(_, count)| *count))
         }
+        Sample::NoData(Why::Partial { warning }) => format!("no data (partial: {warning})"),
         Sample::NoData(why) => format!("no data ({})", why.name()),
         Sample::Strata(parts) => format!("{} parts", parts.len()),
         Sample::Value(value) => value.to_string(),

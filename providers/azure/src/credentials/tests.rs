@@ -72,7 +72,11 @@ fn secret() -> Settings {
 
 /// Tokens whose Entra is at `url`.
 fn tokens(settings: &Settings, url: &str) -> Tokens {
-    let mut tokens = Tokens::new(settings, settings.cloud().unwrap(), client(true).unwrap()).unwrap();
+    tokens_for(Api::ResourceManager, settings, url)
+}
+
+fn tokens_for(api: Api, settings: &Settings, url: &str) -> Tokens {
+    let mut tokens = Tokens::new(api, settings, settings.cloud().unwrap(), client(true).unwrap()).unwrap();
     tokens.courier.instead = Some(Url::parse(url).unwrap());
     tokens
 }
@@ -235,6 +239,35 @@ async fn each_cloud_has_its_own_login_and_its_own_scope() {
         }
     }
     std::fs::remove_file(&file).unwrap();
+}
+
+/// Log Analytics has a scope of its own in each cloud, and a ready token for Resource Manager is none for it.
+#[tokio::test]
+async fn logs_have_a_scope_of_their_own_in_each_cloud() {
+    for (cloud, logs) in [
+        ("AzureCloud", "api.loganalytics.io"),
+        ("AzureUSGovernment", "api.loganalytics.us"),
+        ("AzureChinaCloud", "api.loganalytics.azure.cn"),
+    ] {
+        let (url, log) = entra(3600);
+        let told =
+            Settings { cloud: Some(cloud.to_owned()), access_token: Some(Secret::from("arm".to_owned())), ..secret() };
+        let kept = tokens_for(Api::Logs, &told, &url);
+        assert_eq!(kept.get(None).await.unwrap().reveal(), "token-1", "{cloud}");
+        assert_eq!(tokens_for(Api::ResourceManager, &told, &url).get(None).await.unwrap().reveal(), "arm");
+        let asked = log.lock().unwrap().clone();
+        let scope = format!("scope=https%3A%2F%2F{logs}%2F.default");
+        assert!(asked.len() == 1 && asked[0].contains(&scope), "{asked:?}");
+    }
+    let (url, log) = entra(3600);
+    let ready = Settings { logs_token: Some(Secret::from("logs".to_owned())), ..secret() };
+    assert_eq!(tokens_for(Api::Logs, &ready, &url).get(None).await.unwrap().reveal(), "logs");
+    let refused = tokens_for(Api::Logs, &ready, &url).get(Some(&Secret::from("logs".to_owned()))).await.unwrap_err();
+    assert!(refused.message().contains("AZURE_LOGS_ACCESS_TOKEN is not taken"), "{refused}");
+    assert!(log.lock().unwrap().is_empty());
+    let bleu = Settings { cloud: Some("AzureBleuCloud".to_owned()), ..secret() };
+    let none = Tokens::new(Api::Logs, &bleu, bleu.cloud().unwrap(), client(true).unwrap()).unwrap_err();
+    assert_eq!(none.kind(), ErrorKind::Invalid);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@
 //!   requests and no failures.
 //! - **`requests`** is the sum over all status codes. Azure lists only the average of `RequestsPerMinute`; its minutes are
 //!   added up. Where several frontends report, that is too little rather than too much: evidence is never made up.
-//! - **`latency`** is unsupported: Azure keeps averages of per-minute percentiles, from which no share of slow requests can
+//! - **`latency`** is unsupported, unless the traffic log is read: Azure keeps averages of per-minute percentiles, from which no share of slow requests can
 //!   be told. They are for gates with a query of their own, judged as series:
 //!   `metricnames=RequestLatency_P95&$filter=deployment eq '{{revision}}'`.
 //! - **Headroom** is 1 less the `Maximum` of `CpuUtilizationPercentage`, `CpuMemoryUtilizationPercentage`,
@@ -18,12 +18,34 @@
 //!   as were asked for at most, and what failed.
 //! - **Permissions**: `Microsoft.Insights/metrics/read` on the endpoint.
 //! - **Settles** after two minutes: the newest minute that is whole is one to three minutes old.
-//! - **Gaps**: windows are whole minutes. Late revisions of a minute are not read again. No Log Analytics.
+//! - **Gaps**: windows are whole minutes. Late revisions of a minute are not read again.
+//!
+//! With a [`TrafficLog`], `error_rate`, `requests` and `latency` come from Log Analytics instead:
+//!
+//! - **Asks** `POST {logs}/v1{endpoint}/query`, or `/v1/workspaces/{id}/query`, with one query for all deployments, counts and
+//!   windows: rows of `AmlOnlineEndpointTrafficLog`, which has one for each request, summarised by bins of time and
+//!   deployment. So counts are exact, also those above the limits of latency gates (`TotalDurationMs`, whole milliseconds; where
+//!   a client goes away, until then), and no percentile is averaged.
+//! - **`error_rate`** means the same as of metrics.
+//! - **No data** is: an answer without any row (with what to type where there is no diagnostic setting), `error` beside
+//!   `tables`, requests without a response code (of `error_rate`) or without a duration (of `latency`), and what failed. A
+//!   deployment without rows where others have some had no requests.
+//! - **Tokens** are of the logs API's own scope and go to its host only; that of Resource Manager never goes there.
+//! - **Permissions**: `Microsoft.Insights/logs/AmlOnlineEndpointTrafficLog/read` on the endpoint, or with a workspace
+//!   `Microsoft.OperationalInsights/workspaces/query/read` and `.../query/AmlOnlineEndpointTrafficLog/read` on it.
+//! - **Settles** after ten minutes: resource logs are "usually available within 3 to 10 minutes end-to-end" (Azure Monitor, log
+//!   data ingestion time).
+//! - **Gaps**: a row that comes later is not counted; one that is delivered twice is counted twice.
 
+#[cfg(test)]
+mod log_tests;
 mod metric;
+mod rows;
 mod source;
 #[cfg(test)]
 mod tests;
+mod traffic_log;
 mod wire;
 
 pub use source::Monitor;
+pub use traffic_log::TrafficLog;

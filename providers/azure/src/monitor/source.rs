@@ -1,34 +1,50 @@
 //! [`MetricSource`] on Azure Monitor.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join;
 use futures_util::stream::{StreamExt, iter};
 use mlroll_backend::{
     AzureMlEndpoint, Error, ErrorKind, Granularity, MetricSource, Query, Result, RevisionId, Sample, Subject, Target,
     Timestamp, Why, Window, Wiretap,
 };
 
+use super::rows::Rows;
+use super::traffic_log::{Counted, TrafficLog, bin};
 use super::wire::{OPERATION, Question, Reply};
 use crate::Settings;
+use crate::settings::Api;
 use crate::transport::Transport;
 
 /// Metrics are said to be there in under a minute, after the minute they are about.
 const SETTLE_DELAY: Duration = Duration::from_secs(120);
 
+/// Resource logs are "usually available within 3 to 10 minutes end-to-end" (Azure Monitor, log data ingestion time).
+const LOG_SETTLE_DELAY: Duration = Duration::from_secs(600);
+
 /// How long a point of it is.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// How many requests may be under way at once.
+/// How many requests may be under way at once. Log Analytics works on five of a user's queries at a time.
 const AT_ONCE: usize = 8;
+const LOGS_AT_ONCE: usize = 4;
 
 /// The metrics of online endpoints.
 #[derive(Debug)]
 pub struct Monitor {
     transport: Transport,
-    settle_delay: Duration,
+    log: Option<(TrafficLog, Transport)>,
+    settle_delay: Option<Duration>,
+}
+
+/// What answers a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Asked {
+    Log(Counted),
+    Metric(Question),
 }
 
 /// One request that has to be made: which question, of which target, and of whom where that matters.
@@ -39,28 +55,46 @@ struct Errand {
     revision: Option<RevisionId>,
 }
 
+/// What the traffic log says of each target.
+type Logged = BTreeMap<Target, Result<Rows>>;
+
 impl Monitor {
-    /// Connects to nothing yet. `settle_delay` is how late the store is, where somebody knows better; `wiretap` sees the
-    /// requests.
+    /// Connects to nothing yet. With `log` requests are counted in the traffic log; `settle_delay` is how late the store is,
+    /// where somebody knows better; `wiretap` sees the requests.
     ///
     /// # Errors
     /// `Invalid`: the settings make no sense.
-    pub fn new(settings: &Settings, settle_delay: Option<Duration>, wiretap: Option<Arc<dyn Wiretap>>) -> Result<Self> {
-        let transport = Transport::new(settings, wiretap)?;
-        Ok(Self { transport, settle_delay: settle_delay.unwrap_or(SETTLE_DELAY) })
+    pub fn new(
+        settings: &Settings,
+        log: Option<TrafficLog>,
+        settle_delay: Option<Duration>,
+        wiretap: Option<Arc<dyn Wiretap>>,
+    ) -> Result<Self> {
+        let logs = |log| Ok::<_, Error>((log, Transport::to(Api::Logs, settings, wiretap.clone())?));
+        let log = log.map(logs).transpose()?;
+        Ok(Self { transport: Transport::new(settings, wiretap)?, log, settle_delay })
+    }
+
+    fn asked(&self, query: &Query) -> Result<Asked> {
+        match self.log.as_ref().and_then(|_| Counted::of(query)) {
+            Some(counted) => Ok(Asked::Log(counted)),
+            None => Question::new(query).map(Asked::Metric),
+        }
     }
 
     /// One answer for each combination, in the order that [`MetricSource::sample`] promises.
     async fn ask(&self, queries: &[Query], subjects: &[Subject], windows: &[Window]) -> Result<Vec<Result<Sample>>> {
-        let questions: Vec<Question> = queries.iter().map(Question::new).collect::<Result<_>>()?;
+        let questions: Vec<Asked> = queries.iter().map(|query| self.asked(query)).collect::<Result<_>>()?;
         for subject in subjects {
             endpoint_of(&subject.target)?;
         }
-        let Some(span) = span(windows)? else {
+        let by_minutes = questions.iter().any(|question| matches!(question, Asked::Metric(_)));
+        let Some(span) = span(windows, by_minutes)? else {
             return Ok(Vec::new());
         };
         // Requests and failures are read off the same answer, whoever asks first.
-        let first_about_requests = questions.iter().position(|question| matches!(question, Question::Requests { .. }));
+        let is_about_requests = |question: &Asked| matches!(question, Asked::Metric(Question::Requests { .. }));
+        let first_about_requests = questions.iter().position(is_about_requests);
         let errand = |n: usize, question: &Question, subject: &Subject| match question {
             Question::Requests { .. } => {
                 Errand { question: first_about_requests.unwrap_or(n), target: subject.target.clone(), revision: None }
@@ -71,6 +105,7 @@ impl Monitor {
         };
         let mut errands: BTreeMap<Errand, RevisionId> = BTreeMap::new();
         for (n, question) in questions.iter().enumerate() {
+            let Asked::Metric(question) = question else { continue };
             for subject in subjects {
                 errands.entry(errand(n, question, subject)).or_insert_with(|| subject.revision.clone());
             }
@@ -79,28 +114,59 @@ impl Monitor {
             let question = questions.get(errand.question);
             async move {
                 let reply = match (question, endpoint_of(&errand.target)) {
-                    (Some(question), Ok(endpoint)) => {
+                    (Some(Asked::Metric(question)), Ok(endpoint)) => {
                         question.ask(&self.transport, &errand.target, endpoint, &revision, span).await
                     }
                     (_, Err(e)) => Err(e),
-                    (None, _) => Err(Error::new(ErrorKind::Unexpected, OPERATION, "no question")),
+                    (Some(Asked::Log(_)) | None, _) => Err(Error::new(ErrorKind::Unexpected, OPERATION, "no question")),
                 };
                 (errand, reply)
             }
         });
-        let replies: BTreeMap<Errand, Result<Reply>> = iter(run).buffered(AT_ONCE).collect().await;
+        let replies = iter(run).buffered(AT_ONCE).collect::<BTreeMap<Errand, Result<Reply>>>();
+        let about_log = questions.iter().any(|question| matches!(question, Asked::Log(_)));
+        let logged = self.read_log(if about_log { subjects } else { &[] }, windows);
+        let (replies, logged) = join(replies, logged).await;
         let mut answers = Vec::with_capacity(questions.len() * subjects.len() * windows.len());
         for (n, question) in questions.iter().enumerate() {
             for subject in subjects {
-                let reply = replies.get(&errand(n, question, subject));
-                answers.extend(windows.iter().map(|window| match reply {
-                    Some(Ok(reply)) => Ok(question.read(reply, &subject.revision, *window)),
-                    Some(Err(e)) => Err(again(e).with("revision", &subject.revision)),
+                let revision = &subject.revision;
+                let read = |window: &Window| match question {
+                    Asked::Log(counted) => logged
+                        .get(&subject.target)
+                        .map(|rows| rows.as_ref().map(|r| r.read(*counted, revision, *window))),
+                    Asked::Metric(question) => {
+                        let reply = replies.get(&errand(n, question, subject));
+                        reply.map(|reply| reply.as_ref().map(|reply| question.read(reply, revision, *window)))
+                    }
+                };
+                answers.extend(windows.iter().map(|window| match read(window) {
+                    Some(Ok(sample)) => Ok(sample),
+                    Some(Err(e)) => Err(again(e).with("revision", revision)),
                     None => Ok(Sample::NoData(Why::Empty)),
                 }));
             }
         }
         Ok(answers)
+    }
+
+    /// Reads the traffic log, once for each target.
+    async fn read_log(&self, subjects: &[Subject], windows: &[Window]) -> Logged {
+        let Some((log, transport)) = &self.log else {
+            return Logged::new();
+        };
+        let mut deployments: BTreeMap<Target, BTreeSet<String>> = BTreeMap::new();
+        for Subject { target, revision } in subjects {
+            deployments.entry(target.clone()).or_default().insert(revision.as_str().to_owned());
+        }
+        let run = deployments.into_iter().map(|(target, deployments)| async move {
+            let rows = match endpoint_of(&target) {
+                Ok(endpoint) => log.ask(transport, &target, endpoint, &deployments, windows).await,
+                Err(e) => Err(e),
+            };
+            (target, rows)
+        });
+        iter(run).buffered(LOGS_AT_ONCE).collect().await
     }
 }
 
@@ -116,17 +182,31 @@ impl MetricSource for Monitor {
         self.ask(queries, subjects, &[window]).await?.into_iter().collect()
     }
 
-    fn words(&self, query: &Query, subject: &Subject, _: Duration) -> Option<String> {
-        Some(Question::new(query).ok()?.words(&subject.revision))
+    fn words(&self, query: &Query, subject: &Subject, length: Duration) -> Option<String> {
+        match (self.asked(query).ok()?, &self.log) {
+            (Asked::Metric(question), _) => Some(question.words(&subject.revision)),
+            (Asked::Log(_), Some((log, _))) => {
+                let deployments = [subject.revision.as_str().to_owned()].into();
+                let window = Window::new(Timestamp::epoch(), Timestamp::epoch().plus(length)).ok();
+                Some(log.query(endpoint_of(&subject.target).ok()?, &deployments, None, bin(window.as_slice())))
+            }
+            (Asked::Log(_), None) => None,
+        }
     }
 
-    fn settle_delay(&self, _: &Query, _: &Subject) -> Duration {
-        self.settle_delay
+    fn settle_delay(&self, query: &Query, _: &Subject) -> Duration {
+        let usual = match self.asked(query) {
+            Ok(Asked::Log(_)) => LOG_SETTLE_DELAY,
+            Ok(Asked::Metric(_)) | Err(_) => SETTLE_DELAY,
+        };
+        self.settle_delay.unwrap_or(usual)
     }
 
-    /// Known without asking: minutes are all there is.
-    async fn granularity(&self, _: &[Query], _: &Subject, _: Timestamp) -> Result<Option<Granularity>> {
-        Ok(Some(Granularity { shortest: MINUTE, because: "a point of Azure Monitor".to_owned() }))
+    /// Known without asking: minutes are all that metrics have; logs have the very moment.
+    async fn granularity(&self, queries: &[Query], _: &Subject, _: Timestamp) -> Result<Option<Granularity>> {
+        let by_minutes = queries.iter().any(|query| !matches!(self.asked(query), Ok(Asked::Log(_))));
+        let minute = || Granularity { shortest: MINUTE, because: "a point of Azure Monitor".to_owned() };
+        Ok(by_minutes.then(minute))
     }
 }
 
@@ -141,9 +221,9 @@ fn endpoint_of(target: &Target) -> Result<&AzureMlEndpoint> {
 }
 
 /// From the first window's start to the last one's end; `None` without windows.
-fn span(windows: &[Window]) -> Result<Option<(Timestamp, Timestamp)>> {
+fn span(windows: &[Window], by_minutes: bool) -> Result<Option<(Timestamp, Timestamp)>> {
     for window in windows {
-        if !window.length().as_secs().is_multiple_of(60) {
+        if by_minutes && !window.length().as_secs().is_multiple_of(60) {
             let message =
                 format!("Azure Monitor counts by the minute: `look` must be whole minutes, not {:?}", window.length());
             return Err(Error::new(ErrorKind::Invalid, OPERATION, message));

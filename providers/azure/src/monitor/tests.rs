@@ -12,7 +12,8 @@ use crate::settings::Secret;
 
 fn monitor(arm: &Arm) -> Monitor {
     let access_token = Some(Secret::from(TOKEN.to_owned()));
-    Monitor::new(&Settings { endpoint: Some(arm.url()), access_token, ..Settings::default() }, None, None).unwrap()
+    Monitor::new(&Settings { endpoint: Some(arm.url()), access_token, ..Settings::default() }, None, None, None)
+        .unwrap()
 }
 
 fn subject(revision: &str) -> Subject {

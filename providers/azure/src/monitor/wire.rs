@@ -114,7 +114,8 @@ impl Question {
             Query::Latency | Query::Quantile(_) => Err(Error::new(
                 ErrorKind::Unsupported,
                 OPERATION,
-                "Azure Monitor keeps averages of percentiles, no histogram: for latency give a gate its own query, such as \
+                "Azure Monitor keeps averages of percentiles, no histogram: for latency read the traffic log (`logs = true` of \
+                 `metrics`), or give a gate its own query, such as \
                  query = \"metricnames=RequestLatency_P95&$filter=deployment eq '{{revision}}'\" (milliseconds)",
             )),
         }

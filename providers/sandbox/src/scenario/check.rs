@@ -59,6 +59,7 @@ impl Scenario {
             return Err(place.wrong("page", page, "1 to 100800"));
         }
         Place("azure_ml").span("update", self.azure_ml.update, Duration::ZERO..=DAY)?;
+        Place("azure_logs").span("delay", self.azure_logs.delay, Duration::ZERO..=DAY)?;
         let place = Place("azure_monitor");
         place.span("delay", self.azure_monitor.delay, Duration::ZERO..=DAY)?;
         let place = Place("cloud_monitoring");
@@ -226,6 +227,7 @@ mod tests {
         assert_eq!(scenario.cloudwatch.delay, world.cloudwatch.delay);
         assert_eq!(scenario.azure_ml.update, world.azure_ml.update);
         assert_eq!(scenario.azure_monitor.delay, world.azure_monitor.delay);
+        assert_eq!(scenario.azure_logs.delay, world.azure_logs.delay);
         assert_eq!(scenario.cloud_monitoring.delay, world.cloud_monitoring.delay);
     }
 

@@ -1,6 +1,7 @@
 //! Azure ML and Azure Monitor as clients meet them: the traps that users of the real ones fell into.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a failed step fails the test")]
 
+mod logs;
 mod metrics;
 
 use std::cell::RefCell;
@@ -26,9 +27,14 @@ struct World {
 
 impl World {
     fn new(revisions: &str) -> Self {
+        Self::told("", revisions)
+    }
+
+    fn told(more: &str, revisions: &str) -> Self {
         let scenario = format!(
             r#"
             start = "2026-11-21T09:00:00Z"
+            {more}
             [targets."azure-ml:00000000-0000-0000-0000-000000000000/ml/prod/Fraud"]
             requests_per_second = 50
             stable = "blue"
@@ -430,10 +436,12 @@ fn uris() -> impl Strategy<Value = String> {
         Just("getLogs"),
         Just("token"),
         Just("skus"),
+        Just("query"),
         Just("%ff"),
         Just(""),
         Just("%00"),
     ];
+    let root = prop_oneof![4 => Just(""), 1 => Just("/v1")];
     let query = prop_oneof![
         Just("metricnames=RequestsPerMinute"),
         Just("$filter=deployment%20eq%20'*'"),
@@ -453,8 +461,8 @@ fn uris() -> impl Strategy<Value = String> {
         Just("ValidateDimensions=maybe"),
         Just("x"),
     ];
-    (prop::collection::vec(part, 0..6), prop::collection::vec(query, 0..5))
-        .prop_map(|(parts, query)| format!("{WORKSPACE}/{}?{VERSION}&{}", parts.join("/"), query.join("&")))
+    (root, prop::collection::vec(part, 0..6), prop::collection::vec(query, 0..5))
+        .prop_map(|(root, parts, query)| format!("{root}{WORKSPACE}/{}?{VERSION}&{}", parts.join("/"), query.join("&")))
 }
 
 /// JSON around what an endpoint or a deployment is.
@@ -517,6 +525,55 @@ proptest! {
                 prop_assert!(serde_json::from_slice::<Value>(answer.body()).is_ok());
             }
             world.advance("7m");
+            Ok(())
+        })?;
+    }
+}
+
+/// Queries made of what is understood and what is not.
+fn queries() -> impl Strategy<Value = String> {
+    let word = prop_oneof![
+        Just("AmlOnlineEndpointTrafficLog"),
+        Just("| where"),
+        Just("| extend X ="),
+        Just("| summarize"),
+        Just("| order by"),
+        Just("count()"),
+        Just("countif("),
+        Just("("),
+        Just(")"),
+        Just("by bin(TimeGenerated, 60s)"),
+        Just("bin(TimeGenerated, 99999999999d)"),
+        Just("datetime(9999-12-31T00:00:00Z)"),
+        Just("TimeGenerated >= datetime(2026-11-21T08:58:00Z)"),
+        Just("ResponseCode"),
+        Just("toint(ResponseCode) == 424"),
+        Just("and"),
+        Just("or"),
+        Just(","),
+        Just("'x\\'"),
+        Just("9223372036854775808"),
+        Just("1.5"),
+        Just("//"),
+        Just("\n"),
+        Just("\u{fffd}"),
+    ];
+    prop::collection::vec(word, 0..9).prop_map(|words| format!("AmlOnlineEndpointTrafficLog {}", words.join(" ")))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+    #[test]
+    fn whatever_is_asked_of_the_logs_is_answered(query in queries(), whole in any::<bool>()) {
+        HOSTILE.with(|world| {
+            let span = if whole { Value::Null } else { json!("2026-11-21T08:58:03Z/2026-11-21T08:59:00Z") };
+            let body = json!({ "query": query, "timespan": span }).to_string();
+            let path = format!("/v1{WORKSPACE}/onlineEndpoints/fraud/query");
+            let request = http::Request::builder().method("POST").uri(path).header("authorization", "Bearer x");
+            let request = request.header("content-type", "application/json").body(Bytes::from(body)).unwrap();
+            let status = world.sandbox.ask(&request).unwrap().status().as_u16();
+            prop_assert!(matches!(status, 200 | 400), "{}", status);
             Ok(())
         })?;
     }

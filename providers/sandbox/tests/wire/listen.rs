@@ -37,12 +37,19 @@ fn exports_lead_every_client_here() {
         "MLROLL_ENDPOINT_CLOUD_RUN",
         "MLROLL_ENDPOINT_CLOUD_MONITORING",
         "MLROLL_ENDPOINT_AZURE",
+        "MLROLL_ENDPOINT_AZURE_LOGS",
         "MLROLL_SANDBOX_URL",
     ] {
         assert_eq!(value(name), Some(sandbox.url()), "{name}");
     }
     assert_eq!(value("MLROLL_CLOCK"), Some(format!("{}/_sandbox/clock", sandbox.url()).as_str()));
-    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "GOOGLE_OAUTH_ACCESS_TOKEN", "AZURE_ACCESS_TOKEN"] {
+    for name in [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "GOOGLE_OAUTH_ACCESS_TOKEN",
+        "AZURE_ACCESS_TOKEN",
+        "AZURE_LOGS_ACCESS_TOKEN",
+    ] {
         assert!(!value(name).unwrap().is_empty());
     }
     assert_eq!(value("AWS_EC2_METADATA_DISABLED"), Some("true"));
