@@ -164,7 +164,7 @@ pub async fn nobody_asked_is_no_latency(case: Case) {
     let store = Store::new(case).await;
     let idle = Subject { revision: id(store.case.cloud.other), ..store.stable.clone() };
     for query in [Query::Latency, Query::Quantile(950_000)] {
-        for sample in store.ask(&[query.clone()], &[&idle], &store.windows().await).await {
+        for sample in store.ask(std::slice::from_ref(&query), &[&idle], &store.windows().await).await {
             assert!(matches!(sample, Sample::NoData(_)), "{query}: {sample:?} of a revision without traffic");
         }
     }

@@ -113,7 +113,10 @@ impl Fail {
         let fine = self.fine.m.as_flattened().iter().take(self.bets.points.len());
         // Its floats are rounded once more.
         let fine: Vec<f64> = fine.map(|m| f64::from(*m) * (1.0 + ROUNDING)).collect();
-        self.coarse.m = self.coarse.bounds.share_out(&fine);
+        // Where looks have no known bound it is infinite, and no part of that is a number.
+        if fine.iter().all(|m| m.is_finite()) {
+            self.coarse.m = self.coarse.bounds.share_out(&fine);
+        }
     }
 
     /// Books the looks that the fine bound does not know yet.

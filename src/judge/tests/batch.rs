@@ -99,6 +99,25 @@ fn levels() -> impl Strategy<Value = f64> {
     prop_oneof![3 => Just(0.01), 3 => Just(0.05), 1 => Just(0.5), 1 => Just(1e-7), 1 => Just(1.0)]
 }
 
+/// A gate whose looks have no known bound leaves the decision to the evidence of all of them, also later.
+#[test]
+fn looks_without_a_bound_hide_no_failure_of_another_gate() {
+    let gate = |ratio: f64| {
+        let boundary = |ratio: f64| Boundary { ratio, abs: 0.0 };
+        let boundaries = Some(Boundaries { fail: boundary(ratio), pass: boundary(0.5) });
+        (CountRule { better: Better::Lower, limit: None, boundaries, two_sided: false }, DesignEffect::NONE)
+    };
+    let gates = [gate(1e300), gate(0.5)];
+    let side = |requests: f64, events: f64| Counts::new(requests, events).unwrap();
+    let look = CountLook::exact(side(9.0, 1.0), side(1.0, 0.0));
+    let worse = CountLook::exact(side(100.0, 40.0), side(900.0, 27.0));
+    let looks: Vec<Vec<CountLook>> =
+        (0..20).map(|k| if k < 8 { vec![look, look] } else { vec![look, worse] }).collect();
+    let (course, _) = one_by_one(&gates, &looks, [0.01, 0.05], 60);
+    assert!(course.first_fail.is_some_and(|look| look > 8), "{course:?}");
+    assert_eq!(Batch::new(&gates, 0.01, 0.05, 60).course_of(&looks.concat()), course);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
