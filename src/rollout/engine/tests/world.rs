@@ -18,7 +18,8 @@ pub(super) enum WriteFault {
     LostThenConflict,
     /// It arrives after some more actions.
     Late(u8),
-    /// It is taken, and given up when it should become live; where nothing is atomic, what was before is back then.
+    /// It is taken, and given up when it should become live; what was before is back then. Where writes are atomic only with
+    /// [`World::note_stays`].
     GivenUp,
     /// It is refused by name.
     Refused(ErrorKind),
@@ -56,6 +57,8 @@ pub(super) struct World {
     pub(super) fallback: Option<(TrafficSplit, Option<Marker>)>,
     /// Whether the latest write was given up.
     pub(super) given_up: bool,
+    /// Whether the note of a write that is given up stays, where writes are atomic: each is a write of its own.
+    pub(super) note_stays: Option<bool>,
     /// Writes of ours that took effect: the splits.
     pub(super) applied: Vec<TrafficSplit>,
     /// What the candidate lacks.
@@ -94,6 +97,7 @@ impl World {
             late: Vec::new(),
             fallback: None,
             given_up: false,
+            note_stays: None,
             applied: Vec::new(),
             lacks: None,
             sizings: vec![None],
@@ -139,7 +143,11 @@ impl World {
         if self.now >= self.live_at
             && let Some((split, marker)) = self.fallback.take()
         {
-            (self.split, self.marker, self.given_up) = (split, marker, true);
+            (self.split, self.given_up) = (split, true);
+            if self.note_stays != Some(true) {
+                self.marker = marker;
+            }
+            self.guard += 1;
         }
         for write in std::mem::take(&mut self.late) {
             match write {
@@ -238,7 +246,7 @@ impl World {
                 self.apply(to, marker);
                 Input::Refused(trouble(ErrorKind::Unavailable, 1))
             }
-            WriteFault::GivenUp if !self.atomic => {
+            WriteFault::GivenUp if !self.atomic || self.note_stays.is_some() => {
                 let before = (self.split.clone(), self.marker.clone());
                 self.apply(to, marker);
                 self.live_at = self.live_at.max(self.now + 1000);
