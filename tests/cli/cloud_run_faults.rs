@@ -15,7 +15,7 @@
 //! | a revision fails to start | `deploy_google::one_that_does_not_start_is_told_in_googles_words_and_serves_nobody`; as a candidate: `cloud_run::a_candidate_that_cannot_serve_gets_nothing` |
 //! | no quota for a revision, told by its operation or by the request | `no_quota_for_a_new_revision_makes_none_and_moves_nobody` |
 //! | a deploy fails before there is a revision | the same |
-//! | 401 in mid-rollout | `cloud_run_watched::a_watched_rollout_is_promoted_though_its_token_expires_on_the_way`; in one verb: `a_token_that_expires_is_fetched_anew` |
+//! | 401 in mid-rollout, and no token service for a while | `cloud_run_watched::a_watched_rollout_is_promoted_though_its_token_expires_on_the_way`; in one verb: `a_token_that_expires_is_fetched_anew` |
 //! | 401 for good, 403, 404, a bad endpoint | `a_wrong_token_a_missing_service_and_a_bad_endpoint` |
 //! | annotations are refused | `annotations_that_are_refused_do_not_stop_a_rollback`; going on: `cloud_run_watched::without_its_note_nothing_goes_on_but_the_way_back_does` |
 

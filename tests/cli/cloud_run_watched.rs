@@ -14,7 +14,15 @@ fn watched(errors: f64) -> (Arc<crate::world::World>, Arc<CloudRun>, Service) {
     let server = Arc::new(CloudRun::start());
     server.add(NAME, RunService::new(&["1", "2", "3"], "2"));
     server.change(NAME, |service| service.looks_to_settle = 1);
-    let tokens = Tokens::start(&["verysecretfirst", "verysecretfresh"]);
+    // The second token can be had only after a while: longer than one call to the provider tries.
+    let tokens = Tokens::answering(|n, _| {
+        let token = |token: &str| json!({"access_token": token, "token_type": "Bearer", "expires_in": 3600});
+        Some(match n {
+            0 => (200, token("verysecretfirst")),
+            1..=10 => (503, json!({"error": "unavailable"})),
+            _ => (200, token("verysecretfresh")),
+        })
+    });
     server.take_tokens(&["verysecretfirst"]);
     let world = crate::world::World::new().set("MLROLL_ENDPOINT_CLOUD_RUN", &server.url());
     let path = world.path().join("user.json");

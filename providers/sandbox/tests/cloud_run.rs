@@ -97,6 +97,17 @@ fn a_failed_revision_in_the_traffic_keeps_users_where_they_are_even_by_a_tag() {
 }
 
 #[test]
+fn a_revision_that_is_not_there_is_taken_and_fails_the_operation() {
+    let world = World::new("");
+    let ended = world.shift(&json!([share("fraud-00009-x", 100)]));
+    assert_eq!((&ended["done"], &ended["error"]["code"]), (&json!(true), &json!(13)), "{ended}");
+    assert_eq!(ended["error"]["message"], "Revision 'fraud-00009-x' does not exist or is deleted.");
+    let service = world.get(SERVICE);
+    assert_eq!(shares(&service, "traffic"), [("fraud-00009-x".to_owned(), 100)]);
+    assert_eq!(shares(&service, "trafficStatuses"), [("fraud-00001-a".to_owned(), 100)], "users stay where they are");
+}
+
+#[test]
 fn zero_false_and_empty_are_left_out_and_numbers_of_64_bits_are_text() {
     let world = World::new("");
     world.shift(&json!([share("fraud-00001-a", 100), { "type": 2, "revision": "fraud-00002-b", "tag": "next" }]));

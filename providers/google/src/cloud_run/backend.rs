@@ -98,7 +98,7 @@ impl CloudRun {
         for (revision, _) in to.by_share() {
             let key = (calls.target.clone(), revision.clone());
             let checked = self.warmth.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&key);
-            if checked || before.names(revision) {
+            if checked || before.has(revision) {
                 continue;
             }
             match tokio::time::timeout(ASIDE, calls.get_revision(revision)).await {

@@ -58,10 +58,11 @@ impl MultiRegion {
 }
 
 impl Service {
-    /// Whether the traffic names a revision, for a share or a tag, or users get it: then it was there when the service was read.
-    pub(super) fn names(&self, revision: &RevisionId) -> bool {
-        let shares = self.traffic.iter().chain(&self.traffic_statuses);
-        shares.map(|share| short(&share.revision)).chain(self.latest()).any(|name| name == revision.as_str())
+    /// Whether users get a revision, by a share or a tag, or would get it as the latest: then it was there when the service was
+    /// read. What is only wanted may not be: Cloud Run takes any name.
+    pub(super) fn has(&self, revision: &RevisionId) -> bool {
+        let served = self.traffic_statuses.iter().map(|share| short(&share.revision));
+        served.chain(self.latest()).any(|name| name == revision.as_str())
     }
 
     /// Whether Cloud Run is still at work on a change.

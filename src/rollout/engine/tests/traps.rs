@@ -334,9 +334,10 @@ fn giving_up(writes: Vec<WriteFault>) -> World {
 #[test]
 fn a_shift_that_the_provider_gives_up_is_taken_back_and_no_interference() {
     // With a guard it has changed by then, and the note may be ours still: neither makes it somebody else's.
-    for (atomic, settles) in [(false, 20), (true, 20), (true, 0)] {
+    let guarded = [(true, 20, Some(false)), (true, 20, Some(true)), (true, 0, Some(false)), (true, 0, Some(true))];
+    for (atomic, settles, note_stays) in [(false, 20, None)].into_iter().chain(guarded) {
         let terms = || Terms { overtakes: atomic, ..terms() };
-        let giving_up = |writes| World { atomic, overtakes: atomic, settles, ..giving_up(writes) };
+        let giving_up = |writes| World { atomic, overtakes: atomic, settles, note_stays, ..giving_up(writes) };
         let mut talk = Talk::new(terms(), giving_up(vec![WriteFault::None, WriteFault::GivenUp, WriteFault::None]));
         let (ended, why) = talk.until_done();
         assert!(ended == Ended::RolledBack && matches!(why, Cause::TargetFailed { .. }), "{ended:?} {why:?}");

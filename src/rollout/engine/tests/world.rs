@@ -18,7 +18,8 @@ pub(super) enum WriteFault {
     LostThenConflict,
     /// It arrives after some more actions.
     Late(u8),
-    /// It is taken, and given up when it should become live; where nothing is atomic, what was before is back then.
+    /// It is taken, and given up when it should become live; what was before is back then. Where writes are atomic only with
+    /// [`World::note_stays`].
     GivenUp,
     /// It is taken, and taken back when it should become live, which the provider says then and afterwards; nothing is atomic.
     TakenBack {
@@ -82,6 +83,8 @@ pub(super) struct World {
     pub(super) keeps_word: bool,
     /// How long taking back takes, in seconds.
     pub(super) undoes: i64,
+    /// Whether the note of a write that is given up stays, where writes are atomic: each is a write of its own.
+    pub(super) note_stays: Option<bool>,
     /// Writes of ours that took effect: the splits.
     pub(super) applied: Vec<TrafficSplit>,
     /// What the candidate lacks.
@@ -124,6 +127,7 @@ impl World {
             word: None,
             keeps_word: false,
             undoes: 90,
+            note_stays: None,
             applied: Vec::new(),
             lacks: None,
             sizings: vec![None],
@@ -191,7 +195,11 @@ impl World {
         if self.now >= self.live_at
             && let Some((split, marker)) = self.fallback.take()
         {
-            (self.split, self.marker, self.given_up) = (split, marker, true);
+            (self.split, self.given_up) = (split, true);
+            if self.note_stays != Some(true) {
+                self.marker = marker;
+            }
+            self.guard += 1;
         }
         self.take_back();
         for write in std::mem::take(&mut self.late) {
@@ -296,7 +304,7 @@ impl World {
                 self.apply(to, marker);
                 Input::Refused(trouble(ErrorKind::Unavailable, 1))
             }
-            WriteFault::GivenUp if !self.atomic => {
+            WriteFault::GivenUp if !self.atomic || self.note_stays.is_some() => {
                 let before = (self.split.clone(), self.marker.clone());
                 self.apply(to, marker);
                 self.live_at = self.live_at.max(self.now + 1000);
