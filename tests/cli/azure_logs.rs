@@ -91,12 +91,12 @@ fn exact_counts_take_back_the_slow_and_promote_the_healthy() {
                     assert_eq!(told, (code, &json!(outcome), kind, gates.clone()), "{late:?}: {document}");
                     assert_eq!(&document["targets"][0]["after"], split, "{late:?}");
                     looks_are_disjoint_and_within_their_step(&sandbox);
-                    // Nothing was asked of metrics, and once for each look of both revisions and gates.
+                    // Nothing was asked of metrics, and the log once for each look, not for each gate and revision, or less often.
                     let log = requests(&sandbox);
-                    let of = |api: &str| log.iter().filter(|request| request["api"] == api).count();
+                    let of = |api: &str| log.iter().filter(|request| request["api"] == api).count() as u64;
                     let looks = document["findings"][0]["looks"].as_u64().unwrap();
                     assert_eq!(of("azure-monitor"), 0);
-                    assert!(of("azure-logs") as u64 <= looks + 2, "{} queries for {looks} looks", of("azure-logs"));
+                    assert!(of("azure-logs") < 2 * looks + 4, "{} queries for {looks} looks", of("azure-logs"));
                 });
             }
         });

@@ -5,8 +5,11 @@ use std::time::Duration;
 use mlroll_backend::{ErrorKind, MetricSource, Query, Resource, Sample, Subject, Timestamp, Window};
 use mlroll_faults::arm::{Arm, ArmOperation, TOKEN};
 use mlroll_faults::scripted::{Reply, Request, Server};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::rows::Rows;
+use super::traffic_log::Counted;
 use super::{Monitor, TrafficLog};
 use crate::Settings;
 use crate::settings::Secret;
@@ -314,5 +317,53 @@ async fn logs_are_later_than_metrics_and_finer() {
     for query in [Query::InstanceStartup, Query::PendingRequests, Query::Scores("x".to_owned())] {
         let refused = monitor.sample(&[query], &[subject("green")], &[window(0, 1)]).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Unsupported);
+    }
+}
+
+/// A value that a cell of a table may hold.
+fn cells() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        Just(json!("green")),
+        Just(json!("2026-11-21T08:00:00Z")),
+        Just(json!([{}])),
+        any::<u64>().prop_map(|n| json!(n)),
+        (0_u64..20).prop_map(|n| json!(n)),
+        any::<f64>().prop_map(|n| json!(n)),
+        ".{0,8}".prop_map(|text| json!(text)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
+
+    #[test]
+    fn whatever_is_answered_is_read_or_said_to_make_no_sense(
+        rows in prop::collection::vec(prop::collection::vec((0_usize..20, cells()), 0..4), 0..4),
+        bytes in prop::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let hint = String::new;
+        let _ = Rows::parse("Op", &bytes, &BOUNDS, hint);
+        let change = |changes: Vec<(usize, Value)>| {
+            let mut row = row(0, "green", 10, 1, 2);
+            for (place, value) in changes {
+                if let Some(cell) = row.get_mut(place) {
+                    *cell = value;
+                }
+            }
+            row
+        };
+        let rows: Vec<Value> = rows.into_iter().map(change).collect();
+        if let Ok(read) = Rows::parse("Op", answer(&rows).to_string().as_bytes(), &BOUNDS, hint) {
+            for counted in [Counted::Failures, Counted::Latencies, Counted::Requests] {
+                match read.read(counted, &"green".parse().unwrap(), window(0, 1)) {
+                    Sample::Counts { requests, events } => prop_assert!(events <= requests && requests.get() > 0.0),
+                    Sample::Histogram(histogram) => prop_assert!(histogram.total() > 0.0),
+                    Sample::Value(value) => prop_assert!(value.get() > 0.0),
+                    Sample::NoData(_) => {}
+                    Sample::Strata(parts) => prop_assert!(false, "{parts:?}"),
+                }
+            }
+        }
     }
 }
