@@ -390,7 +390,10 @@ impl Job<'_> {
             Err(e) => return Aftermath::Unknown(Box::new(unknown(*failure, &e))),
         };
         let in_time = !clock.left(self.shared.deadline).is_zero();
-        if let Some(why) = attempt.undone(&now, false) {
+        // Who was told that the target is busy has made no change that could be taken back.
+        if error.kind() != ErrorKind::Conflict
+            && let Some(why) = attempt.undone(&now, false)
+        {
             return match self.is_rollback() && in_time {
                 true => Aftermath::Changed(now),
                 false => Aftermath::Refused(Box::new(taken_back(target, &why, &now)), now, None),
