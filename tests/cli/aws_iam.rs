@@ -140,6 +140,10 @@ fn of_an_endpoints_variants() {
     let rollout = ["rollout", "--no-gates", "--candidate", "b"];
     suffices(&["sagemaker-rollout"], &scaled, &[&rollout, &["rollback", "fraud"]]);
 
+    let shadowed = registry("b = {}", "");
+    let shadow = with(&["shadow", "--pct", "20", "--candidate", "b", "--no-gates"]);
+    suffices(&["sagemaker-shadow"], &shadowed, &[&shadow, &with(&["shadow", "--off"])]);
+
     let deploys = registry("b = {}", "");
     deploys.write("request.json", "{}");
     let model = package(1);

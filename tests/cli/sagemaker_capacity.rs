@@ -194,8 +194,11 @@ fn it_is_left_alone_where_the_file_says_so_and_in_a_canary() {
     assert_eq!(writes(&sandbox), SHIFT.repeat(2));
 
     let sandbox = start(HEALTHY, "autoscaling = [2, 8]");
-    assert_eq!(sandbox.run(&["canary", "--pct", "10"]).0, 0);
+    let (code, done) = sandbox.run(&["canary", "--pct", "10"]);
+    assert_eq!(code, 0, "{done}");
     assert_eq!(writes(&sandbox), SHIFT);
+    let notes = done["targets"][0]["notes"].to_string();
+    assert!(notes.contains("b has fewer instances than a: 1 and not 4"), "{notes}");
 }
 
 /// Whoever set a bound meanwhile meant it.

@@ -1,6 +1,7 @@
 //! [`Backend`] on SageMaker endpoints.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use mlroll_backend::{
@@ -24,13 +25,15 @@ const UPDATE: &str = "UpdateEndpointWeightsAndCapacities";
 pub struct SageMaker {
     pub(super) session: Session,
     access: Option<Access>,
+    /// Instances of the variants that were checked last, by endpoint.
+    sizes: Mutex<BTreeMap<Target, Vec<(String, i32)>>>,
 }
 
 impl SageMaker {
     /// A backend whose requests all go past `wiretap`. Reads no configuration and connects to nothing yet.
     #[must_use]
     pub fn new(settings: &Settings, wiretap: Arc<dyn Wiretap>) -> Self {
-        Self { session: Session::new(settings, wiretap), access: settings.access() }
+        Self { session: Session::new(settings, wiretap), access: settings.access(), sizes: Mutex::default() }
     }
 }
 
@@ -38,7 +41,7 @@ impl SageMaker {
 impl SageMaker {
     /// By a session of a test's own.
     pub(super) const fn by(session: Session) -> Self {
-        Self { session, access: None }
+        Self { session, access: None, sizes: Mutex::new(BTreeMap::new()) }
     }
 }
 
@@ -103,7 +106,26 @@ impl Backend for SageMaker {
         let calls = Calls { client: &client, target, endpoint };
         let described = describe(&calls).await?;
         let without_model = calls.variants_without_model(&described.config).await?;
+        let sizes = described.variants.iter();
+        let sizes =
+            sizes.filter_map(|variant| Some((variant.name.clone(), variant.wanted_instances.or(variant.instances)?)));
+        self.sizes.lock().unwrap_or_else(PoisonError::into_inner).insert(target.clone(), sizes.collect());
         Ok(obstacles(&described, &without_model, stable, candidate))
+    }
+
+    fn advice(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId, _: Weight) -> Vec<String> {
+        let sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
+        let size = |of: &RevisionId| {
+            let all = sizes.get(target)?;
+            all.iter().find(|(name, _)| name == of.as_str()).map(|(_, count)| *count)
+        };
+        match (size(stable), size(candidate)) {
+            (Some(has), Some(gets)) if gets < has => vec![format!(
+                "{candidate} has fewer instances than {stable}: {gets} and not {has}; a `rollout` gives it as many before its first \
+                 share, `canary` and `promote` by hand do not"
+            )],
+            (Some(_) | None, _) => Vec::new(),
+        }
     }
 
     async fn shift(&self, target: &Target, to: &TrafficSplit, seen: &Snapshot, marker: &Marker) -> Result<Snapshot> {
