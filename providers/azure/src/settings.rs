@@ -62,7 +62,6 @@ pub(crate) struct Cloud {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Api {
     /// Queries of Log Analytics.
-    #[cfg_attr(not(feature = "monitor"), expect(dead_code, reason = "only metrics are read from logs"))]
     Logs,
     /// Azure Resource Manager, with Azure Monitor's metrics under it.
     ResourceManager,
