@@ -8,6 +8,9 @@ use serde_json::{Map, Value};
 
 use crate::scenario::IncidentStatus;
 
+/// Who gets copies of requests, and of how many.
+pub(crate) type Mirror = Option<(RevisionId, Weight)>;
+
 /// Keys and values.
 pub(super) type Tags = BTreeMap<String, String>;
 
@@ -102,7 +105,7 @@ impl Endpoint {
     }
 
     /// Who gets copies, and of how many of the requests: its weight over that of production, which AWS does not write down.
-    pub(super) fn mirror(&self) -> Option<(RevisionId, Weight)> {
+    pub(super) fn mirror(&self) -> Mirror {
         let shadow = self.shadows.first()?;
         let sum: f32 = self.variants.iter().map(|variant| variant.weight).sum();
         let share = (shadow.weight / sum).clamp(0.0, 1.0);
@@ -126,7 +129,7 @@ impl Endpoint {
         &mut self,
         now: Timestamp,
         configs: &BTreeSet<String>,
-    ) -> (Vec<(TrafficSplit, Timestamp, Option<(RevisionId, Weight)>)>, bool) {
+    ) -> (Vec<(TrafficSplit, Timestamp, Mirror)>, bool) {
         let mut routed = Vec::new();
         loop {
             if let Some(Change { until: Some(until), .. }) = self.change

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mlroll_backend::{RevisionId, SageMakerEndpoint, Target, Timestamp, TrafficSplit, Weight};
+use mlroll_backend::{SageMakerEndpoint, Target, Timestamp, TrafficSplit};
 use serde_json::{Map, Value, json};
 
 use super::input::is_name;
-use super::state::{Endpoint, Misfortune, Package, Resource, Scalable, Slot, Tags, Variant};
+use super::state::{Endpoint, Mirror, Misfortune, Package, Resource, Scalable, Slot, Tags, Variant};
 use crate::limit::Bucket;
 use crate::scenario::{self, Scenario, Service, State};
 
@@ -178,10 +178,7 @@ impl SageMaker {
     }
 
     /// Carries out what is due, and tells where requests and their copies go from when on.
-    pub(crate) fn settle(
-        &mut self,
-        now: Timestamp,
-    ) -> Vec<(Target, TrafficSplit, Timestamp, Option<(RevisionId, Weight)>)> {
+    pub(crate) fn settle(&mut self, now: Timestamp) -> Vec<(Target, TrafficSplit, Timestamp, Mirror)> {
         let mut routed = Vec::new();
         for (name, region) in &mut self.regions {
             if region.endpoints.values().all(|slot| slot.now.change.is_none() && slot.now.misfortunes.is_empty()) {

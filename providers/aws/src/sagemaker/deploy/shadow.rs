@@ -45,6 +45,11 @@ pub(in crate::sagemaker) async fn mirror(
         Some(shadow) => begun(&now, &live, stable, shadow, seen)?,
         None => ended(&now, stable),
     };
+    // Who is left out of the next config is gone.
+    if let Some(place) = places.iter().find(|place| !live.has(place.name)) {
+        let message = format!("the endpoint has a variant {} that its config {} does not name", place.name, now.config);
+        return refuse(ErrorKind::Unexpected, message);
+    }
     let config = name(calls, &now, &places);
     let stored = calls.rearrange(&config, &live, &places).await?;
     let after = |shadow: Option<Shadow>| Snapshot {

@@ -97,6 +97,12 @@ impl Config {
         self.0.async_inference_config.is_some()
     }
 
+    /// Whether it names such a variant, in production or as a shadow.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let mut all = self.0.production_variants().iter().chain(self.0.shadow_production_variants());
+        all.any(|variant| variant.variant_name.as_deref() == Some(name))
+    }
+
     pub(super) fn has_shadows(&self) -> bool {
         !self.0.shadow_production_variants().is_empty()
     }
