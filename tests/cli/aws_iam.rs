@@ -34,9 +34,10 @@ fn policy(name: &str) -> BTreeSet<String> {
     let mut actions = BTreeSet::new();
     for statement in policy["Statement"].as_array().unwrap() {
         assert_eq!(statement["Effect"], "Allow", "{name}");
-        match &statement["Action"] {
-            Value::Array(all) => actions.extend(all.iter().map(|one| one.as_str().unwrap().to_owned())),
-            one => assert!(actions.insert(one.as_str().unwrap().to_owned()), "{name}: {one} twice"),
+        let one = statement["Action"].as_str();
+        let some = statement["Action"].as_array().into_iter().flatten().map(|action| action.as_str().unwrap());
+        for action in one.into_iter().chain(some) {
+            assert!(actions.insert(action.to_owned()), "{name}: {action} twice");
         }
     }
     assert!(actions.iter().all(|action| !action.contains('*')), "{name} allows more than it names");
