@@ -23,9 +23,9 @@ use crate::wire::{Aside, Wire};
 
 /// Mirror a share of the live traffic to a candidate, whose answers nobody sees
 ///
-/// Where the provider can: Azure ML, 50 % at most. With gates the candidate is watched; when one fails, or on an interrupt,
-/// nothing is mirrored any more. When they pass it stays: `mlroll canary` then gives the candidate users and ends the copies
-/// in one write. `mlroll rollback` ends them, too. Copies are requests like others: the candidate's side effects are real.
+/// Where the provider can: Azure ML, 50 % at most, and SageMaker. With gates the candidate is watched; when one fails, or on an
+/// interrupt, nothing is mirrored any more. When they pass it stays: on Azure ML `mlroll canary` then gives the candidate users
+/// and ends the copies in one write, on SageMaker `mlroll shadow --off` comes first. `mlroll rollback` ends them, too. Copies are requests like others: the candidate's side effects are real.
 #[derive(Args, Debug)]
 pub struct ShadowArgs {
     /// The service of mlroll.toml; may be left out when there is only one

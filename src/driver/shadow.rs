@@ -258,9 +258,15 @@ impl<'a> Mirroring<'a> {
         if self.driver.limits.no_wait || self.driver.wire.is_rehearsal() {
             return Ok(accepted);
         }
+        let said_before = accepted.taken_back.clone();
         let now = self.settled(accepted).await?;
         if now.roles.shadow.as_ref() == wanted {
             return Ok(now);
+        }
+        if let Some(why) = now.taken_back.as_ref().filter(|why| said_before.as_ref() != Some(*why)) {
+            let failure = Failure::usage(format!("it was accepted and then taken back: {why}"));
+            let failure = Failure { exit: ExitStatus::Unreachable, kind: "unavailable", ..failure };
+            return Err(failure.about(&self.selected.target));
         }
         let found = now.roles.shadow.as_ref().map_or_else(|| "nothing is mirrored".to_owned(), Shadow::to_string);
         let message =

@@ -58,6 +58,7 @@ mod sagemaker;
 mod sagemaker_capacity;
 mod sagemaker_deploy;
 mod sagemaker_killed;
+mod sagemaker_shadow;
 mod sagemaker_taken_back;
 mod sandbox;
 mod scaled;

@@ -161,3 +161,29 @@ assert note().startswith("mlroll v1 state=canary stable=a candidate=b at="), not
 mlroll("rollback")
 assert weights() == {"a": 100.0, "b": 0.0}, weights()
 assert note().startswith("mlroll v1 state=rolled_back stable=a bad=b at="), note()
+
+# Copies of requests: the idle slot is a shadow variant for a while, and comes back without a weight.
+def shadows():
+    return {v["VariantName"]: v["CurrentWeight"] for v in client.describe_endpoint(**FRAUD).get("ShadowProductionVariants", [])}
+
+
+both = [variant("a", "fraud-a"), variant("b", "fraud-c")]
+refused(
+    make, "Only one production variant", EndpointConfigName="two", ProductionVariants=both,
+    ShadowProductionVariants=[variant("s", "fraud-c")],
+)
+# A variant that autoscaling holds is not let go.
+scaling = boto3.client("application-autoscaling")
+held = dict(ServiceNamespace="sagemaker", ScalableDimension="sagemaker:variant:DesiredInstanceCount", ResourceId="endpoint/fraud/variant/b")
+if scaling.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=[held["ResourceId"]])["ScalableTargets"]:
+    scaling.deregister_scalable_target(**held)
+mlroll("shadow", "--pct", "20", "--candidate", "b")
+later("301s")
+assert (weights(), shadows()) == ({"a": 100.0}, {"b": 20.0}), client.describe_endpoint(**FRAUD)
+beside = client.describe_endpoint_config(EndpointConfigName=client.describe_endpoint(**FRAUD)["EndpointConfigName"])
+assert [v["ModelName"] for v in beside["ShadowProductionVariants"]] == ["fraud-c"], beside
+assert [v["ModelName"] for v in beside["ProductionVariants"]] == ["fraud-a"], beside
+refused(shift, "is/are not present within endpoint configuration", b=1)
+mlroll("shadow", "--off")
+later("301s")
+assert (weights(), shadows()) == ({"a": 100.0, "b": 0.0}, {}), client.describe_endpoint(**FRAUD)

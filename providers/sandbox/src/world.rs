@@ -60,7 +60,8 @@ impl World {
         for route in routed {
             self.traffic.route(&route.target, &route.split, route.at);
         }
-        for (target, split, at) in self.sagemaker.settle(now) {
+        for (target, split, at, mirror) in self.sagemaker.settle(now) {
+            self.traffic.mirror(&target, mirror, at);
             self.traffic.route(&target, &split, at);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mlroll_backend::{Readiness, Shadow, Snapshot, Timestamp};
+use mlroll_backend::{Provider, Readiness, Shadow, Snapshot, Timestamp};
 
 use super::{Mirroring, Watched, gone};
 use crate::driver::interrupt::Interrupts;
@@ -120,7 +120,14 @@ impl Mirroring<'_> {
                 (report.outcome, report.exit) = (self.outcome(), ExitStatus::Success);
                 report.note("every gate passes; it stays mirrored");
                 let canary = format!("mlroll canary --pct P --candidate {candidate} --target {target}");
-                return report.note(format!("to give it users, in one write: `{canary}`"));
+                return report.note(match target.provider() {
+                    Provider::SageMaker => {
+                        format!("to give it users: `mlroll shadow --off --target {target}`, then `{canary}`")
+                    }
+                    Provider::AzureMl | Provider::CloudRun | Provider::Lambda => {
+                        format!("to give it users, in one write: `{canary}`")
+                    }
+                });
             }
             Over::Concluded(Conclusion::Failed) => {
                 let why = format!("{candidate} is worse on mirrored traffic{}", guilty(report, 1));

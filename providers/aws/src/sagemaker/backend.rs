@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use mlroll_backend::{
     Access, ArtifactKind, Backend, Capabilities, Capacity, Deployed, Error, ErrorKind, GuardKind, Marker, MarkerState,
     ModelStage, Obstacle, Pace, Probe, Readiness, Release, Result, Revision, RevisionId, Roles, SageMakerEndpoint,
-    Snapshot, Target, TrafficSplit, Weight, Wiretap, embed,
+    Shadow, Snapshot, Target, TrafficSplit, Weight, Wiretap, embed,
 };
 
 use super::capacity::{self, Scaling};
-use super::deploy::{deploy, tell_stage};
+use super::deploy::{deploy, mirror, tell_stage};
 use super::probe::wire::invoke;
 use super::read::{Known, TAG, marks_the_smaller, obstacles, snapshot, split, tag_of, weights};
 use super::wire::{Calls, Endpoint};
@@ -56,7 +56,7 @@ impl Backend for SageMaker {
                 ArtifactKind::ModelPackage,
                 ArtifactKind::Stable,
             ],
-            mirror: None,
+            mirror: Some(Weight::FULL),
         }
     }
 
@@ -93,7 +93,8 @@ impl Backend for SageMaker {
         // Variants have no age; the endpoint config's order is all there is.
         let revision =
             |name: &str| Some(Revision { id: name.parse().ok()?, created: None, description: String::new() });
-        Ok(described.variants.iter().filter_map(|variant| revision(&variant.name)).take(limit).collect())
+        let all = described.variants.iter().chain(&described.shadows);
+        Ok(all.filter_map(|variant| revision(&variant.name)).take(limit).collect())
     }
 
     async fn check(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Result<Vec<Obstacle>> {
@@ -110,6 +111,9 @@ impl Backend for SageMaker {
         let known = Known::from(&seen.guard).ok_or_else(|| {
             Error::new(ErrorKind::Invalid, UPDATE, "what was seen of the endpoint was not seen by this backend")
         })?;
+        if let Some(shadow) = &seen.roles.shadow {
+            return self.shift_beside(target, to, seen, marker, shadow).await;
+        }
         if let Some((missing, _)) =
             to.iter().find(|(revision, _)| !known.variants.iter().any(|v| v == revision.as_str()))
         {
@@ -140,6 +144,12 @@ impl Backend for SageMaker {
             true
         };
         Ok(after(to, marker, seen, carried))
+    }
+
+    async fn mirror(&self, target: &Target, revision: &RevisionId, share: Weight, seen: &Snapshot) -> Result<Snapshot> {
+        let endpoint = endpoint_of(target, "UpdateEndpoint")?;
+        let client = self.session.sagemaker(&endpoint.region).await;
+        mirror(&Calls { client: &client, target, endpoint }, revision, share, seen).await
     }
 
     async fn deploy(&self, target: &Target, seen: &Snapshot, release: &Release, pace: &dyn Pace) -> Result<Deployed> {
@@ -182,6 +192,33 @@ impl Backend for SageMaker {
         let scaling = self.session.scaling(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
         capacity::restore(&Scaling { client: &scaling, calls: &calls }, capacity, keeps, pace).await
+    }
+}
+
+impl SageMaker {
+    /// A shift while there is a shadow variant. Beside it stands one production variant, which has everything: the way back to
+    /// that one ends the copies, and nobody else can get users.
+    async fn shift_beside(
+        &self,
+        target: &Target,
+        to: &TrafficSplit,
+        seen: &Snapshot,
+        marker: &Marker,
+        shadow: &Shadow,
+    ) -> Result<Snapshot> {
+        if seen.split.as_ref() != Some(to) || !matches!(marker.state, MarkerState::RolledBack { .. }) {
+            let message = format!(
+                "{shadow}: beside a shadow variant only one other can be; end the copies first: `mlroll shadow --off --target {target}`"
+            );
+            return Err(Error::new(ErrorKind::Invalid, UPDATE, message));
+        }
+        let endpoint = endpoint_of(target, "UpdateEndpoint")?;
+        let client = self.session.sagemaker(&endpoint.region).await;
+        let calls = Calls { client: &client, target, endpoint };
+        let ended = mirror(&calls, &shadow.revision, Weight::ZERO, seen).await?;
+        let arn = Known::from(&seen.guard).map(|known| known.arn).unwrap_or_default();
+        let carried = sent(calls.set_marker(&arn, Some(&tag_of(marker))).await).is_ok();
+        Ok(Snapshot { readiness: ended.readiness, ..after(to, marker, seen, carried) })
     }
 }
 

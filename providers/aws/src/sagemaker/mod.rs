@@ -15,9 +15,10 @@
 //!   `sagemaker:UpdateEndpointWeightsAndCapacities`; for `canary` also `sagemaker:DescribeEndpointConfig`; `sagemaker:DeleteTags`
 //!   to take back the first marker of a refused shift; for `rollout` and `deploy` what docs/iam/sagemaker-rollout.json and
 //!   sagemaker-deploy.json name.
+//! - **Copies**: a shadow variant, which takes a new endpoint config to begin and to end; see `deploy/shadow.rs`.
 //! - **Refused**: serverless and asynchronous endpoints (they have one variant), inference components (requests name one,
-//!   weights do not split them), shadow variants beside a canary, and everything while a new endpoint config is deployed.
-//! - **Gaps**: a share is of requests that name no `TargetVariant`. Policies of autoscaling are not copied, and nothing is mirrored.
+//!   weights do not split them), a canary beside a shadow variant, and everything while a new endpoint config is deployed.
+//! - **Gaps**: a share is of requests that name no `TargetVariant`. Policies of autoscaling are not copied.
 
 mod backend;
 mod capacity;

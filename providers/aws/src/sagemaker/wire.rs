@@ -22,7 +22,7 @@ pub(super) struct Endpoint {
     pub(super) failure: String,
     pub(super) modified: Option<Timestamp>,
     pub(super) variants: Vec<Variant>,
-    pub(super) shadows: Vec<String>,
+    pub(super) shadows: Vec<Variant>,
     pub(super) is_async: bool,
     /// The new endpoint config that is on its way.
     pub(super) pending: Option<String>,
@@ -66,16 +66,16 @@ impl Calls<'_> {
         let missing = |what: &str| {
             Error::new(ErrorKind::Unexpected, operation, format!("the answer has no {what}: it is not SageMaker's"))
         };
-        let names =
-            |shadows: Vec<ProductionVariantSummary>| shadows.into_iter().filter_map(|s| s.variant_name).collect();
+        let all =
+            |of: Option<Vec<ProductionVariantSummary>>| of.unwrap_or_default().into_iter().map(Variant::of).collect();
         Ok(Endpoint {
             arn: answer.endpoint_arn.ok_or_else(|| missing("EndpointArn"))?,
             config: answer.endpoint_config_name.unwrap_or_default(),
             status: answer.endpoint_status.ok_or_else(|| missing("EndpointStatus"))?.as_str().to_owned(),
             failure: answer.failure_reason.unwrap_or_default(),
             modified: answer.last_modified_time.and_then(|at| Timestamp::from_unix_milliseconds(at.to_millis().ok()?)),
-            variants: answer.production_variants.unwrap_or_default().into_iter().map(Variant::of).collect(),
-            shadows: answer.shadow_production_variants.map(names).unwrap_or_default(),
+            variants: all(answer.production_variants),
+            shadows: all(answer.shadow_production_variants),
             is_async: answer.async_inference_config.is_some(),
             pending: answer.pending_deployment_summary.map(|summary| summary.endpoint_config_name.unwrap_or_default()),
             guardrails: answer.last_deployment_config.is_some(),

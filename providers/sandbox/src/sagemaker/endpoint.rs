@@ -1,13 +1,13 @@
 //! Endpoints: what they are, their beginning and their end.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::call::{Call, Reply};
 use super::error::Refusal;
 use super::render;
 use super::state::{Endpoint, Slot, Variant, Work};
 use super::tags;
-use super::update::variants_of;
+use super::update::{shadows_of, variants_of};
 use crate::scenario::Behaviour;
 
 impl Call<'_> {
@@ -26,8 +26,7 @@ impl Call<'_> {
             return Err(Refusal::exists("endpoint", &arn));
         }
         let found = self.config(&config)?;
-        let shadows = found.body.get("ShadowProductionVariants").and_then(Value::as_array).cloned();
-        let variants = variants_of(found)?;
+        let (variants, shadows) = (variants_of(found)?, shadows_of(found)?);
         let (now, length) = (self.now, self.world.sagemaker.settings.deploy);
         let takes = self.takes(length);
         let mut endpoint = Endpoint {
@@ -35,7 +34,7 @@ impl Call<'_> {
             created: now,
             modified: now,
             variants,
-            shadows: shadows.unwrap_or_default(),
+            shadows,
             change: None,
             failure: None,
             failed: false,
@@ -44,6 +43,7 @@ impl Call<'_> {
         };
         endpoint.begin(Work::Create, now, takes);
         self.introduce(&name, &endpoint.variants);
+        self.introduce(&name, &endpoint.shadows);
         self.here().endpoints.insert(name, Slot { now: endpoint, before: None });
         Ok(json!({ "EndpointArn": arn }))
     }

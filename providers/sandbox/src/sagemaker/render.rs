@@ -49,18 +49,13 @@ pub(super) fn endpoint(name: &str, arn: &str, endpoint: &Endpoint) -> Value {
         set("ProductionVariants", endpoint.variants.iter().map(variant).collect());
     }
     if !endpoint.shadows.is_empty() {
-        let shadow = |shadow: &Value| {
-            let (name, weight) = (shadow.get("VariantName"), shadow.get("InitialVariantWeight"));
-            json!({ "VariantName": name, "CurrentWeight": weight, "DesiredWeight": weight,
-                "CurrentInstanceCount": shadow.get("InitialInstanceCount") })
-        };
-        set("ShadowProductionVariants", endpoint.shadows.iter().map(shadow).collect());
+        set("ShadowProductionVariants", endpoint.shadows.iter().map(variant).collect());
     }
     if let Some(failure) = &endpoint.failure {
         set("FailureReason", json!(failure));
     }
     if let Some(change) = &endpoint.change
-        && let Work::Deploy { config, variants } = &change.work
+        && let Work::Deploy { config, variants, shadows } = &change.work
     {
         let pending = |one: &Variant| {
             let since = moment(change.since);
@@ -68,11 +63,14 @@ pub(super) fn endpoint(name: &str, arn: &str, endpoint: &Endpoint) -> Value {
             json!({ "VariantName": one.name, "DesiredWeight": weight(one.desired_weight),
                 "DesiredInstanceCount": one.desired_instances, "VariantStatus": status })
         };
-        let summary = json!({
+        let mut summary = json!({
             "EndpointConfigName": config,
             "StartTime": moment(change.since),
             "ProductionVariants": variants.iter().map(pending).collect::<Value>(),
         });
+        if let (false, Some(summary)) = (shadows.is_empty(), summary.as_object_mut()) {
+            summary.insert("ShadowProductionVariants".to_owned(), shadows.iter().map(pending).collect());
+        }
         set("PendingDeploymentSummary", summary);
     }
     Value::Object(shown)

@@ -1,12 +1,15 @@
 //! Endpoints, and how a change of one goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use mlroll_backend::{Timestamp, TrafficSplit};
+use mlroll_backend::{RevisionId, Timestamp, TrafficSplit, Weight};
 use serde_json::{Map, Value};
 
 use crate::scenario::IncidentStatus;
+
+/// Who gets copies of requests, and of how many.
+pub(crate) type Mirror = Option<(RevisionId, Weight)>;
 
 /// Keys and values.
 pub(super) type Tags = BTreeMap<String, String>;
@@ -32,6 +35,7 @@ pub(super) enum Work {
     Deploy {
         config: String,
         variants: Vec<Variant>,
+        shadows: Vec<Variant>,
     },
     /// AWS' own.
     Maintain,
@@ -66,8 +70,8 @@ pub(super) struct Endpoint {
     pub(super) created: Timestamp,
     pub(super) modified: Timestamp,
     pub(super) variants: Vec<Variant>,
-    /// As its config has them.
-    pub(super) shadows: Vec<Value>,
+    /// Who gets copies of requests: one, or nobody.
+    pub(super) shadows: Vec<Variant>,
     pub(super) change: Option<Change>,
     /// Why the latest change failed.
     pub(super) failure: Option<String>,
@@ -100,6 +104,15 @@ impl Endpoint {
         TrafficSplit::apportion(shares.collect::<Option<Vec<_>>>()?).ok()
     }
 
+    /// Who gets copies, and of how many of the requests: its weight over that of production, which AWS does not write down.
+    pub(super) fn mirror(&self) -> Mirror {
+        let shadow = self.shadows.first()?;
+        let sum: f32 = self.variants.iter().map(|variant| variant.weight).sum();
+        let share = (shadow.weight / sum).clamp(0.0, 1.0);
+        let share = if share.is_nan() { 0.0 } else { (share * 10_000.0).round() };
+        Some((shadow.name.parse().ok()?, Weight::from_basis_points(share as u16)?))
+    }
+
     /// Begins a change at `now` that takes `length`, or for ever.
     pub(super) fn begin(&mut self, work: Work, now: Timestamp, length: Option<Duration>) {
         let due = self.misfortunes.iter().position(|m| m.status == IncidentStatus::RollingBack && m.at <= now);
@@ -110,13 +123,13 @@ impl Endpoint {
         self.modified = now;
     }
 
-    /// Carries out what is due by `now`, and tells where requests go from when on, and whether the endpoint is still there.
-    /// `configs` are those that exist, with the shadow variants of each.
+    /// Carries out what is due by `now`, and tells where requests and their copies go from when on, and whether the endpoint is
+    /// still there. `configs` are those that exist.
     pub(super) fn settle(
         &mut self,
         now: Timestamp,
-        configs: &BTreeMap<String, Vec<Value>>,
-    ) -> (Vec<(TrafficSplit, Timestamp)>, bool) {
+        configs: &BTreeSet<String>,
+    ) -> (Vec<(TrafficSplit, Timestamp, Mirror)>, bool) {
         let mut routed = Vec::new();
         loop {
             if let Some(Change { until: Some(until), .. }) = self.change
@@ -125,7 +138,7 @@ impl Endpoint {
                 if self.end(until, configs) {
                     return (routed, false);
                 }
-                routed.extend(self.split().map(|split| (split, until)));
+                routed.extend(self.split().map(|split| (split, until, self.mirror())));
             } else if self.change.is_some() || !self.suffer(now) {
                 return (routed, true);
             }
@@ -133,7 +146,7 @@ impl Endpoint {
     }
 
     /// Ends a change, and tells whether that is the end of the endpoint.
-    fn end(&mut self, at: Timestamp, configs: &BTreeMap<String, Vec<Value>>) -> bool {
+    fn end(&mut self, at: Timestamp, configs: &BTreeSet<String>) -> bool {
         let Some(change) = self.change.take() else { return false };
         self.modified = at;
         if let Some(last) = change.fails {
@@ -153,14 +166,12 @@ impl Endpoint {
                     (variant.weight, variant.instances) = (variant.desired_weight, variant.desired_instances);
                 }
             }
-            Work::Deploy { config, variants } => {
-                match configs.get(&config).filter(|_| configs.contains_key(&self.config)) {
-                    Some(shadows) => (self.config, self.variants, self.shadows) = (config, variants, shadows.clone()),
-                    // Neither may be deleted before it is over.
-                    None => {
-                        let gone = if configs.contains_key(&config) { self.config.clone() } else { config };
-                        self.take_back(&format!("Could not find endpoint configuration \"{gone}\"."));
-                    }
+            // Neither may be deleted before it is over.
+            Work::Deploy { config, variants, shadows } => {
+                let gone = [&config, &self.config].into_iter().find(|name| !configs.contains(*name)).cloned();
+                match gone {
+                    None => (self.config, self.variants, self.shadows) = (config, variants, shadows),
+                    Some(gone) => self.take_back(&format!("Could not find endpoint configuration \"{gone}\".")),
                 }
             }
         }

@@ -7,7 +7,7 @@ use mlroll_backend::{SageMakerEndpoint, Target, Timestamp, TrafficSplit};
 use serde_json::{Map, Value, json};
 
 use super::input::is_name;
-use super::state::{Endpoint, Misfortune, Package, Resource, Scalable, Slot, Tags, Variant};
+use super::state::{Endpoint, Mirror, Misfortune, Package, Resource, Scalable, Slot, Tags, Variant};
 use crate::limit::Bucket;
 use crate::scenario::{self, Scenario, Service, State};
 
@@ -157,9 +157,11 @@ impl SageMaker {
     pub(crate) fn machine(&self, region: &str, endpoint: &str, variant: &str) -> Option<&str> {
         let region = self.regions.get(region)?;
         let config = region.configs.get(&region.endpoints.get(endpoint)?.now.config)?;
-        let variants = config.body.get("ProductionVariants")?.as_array()?;
+        let all = ["ProductionVariants", "ShadowProductionVariants"]
+            .into_iter()
+            .filter_map(|of| config.body.get(of)?.as_array());
         let named = |one: &&Value| one.get("VariantName").and_then(Value::as_str) == Some(variant);
-        variants.iter().find(named)?.get("InstanceType")?.as_str()
+        all.flatten().find(named)?.get("InstanceType")?.as_str()
     }
 
     /// Lets any number of requests through.
@@ -175,18 +177,14 @@ impl SageMaker {
         self.buckets.entry(region.to_owned()).or_insert_with(|| Bucket::full(PER_SECOND, uptime)).take(uptime)
     }
 
-    /// Carries out what is due, and tells where requests go from when on.
-    pub(crate) fn settle(&mut self, now: Timestamp) -> Vec<(Target, TrafficSplit, Timestamp)> {
+    /// Carries out what is due, and tells where requests and their copies go from when on.
+    pub(crate) fn settle(&mut self, now: Timestamp) -> Vec<(Target, TrafficSplit, Timestamp, Mirror)> {
         let mut routed = Vec::new();
         for (name, region) in &mut self.regions {
             if region.endpoints.values().all(|slot| slot.now.change.is_none() && slot.now.misfortunes.is_empty()) {
                 continue;
             }
-            let shadows = |config: &Resource| {
-                let shadows = config.body.get("ShadowProductionVariants").and_then(Value::as_array);
-                shadows.cloned().unwrap_or_default()
-            };
-            let configs = region.configs.iter().map(|(config, resource)| (config.clone(), shadows(resource))).collect();
+            let configs = region.configs.keys().cloned().collect();
             let scalable = &mut region.scalable;
             region.endpoints.retain(|endpoint, slot| {
                 let (splits, stays) = slot.now.settle(now, &configs);
@@ -195,7 +193,7 @@ impl SageMaker {
                     scalable.retain(|id, _| !id.starts_with(&format!("endpoint/{endpoint}/variant/")));
                 }
                 let target = target(name, endpoint);
-                routed.extend(splits.into_iter().map(|(split, at)| (target.clone(), split, at)));
+                routed.extend(splits.into_iter().map(|(split, at, mirror)| (target.clone(), split, at, mirror)));
                 stays
             });
         }

@@ -96,7 +96,7 @@ fn foreign_write(request: &Request, world: &mut World) -> bool {
     let share = if other.weight == largest * FOREIGN { FOREIGN / 2.0 } else { FOREIGN };
     other.desired_weight = largest * share;
     endpoint.change = Some(Change { work: Work::Weights, since: now, until: Some(now), fails: None });
-    endpoint.settle(now, &std::collections::BTreeMap::new());
+    endpoint.settle(now, &std::collections::BTreeSet::new());
     let split = endpoint.split();
     slot.before = Some(Box::new(saved));
     if let Some(split) = split {

@@ -70,12 +70,15 @@ impl Call<'_> {
         }
         let body = self.config(&config)?.body.clone();
         let mut variants = variants_of(self.config(&config)?)?;
+        let mut shadows = shadows_of(self.config(&config)?)?;
         let arn = self.arn("endpoint", &name);
         self.refuse_scaled(&name, &body)?;
         let (now, length) = (self.now, self.world.sagemaker.settings.deploy);
         let (_, endpoint) = self.idle_endpoint()?;
-        for variant in variants.iter_mut().filter(|_| retain) {
-            let Some(old) = endpoint.variants.iter().find(|old| old.name == variant.name) else { continue };
+        // By name, whatever place it has: stricter than AWS may be, which does not say.
+        for variant in variants.iter_mut().chain(&mut shadows).filter(|_| retain) {
+            let mut old = endpoint.variants.iter().chain(&endpoint.shadows);
+            let Some(old) = old.find(|old| old.name == variant.name) else { continue };
             if !excluded.contains("DesiredWeight") {
                 (variant.weight, variant.desired_weight) = (old.weight, old.weight);
             }
@@ -83,10 +86,14 @@ impl Call<'_> {
                 (variant.instances, variant.desired_instances) = (old.instances, old.instances);
             }
         }
+        if variants.iter().all(|variant| variant.weight == 0.0) {
+            return Err(Refusal::invalid("At least one variant must have a weight greater than 0."));
+        }
         self.introduce(&name, &variants);
+        self.introduce(&name, &shadows);
         let takes = self.takes(length);
         let (_, endpoint) = self.endpoint()?;
-        endpoint.begin(Work::Deploy { config, variants }, now, takes);
+        endpoint.begin(Work::Deploy { config, variants, shadows }, now, takes);
         Ok(json!({ "EndpointArn": arn }))
     }
 }
@@ -161,8 +168,17 @@ fn weight_in(input: &Input, member: &str) -> Result<Option<f32>, Refusal> {
 
 /// The variants that an endpoint config begins with.
 pub(super) fn variants_of(config: &Resource) -> Result<Vec<Variant>, Refusal> {
+    listed(config, "ProductionVariants")
+}
+
+/// The shadow variants that it begins with.
+pub(super) fn shadows_of(config: &Resource) -> Result<Vec<Variant>, Refusal> {
+    listed(config, "ShadowProductionVariants")
+}
+
+fn listed(config: &Resource, member: &str) -> Result<Vec<Variant>, Refusal> {
     let of = |variant: &Value| {
-        let variant = Input::object(variant, "ProductionVariants")?;
+        let variant = Input::object(variant, member)?;
         let weight = weight_in(&variant, "InitialVariantWeight")?.unwrap_or(1.0);
         let serverless = variant.member("ServerlessConfig").is_some();
         let count = variant.integer("InitialInstanceCount", 1, i64::from(i32::MAX))?.unwrap_or(1);
@@ -175,6 +191,6 @@ pub(super) fn variants_of(config: &Resource) -> Result<Vec<Variant>, Refusal> {
             desired_instances: instances,
         })
     };
-    let variants = config.body.get("ProductionVariants").and_then(Value::as_array);
+    let variants = config.body.get(member).and_then(Value::as_array);
     variants.into_iter().flatten().map(of).collect()
 }

@@ -7,6 +7,7 @@
 //! What is made follows by name from what it is made of: the model from the artifact and stable's model, the config from the live
 //! config and the model. So the same call made again goes on where it was. Nothing is deleted.
 
+mod shadow;
 mod slot;
 mod stage;
 mod wire;
@@ -16,6 +17,7 @@ use mlroll_backend::{
 };
 use sha2::{Digest, Sha256};
 
+pub(super) use self::shadow::mirror;
 use self::slot::idle;
 pub(super) use self::stage::tell_stage;
 use self::wire::{Config, Filling, Package, Source, Stored};
@@ -109,19 +111,30 @@ async fn at_rest(calls: &Calls<'_>, mut now: Endpoint, pace: &dyn Pace) -> Resul
 
 /// Endpoints that have no second slot.
 fn refuse_kinds(now: &Endpoint, live: &Config) -> Result<()> {
+    let shadows = live.has_shadows() || !now.shadows.is_empty();
+    let beside = "the endpoint has a shadow variant, and one production variant beside it: end that first, by `mlroll shadow --off`";
+    match unfit(now, live).or_else(|| shadows.then_some(beside)) {
+        Some(refused) => Err(Error::new(ErrorKind::Unsupported, UPDATE, refused)),
+        None => Ok(()),
+    }
+}
+
+/// Why an endpoint has no place for another model.
+fn unfit(now: &Endpoint, live: &Config) -> Option<&'static str> {
     let slots = live.slots();
-    let refused = if now.is_async || live.is_async() {
-        "the endpoint is asynchronous: it has a queue and one variant; roll it out by SageMaker's deployment guardrails, or on a second endpoint"
+    if now.is_async || live.is_async() {
+        Some(
+            "the endpoint is asynchronous: it has a queue and one variant; roll it out by SageMaker's deployment guardrails, or on a second endpoint",
+        )
     } else if slots.iter().any(|slot| slot.is_serverless) {
-        "the endpoint is serverless, and those have one variant; roll it out on a second endpoint"
+        Some("the endpoint is serverless, and those have one variant; roll it out on a second endpoint")
     } else if slots.iter().any(|slot| slot.model.is_none()) {
-        "its variants hold inference components, which requests name: weights do not split them; update the component by a rolling update of SageMaker's own"
-    } else if live.has_shadows() || !now.shadows.is_empty() {
-        "the endpoint has a shadow variant, and one production variant beside it: end the shadow test first"
+        Some(
+            "its variants hold inference components, which requests name: weights do not split them; update the component by a rolling update of SageMaker's own",
+        )
     } else {
-        return Ok(());
-    };
-    Err(Error::new(ErrorKind::Unsupported, UPDATE, refused))
+        None
+    }
 }
 
 async fn think(
@@ -280,7 +293,7 @@ fn is(revision: &RevisionId, wanted: &Wanted) -> bool {
 async fn update(calls: &Calls<'_>, wanted: &Wanted, pace: &dyn Pace) -> Result<()> {
     let mut tries = 0;
     loop {
-        let Err(error) = calls.update(&wanted.config, wanted.counts).await else { return Ok(()) };
+        let Err(error) = calls.update(&wanted.config, wanted.counts, false).await else { return Ok(()) };
         let lags = error.kind() == ErrorKind::NotFound && error.message().contains("endpoint configuration");
         if lags && tries < LAG {
             tries += 1;

@@ -48,6 +48,16 @@ pub(super) struct Filling {
     pub(super) instances: i32,
 }
 
+/// Where a variant is to stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place<'a> {
+    pub(super) name: &'a str,
+    pub(super) weight: u16,
+    /// How many instances it begins with; what the config says where that is not known.
+    pub(super) instances: Option<i32>,
+    pub(super) is_shadow: bool,
+}
+
 /// A model, whose settings another one gets.
 #[derive(Debug)]
 pub(super) struct Template(DescribeModelOutput);
@@ -87,8 +97,26 @@ impl Config {
         self.0.async_inference_config.is_some()
     }
 
+    /// Whether it names such a variant, in production or as a shadow.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let mut all = self.0.production_variants().iter().chain(self.0.shadow_production_variants());
+        all.any(|variant| variant.variant_name.as_deref() == Some(name))
+    }
+
     pub(super) fn has_shadows(&self) -> bool {
         !self.0.shadow_production_variants().is_empty()
+    }
+
+    /// Its variants as they are to stand, in production or as shadows.
+    fn standing(&self, places: &[Place<'_>], shadows: bool) -> Vec<ProductionVariant> {
+        let all = || self.0.production_variants().iter().chain(self.0.shadow_production_variants());
+        let stand = |place: &Place<'_>| {
+            let mut variant = all().find(|variant| variant.variant_name.as_deref() == Some(place.name))?.clone();
+            variant.initial_variant_weight = Some(f32::from(place.weight));
+            variant.initial_instance_count = place.instances.or(variant.initial_instance_count);
+            Some(variant)
+        };
+        places.iter().filter(|place| place.is_shadow == shadows).filter_map(stand).collect()
     }
 
     /// Its variants with the slot filled, and weights and counts as they are live.
@@ -208,13 +236,30 @@ impl Calls<'_> {
         filling: &Filling,
         variants: &[Variant],
     ) -> Result<Stored> {
+        self.create_like(name, live, live.filled(filling, variants), None).await
+    }
+
+    /// The same with the same models in other places.
+    pub(super) async fn rearrange(&self, name: &str, live: &Config, places: &[Place<'_>]) -> Result<Stored> {
+        let shadows = Some(live.standing(places, true)).filter(|shadows| !shadows.is_empty());
+        self.create_like(name, live, live.standing(places, false), shadows).await
+    }
+
+    async fn create_like(
+        &self,
+        name: &str,
+        live: &Config,
+        production: Vec<ProductionVariant>,
+        shadows: Option<Vec<ProductionVariant>>,
+    ) -> Result<Stored> {
         let operation = "CreateEndpointConfig";
         let old = &live.0;
         let sent = self
             .client
             .create_endpoint_config()
             .endpoint_config_name(name)
-            .set_production_variants(Some(live.filled(filling, variants)))
+            .set_production_variants(Some(production))
+            .set_shadow_production_variants(shadows)
             .set_data_capture_config(old.data_capture_config.clone())
             .set_kms_key_id(old.kms_key_id.clone())
             .set_explainer_config(old.explainer_config.clone())
@@ -229,17 +274,20 @@ impl Calls<'_> {
         stored(sent.map(drop).map_err(|e| classify_by_text(operation, e, kind_of_text)))
     }
 
-    /// `UpdateEndpoint`: weights and counts stay as they are live, but counts are the config's when `counts` says so.
-    pub(super) async fn update(&self, config: &str, counts: bool) -> Result<()> {
+    /// `UpdateEndpoint`: weights and counts stay as they are live, but those are the config's that `counts` and `weights` name.
+    pub(super) async fn update(&self, config: &str, counts: bool, weights: bool) -> Result<()> {
         let operation = "UpdateEndpoint";
-        let kind = VariantPropertyType::DesiredInstanceCount;
-        let excluded = counts.then(|| vec![VariantProperty::builder().variant_property_type(kind).build()]);
+        let kinds =
+            [(counts, VariantPropertyType::DesiredInstanceCount), (weights, VariantPropertyType::DesiredWeight)];
+        let named = kinds.into_iter().filter(|(named, _)| *named);
+        let excluded: Vec<_> =
+            named.map(|(_, kind)| VariantProperty::builder().variant_property_type(kind).build()).collect();
         self.client
             .update_endpoint()
             .endpoint_name(&self.endpoint.endpoint)
             .endpoint_config_name(config)
             .retain_all_variant_properties(true)
-            .set_exclude_retained_variant_properties(excluded)
+            .set_exclude_retained_variant_properties(Some(excluded).filter(|excluded| !excluded.is_empty()))
             .customize()
             .interceptor(self.tagged(operation, Effect::Write))
             .send()

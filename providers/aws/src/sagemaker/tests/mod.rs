@@ -268,7 +268,7 @@ async fn what_has_no_weights_to_split_is_refused_with_its_reason() {
         ("ProductionVariants", serverless, "serverless"),
         ("ProductionVariants", json!({"CurrentInstanceCount": 0}), "no instance"),
         ("AsyncInferenceConfig", asynchronous, "asynchronous"),
-        ("ShadowProductionVariants", shadow, "shadow variants s"),
+        ("ShadowProductionVariants", shadow, "shadow variant s"),
         ("InferenceComponents", json!(null), "inference components"),
     ] {
         let case = Case::new().await;
@@ -282,6 +282,31 @@ async fn what_has_no_weights_to_split_is_refused_with_its_reason() {
     assert!(found[0].what.contains("no variant c"), "{found:?}");
     let listed = case.sagemaker.revisions(&case.target, 9).await.unwrap();
     assert_eq!(listed.iter().map(|r| r.id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+}
+
+/// The share is the ratio of the two weights; who gets copies gets no users by a shift.
+#[tokio::test]
+async fn copies_are_read_and_stand_in_the_way_of_users() {
+    let case = Case::new().await;
+    case.server.add("fraud", &[("a", 50.0)]);
+    for (weight, share) in [(5.0, 1_000), (50.0, 10_000), (80.0, 10_000), (0.0, 1)] {
+        let shadow = json!([{ "VariantName": "b", "CurrentWeight": weight, "CurrentInstanceCount": 1 }]);
+        case.server
+            .change("fraud", |endpoint| drop(endpoint.more.insert("ShadowProductionVariants".to_owned(), shadow)));
+        let seen = case.observe().await;
+        let shadow = seen.roles.shadow.clone().unwrap();
+        assert_eq!((shadow.revision, shadow.share.basis_points()), (id("b"), share));
+        assert_eq!(seen.split, Some(TrafficSplit::full(id("a"))));
+        assert!(seen.guard.token.ends_with(&format!(" a b:{share}")), "{:?}", seen.guard);
+        let error = case.shift(canary(1000), &seen).await.unwrap_err();
+        assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains("shadow --off"), "{error}");
+        assert!(!case.sent().contains(&UPDATE) && case.tag().is_none());
+    }
+    assert_eq!(
+        case.sagemaker.check(&case.target, &id("a"), &id("b")).await.unwrap(),
+        [],
+        "more copies may be asked for"
+    );
 }
 
 #[tokio::test]
