@@ -2,6 +2,7 @@
 
 mod attempt;
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use mlroll_backend::{
@@ -36,6 +37,8 @@ pub(super) struct Job<'a> {
     pub(super) shared: &'a Shared<'a>,
     pub(super) backend: &'a dyn Backend,
     pub(super) target: Target,
+    /// Until when its next write has to be accepted.
+    deadline: Cell<Deadline>,
 }
 
 /// What became of a write whose answer was an error.
@@ -61,7 +64,11 @@ struct Candidate {
     checked: Option<RevisionId>,
 }
 
-impl Job<'_> {
+impl<'a> Job<'a> {
+    pub(super) const fn new(shared: &'a Shared<'a>, backend: &'a dyn Backend, target: Target) -> Self {
+        Self { shared, backend, target, deadline: Cell::new(shared.deadline) }
+    }
+
     pub(super) async fn run(&self, report: &mut Report) {
         let clock = &self.driver().clock;
         let mut candidate = Candidate::default();
@@ -75,10 +82,10 @@ impl Job<'_> {
                 return report.fail(Failure::interrupted(&self.target));
             }
             let pause = PAUSES.get(turn).or(PAUSES.last()).copied().unwrap_or_default();
-            let in_time = clock.left(self.shared.deadline) > pause;
+            let in_time = clock.left(self.deadline.get()) > pause;
             let seen = match fresh.take() {
                 Some(seen) => seen,
-                None => match self.observe(self.shared.deadline).await {
+                None => match self.observe(self.deadline.get()).await {
                     Ok(seen) => seen,
                     Err(e) if self.has_time_for(&e) => {
                         self.leave_alone(&e, pause).await;
@@ -89,7 +96,7 @@ impl Job<'_> {
                         continue;
                     }
                     Err(e) => {
-                        let late = e.kind() == ErrorKind::Unavailable && clock.left(self.shared.deadline).is_zero();
+                        let late = e.kind() == ErrorKind::Unavailable && clock.left(self.deadline.get()).is_zero();
                         let stayed_busy = busy.take().filter(|_| late);
                         return report.fail(stayed_busy.unwrap_or_else(|| Failure::of(&e, &self.target)));
                     }
@@ -102,13 +109,14 @@ impl Job<'_> {
                 Ok(None) => match self.settle_unchanged(report, seen, given_up < AGAIN).await {
                     Some(now) => {
                         given_up += 1;
+                        self.grant_more_time();
                         fresh = Some(now);
                         continue;
                     }
                     None => return,
                 },
                 // Somebody's operation is under way, and nothing tells what it leads to: decide by what comes of it.
-                Err(_) if self.may_change(&seen) && clock.left(self.shared.deadline) > self.backend.poll_interval() => {
+                Err(_) if self.may_change(&seen) && clock.left(self.deadline.get()) > self.backend.poll_interval() => {
                     self.wait_a_while(&seen).await;
                     continue;
                 }
@@ -125,6 +133,7 @@ impl Job<'_> {
                     match self.settle(report, &attempt, after, given_up < AGAIN).await {
                         Some(now) => {
                             given_up += 1;
+                            self.grant_more_time();
                             fresh = Some(now);
                             continue;
                         }
@@ -138,6 +147,7 @@ impl Job<'_> {
                 Aftermath::Landed(after) => match self.settle(report, &attempt, after, given_up < AGAIN).await {
                     Some(now) => {
                         given_up += 1;
+                        self.grant_more_time();
                         fresh = Some(now);
                     }
                     None => return,
@@ -152,7 +162,7 @@ impl Job<'_> {
                 }
                 Aftermath::Busy(failure, now) => {
                     report.saw(&now);
-                    if clock.left(self.shared.deadline) <= pause.max(asked_for(&error).unwrap_or_default()) {
+                    if clock.left(self.deadline.get()) <= pause.max(asked_for(&error).unwrap_or_default()) {
                         return report.fail(*failure);
                     }
                     self.leave_alone(&error, pause).await;
@@ -186,9 +196,17 @@ impl Job<'_> {
 
     /// What it would begin with.
     pub(super) async fn first_step(&self, report: &mut Report) -> Result<(Option<Step>, Snapshot), Failure> {
-        let seen = self.observe(self.shared.deadline).await.map_err(|e| Failure::of(&e, &self.target))?;
+        let seen = self.observe(self.deadline.get()).await.map_err(|e| Failure::of(&e, &self.target))?;
         let step = self.plan(&seen, &mut Candidate::default(), report).await?;
         Ok((step, seen))
+    }
+
+    /// What was accepted and given up took its time: the next write has as much again, unless somebody set a limit to all of it.
+    fn grant_more_time(&self) {
+        let Driver { clock, limits, .. } = self.driver();
+        if limits.settle.is_some() {
+            self.deadline.set(clock.deadline(limits.accept));
+        }
     }
 
     const fn driver(&self) -> &Driver<'_> {
@@ -228,7 +246,7 @@ impl Job<'_> {
         let Step { to, marker, .. } = &attempt.step;
         self.driver().progress.shifting(&self.target, &attempt.before, to);
         let shift = self.backend.shift(&self.target, to, &attempt.before, marker);
-        self.driver().clock.by(self.shared.deadline, shift).await.unwrap_or_else(|_| Err(time_is_up()))
+        self.driver().clock.by(self.deadline.get(), shift).await.unwrap_or_else(|_| Err(time_is_up()))
     }
 
     /// The step to take, or `None` when there is nothing to do.
@@ -282,7 +300,7 @@ impl Job<'_> {
 
     async fn find_candidate(&self, stable: &RevisionId, report: &mut Report) -> Result<RevisionId, Failure> {
         let listing = self.backend.revisions(&self.target, usize::MAX);
-        let listed = self.driver().clock.by(self.shared.deadline, listing).await.unwrap_or_else(|_| Err(time_is_up()));
+        let listed = self.driver().clock.by(self.deadline.get(), listing).await.unwrap_or_else(|_| Err(time_is_up()));
         let listed = listed.map_err(|e| Failure::of(&e, &self.target))?;
         let refuse = |kind, message: String, hint: &str| {
             let refusal = Refusal::new(kind, message);
@@ -316,7 +334,7 @@ impl Job<'_> {
     /// Refuses a candidate that could not serve.
     async fn check(&self, stable: &RevisionId, candidate: &RevisionId) -> Result<(), Failure> {
         let check = self.backend.check(&self.target, stable, candidate);
-        let found = self.driver().clock.by(self.shared.deadline, check).await.unwrap_or_else(|_| Err(time_is_up()));
+        let found = self.driver().clock.by(self.deadline.get(), check).await.unwrap_or_else(|_| Err(time_is_up()));
         let found = found.map_err(|e| Failure::of(&e, &self.target))?;
         if found.is_empty() {
             return Ok(());
@@ -331,7 +349,7 @@ impl Job<'_> {
     async fn naming_revisions(&self, failure: Failure, seen: &Snapshot) -> Failure {
         let target = &self.target;
         let listing = self.backend.revisions(target, usize::MAX);
-        let Ok(Ok(listed)) = self.driver().clock.by(self.shared.deadline, listing).await else {
+        let Ok(Ok(listed)) = self.driver().clock.by(self.deadline.get(), listing).await else {
             return failure;
         };
         let listed: Vec<RevisionId> = listed.into_iter().map(|r| r.id).collect();
@@ -380,7 +398,7 @@ impl Job<'_> {
             Ok(now) => now,
             Err(e) => return Aftermath::Unknown(Box::new(unknown(*failure, &e))),
         };
-        let in_time = !clock.left(self.shared.deadline).is_zero();
+        let in_time = !clock.left(self.deadline.get()).is_zero();
         // Who was told that the target is busy has made no change that could be taken back.
         if error.kind() != ErrorKind::Conflict
             && let Some(why) = attempt.undone(&now, false)
@@ -411,7 +429,7 @@ impl Job<'_> {
     /// What became of a write, also where the provider wants to be left alone before it tells.
     async fn last_look(&self) -> Result<Snapshot, Error> {
         loop {
-            match self.observe(self.driver().clock.at_least(self.shared.deadline, LAST_LOOK)).await {
+            match self.observe(self.driver().clock.at_least(self.deadline.get(), LAST_LOOK)).await {
                 Err(e) if self.has_time_for(&e) => self.leave_alone(&e, SLICE).await,
                 told => return told,
             }
@@ -420,7 +438,7 @@ impl Job<'_> {
 
     /// Whether the provider wants to be asked again later, and there is time for that.
     fn has_time_for(&self, error: &Error) -> bool {
-        asked_for(error).is_some_and(|wait| wait < self.driver().clock.left(self.shared.deadline))
+        asked_for(error).is_some_and(|wait| wait < self.driver().clock.left(self.deadline.get()))
     }
 
     /// Waits as long as the provider asks for, and at least this long; not longer than somebody lets us.
@@ -451,7 +469,7 @@ impl Job<'_> {
         if let Readiness::Settling(why) = &seen.readiness {
             progress.waiting(&self.target, why);
         }
-        clock.sleep(self.backend.poll_interval().min(clock.left(self.shared.deadline))).await;
+        clock.sleep(self.backend.poll_interval().min(clock.left(self.deadline.get()))).await;
     }
 
     /// Looks on while a target without a guard still works on something that may be our own write: only then can be told
@@ -463,9 +481,9 @@ impl Job<'_> {
             let may_land = matches!(landing, Landing::Untouched | Landing::Touched);
             (may_land || attempt.undone(now, false).is_some()) && self.may_change(now)
         };
-        while undecided(&now) && !clock.left(self.shared.deadline).is_zero() {
+        while undecided(&now) && !clock.left(self.deadline.get()).is_zero() {
             self.wait_a_while(&now).await;
-            now = self.observe(clock.at_least(self.shared.deadline, LAST_LOOK)).await?;
+            now = self.observe(clock.at_least(self.deadline.get(), LAST_LOOK)).await?;
         }
         Ok(now)
     }
@@ -476,7 +494,7 @@ impl Job<'_> {
         let Driver { clock, limits, wire, progress, .. } = self.driver();
         report.outcome = attempt.step.outcome;
         report.exit = ExitStatus::Success;
-        let deadline = limits.settle.map_or(self.shared.deadline, |settle| clock.deadline(settle));
+        let deadline = limits.settle.map_or(self.deadline.get(), |settle| clock.deadline(settle));
         let patient = !limits.no_wait && !wire.is_rehearsal();
         let mut pauses = PAUSES.into_iter();
         let mut pause = Duration::ZERO;

@@ -155,7 +155,7 @@ impl Driver<'_> {
         let deadline = self.clock.deadline(self.limits.accept);
         let shared = Shared { driver: self, backends: &backends, intent, deadline, interrupted: Cell::new(false) };
         let mut report = Report::blank(selected);
-        let found = Job { shared: &shared, backend, target: selected.target.clone() }.first_step(&mut report).await;
+        let found = Job::new(&shared, backend, selected.target.clone()).first_step(&mut report).await;
         for note in &report.notes {
             self.progress.say(note);
         }
@@ -199,7 +199,7 @@ struct Shared<'a> {
 
 async fn run_one(shared: &Shared<'_>, report: &mut Report) {
     match shared.backends.get(&report.target.provider()) {
-        Some(Ok(backend)) => Job { shared, backend: backend.as_ref(), target: report.target.clone() }.run(report).await,
+        Some(Ok(backend)) => Job::new(shared, backend.as_ref(), report.target.clone()).run(report).await,
         Some(Err(failure)) => report.fail(failure.clone().about(&report.target)),
         None => report.fail(Failure::usage("no backend").about(&report.target)),
     }

@@ -1,4 +1,4 @@
-//! `shadow`: mirrored traffic on Azure ML, the only provider here that can, from the sandbox's point of view and from a
+//! `shadow`: mirrored traffic on Azure ML, which goes from copies to users in one write, from the sandbox's point of view and from a
 //! scripted one's.
 
 use std::process::Stdio;

@@ -236,11 +236,11 @@ pub trait Backend: Debug + Send + Sync {
     ///
     /// # Behaviour
     /// - If the target still is as `seen`; live traffic and the marker stay as they are.
-    /// - Absolute and idempotent: what is mirrored so already is not written. One request, and as
-    ///   [`shift`](Self::shift) returns when the provider has accepted.
+    /// - Absolute and idempotent: what is mirrored so already is not written. As [`shift`](Self::shift) it returns when the
+    ///   provider has accepted.
     /// - Snapshots tell it as [`Roles::shadow`](crate::Roles::shadow).
-    /// - A [`shift`](Self::shift) ends it for whoever gets live traffic, and one back to stable ends all of it, in the
-    ///   same request.
+    /// - A [`shift`](Self::shift) back to stable ends all of it. One to whoever gets copies ends those, in the same request, or
+    ///   is refused (`Invalid`) where it takes another one first.
     ///
     /// # Errors
     /// As [`shift`](Self::shift); `Invalid` for a revision that has live traffic, where it cannot have both;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mlroll_backend::Timestamp;
 use serde_json::{Value, json};
 
 use super::ArmOperation;
@@ -131,16 +132,12 @@ impl State {
             return Err(format!("a filter this server does not know: {}", asked("$filter")));
         }
         let (from, until) = asked("timespan").split_once('/').ok_or("timespan is START/END")?;
-        let minute = |text: &str| {
-            let time = text.get(11..16).and_then(|time| time.split_once(':'))?;
-            Some(time.0.parse::<u32>().ok()? * 60 + time.1.parse::<u32>().ok()?)
-        };
-        let (start, end) = minute(from).zip(minute(until)).ok_or("a time that is none")?;
-        let day = from.get(..11).unwrap_or_default();
-        let end = if end <= start { end + 1440 } else { end };
+        let time = |text: &str| text.parse::<Timestamp>().ok().map(|time| time.unix_seconds().div_euclid(60));
+        let (start, end) = time(from).zip(time(until)).ok_or("a time that is none")?;
         let top: usize = asked("top").parse().unwrap_or(10);
         let series = self.rates.iter().take(top).map(|rate| {
-            let point = |m: u32| json!({"timeStamp": format!("{day}{:02}:{:02}:00Z", m / 60 % 24, m % 60), "average": rate.per_minute});
+            let at = |minute: i64| Timestamp::from_unix_seconds(60 * minute).map(|time| time.to_string());
+            let point = |minute: i64| json!({"timeStamp": at(minute), "average": rate.per_minute});
             json!({"metadatavalues": [{"name": {"value": "deployment"}, "value": rate.deployment},
                                       {"name": {"value": "statuscode"}, "value": rate.code}],
                    "data": (start..end).map(point).collect::<Vec<_>>()})
