@@ -32,17 +32,19 @@ impl Rollout {
             && settling.gives_way(confirmed, &seen)
         {
             let (why, stage) = (why.clone(), settling.stage);
-            return self.given_up(stage, why, seen, now);
+            return self.given_up(stage, why, seen, None, now);
         }
         if let Some(stage) = self.taken_back(confirmed, &seen) {
             let why = seen.taken_back.clone().or_else(|| confirmed.taken_back.clone()).unwrap_or_default();
+            // What is shown still has not been live: it may be that which is taken back.
+            let kept = self.settling.clone().filter(|_| seen.split == confirmed.split);
             // A rollback is the later one: what it overtook may still arrive.
             if self.attempted.take().is_none() {
                 self.overtaken = None;
             }
             // Its stage is live anew, and judged anew: what users got meanwhile is not known.
             (self.tally, self.passed) = (None, None);
-            return self.given_up(stage, why, seen, now);
+            return self.given_up(stage, why, seen, kept, now);
         }
         // So it is where nobody looked before that.
         let has_failed = matches!(seen.readiness, Readiness::Failed(_))
@@ -55,7 +57,7 @@ impl Rollout {
             Known::Confirmed | Known::Foreign if has_failed && was_accepted && is_as_before => {
                 let Readiness::Failed(why) = seen.readiness.clone() else { return self.look() };
                 self.attempted = None;
-                return self.given_up(self.stage, why, seen, now);
+                return self.given_up(self.stage, why, seen, None, now);
             }
             Known::Confirmed => {
                 if seen.readiness == Readiness::Live && self.settling.take().is_some() && self.attempted.is_none() {
@@ -133,14 +135,23 @@ impl Rollout {
     fn moved(&mut self, stage: Stage, seen: Snapshot) {
         let live = seen.readiness == Readiness::Live;
         let before = self.confirmed.replace(seen);
-        self.settling = before.filter(|_| !live).map(|before| Settling { before, stage: self.stage });
+        let earlier = self.settling.take().map(Box::new);
+        self.settling = before.filter(|_| !live).map(|before| Settling { before, stage: self.stage, earlier });
         self.stage = stage;
     }
 
     /// A write that was taken has come to nothing, and what was before is back: a write that failed, and nobody else's doing.
-    fn given_up(&mut self, stage: Stage, why: String, seen: Snapshot, now: Timestamp) -> Action {
+    /// What else may come back is `kept`.
+    fn given_up(
+        &mut self,
+        stage: Stage,
+        why: String,
+        seen: Snapshot,
+        kept: Option<Settling>,
+        now: Timestamp,
+    ) -> Action {
         self.moved(stage, seen);
-        self.settling = None;
+        self.settling = kept;
         self.unsettled = None;
         self.write_came_to_nothing(why, now)
     }
@@ -167,9 +178,12 @@ impl Rollout {
         if self.attempted.iter().chain(&self.overtaken).any(is_undone) {
             return Some(self.stage);
         }
-        let Settling { before, stage } = self.settling.as_ref()?;
-        let is_before = seen.split == before.split && (seen.marker == before.marker || shown(&confirmed.marker));
-        (is_before && seen.split != confirmed.split && (goes_back(confirmed) || is_said(before))).then_some(*stage)
+        let comes_back = |Settling { before, .. }: &&Settling| {
+            let is_before = seen.split == before.split && (seen.marker == before.marker || shown(&confirmed.marker));
+            is_before && seen.split != confirmed.split && (goes_back(confirmed) || is_said(before))
+        };
+        let all = std::iter::successors(self.settling.as_ref(), |settling| settling.earlier.as_deref());
+        all.into_iter().find(comes_back).map(|settling| settling.stage)
     }
 
     /// Somebody else's split is left alone.

@@ -106,6 +106,9 @@ pub(super) struct Attempt {
 pub(super) struct Settling {
     pub(super) before: Snapshot,
     pub(super) stage: Stage,
+    /// What else may come back: `before` was never live itself, and may have been given up since it was last seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) earlier: Option<Box<Self>>,
 }
 
 /// The most that one step may have taken as far as waiting goes: the longest pause that is not the provider's wish.

@@ -2,6 +2,7 @@
 
 use mlroll_backend::{Readiness, TrafficSplit};
 
+use super::scenario::{Event, play, with};
 use super::traps::Talk;
 use super::world::{World, WriteFault};
 use super::{id, secs, terms, weight};
@@ -187,5 +188,40 @@ fn a_stranger_who_comes_while_it_is_taken_back_is_left_alone() {
         talk.world.rolled_back_by_hand("01JENGINE");
         assert_eq!(talk.until_done(), (Ended::RolledBack, Cause::RolledBackElsewhere), "{kind:?}");
         assert_eq!(talk.world.applied.len(), 2);
+    }
+}
+
+/// The last step is taken back while nobody looks, and so is the rollback that was written after it: what comes back then was
+/// there before both.
+#[test]
+fn two_writes_that_are_taken_back_at_once_are_nobodys_interference() {
+    let back = WriteFault::TakenBack { keeps_note: false, lags: true };
+    let world = World {
+        atomic: false,
+        overtakes: false,
+        settles: 46,
+        undoes: 1,
+        writes: vec![WriteFault::None, back],
+        store: vec![true, false],
+        verdicts: vec![Verdict::Pass],
+        ..World::calm()
+    };
+    let plan = Terms {
+        steps: vec![weight(100), weight(10_000)],
+        bake: secs(120),
+        warm_up: secs(60),
+        min_bake: secs(0),
+        watch_after: secs(0),
+        no_data_budget: secs(0),
+        settle_timeout: secs(120),
+        judged: false,
+        overtakes: false,
+        ..terms()
+    };
+    for gap in 0..30 {
+        let events = vec![(8, Event::Clock(-86_400)), (gap, Event::Failed(true)), (9, Event::Early)];
+        let (rollout, _) = play(&with(plan.clone(), world.clone(), events));
+        let (_, why) = rollout.ended().unwrap();
+        assert!(!matches!(why, Cause::Interference { .. } | Cause::RolledBackElsewhere), "{gap}: {why:?}");
     }
 }
