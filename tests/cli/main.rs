@@ -28,6 +28,7 @@ mod cloud_run;
 mod cloud_run_faults;
 mod cloud_run_watched;
 mod cloudwatch;
+mod cloudwatch_evidence;
 mod cloudwatch_scenarios;
 mod completions;
 mod demo;
