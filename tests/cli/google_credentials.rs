@@ -109,8 +109,8 @@ fn with_program(folder: &Path, name: &str, line: &str) {
 fn every_kind_of_credentials_is_found_and_taken() {
     let sandbox = Sandbox::start(&[], SCENARIO);
     let url = sandbox.url().to_owned();
-    let token = sandbox.ask("GET", &format!("/github/token?audience={POOL}"), "");
-    assert!(token.contains("UNAUTHENTICATED"), "only a job is vouched for: {token}");
+    let (status, token) = sandbox.answer("GET", &format!("/github/token?audience={POOL}"), "");
+    assert!(status == 401 && token.contains("UNAUTHENTICATED"), "only a job is vouched for: {status} {token}");
     sandbox.write("subject.json", &vouched(&url));
     let text: Value = serde_json::from_str(&vouched(&url)).unwrap();
     sandbox.write("subject.txt", text["value"].as_str().unwrap());
