@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use mlroll_faults::tool;
 use serde_json::{Value, json};
 
 use crate::world::{FRAUD, World};
@@ -13,12 +14,10 @@ fn tree(path: &str) -> PathBuf {
 
 /// The action with these inputs, in the folder of `world`.
 fn runner(world: &World, inputs: &Value, binary: &Path) -> Command {
-    let python = tree("target/test-env/python/bin/python");
-    assert!(python.exists(), "run tests/run: it sets up {}", python.display());
     let mut inputs = inputs.clone();
     inputs["binary"] = json!(binary);
     let env: Vec<_> = world.command(&[]).get_envs().map(|(k, v)| (k.to_owned(), v.unwrap().to_owned())).collect();
-    let mut command = Command::new(python);
+    let mut command = Command::new(tool("python/bin/python"));
     command.arg(tree("tests/runner.py")).arg(tree("action.yml")).arg(inputs.to_string());
     command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").envs(env).current_dir(world.path());
     command

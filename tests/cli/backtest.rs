@@ -1,11 +1,10 @@
 //! `gate backtest` on a real Prometheus that holds a month.
 
-use std::io::{BufWriter, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use mlroll_faults::{Outsider, make_blocks};
 use tempfile::TempDir;
 
 use crate::world::World;
@@ -68,42 +67,21 @@ max = "100ms"
 
 /// Prometheus over blocks that end now.
 struct Month {
-    process: Child,
-    port: u16,
+    process: Outsider,
     _folder: TempDir,
 }
 
 impl Month {
     fn start() -> Self {
         let folder = TempDir::new().unwrap();
-        let (samples, data) = (folder.path().join("samples.txt"), folder.path().join("data"));
+        let samples = folder.path().join("samples.txt");
         write(&samples);
         // Few blocks: each of them reads all of the file.
-        let made = Command::new(tool("promtool"))
-            .args(["tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=1000h"])
-            .args([&samples, &data])
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let config = folder.path().join("prometheus.yml");
-        std::fs::write(&config, "global: {}\n").unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = Command::new(tool("prometheus"))
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", data.display()))
-            .arg("--storage.tsdb.retention.time=100y")
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let month = Self { process, port, _folder: folder };
-        let started = Instant::now();
-        while !month.is_ready() {
-            assert!(started.elapsed() < Duration::from_secs(60), "prometheus does not start");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        month
+        make_blocks(folder.path(), &samples, &["--max-block-duration=1000h"]);
+        std::fs::write(folder.path().join("prometheus.yml"), "global: {}\n").unwrap();
+        let process = Outsider::prometheus(folder.path(), &["--storage.tsdb.retention.time=100y".to_owned()]);
+        process.until_ready("");
+        Self { process, _folder: folder }
     }
 
     /// Seconds that it has worked so far (proc(5): in the 14th and 15th field, in hundredths).
@@ -112,27 +90,6 @@ impl Month {
         let (_, fields) = stat.rsplit_once(") ").unwrap();
         fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<f64>().unwrap() / 100.0).sum()
     }
-
-    fn is_ready(&self) -> bool {
-        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
-        let mut answer = String::new();
-        stream.write_all(b"GET /-/ready HTTP/1.0\r\n\r\n").is_ok()
-            && stream.read_to_string(&mut answer).is_ok()
-            && answer.split(' ').nth(1) == Some("200")
-    }
-}
-
-impl Drop for Month {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn tool(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-env/prometheus/usr/bin").join(name);
-    assert!(path.exists(), "{name} is missing: tests/run installs it into target/test-env");
-    path
 }
 
 fn write(path: &Path) {
@@ -154,7 +111,7 @@ fn write(path: &Path) {
 fn a_month_of_minutes_and_five_gates_take_less_than_ten_seconds() {
     let month = Month::start();
     let world = World::new();
-    world.write("mlroll.toml", &CONFIG.replace("PORT", &month.port.to_string()));
+    world.write("mlroll.toml", &CONFIG.replace("PORT", &month.process.port().to_string()));
     let before = month.cpu_time();
     let command = concat!("TIMEFORMAT='cpu %U %S'; time ", env!("CARGO_BIN_EXE_mlroll"), " gate backtest");
     let more = "--since 30d --regression 4x --output json --quiet";

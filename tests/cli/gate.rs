@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use mlroll_faults::tool;
+
 use crate::world::World;
 
 const EXAMPLE: &str = r#"{"gate": {"metric": "error_rate", "fail": {"ratio": 1.0, "abs": 0}, "pass": {"ratio": 1.5, "abs": 0.001}},
@@ -55,9 +57,7 @@ fn agrees_with_scipy_on_random_samples() {
 
 fn agrees_with(script: &str, args: &[&str]) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = root.join("target/test-env/python/bin/python");
-    assert!(python.exists(), "python is missing: tests/run installs it into target/test-env");
-    let checked = Command::new(python)
+    let checked = Command::new(tool("python/bin/python"))
         .arg(root.join("tests").join(script))
         .args(args)
         .args(["--", env!("CARGO_BIN_EXE_mlroll"), "gate", "replay"])

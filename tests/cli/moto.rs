@@ -1,50 +1,36 @@
 //! On moto, an AWS that others wrote: traffic really moves, and each call is counted in moto's own log.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use mlroll_faults::{Outsider, tool};
 use serde_json::{Value, json};
 
 use crate::watched::{Behaviour, GOOD, ROLLOUT, Service};
 use crate::world::World;
 
 struct Moto {
-    process: Child,
+    server: Outsider,
     url: String,
-    log: PathBuf,
 }
 
 impl Moto {
     fn start(folder: &Path) -> Self {
-        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-env/python/bin");
-        assert!(tools.join("moto_server").exists(), "moto is missing: tests/run installs it into target/test-env");
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let log = folder.join("moto.log");
-        let process = Command::new(tools.join("moto_server"))
-            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
-            .stdout(Stdio::null())
-            .stderr(File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
-        let moto = Self { process, url: format!("http://127.0.0.1:{port}"), log };
-        let started = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(started.elapsed() < Duration::from_secs(60), "moto does not start");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let server = Outsider::moto(folder);
+        let moto = Self { url: server.url(), server };
         let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/moto_seed.py");
-        assert!(Command::new(tools.join("python")).arg(seed).arg(&moto.url).status().unwrap().success());
+        let seeded = Command::new(tool("python/bin/python")).arg(seed).arg(&moto.url).status().unwrap();
+        assert!(seeded.success(), "{}", moto.server.log());
         moto
     }
 
     /// Requests about the alias so far, as moto logged them: reads and writes.
     fn counted(&self) -> (usize, usize) {
-        let log = std::fs::read_to_string(&self.log).unwrap();
+        let log = self.server.log();
         let count = |method: &str| {
             log.lines().filter(|l| l.contains(&format!("{method} /2015-03-31/functions/fraud/"))).count()
         };
@@ -87,13 +73,6 @@ fn a_rollout_on_moto_is_promoted_or_rolled_back_by_its_gates() {
     }
 }
 
-impl Drop for Moto {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 /// Moto has no revision ids of functions, and no states: what is left says that requests are what others take them for.
 #[test]
 fn the_same_code_deployed_twice_is_one_version() {
@@ -133,7 +112,7 @@ fn traffic_moves_with_the_fewest_calls() {
         );
         let expected = (before.0 + reads, before.1 + writes);
         let started = Instant::now();
-        while moto.counted() != expected && started.elapsed() < Duration::from_secs(2) {
+        while moto.counted() != expected && started.elapsed() < Duration::from_secs(30) {
             std::thread::sleep(Duration::from_millis(20));
         }
         assert_eq!(moto.counted(), expected, "{arguments:?}: on the wire");

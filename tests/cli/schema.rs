@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use mlroll::config;
+use mlroll_faults::tool;
 use schemars::{JsonSchema, schema_for};
 use serde::Serialize;
 use serde_json::Value;
@@ -336,8 +337,7 @@ for wrong in ["on_fial = 1", "[services.a]\nsteps = 3", "[[services.a.gates]]\nm
     assert not validator.is_valid(tomllib.loads(wrong)), wrong
 print(len(texts))
 "#;
-    let checked =
-        Command::new(root.join("target/test-env/python/bin/python")).args(["-c", script]).arg(root).output().unwrap();
+    let checked = Command::new(tool("python/bin/python")).args(["-c", script]).arg(root).output().unwrap();
     let said = String::from_utf8_lossy(&checked.stdout);
     assert!(checked.status.success(), "{said}{}", String::from_utf8_lossy(&checked.stderr));
     assert!(said.trim().parse::<u32>().unwrap() >= 4, "{said}");

@@ -3,15 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::net::TcpListener;
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use mlroll_faults::Operation;
+use mlroll_faults::{Operation, Outsider};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -45,7 +44,7 @@ struct Counters {
 
 /// Users, model servers with `/metrics`, and a Prometheus that scrapes them twice a second.
 pub(crate) struct Service {
-    prometheus: Child,
+    prometheus: Outsider,
     pub(crate) port: u16,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
@@ -82,22 +81,10 @@ impl Service {
         let config = format!(
             "global: {{ scrape_interval: 500ms, scrape_timeout: 500ms }}\nscrape_configs:\n- job_name: models\n  static_configs: [{{ targets: ['127.0.0.1:{models}'] }}]\n"
         );
-        let file = folder.path().join("prometheus.yml");
-        std::fs::write(&file, config).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let prometheus = Command::new(prometheus())
-            .arg(format!("--config.file={}", file.display()))
-            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let started = Instant::now();
-        while !is_ready(port) {
-            assert!(started.elapsed() < Duration::from_secs(60), "prometheus does not start");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        std::fs::write(folder.path().join("prometheus.yml"), config).unwrap();
+        let prometheus = Outsider::prometheus(folder.path(), &[]);
+        prometheus.until_ready("");
+        let port = prometheus.port();
         // Counters need a few scrapes before anything increases.
         std::thread::sleep(Duration::from_secs(3));
         world.write("mlroll.toml", &config_of(port, ""));
@@ -108,8 +95,6 @@ impl Service {
 impl Drop for Service {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        let _ = self.prometheus.kill();
-        let _ = self.prometheus.wait();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
@@ -150,22 +135,6 @@ quantile = 0.95
 max = "300ms"
 "#
     )
-}
-
-fn prometheus() -> PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-env/prometheus/usr/bin/prometheus");
-    assert!(path.exists(), "prometheus is missing: tests/run installs it into target/test-env");
-    path
-}
-
-fn is_ready(port: u16) -> bool {
-    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
-        return false;
-    };
-    let mut answer = String::new();
-    stream.write_all(b"GET /-/ready HTTP/1.0\r\n\r\n").is_ok()
-        && stream.read_to_string(&mut answer).is_ok()
-        && answer.split(' ').nth(1) == Some("200")
 }
 
 fn serve_metrics(listener: &TcpListener, counters: &Mutex<[Counters; 2]>, stop: &AtomicBool) {
@@ -340,7 +309,7 @@ fn a_store_that_dies_in_mid_bake_promotes_nothing() {
     world.write("mlroll.toml", &config_of(service.port, &format!("{IMPATIENT}\non_inconclusive = \"hold\"")));
     let child = start(&world, &ROLLOUT);
     wait_for_canary(&world);
-    service.prometheus.kill().unwrap();
+    service.prometheus.kill();
     end(child).expect(3).says("too long without data");
     assert_eq!(world.split(), "2+3:0.1");
 }
@@ -503,7 +472,7 @@ fn a_rollback_that_was_cut_off_needs_no_metrics_to_go_on() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    service.prometheus.kill().unwrap();
+    service.prometheus.kill();
     world.server.clear_faults();
     let gateless = config_of(service.port, "");
     world.write("mlroll.toml", gateless.split("[[services.fraud.gates]]").next().unwrap());

@@ -2,11 +2,10 @@
 //! that others wrote agrees with it.
 #![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "a failed step fails the test")]
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
+use mlroll_faults::{Outsider, tool};
 use mlroll_sandbox::{Background, Options, Scenario};
 
 /// Time stands nearly still in it, until a script moves it.
@@ -16,11 +15,7 @@ fn sandbox() -> Background {
 
 /// Where `tests/run` puts other people's programs.
 fn tools() -> PathBuf {
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-env/python/bin");
-    for tool in ["python", "aws", "moto_server"] {
-        assert!(tools.join(tool).exists(), "{tool} is missing: tests/run installs it into target/test-env");
-    }
-    tools
+    tool("python/bin")
 }
 
 /// Runs a script with the environment that the sandbox exports and nothing of the tester's own AWS.
@@ -136,42 +131,11 @@ fn every_request_to_aws_is_one_that_botocores_models_know() {
     run(&sandbox, "botocore_models.py", &[env!("CARGO_BIN_EXE_mlroll"), folder.path().to_str().unwrap()]);
 }
 
-struct Moto {
-    process: Child,
-    url: String,
-}
-
-impl Moto {
-    fn start() -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let process = Command::new(tools().join("moto_server"))
-            .args(["-H", "127.0.0.1", "-p", &address.port().to_string()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let moto = Self { process, url: format!("http://{address}") };
-        let started = Instant::now();
-        while std::net::TcpStream::connect(address).is_err() {
-            assert!(started.elapsed() < Duration::from_secs(60), "moto does not start");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-
-        moto
-    }
-}
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 #[test]
 fn legal_calls_leave_the_same_state_as_on_moto() {
-    let moto = Moto::start();
+    let folder = tempfile::TempDir::new().unwrap();
+    let moto = Outsider::moto(folder.path());
     for seed in ["1", "2"] {
-        run(&sandbox(), "lambda_and_moto.py", &[&moto.url, seed]);
+        run(&sandbox(), "lambda_and_moto.py", &[&moto.url(), seed]);
     }
 }

@@ -9,13 +9,10 @@
 )]
 
 use std::fmt::Write as _;
-use std::io::{Read, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mlroll_backend::{ErrorKind, Finite, MetricSource, Query, Sample, Subject, Timestamp, Why, Window};
+use mlroll_faults::{Outsider, make_blocks};
 use mlroll_prometheus::{Auth, LatencyUnit, Prometheus, Secret, Settings};
 
 /// The end of the window that is asked for; samples are every 15 s, on it and before it.
@@ -25,8 +22,7 @@ const END: i64 = 1_700_000_040;
 const USERS: &str = "basic_auth_users:\n  admin: $2b$12$hNf2lSsxfm0.i4a.1kVpSOVyBCfIB51VRjgBUyv6kdnyTlgWj81Ay\n";
 
 struct Store {
-    process: Child,
-    port: u16,
+    server: Outsider,
     _folder: tempfile::TempDir,
 }
 
@@ -39,47 +35,18 @@ impl Store {
             path
         };
         let samples = file("samples.txt", &samples());
-        let data = folder.path().join("data");
-        let made = Command::new(tool("promtool"))
-            .args(["tsdb", "create-blocks-from", "openmetrics"])
-            .args([&samples, &data])
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = Command::new(tool("prometheus"))
-            .arg(format!("--config.file={}", file("prometheus.yml", "global: {}\n").display()))
-            .arg(format!("--web.config.file={}", file("web.yml", USERS).display()))
-            .arg(format!("--storage.tsdb.path={}", data.display()))
-            .arg("--storage.tsdb.retention.time=100y")
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let store = Self { process, port, _folder: folder };
-        let started = Instant::now();
-        while !store.is_ready() {
-            assert!(started.elapsed() < Duration::from_secs(60), "prometheus does not start");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        store
-    }
-
-    fn is_ready(&self) -> bool {
-        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else {
-            return false;
-        };
-        let request = "GET /-/ready HTTP/1.0\r\nAuthorization: Basic YWRtaW46dGVzdA==\r\n\r\n";
-        let mut answer = String::new();
-        stream.write_all(request.as_bytes()).is_ok()
-            && stream.read_to_string(&mut answer).is_ok()
-            && answer.split(' ').nth(1) == Some("200")
+        make_blocks(folder.path(), &samples, &[]);
+        file("prometheus.yml", "global: {}\n");
+        let users = file("web.yml", USERS);
+        let more = [format!("--web.config.file={}", users.display()), "--storage.tsdb.retention.time=100y".to_owned()];
+        let server = Outsider::prometheus(folder.path(), &more);
+        server.until_ready("Authorization: Basic YWRtaW46dGVzdA==");
+        Self { server, _folder: folder }
     }
 
     fn settings(&self) -> Settings {
         Settings {
-            url: format!("http://127.0.0.1:{}", self.port),
+            url: self.server.url(),
             auth: Auth::Basic { user: "admin".to_owned(), password: Secret::new("test") },
             requests: Some(r#"r_total{version="{{revision}}"}"#.to_owned()),
             errors: Some(r#"r_total{version="{{revision}}",code=~"5.."}"#.to_owned()),
@@ -91,19 +58,6 @@ impl Store {
     fn source(&self) -> Prometheus {
         Prometheus::new(&self.settings()).unwrap()
     }
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn tool(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-env/prometheus/usr/bin").join(name);
-    assert!(path.exists(), "{name} is missing: tests/run installs it into target/test-env");
-    path
 }
 
 /// Counters as scraped every 15 s.

@@ -19,12 +19,13 @@ use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, StatusCode};
 use bytes::Bytes;
 use mlroll_backend::{RevisionId, Target, Timestamp, TrafficSplit, Weight};
+use mlroll_faults::tool;
 use mlroll_sandbox::cloudwatch::CloudWatch;
 use mlroll_sandbox::scenario::Scenario;
 use mlroll_sandbox::{Api, Clock, World};
 use proptest::prelude::*;
 
-use self::served::{Served, tool};
+use self::served::Served;
 
 /// When the sandbox began; on five minutes.
 const BEGAN: i64 = 1_795_230_000;

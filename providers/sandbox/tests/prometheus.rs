@@ -10,13 +10,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::net::TcpStream;
+use std::time::Duration;
 
 use bytes::Bytes;
 use mlroll_backend::{RevisionId, Target, Timestamp, TrafficSplit, Weight};
+use mlroll_faults::{Outsider, make_blocks};
 use mlroll_sandbox::prometheus::Prometheus;
 use mlroll_sandbox::scenario::Scenario;
 use mlroll_sandbox::{Api, Clock, World};
@@ -93,51 +92,24 @@ fn samples(world: &mut World) -> String {
 }
 
 struct Real {
-    process: Child,
-    port: u16,
+    server: Outsider,
     _folder: tempfile::TempDir,
-}
-
-fn tool(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-env/prometheus/usr/bin").join(name);
-    assert!(path.exists(), "{name} is missing: tests/run installs it into target/test-env");
-    path
 }
 
 impl Real {
     fn start(samples: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (text, config, data) =
-            (folder.path().join("samples"), folder.path().join("config.yml"), folder.path().join("data"));
+        let text = folder.path().join("samples");
         std::fs::write(&text, samples).unwrap();
-        std::fs::write(&config, "global: {}\n").unwrap();
-        let made = Command::new(tool("promtool"))
-            .args(["tsdb", "create-blocks-from", "openmetrics"])
-            .args([&text, &data])
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = Command::new(tool("prometheus"))
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", data.display()))
-            .arg("--storage.tsdb.retention.time=100y")
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let real = Self { process, port, _folder: folder };
-        let started = Instant::now();
-        while real.get("/-/ready").0 != 200 {
-            assert!(started.elapsed() < Duration::from_secs(60), "prometheus does not start");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        real
+        std::fs::write(folder.path().join("prometheus.yml"), "global: {}\n").unwrap();
+        make_blocks(folder.path(), &text, &[]);
+        let server = Outsider::prometheus(folder.path(), &["--storage.tsdb.retention.time=100y".to_owned()]);
+        server.until_ready("");
+        Self { server, _folder: folder }
     }
 
     fn get(&self, path: &str) -> (u16, Value) {
-        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.server.port())) else {
             return (0, Value::Null);
         };
         let mut answer = String::new();
@@ -152,13 +124,6 @@ impl Real {
 
     fn ask(&self, path: &str, parameters: &[(&str, &str)]) -> (u16, Value) {
         self.get(&format!("{path}?{}", encoded(parameters)))
-    }
-}
-
-impl Drop for Real {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

@@ -6,7 +6,7 @@
 //! update mints a revision id, a stale one gets 412, and an illegal alias is refused in Lambda's own words.
 //!
 //! [`SageMaker`] does the same for the weights of SageMaker endpoints, in awsJson 1.1. [`scripted`] answers whatever it is told to, and
-//! [`Tap`] notes what an adapter is about to send.
+//! [`Tap`] notes what an adapter is about to send. [`Outsider`] is a server that others wrote.
 //!
 //! ```
 //! use mlroll_faults::{Alias, Fault, Kind, Operation, Server};
@@ -32,6 +32,7 @@ mod lambda;
 mod limit;
 mod log;
 mod operation;
+mod outsider;
 mod paging;
 mod rules;
 mod sagemaker;
@@ -48,6 +49,7 @@ pub use crate::fault::{Change, Fault, Kind};
 pub use crate::limit::RateLimit;
 pub use crate::log::Request;
 pub use crate::operation::Operation;
+pub use crate::outsider::{Outsider, make_blocks, tool};
 pub use crate::sagemaker::{Endpoint, Failure, SageMaker, SageMakerRequest};
 pub use crate::server::{Options, Server};
 pub use crate::tap::Tap;

@@ -3,7 +3,6 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -68,11 +67,4 @@ fn serve(stream: TcpStream, apis: &[Box<dyn Api>], world: &Mutex<World>) -> std:
     }
     stream.write_all(b"\r\n")?;
     stream.write_all(answer.body())
-}
-
-/// Something that tests/run installs into target/test-env.
-pub(crate) fn tool(path: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-env").join(path);
-    assert!(path.exists(), "{} is missing: tests/run installs it", path.display());
-    path
 }
