@@ -90,7 +90,9 @@ impl Finding {
                         pass: way(risk.beta, |drift, max| (max / drift.upper).min(1.0)),
                     }
                 }
-                (None, None) => Needed { fail: seat.way_to_fail(alpha), pass: seat.way_to_pass(risk.beta) },
+                (None, None) => {
+                    Needed { fail: seat.fail_so_far().way(alpha), pass: seat.pass_so_far(risk.beta).way(risk.beta) }
+                }
             },
             alpha,
             interval: seat.drift(alpha).map(Interval::from).or_else(|| seat.interval(alpha)),

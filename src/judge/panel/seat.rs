@@ -57,12 +57,22 @@ pub(super) enum Booked {
     Valued,
 }
 
-/// How far a PASS test is.
+/// How far a test is.
 pub(super) enum Progress {
-    /// It is decided at planned looks: whether the last one has passed.
+    /// It is decided at planned looks: whether the last one has decided.
     Decided(bool),
-    /// `ln` of what is held against `1 / beta`.
+    /// `ln` of what is held against 1 through the test's level.
     Evidence(f64),
+}
+
+impl Progress {
+    /// The way to a decision at `level` that is behind it, from 0 to 1.
+    pub(super) fn way(&self, level: f64) -> f64 {
+        match self {
+            Self::Decided(has) => f64::from(u8::from(*has)),
+            Self::Evidence(ln_e) => (ln_e / -level.ln()).clamp(0.0, 1.0),
+        }
+    }
 }
 
 impl Seat {
@@ -230,27 +240,18 @@ impl Seat {
         }
     }
 
-    /// How far its FAIL test is on the way to reject at `alpha`, from 0 to 1.
-    pub(super) fn way_to_fail(&self, alpha: f64) -> f64 {
-        let ln_e = match &self.tests {
-            Tests::Series(tests) => tests.fail().one_sided(),
-            Tests::Planned(tests) => return f64::from(u8::from(tests.fails())),
-            Tests::Alarms(_) | Tests::Counts(_) | Tests::Drift(_) | Tests::Shape(_) => self.ln_e_fail(),
-        };
-        (ln_e / -alpha.ln()).clamp(0.0, 1.0)
+    /// How far its FAIL test is.
+    pub(super) fn fail_so_far(&self) -> Progress {
+        match &self.tests {
+            Tests::Planned(tests) => Progress::Decided(tests.fails()),
+            Tests::Series(tests) => Progress::Evidence(tests.fail().one_sided()),
+            Tests::Alarms(_) | Tests::Counts(_) | Tests::Drift(_) | Tests::Shape(_) => {
+                Progress::Evidence(self.ln_e_fail())
+            }
+        }
     }
 
-    /// The same of its PASS test and `beta`.
-    pub(super) fn way_to_pass(&self, beta: f64) -> f64 {
-        let ln_e = match &self.tests {
-            Tests::Series(tests) => tests.pass().one_sided(),
-            Tests::Planned(tests) => return f64::from(u8::from(tests.passes())),
-            Tests::Alarms(_) | Tests::Counts(_) | Tests::Drift(_) | Tests::Shape(_) => self.ln_e_pass(),
-        };
-        (ln_e / -beta.ln()).clamp(0.0, 1.0)
-    }
-
-    /// What its PASS test has, in words: what is held against `1 / beta`, if it is evidence.
+    /// How far its PASS test is, `beta` of which may be wrong.
     pub(super) fn pass_so_far(&self, beta: f64) -> Progress {
         match &self.tests {
             Tests::Alarms(_) | Tests::Drift(_) | Tests::Planned(_) => Progress::Decided(self.passes(beta)),
