@@ -187,11 +187,14 @@ impl Rollout {
 
     fn without_data(&self) -> Option<Decision> {
         let terms = self.plan.terms();
-        let spent = self.tally.as_ref().is_some_and(|tally| tally.no_data >= terms.no_data_budget);
-        let decision = match self.stage {
-            Stage::Watch => Decision::Pass(Cause::NoData),
-            Stage::Start | Stage::Step(_) => Decision::React(terms.on_inconclusive, Cause::NoData),
+        let (budget, decision) = match self.stage {
+            // It is promoted: what is watched for is worth waiting for as long as it would have been watched.
+            Stage::Watch => (terms.no_data_budget.max(terms.watch_after), Decision::Pass(Cause::NoData)),
+            Stage::Start | Stage::Step(_) => {
+                (terms.no_data_budget, Decision::React(terms.on_inconclusive, Cause::NoData))
+            }
         };
+        let spent = self.tally.as_ref().is_some_and(|tally| tally.no_data >= budget);
         spent.then_some(decision)
     }
 
