@@ -231,7 +231,7 @@ const MOST_LOOKS: u64 = 7 * 24 * 60;
 /// Which of the past is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Past {
-    /// The last bake.
+    /// The last bake, or what there is of it since the last shift and its warm-up.
     Bake,
     /// All since the last shift and its warm-up.
     SinceShift,
@@ -272,17 +272,21 @@ pub(crate) fn check_now(
         let roles = (seen.roles.candidate.clone(), true);
         let (plan, _) =
             plan(&driver, backend.as_ref(), selected, service, Some(source.as_ref()), &watching, roles).await?;
-        let mut bench = Bench::prepare(source, &service.gates, &plan, target, clock.now()).await?;
-        let since = match (past, &seen.marker) {
-            (Past::Bake, _) => None,
-            (Past::SinceShift, Some(Marker { at: Some(at), .. })) => Some(at.plus(watching.warm_up)),
-            (Past::SinceShift, _) => {
+        let shifted = seen.marker.as_ref().and_then(|marker| marker.at);
+        // What stable was like is measured before it shared its traffic: what is judged must not set its own measure.
+        let before = shifted.map_or(clock.now(), |at| at.plus(plan.terms().settle_delay).min(clock.now()));
+        let mut bench = Bench::prepare(source, &service.gates, &plan, target, before).await?;
+        let since = match (past, shifted) {
+            (Past::Bake, None) => None,
+            (Past::Bake | Past::SinceShift, Some(at)) => Some(at.plus(watching.warm_up)),
+            (Past::SinceShift, None) => {
                 let none = Failure::usage("no note says since when the candidate has its share: nothing can be judged");
                 let failure = Failure { exit: ExitStatus::Held, kind: "held", ..none }.about(target);
                 return Err(failure.hint("judge it from here: `mlroll canary --pct P` with the share it has"));
             }
         };
-        if let Some(since) = since {
+        let most = (past == Past::Bake).then(|| plan.bake_looks());
+        if let (Some(since), None) = (since, most) {
             let looks = clock.now().since(since).as_secs() / watching.look.as_secs().max(1);
             if looks > MOST_LOOKS {
                 let many = format!(
@@ -293,12 +297,13 @@ pub(crate) fn check_now(
                 return Err(held.hint("judge it from here: `mlroll canary --pct P` with the share it has"));
             }
         }
-        let looks = bench.judge_past(&plan, since, clock.now()).await.map_err(|why| {
+        let looks = bench.judge_past(&plan, since, most, clock.now()).await.map_err(|why| {
             let down = Failure::usage(format!("the metric store: {why}"));
             Failure { exit: ExitStatus::Unreachable, kind: "unavailable", ..down }.about(target)
         })?;
         let failed = looks.iter().any(|look| matches!(look.verdict, Ruling::Fail | Ruling::Starved));
-        let passed = looks.last().is_some_and(|look| look.verdict == Ruling::Pass);
+        let enough = looks.len() >= usize::try_from(plan.min_looks()).unwrap_or(usize::MAX);
+        let passed = enough && looks.last().is_some_and(|look| look.verdict == Ruling::Pass);
         let verdict = match (failed, passed) {
             (true, _) => Verdict::Fail,
             (false, true) => Verdict::Pass,

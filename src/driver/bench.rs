@@ -308,8 +308,8 @@ impl Bench {
         self.standing.as_ref().map(Standing::findings).unwrap_or_default()
     }
 
-    /// Judges all settled windows `since` a moment at once, as if they were the bake of a step; without one, those of the
-    /// last `bake`.
+    /// Judges the settled windows `since` a moment at once, as if they were the bake of a step; without one, those of the
+    /// last `bake`. Of many, the last `most`.
     ///
     /// # Errors
     /// As [`judge`](Self::judge), and when the store answers for a part of them only.
@@ -317,15 +317,15 @@ impl Bench {
         &mut self,
         plan: &Plan,
         since: Option<Timestamp>,
+        most: Option<u32>,
         now: Timestamp,
     ) -> Result<Vec<Look>, String> {
         let terms = plan.terms();
         let length = seconds(terms.look).max(1);
         let end = (now.unix_seconds() - seconds(terms.settle_delay)).div_euclid(length);
-        let first = match since {
-            Some(since) => since.unix_seconds().saturating_add(length - 1).div_euclid(length),
-            None => end - i64::from(plan.bake_looks()),
-        };
+        let since = since.map(|since| since.unix_seconds().saturating_add(length - 1).div_euclid(length));
+        let most = most.or(since.is_none().then(|| plan.bake_looks())).map(|most| end - i64::from(most));
+        let first = since.max(most).unwrap_or(end);
         let count = u32::try_from(end - first).unwrap_or(0);
         let (Some(from), 1..) = (Timestamp::from_unix_seconds(first.saturating_mul(length)), count) else {
             return Ok(Vec::new());
