@@ -169,9 +169,13 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
             }
         };
     warn_of_keys_that_end(driver, backend.as_ref(), rollout.plan());
+    bench.caveats().iter().for_each(|caveat| driver.progress.say(caveat));
     let selected = selected.clone();
     let backend = backend.as_ref();
-    let advice = advice(backend, target, rollout.plan(), context.global.output);
+    let mut advice = advice(backend, target, rollout.plan(), context.global.output);
+    if context.global.output == Format::Json {
+        advice.extend(bench.caveats().iter().cloned());
+    }
     let (interrupted, unrecorded) = (false, None);
     let mut watch = Watch {
         driver,
@@ -208,7 +212,8 @@ fn warn_of_keys_that_end(driver: &Driver<'_>, backend: &dyn Backend, plan: &Plan
     let Some(Access { what, ends, usually, remedy }) = backend.access() else { return };
     let terms = plan.terms();
     let steps = u32::try_from(terms.steps.len()).unwrap_or(u32::MAX);
-    let planned = terms.bake.saturating_mul(steps).saturating_add(terms.watch_after);
+    let late = terms.settle_delay.saturating_mul(steps.saturating_add(1));
+    let planned = terms.bake.saturating_mul(steps).saturating_add(terms.watch_after).saturating_add(late);
     let now = driver.clock.now();
     let end = match ends {
         Some(ends) if ends.since(now) > planned.saturating_add(MARGIN) => return,
@@ -276,6 +281,7 @@ pub(crate) fn check_now(
         // What stable was like is measured before it shared its traffic: what is judged must not set its own measure.
         let before = shifted.map_or(clock.now(), |at| at.plus(plan.terms().settle_delay).min(clock.now()));
         let mut bench = Bench::prepare(source, &service.gates, &plan, target, before).await?;
+        bench.caveats().iter().for_each(|caveat| progress.say(caveat));
         let since = match (past, shifted) {
             (Past::Bake, None) => None,
             (Past::Bake | Past::SinceShift, Some(at)) => Some(at.plus(watching.warm_up)),
@@ -341,9 +347,10 @@ pub(super) async fn plan(
     };
     let exposed = seen.split.as_ref().is_some_and(|split| split.weight_of(&candidate) > Weight::ZERO);
     let queries = service.gates.iter().map(query_of).collect::<Result<Vec<_>, _>>()?;
-    let subject = Subject { target: target.clone(), revision: candidate.clone() };
+    // The later of the two is waited for: who is read too early lacks its slow requests, and looks better or worse for it.
+    let subjects = [&candidate, &stable].map(|id| Subject { target: target.clone(), revision: id.clone() });
     if let Some(source) = source
-        && let Err(e) = source.learn(std::slice::from_ref(&subject)).await
+        && let Err(e) = source.learn(&subjects).await
     {
         let hint = "how late its metrics are is not known, and the store's own delay is taken: `settle_delay` sets it";
         driver.progress.say(&format!("{hint} ({e})"));
@@ -361,7 +368,9 @@ pub(super) async fn plan(
         warm_up: watching.warm_up,
         min_bake: watching.min_bake,
         look: watching.look,
-        settle_delay: source.map_or(Duration::ZERO, |source| settle_delay(source, &queries, &subject)),
+        settle_delay: source.map_or(Duration::ZERO, |source| {
+            subjects.iter().map(|subject| settle_delay(source, &queries, subject)).max().unwrap_or_default()
+        }),
         watch_after: watching.watch_after,
         alpha: watching.alpha,
         beta: watching.beta,

@@ -108,8 +108,11 @@ impl Rollout {
         tally.next = last.ends;
         tally.silent = false;
         let mut pass = None;
-        for look in looks {
+        for (at, look) in looks.iter().enumerate() {
+            let fails_later = looks.iter().skip(at + 1).any(|look| look.verdict == Verdict::Fail);
             match self.book(look.verdict) {
+                // Known by now, and evidence: that goes before what is not known.
+                Some(Decision::React(_, Cause::NoData)) if fails_later => {}
                 // Newer windows are known already: the last of them must pass too.
                 Some(decision @ Decision::Pass(_)) => pass = Some(decision),
                 Some(decision) => return self.decide(decision),
