@@ -421,7 +421,9 @@ fn promote_needs_evidence_of_its_own() {
     let _service = Service::start(&world, GOOD, GOOD);
     world.run(&["promote"]).expect(6).says("no canary is in flight");
     world.run(&["canary", "--pct", "10", "--candidate", "3", "--no-gates"]).expect(0);
-    world.run(&["promote"]).expect(3).says("the evidence is not enough");
+    world.run(&["promote"]).expect(3).says("the evidence is not enough").says("--wait");
+    world.run(&["promote", "--wait", "--timeout", "1s"]).expect(3).says("the evidence is not enough");
+    world.run(&["promote", "--wait", "--force"]).expect(2);
     assert_eq!(world.split(), "2+3:0.1");
     checked_until(&world, 0);
     world.run(&["promote", "--candidate", "4"]).expect(4).says("another candidate is in flight");
@@ -449,7 +451,19 @@ fn a_bad_candidate_is_not_promoted() {
     world.run(&["canary", "--pct", "10", "--candidate", "3", "--no-gates"]).expect(0);
     checked_until(&world, 1);
     world.run(&["promote"]).expect(3).says("a gate fails");
+    // Who waits for evidence is told as soon as it speaks against it.
+    world.run(&["promote", "--wait", "--timeout", "10m"]).expect(3).says("a gate fails");
     assert_eq!(world.split(), "2+3:0.1");
+}
+
+#[test]
+fn promote_waits_for_evidence() {
+    let world = Arc::new(World::new());
+    let _service = Service::start(&world, GOOD, GOOD);
+    world.run(&["canary", "--pct", "10", "--candidate", "3", "--no-gates"]).expect(0);
+    let ran = world.run(&["promote", "--wait", "--timeout", "4m"]).expect(0);
+    ran.says("the evidence is not enough").says("every critical gate passed");
+    assert_eq!(world.split(), "3");
 }
 
 /// What was begun for one candidate is never finished for another.
