@@ -62,6 +62,7 @@ mod sagemaker;
 mod sagemaker_capacity;
 mod sagemaker_deploy;
 mod sagemaker_killed;
+mod sagemaker_killed_back;
 mod sagemaker_shadow;
 mod sagemaker_taken_back;
 mod sandbox;
