@@ -1,8 +1,10 @@
 //! One intent on one target.
 
 mod attempt;
+mod sized;
 
 use std::cell::Cell;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mlroll_backend::{
@@ -62,6 +64,7 @@ enum Aftermath {
 struct Candidate {
     chosen: Option<RevisionId>,
     checked: Option<RevisionId>,
+    sized: Option<RevisionId>,
 }
 
 impl<'a> Job<'a> {
@@ -122,6 +125,11 @@ impl<'a> Job<'a> {
                 }
                 Err(failure) => return report.fail(failure),
             };
+            match self.size(&step, &mut candidate, report).await {
+                Ok(false) => {}
+                Ok(true) => continue,
+                Err(failure) => return report.fail(failure),
+            }
             let carried = embed(&seen.guard.own_text, &step.marker, self.backend.capabilities().note_limit).marker;
             let attempt = Attempt { before: seen, step, carried };
             let already = self.driver().wire.writes(&self.target);
@@ -219,7 +227,7 @@ impl<'a> Job<'a> {
 
     /// Whether an interrupt ends this job before its next write. A rollback is what an interrupt would want.
     fn stops_here(&self) -> bool {
-        self.shared.interrupted.get() && !self.is_rollback()
+        self.shared.interrupted.load(Ordering::Relaxed) && !self.is_rollback()
     }
 
     async fn observe(&self, deadline: Deadline) -> Result<Snapshot, Error> {
@@ -291,6 +299,7 @@ impl<'a> Job<'a> {
                         report.note(advice);
                     }
                 }
+                self.refuse_too_small(&step, report)?;
                 note_lost_marker(seen, &step, can.note_limit, report);
                 note_shadow(seen, &step, report);
                 Ok(Some(step))
@@ -531,7 +540,7 @@ impl<'a> Job<'a> {
             let mut poll = Err(time_is_up());
             let mut rest = Duration::ZERO;
             while poll.is_err() {
-                if self.shared.interrupted.get() {
+                if self.shared.interrupted.load(Ordering::Relaxed) {
                     report.ended_badly(Failure::interrupted(&self.target));
                     return None;
                 }

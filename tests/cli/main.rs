@@ -59,6 +59,7 @@ mod plan;
 mod power;
 mod rollback;
 mod sagemaker;
+mod sagemaker_by_hand;
 mod sagemaker_capacity;
 mod sagemaker_deploy;
 mod sagemaker_killed;
