@@ -157,6 +157,9 @@ fn of_an_endpoints_variants() {
     let model = package(1);
     let deploy = ["deploy", "--target", SAGEMAKER, "--model-package", &model, "--smoke", "request.json"];
     let mut needed = used(&["sagemaker-deploy"], &deploys, &[(&deploy, &[0])]);
+    // Of another instance type, which autoscaling would not have.
+    let retyped = ["deploy", "--target", SAGEMAKER, "--model-package", &model, "--instance-type", "ml.m5.4xlarge"];
+    needed.extend(used(&["sagemaker-deploy"], &deploys, &[(&retyped, &[0])]));
     // A way back that is filled anew is none any more, which the tag says.
     let promoted = registry("b = {}", "");
     assert_eq!(promoted.run(&canary).0, 0);

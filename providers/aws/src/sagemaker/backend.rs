@@ -196,13 +196,17 @@ impl Backend for SageMaker {
     async fn mirror(&self, target: &Target, revision: &RevisionId, share: Weight, seen: &Snapshot) -> Result<Snapshot> {
         let endpoint = endpoint_of(target, "UpdateEndpoint")?;
         let client = self.session.sagemaker(&endpoint.region).await;
-        mirror(&Calls { client: &client, target, endpoint }, revision, share, seen).await
+        let scaling = self.session.scaling(&endpoint.region).await;
+        let calls = Calls { client: &client, target, endpoint };
+        mirror(&Scaling { client: &scaling, calls: &calls }, revision, share, seen).await
     }
 
     async fn deploy(&self, target: &Target, seen: &Snapshot, release: &Release, pace: &dyn Pace) -> Result<Deployed> {
         let endpoint = endpoint_of(target, "UpdateEndpoint")?;
         let client = self.session.sagemaker(&endpoint.region).await;
-        deploy(&Calls { client: &client, target, endpoint }, seen, release, pace).await
+        let scaling = self.session.scaling(&endpoint.region).await;
+        let calls = Calls { client: &client, target, endpoint };
+        deploy(&Scaling { client: &scaling, calls: &calls }, seen, release, pace).await
     }
 
     async fn probe(
@@ -284,7 +288,9 @@ impl SageMaker {
         let endpoint = endpoint_of(target, "UpdateEndpoint")?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
-        let ended = mirror(&calls, &shadow.revision, Weight::ZERO, seen).await?;
+        let scaling = self.session.scaling(&endpoint.region).await;
+        let scaling = Scaling { client: &scaling, calls: &calls };
+        let ended = mirror(&scaling, &shadow.revision, Weight::ZERO, seen).await?;
         let arn = Known::from(&seen.guard).map(|known| known.arn).unwrap_or_default();
         let carried = sent(calls.set_marker(&arn, Some(&tag_of(marker))).await).is_ok();
         Ok(Snapshot { readiness: ended.readiness, ..after(to, marker, seen, carried) })
