@@ -230,7 +230,8 @@ pub trait Backend: Debug + Send + Sync {
         None
     }
 
-    /// Makes what [`capacity`](Self::capacity) or [`lasting_capacity`](Self::lasting_capacity) found so. Absolute and idempotent; returns when it is in effect.
+    /// Makes what [`capacity`](Self::capacity) or [`lasting_capacity`](Self::lasting_capacity) found so. Absolute and idempotent;
+    /// returns when it is in effect.
     ///
     /// # Errors
     /// As [`shift`](Self::shift).

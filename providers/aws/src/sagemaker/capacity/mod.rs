@@ -156,7 +156,9 @@ pub(super) async fn prepare(scaling: &Scaling<'_>, capacity: &Capacity, pace: &d
         }
         // One that is none yet gets what else is suspended of stable's.
         let like = candidate_is.or(stable_is).map(|like| like.suspended).unwrap_or_default();
-        let suspended = Suspended { inward: like.inward || !plan.lasting, ..like };
+        // What a run has suspended of stable's is no setting that may stay.
+        let inward = !plan.lasting || candidate_is.is_some_and(|is| is.suspended.inward);
+        let suspended = Suspended { inward, ..like };
         match candidate_is {
             Some(is) => set(scaling, candidate, is, Some((least, most)), suspended, pace).await?,
             None => register(scaling, candidate, Some((least, most)), suspended, pace).await?,
@@ -328,7 +330,11 @@ mod tests {
         Bounds { least, most, suspended: Suspended::default() }
     }
 
-    fn plan(a: Option<i32>, b: Option<i32>, [of_a, of_b]: [Option<Bounds>; 2]) -> Option<Plan> {
+    fn plan(a: Option<i32>, b: Option<i32>, bounds: [Option<Bounds>; 2]) -> Option<Plan> {
+        plan_of(a, b, bounds, false)
+    }
+
+    fn plan_of(a: Option<i32>, b: Option<i32>, [of_a, of_b]: [Option<Bounds>; 2], lasting: bool) -> Option<Plan> {
         let variant = |name: &str, count| Variant {
             name: name.to_owned(),
             instances: count,
@@ -337,7 +343,7 @@ mod tests {
             ..Variant::default()
         };
         let endpoint = Endpoint { variants: vec![variant("a", a), variant("b", b)], ..Endpoint::default() };
-        Plan::of(&endpoint, &id("a"), &id("b"), [of_a, of_b], false)
+        Plan::of(&endpoint, &id("a"), &id("b"), [of_a, of_b], lasting)
     }
 
     #[test]
@@ -360,6 +366,20 @@ mod tests {
             let found = plan(Some(a), Some(b), [of_a, of_b]).unwrap();
             assert_eq!((found.instances, found.bounds), (instances, Some(wanted)), "{a} {b} {of_a:?} {of_b:?}");
         }
+    }
+
+    #[test]
+    fn what_lasts_suspends_nothing_and_is_nothing_where_bounds_and_counts_are_enough() {
+        let same = [Some(bounds(2, 8)), Some(bounds(2, 8))];
+        assert_eq!(plan_of(Some(4), Some(4), same, true), None);
+        let count = plan_of(Some(4), Some(1), same, true).unwrap();
+        assert_eq!((count.instances, count.bounds), (Some((1, 4)), None));
+        assert_eq!(count.changes(), ["b: 1 instances become 4, as many as a has"]);
+        let wider = plan_of(Some(4), Some(4), [Some(bounds(2, 8)), Some(bounds(1, 2))], true).unwrap();
+        assert_eq!((wider.instances, wider.bounds), (None, Some((2, 8))));
+        assert_eq!(wider.changes().len(), 1, "{:?}", wider.changes());
+        let token = serde_json::to_string(&wider).unwrap();
+        assert_eq!(Plan::read(&Capacity { token, changes: Vec::new() }).unwrap(), wider);
     }
 
     #[test]
