@@ -211,7 +211,7 @@ _mlroll() {
             return 0
             ;;
         mlroll__subcmd__canary)
-            opts="-q -v -h --pct --candidate --again --bake --no-gates --on-interrupt --no-wait --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help"
+            opts="-q -v -h --pct --candidate --again --bake --no-gates --on-interrupt --leave-capacity --no-wait --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

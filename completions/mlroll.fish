@@ -72,6 +72,7 @@ auto\t'On a terminal, unless `NO_COLOR` is set'
 never\t'Never'"
 complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -l again -d 'Try a revision again that was rolled back'
 complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -l no-gates -d 'Do not judge, whatever gates are configured'
+complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -l leave-capacity -d 'Leave the candidate the instances that it has'
 complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -l no-wait -d 'Return when the shift is accepted: nothing is watched or judged'
 complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -l dry-run -d 'Print the calls that a run would make, and change nothing'
 complete -c mlroll -n "__fish_mlroll_using_subcommand canary" -s q -l quiet -d 'Say nothing but errors'
@@ -322,7 +323,7 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l timeout -d 'Gi
 complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l color -d 'When to colour' -r -f -a "always\t'Always'
 auto\t'On a terminal, unless `NO_COLOR` is set'
 never\t'Never'"
-complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l force -d 'Skip the gates'
+complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l force -d 'Skip the gates, and promote a candidate with fewer instances than stable'
 complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l no-wait -d 'Return when the shift is accepted, not when it is live'
 complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l dry-run -d 'Print the calls that a run would make, and change nothing'
 complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -s q -l quiet -d 'Say nothing but errors'

@@ -1,16 +1,16 @@
 //! `mlroll canary`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clap::Args;
-use mlroll_backend::{RevisionId, Weight};
+use mlroll_backend::{RevisionId, Target, Weight};
 
 use super::foresee::{Wanted, first_shift};
 use super::watched::{Begin, Watched, only, state_of, watch};
 use super::{Act, Context, Ended, act};
 use crate::cli::{duration, percent, revision};
-use crate::config::{Config, Selected, Watching, select};
+use crate::config::{Config, OnCapacity, Selected, Watching, select};
 use crate::driver::OnInterrupt;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
@@ -20,7 +20,8 @@ use crate::rollout::Intent;
 ///
 /// The candidate is the canary in flight, else the newest revision above stable, else the one named. A lower share is
 /// allowed. With gates the candidate is watched: when they pass the split stays, when one fails stable gets everything back.
-/// Without gates the shift is made, and not judged.
+/// Without gates the shift is made, and not judged. On SageMaker a candidate without traffic first gets as many instances as
+/// stable, and the bounds of its autoscaling.
 #[derive(Args, Debug)]
 pub struct CanaryArgs {
     /// Services of mlroll.toml; may be left out when there is only one
@@ -44,6 +45,9 @@ pub struct CanaryArgs {
     /// What an interrupt does while the candidate is watched
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     pub on_interrupt: OnInterrupt,
+    /// Leave the candidate the instances that it has
+    #[arg(long)]
+    pub leave_capacity: bool,
     /// Return when the shift is accepted: nothing is watched or judged
     #[arg(long)]
     pub no_wait: bool,
@@ -69,6 +73,7 @@ pub fn run(args: &CanaryArgs, context: &Context) -> Result<ExitStatus, Ended> {
     if gated && !args.no_gates && !args.no_wait {
         let (selected, service) = only(&selected, config.as_ref())?;
         let watching = Watching::canary(service, args.pct, args.bake);
+        let watching = Watching { capacity: watching.capacity && !args.leave_capacity, ..watching };
         if watching.bake.is_zero() {
             let failure = Failure::usage("a bake of no time at all judges nothing");
             return Err(failure.hint("to shift without being judged: `--no-gates`").into());
@@ -98,6 +103,10 @@ pub fn run(args: &CanaryArgs, context: &Context) -> Result<ExitStatus, Ended> {
     }
     let intent = Intent::Canary { share: args.pct, candidate: args.candidate.clone(), again: args.again };
     let settle = settle_timeout(config.as_ref(), &selected);
+    let leave = match args.leave_capacity {
+        true => selected.iter().map(|selected| selected.target.clone()).collect(),
+        false => leaving(config.as_ref(), &selected),
+    };
     let canary = Act {
         verb: "canary",
         intent,
@@ -106,6 +115,7 @@ pub fn run(args: &CanaryArgs, context: &Context) -> Result<ExitStatus, Ended> {
         settle,
         no_wait: args.no_wait,
         note: Some("not judged"),
+        leave,
         stages: BTreeMap::new(),
     };
     act(context, &canary)
@@ -115,6 +125,13 @@ pub fn run(args: &CanaryArgs, context: &Context) -> Result<ExitStatus, Ended> {
 pub(super) fn has_gates(config: Option<&Config>, selected: &Selected) -> bool {
     let service = selected.service.as_deref().and_then(|name| config?.services.get(name));
     service.is_some_and(|service| !service.get_ref().gates.is_empty())
+}
+
+/// The targets of services with `capacity = "leave"`.
+pub(super) fn leaving(config: Option<&Config>, selected: &[Selected]) -> BTreeSet<Target> {
+    let capacity = |selected: &Selected| config?.services.get(selected.service.as_deref()?)?.get_ref().capacity;
+    let leaves = |selected: &&Selected| capacity(selected) == Some(OnCapacity::Leave);
+    selected.iter().filter(leaves).map(|selected| selected.target.clone()).collect()
 }
 
 /// The longest settle time that the file grants to any of the services.

@@ -194,8 +194,9 @@ impl Foreseen {
         if self.shortest.resized.as_ref().is_some_and(|resized| !resized.changes.is_empty()) {
             unknown.push(format!(
                 "how long the provider takes to change capacity, and how often it is looked at meanwhile, at most {} each way; \
-                 and the calls that set it back at the end",
-                humantime::format_duration(terms.settle_timeout)
+                 and the calls that set it back {}",
+                humantime::format_duration(terms.settle_timeout),
+                if terms.kind == Kind::Canary { "where a gate fails" } else { "at the end" }
             ));
         }
         unknown

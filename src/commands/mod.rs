@@ -25,13 +25,13 @@ pub mod shadow;
 pub mod status;
 mod watched;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use mlroll_backend::ModelStage;
+use mlroll_backend::{ModelStage, Target};
 use ulid::Ulid;
 
 use crate::cli::Global;
@@ -101,6 +101,8 @@ pub(crate) struct Act<'a> {
     pub(crate) no_wait: bool,
     /// What is to be known of whatever is shifted.
     pub(crate) note: Option<&'static str>,
+    /// Targets whose candidates keep the capacity that they have.
+    pub(crate) leave: BTreeSet<Target>,
     /// What a model registry is told of whom is promoted, by service.
     pub(crate) stages: BTreeMap<String, ModelStage>,
 }
@@ -115,7 +117,7 @@ pub(crate) fn act(context: &Context, act: &Act<'_>) -> Result<ExitStatus, Ended>
     let driver =
         Driver { clock: clock.clone(), wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(clock) };
     let mut reports = block_on(async {
-        let mut reports = driver.perform(&act.intent, act.selected).await;
+        let mut reports = driver.perform(&act.intent, act.selected, &act.leave).await;
         for report in reports.iter_mut().filter(|report| report.outcome == Outcome::Promoted) {
             let stage = report.service.as_ref().and_then(|service| act.stages.get(service));
             if let Some(stage) = stage

@@ -6,7 +6,7 @@ use clap::Args;
 use mlroll_backend::{ModelStage, RevisionId, Weight};
 use toml::Spanned;
 
-use super::canary::{has_gates, settle_timeout};
+use super::canary::{has_gates, leaving, settle_timeout};
 use super::watched::{Past, check_now, only, state_of};
 use super::{Act, Context, Ended, act, block_on};
 use crate::cli::revision;
@@ -20,13 +20,14 @@ use crate::rollout::Intent;
 
 /// Give the candidate all traffic and make it stable
 ///
-/// Without `--force` the evidence gathered since the last shift must pass the gates.
+/// Without `--force` the evidence gathered since the last shift must pass the gates, and the candidate must have as many
+/// instances as stable, where the provider counts them (SageMaker).
 #[derive(Args, Debug)]
 pub struct PromoteArgs {
     /// Services of mlroll.toml; may be left out when there is only one
     #[arg(value_name = "SERVICE")]
     pub services: Vec<String>,
-    /// Skip the gates
+    /// Skip the gates, and promote a candidate with fewer instances than stable
     #[arg(long)]
     pub force: bool,
     /// Wait until the gates pass or fail, for as long as a bake takes, or `--timeout`
@@ -68,12 +69,13 @@ pub fn run(args: &PromoteArgs, context: &Context) -> Result<ExitStatus, Ended> {
     let settle = settle_timeout(config.as_ref(), &selected);
     let promote = Act {
         verb: "promote",
-        intent: Intent::Promote { candidate },
+        intent: Intent::Promote { candidate, forced: args.force },
         selected: &selected,
         unreadable: &[],
         settle,
         no_wait: args.no_wait,
         note: Some(if args.force { "not judged: --force" } else { "every critical gate passed" }),
+        leave: leaving(config.as_ref(), &selected),
         stages: config.iter().flat_map(|config| &config.services).filter_map(stage_of).collect(),
     };
     act(context, &promote)

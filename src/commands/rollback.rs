@@ -1,6 +1,6 @@
 //! `mlroll rollback`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clap::Args;
@@ -61,6 +61,7 @@ pub fn run(args: &RollbackArgs, context: &Context) -> Result<ExitStatus, Ended> 
         settle: None,
         no_wait: args.no_wait,
         note: None,
+        leave: BTreeSet::new(),
         stages: BTreeMap::new(),
     };
     act(context, &rollback)

@@ -18,7 +18,7 @@ use crate::judge::panel::Finding;
 use crate::judge::verdict::Verdict;
 use crate::output::{Done, Format, Progress, announce, json, text};
 use crate::registry;
-use crate::rollout::engine::{Input, Plan, Rollout, Terms, Verdict as Ruling};
+use crate::rollout::engine::{Input, Kind, Plan, Rollout, Terms, Verdict as Ruling};
 use crate::rollout::{Intent, Step};
 use crate::wire::{Aside, Wire};
 
@@ -382,7 +382,8 @@ pub(super) async fn plan(
         note_limit: can.note_limit,
         // Without a guard two operations would race; the way back then begins when the one under way has ended.
         overtakes: can.guard == GuardKind::Atomic,
-        capacity: watching.capacity,
+        // What is given for a canary stays with the candidate: nobody is there to set it back.
+        capacity: watching.capacity && (watching.kind == Kind::Rollout || backend.has_lasting_capacity()),
         experiment: watching.experiment.as_deref().cloned(),
     };
     let plan = Plan::new(terms, can.granule).map_err(|e| Failure::usage(e.to_string()).about(target))?;

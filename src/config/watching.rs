@@ -106,7 +106,7 @@ impl Watching {
             on_fail: reaction(service.on_fail),
             on_inconclusive,
             on_starved: reaction(service.on_starved),
-            capacity: kind == Kind::Rollout && service.capacity.unwrap_or_default() == OnCapacity::Match,
+            capacity: kind != Kind::Experiment && service.capacity.unwrap_or_default() == OnCapacity::Match,
             no_data_budget: or(service.no_data_budget, MINUTE * 10),
             settle_timeout: or(service.settle_timeout, MINUTE * 30),
             experiment: None,

@@ -2,8 +2,10 @@
 
 mod attempt;
 mod settling;
+mod sized;
 
 use std::cell::Cell;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mlroll_backend::{Backend, Error, ErrorKind, RevisionId, Snapshot, Target, Weight, embed};
@@ -55,6 +57,7 @@ enum Aftermath {
 struct Candidate {
     chosen: Option<RevisionId>,
     checked: Option<RevisionId>,
+    sized: Option<RevisionId>,
 }
 
 impl<'a> Job<'a> {
@@ -115,6 +118,11 @@ impl<'a> Job<'a> {
                 }
                 Err(failure) => return report.fail(failure),
             };
+            match self.size(&step, &mut candidate, report).await {
+                Ok(false) => {}
+                Ok(true) => continue,
+                Err(failure) => return report.fail(failure),
+            }
             let carried = embed(&seen.guard.own_text, &step.marker, self.backend.capabilities().note_limit).marker;
             let attempt = Attempt { before: seen, step, carried };
             let already = self.driver().wire.writes(&self.target);
@@ -210,7 +218,7 @@ impl<'a> Job<'a> {
 
     /// Whether an interrupt ends this job before its next write. A rollback is what an interrupt would want.
     fn stops_here(&self) -> bool {
-        self.shared.interrupted.get() && !self.is_rollback()
+        self.shared.interrupted.load(Ordering::Relaxed) && !self.is_rollback()
     }
 
     async fn observe(&self, deadline: Deadline) -> Result<Snapshot, Error> {
@@ -282,6 +290,7 @@ impl<'a> Job<'a> {
                         report.note(advice);
                     }
                 }
+                self.refuse_too_small(&step, report)?;
                 note_lost_marker(seen, &step, can.note_limit, report);
                 note_shadow(seen, &step, report);
                 Ok(Some(step))

@@ -18,13 +18,13 @@ mod stage;
 mod standing;
 mod watch;
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use mlroll_backend::{Backend, Provider, Snapshot};
+use mlroll_backend::{Backend, Provider, Snapshot, Target};
 
 pub use self::bench::{Bench, query_of, settle_delay};
 pub use self::deploy::{Delivered, Delivery};
@@ -78,16 +78,18 @@ pub struct Driver<'a> {
 }
 
 impl Driver<'_> {
-    /// Performs `intent` on each target, many at once. A target that fails stops no other.
-    pub async fn perform(&self, intent: &Intent, selected: &[Selected]) -> Vec<Report> {
+    /// Performs `intent` on each target, many at once. A target that fails stops no other. Candidates of the targets in `leave`
+    /// keep the capacity that they have.
+    pub async fn perform(&self, intent: &Intent, selected: &[Selected], leave: &BTreeSet<Target>) -> Vec<Report> {
         let backends = self.backends(selected);
         let mut reports: Vec<Report> = selected.iter().map(Report::blank).collect();
         let shared = Shared {
             driver: self,
             backends: &backends,
             intent,
+            leave,
             deadline: self.clock.deadline(self.limits.accept),
-            interrupted: Cell::new(false),
+            interrupted: AtomicBool::new(false),
         };
         let mut waiting = reports.iter_mut();
         let mut running: FuturesUnordered<_> = waiting.by_ref().take(AT_ONCE).map(|r| run_one(&shared, r)).collect();
@@ -95,7 +97,7 @@ impl Driver<'_> {
         loop {
             tokio::select! {
                 again = interrupts.next() => {
-                    if shared.interrupted.replace(true) && again.is_insistent() {
+                    if shared.interrupted.swap(true, Ordering::Relaxed) && again.is_insistent() {
                         break;
                     }
                     self.progress.say("interrupted: finishing what is on its way");
@@ -153,7 +155,9 @@ impl Driver<'_> {
     ) -> Result<(Option<Step>, Snapshot), Failure> {
         let backends = Backends::new();
         let deadline = self.clock.deadline(self.limits.accept);
-        let shared = Shared { driver: self, backends: &backends, intent, deadline, interrupted: Cell::new(false) };
+        let leave = BTreeSet::from([selected.target.clone()]);
+        let interrupted = AtomicBool::new(false);
+        let shared = Shared { driver: self, backends: &backends, intent, leave: &leave, deadline, interrupted };
         let mut report = Report::blank(selected);
         let found = Job::new(&shared, backend, selected.target.clone()).first_step(&mut report).await;
         for note in &report.notes {
@@ -193,8 +197,9 @@ struct Shared<'a> {
     driver: &'a Driver<'a>,
     backends: &'a Backends,
     intent: &'a Intent,
+    leave: &'a BTreeSet<Target>,
     deadline: Deadline,
-    interrupted: Cell<bool>,
+    interrupted: AtomicBool,
 }
 
 async fn run_one(shared: &Shared<'_>, report: &mut Report) {

@@ -154,7 +154,8 @@ impl Imagined<'_> {
             return Ok((None, Vec::new()));
         };
         let already = driver.wire.calls().len();
-        let found = backend.capacity(self.target, stable, candidate);
+        let lasting = self.plan.terms().kind == Kind::Canary;
+        let found = super::sizing::capacity_of(backend, self.target, stable, candidate, lasting);
         let found = driver.clock.by(driver.clock.deadline(driver.limits.accept), found).await;
         let found = found.unwrap_or_else(|_| Err(super::job::time_is_up()));
         Ok((found.map_err(|e| Failure::of(&e, self.target))?, driver.wire.calls().split_off(already)))

@@ -10,6 +10,20 @@ use super::interrupt::{Interrupts, Told};
 use super::patience::Patience;
 use super::{Driver, job};
 
+/// What the candidate lacks: only what may stay, where `lasting`.
+pub(super) async fn capacity_of(
+    backend: &dyn Backend,
+    target: &Target,
+    stable: &RevisionId,
+    candidate: &RevisionId,
+    lasting: bool,
+) -> Result<Option<Capacity>, Error> {
+    match lasting {
+        true => backend.lasting_capacity(target, stable, candidate).await,
+        false => backend.capacity(target, stable, candidate).await,
+    }
+}
+
 /// Performs what the engine asks for about capacity.
 #[derive(Debug)]
 pub(super) struct Sizing<'a> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mlroll_backend::{Backend, Error, ErrorKind, Usage, Weight};
 
 use super::interrupt::{Interrupts, Told};
-use super::sizing::Sizing;
+use super::sizing::{Sizing, capacity_of};
 use super::{Bench, Driver, Report, job};
 use crate::config::Selected;
 use crate::exit::ExitStatus;
@@ -14,7 +14,7 @@ use crate::journal::{Folder, Journal, JournalError, Record};
 use crate::judge::verdict::Verdict;
 use crate::output::Bake;
 use crate::rollout::Outcome;
-use crate::rollout::engine::{Action, Cause, Ended, Input, Pending, Rollout, Stage, Trouble, Verdict as Ruling};
+use crate::rollout::engine::{Action, Cause, Ended, Input, Kind, Pending, Rollout, Stage, Trouble, Verdict as Ruling};
 
 /// The longest one call to the provider may take, waits and retries included.
 const CALL: Duration = Duration::from_secs(60);
@@ -192,7 +192,9 @@ impl Watch<'_> {
                 Some(restored.map_or_else(|e| Input::Unrestored(trouble(&e, 1)), |()| Input::Restored))
             }
             Action::Size { stable, candidate } => {
-                let size = clock.by(clock.deadline(CALL), self.backend.capacity(target, stable, candidate));
+                let lasting = self.rollout.plan().terms().kind == Kind::Canary;
+                let size = capacity_of(self.backend, target, stable, candidate, lasting);
+                let size = clock.by(clock.deadline(CALL), size);
                 let sized = finishing(interrupts, told, size).await?.unwrap_or_else(|_| Err(job::time_is_up()));
                 Some(sized.map_or_else(|e| Input::Unprepared(trouble(&e, 1)), Input::Sized))
             }
@@ -255,7 +257,10 @@ impl Watch<'_> {
         if let Some(Usage { calls, series }) = report.metrics.filter(|usage| usage.calls > 0) {
             report.note(format!("the metric store was asked {calls} times, for {series} series in all"));
         }
-        if let Some(capacity) = self.rollout.reserved() {
+        let is_lasting = self.rollout.plan().terms().kind == Kind::Canary;
+        if let Some(capacity) = self.rollout.reserved().filter(|_| is_lasting && self.rollout.unrestored().is_none()) {
+            report.note(format!("the candidate keeps its capacity: {}", capacity.changes.join("; ")));
+        } else if let Some(capacity) = self.rollout.reserved() {
             let why = self.rollout.unrestored().map(|why| format!(" ({why})")).unwrap_or_default();
             let next = if self.rollout.is_unfinished() { "; `mlroll resume` goes on with it" } else { "" };
             report.note(format!("capacity is not set back{why}: {}{next}", capacity.changes.join("; ")));

@@ -55,8 +55,9 @@ pub fn plan(document: &Value) -> String {
     out += "\ncalls (reads were made, writes were not)\n";
     out += &calls("to begin with", &document["opening"]);
     let capacity = &document["capacity"];
+    let back = if document["verb"] == "canary" { "where a gate fails" } else { "at the end" };
     for change in capacity["changes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        out += &format!("capacity before the first share, set back at the end: {change}\n");
+        out += &format!("capacity before the first share, set back {back}: {change}\n");
     }
     out += &calls("to find out about capacity", &capacity["reads"]);
     out += &calls("to make it ready", &capacity["prepare"]);

@@ -85,7 +85,7 @@ pub fn decide(intent: &Intent, seen: &Snapshot, can: &Capabilities, stamp: &Stam
     let case = Case { seen, split, can, stamp };
     match intent {
         Intent::Canary { share, candidate, again } => case.canary(*share, candidate.as_ref(), *again),
-        Intent::Promote { candidate } => case.promote(candidate.as_ref()),
+        Intent::Promote { candidate, .. } => case.promote(candidate.as_ref()),
         Intent::Rollback { to: Some(to), .. } => case.rollback_to(to),
         Intent::Rollback { to: None, recent } => case.rollback(*recent),
     }

@@ -20,6 +20,8 @@ pub enum Intent {
     Promote {
         /// The candidate, where it was named: also one that somebody else put in flight.
         candidate: Option<RevisionId>,
+        /// Also where it cannot carry everything, as far as is known.
+        forced: bool,
     },
     /// Give everything to who had it before.
     Rollback {
@@ -38,7 +40,7 @@ impl Intent {
         let mut intent = self.clone();
         let named = match &mut intent {
             Self::Canary { candidate: named, .. }
-            | Self::Promote { candidate: named }
+            | Self::Promote { candidate: named, .. }
             | Self::Rollback { to: named, .. } => named,
         };
         if provider == Provider::AzureMl

@@ -83,7 +83,7 @@ fn canary(share: u16, candidate: Option<&str>) -> Intent {
     Intent::Canary { share: weight(share), candidate: candidate.map(id), again: false }
 }
 
-const PROMOTE: Intent = Intent::Promote { candidate: None };
+const PROMOTE: Intent = Intent::Promote { candidate: None, forced: false };
 const ROLLBACK: Intent = Intent::Rollback { to: None, recent: None };
 
 fn calm(description: &str) -> Snapshot {
@@ -148,8 +148,14 @@ fn a_canary_of_somebody_else_is_left_alone_until_it_is_named() {
     assert_eq!(shift(&canary(1000, Some("42")), &foreign).to.to_string(), "41 90 %, 42 10 %");
     assert_eq!(shift(&ROLLBACK, &foreign).to, TrafficSplit::full(id("41")));
     assert_eq!(refusal(&PROMOTE, &foreign).exit, ExitStatus::Held);
-    assert_eq!(refusal(&Intent::Promote { candidate: Some(id("43")) }, &foreign).exit, ExitStatus::Conflict);
-    assert_eq!(shift(&Intent::Promote { candidate: Some(id("42")) }, &foreign).to, TrafficSplit::full(id("42")));
+    assert_eq!(
+        refusal(&Intent::Promote { candidate: Some(id("43")), forced: false }, &foreign).exit,
+        ExitStatus::Conflict
+    );
+    assert_eq!(
+        shift(&Intent::Promote { candidate: Some(id("42")), forced: false }, &foreign).to,
+        TrafficSplit::full(id("42"))
+    );
 }
 
 #[test]
@@ -335,7 +341,7 @@ fn intents() -> impl Strategy<Value = Intent> {
     prop_oneof![
         (0_u16..=10_000, prop::option::of(revisions()), any::<bool>())
             .prop_map(|(share, candidate, again)| { Intent::Canary { share: weight(share), candidate, again } }),
-        prop::option::of(revisions()).prop_map(|candidate| Intent::Promote { candidate }),
+        prop::option::of(revisions()).prop_map(|candidate| Intent::Promote { candidate, forced: false }),
         (prop::option::of(revisions()), recent).prop_map(|(to, recent)| Intent::Rollback { to, recent }),
     ]
 }

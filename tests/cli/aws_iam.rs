@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::sagemaker_capacity::start as endpoint;
+use crate::sagemaker_capacity::{scaling, start as endpoint};
 use crate::sagemaker_deploy::{package, start as registry};
 use crate::sandbox::{HEALTHY, Sandbox};
 
@@ -137,6 +137,8 @@ fn of_an_endpoints_variants() {
     // Without gates, which have permissions of their own.
     sandbox.write("mlroll.toml", &file(SAGEMAKER));
     suffices(&["sagemaker-status"], &sandbox, &[&with(&["status"])]);
+    // Of other bounds than stable's.
+    scaling(&sandbox, "RegisterScalableTarget", "b", &json!({ "MinCapacity": 1, "MaxCapacity": 2 }));
     suffices(&["sagemaker-canary"], &sandbox, &[&canary]);
     suffices(&["sagemaker-promote"], &sandbox, &[&with(&["promote", "--force"])]);
     suffices(&["sagemaker-rollback"], &sandbox, &[&with(&["rollback"])]);
@@ -155,6 +157,9 @@ fn of_an_endpoints_variants() {
     let model = package(1);
     let deploy = ["deploy", "--target", SAGEMAKER, "--model-package", &model, "--smoke", "request.json"];
     let mut needed = used(&["sagemaker-deploy"], &deploys, &[(&deploy, &[0])]);
+    // Of another instance type, which autoscaling would not have.
+    let retyped = ["deploy", "--target", SAGEMAKER, "--model-package", &model, "--instance-type", "ml.m5.4xlarge"];
+    needed.extend(used(&["sagemaker-deploy"], &deploys, &[(&retyped, &[0])]));
     // A way back that is filled anew is none any more, which the tag says.
     let promoted = registry("b = {}", "");
     assert_eq!(promoted.run(&canary).0, 0);
@@ -165,8 +170,8 @@ fn of_an_endpoints_variants() {
     are_needed(&["sagemaker-deploy"], &needed);
     let stage = "model_stage = { stage = \"Production\", status = \"InUse\" }\n";
     deploys.write("mlroll.toml", &format!("{}{stage}", file(SAGEMAKER)));
-    let tells = ["sagemaker-canary", "sagemaker-promote", "sagemaker-stage"];
-    suffices(&tells, &deploys, &[&canary, &["promote", "fraud", "--force"]]);
+    assert_eq!(deploys.run(&canary).0, 0);
+    suffices(&["sagemaker-promote", "sagemaker-stage"], &deploys, &[&["promote", "fraud", "--force"]]);
 }
 
 /// Of all gates there are: an alarm, what is left of the machines, looks of errors; and how late a function is.

@@ -19,7 +19,9 @@ impl Case {
         let sagemaker = SageMaker::start();
         sagemaker.add("fraud", &[("a", 1.0), ("b", 0.0)]);
         sagemaker.set_delay(0);
-        let world = World::new().set("AWS_ENDPOINT_URL_SAGEMAKER", &sagemaker.url());
+        let world = World::new()
+            .set("AWS_ENDPOINT_URL_SAGEMAKER", &sagemaker.url())
+            .set("AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING", &sagemaker.url());
         Self { sagemaker, world }
     }
 

@@ -329,3 +329,24 @@ fn endpoints_without_a_second_slot_are_refused_with_the_reason() {
     }
     assert!(!sent(&sandbox).contains(&"UpdateEndpoint".to_owned()));
 }
+
+/// SageMaker refuses other machines for what autoscaling holds, and not before there is an endpoint config.
+#[test]
+fn a_slot_that_autoscaling_holds_keeps_its_machines() {
+    let sandbox = start("b = {}", "autoscaling = [1, 4]");
+    let other = ["deploy", "--from-stable", "--instance-type", "ml.c5.4xlarge"];
+    for dry in [&["--dry-run"][..], &[]] {
+        let (code, said) = refused(&sandbox, &[&other[..], dry].concat());
+        assert!(code == 2 && said.contains("autoscaling holds variant b"), "{code} {said}");
+        assert!(said.contains("--resource-id endpoint/fraud/variant/b"), "{said}");
+    }
+    let made = || sent(&sandbox).into_iter().filter(|name| name.starts_with("Create") || name.starts_with("Update"));
+    assert_eq!(made().count(), 0, "{:?}", sent(&sandbox));
+    // The same machines, and a variant that is let go, are as ever.
+    assert_eq!(verb(&sandbox, &["deploy", "--model-package", &package(1)]).0, 0);
+    let of_b = json!({ "ServiceNamespace": "sagemaker", "ResourceId": "endpoint/fraud/variant/b",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount" });
+    aws(&sandbox, "DeregisterScalableTarget", &of_b);
+    let (code, done) = verb(&sandbox, &other);
+    assert_eq!((code, &config(&sandbox)[1]["InstanceType"]), (0, &json!("ml.c5.4xlarge")), "{done}");
+}

@@ -62,9 +62,9 @@ struct End {
 }
 
 /// API and operation, in the order of arrival.
-type Log = Vec<(String, String)>;
+pub(crate) type Log = Vec<(String, String)>;
 
-fn log(sandbox: &Sandbox) -> Log {
+pub(crate) fn log(sandbox: &Sandbox) -> Log {
     let log: Vec<Value> = serde_json::from_str(&sandbox.ask("GET", "/_sandbox/requests", "")).unwrap();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     log.iter().map(|request| (text(&request["api"]), text(&request["operation"]))).collect()
@@ -128,15 +128,20 @@ fn play(boundary: Option<&Boundary>) -> Option<(End, Log, usize)> {
     Some((end(&sandbox), log, deployed))
 }
 
+/// The marker without its moments and its id.
+pub(crate) fn tag(sandbox: &Sandbox, endpoint: &Value) -> String {
+    let tags = aws(sandbox, "ListTags", &json!({ "ResourceArn": endpoint["EndpointArn"] }));
+    let note = tags["Tags"][0]["Value"].as_str().unwrap_or_default();
+    let kept = note.split(' ').filter(|word| !word.starts_with("at=") && !word.starts_with("id="));
+    kept.collect::<Vec<_>>().join(" ")
+}
+
 fn end(sandbox: &Sandbox) -> End {
     let endpoint = aws(sandbox, "DescribeEndpoint", &json!({ "EndpointName": "fraud" }));
     assert_eq!(endpoint["EndpointStatus"], "InService", "{endpoint}");
     let config = endpoint["EndpointConfigName"].clone();
     let live = aws(sandbox, "DescribeEndpointConfig", &json!({ "EndpointConfigName": config }));
     let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("{live}")).to_owned();
-    let tags = aws(sandbox, "ListTags", &json!({ "ResourceArn": endpoint["EndpointArn"] }));
-    let note = tags["Tags"][0]["Value"].as_str().unwrap_or_default();
-    let kept = note.split(' ').filter(|word| !word.starts_with("at=") && !word.starts_with("id="));
     // The one before is there, for whoever wants to go back by hand.
     let before = aws(sandbox, "DescribeEndpointConfig", &json!({ "EndpointConfigName": "fraud-1" }));
     assert_eq!(before["EndpointConfigName"], "fraud-1", "{before}");
@@ -147,7 +152,7 @@ fn end(sandbox: &Sandbox) -> End {
     End {
         variants: variants(sandbox),
         bounds: bounds(sandbox),
-        tag: kept.collect::<Vec<_>>().join(" "),
+        tag: tag(sandbox, &endpoint),
         models: live["ProductionVariants"].as_array().unwrap().iter().map(|v| text(&v["ModelName"])).collect(),
         config: text(&config),
         made: [made("CreateEndpointConfig"), made("CreateModel")],
@@ -155,7 +160,7 @@ fn end(sandbox: &Sandbox) -> End {
 }
 
 /// Each write, before and after it, and the first and the last of each read.
-fn boundaries(log: &[(String, String)], deploys: bool) -> Vec<Boundary> {
+pub(crate) fn boundaries(log: &[(String, String)], deploys: bool) -> Vec<Boundary> {
     let mut counts: BTreeMap<&(String, String), usize> = BTreeMap::new();
     for call in log.iter().filter(|(api, _)| api == "sagemaker" || api == "application-autoscaling") {
         *counts.entry(call).or_default() += 1;

@@ -154,8 +154,17 @@ fn what_cannot_be_is_refused_before_any_write() {
     // What autoscaling holds stays where it is, says SageMaker.
     let sandbox = start("{}", "autoscaling = [1, 4]");
     let (code, document) = mirror(&sandbox, "10");
+    let told = message(&document);
+    assert!(code == 2 && told.contains("autoscaling holds variant b, and would be moved out"), "{document}");
+    assert!(told.contains("deregister-scalable-target") && told.contains("endpoint/fraud/variant/b"), "{told}");
+    assert_eq!((writes(&sandbox), places(&sandbox).1), (Vec::new(), json!({})));
+    // Whoever may not read that learns it from SageMaker, after a config was made.
+    let denied = json!({ "api": "application-autoscaling", "operation": "DescribeScalableTargets", "fault": "status",
+        "status": 400, "code": "AccessDeniedException", "times": 1_000_000 });
+    fault(&sandbox, &denied);
+    let (code, document) = mirror(&sandbox, "10");
     assert!(code == 2 && message(&document).contains("must be deregistered as scalable targets"), "{document}");
-    assert_eq!(places(&sandbox).1, json!({}));
+    assert_eq!((writes(&sandbox), places(&sandbox).1), (BEGUN.map(str::to_owned).to_vec(), json!({})));
 }
 
 #[test]

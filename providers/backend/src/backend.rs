@@ -203,7 +203,35 @@ pub trait Backend: Debug + Send + Sync {
         Ok(None)
     }
 
-    /// Makes what [`capacity`](Self::capacity) found so. Absolute and idempotent; returns when it is in effect.
+    /// The same for a shift by hand, after which nobody sets anything back: only what may stay as it is then, such as counts and
+    /// bounds, and nothing that is suspended meanwhile. `None` where there is nothing of the kind.
+    ///
+    /// # Errors
+    /// As [`observe`](Self::observe).
+    async fn lasting_capacity(
+        &self,
+        target: &Target,
+        stable: &RevisionId,
+        candidate: &RevisionId,
+    ) -> Result<Option<Capacity>> {
+        let _ = (target, stable, candidate);
+        Ok(None)
+    }
+
+    /// Whether [`lasting_capacity`](Self::lasting_capacity) is worth asking for.
+    fn has_lasting_capacity(&self) -> bool {
+        false
+    }
+
+    /// Why `candidate` cannot carry all that `stable` carries, and what helps. Makes no request, and so knows only what
+    /// [`observe`](Self::observe) has read.
+    fn shortfall(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Option<Obstacle> {
+        let _ = (target, stable, candidate);
+        None
+    }
+
+    /// Makes what [`capacity`](Self::capacity) or [`lasting_capacity`](Self::lasting_capacity) found so. Absolute and idempotent;
+    /// returns when it is in effect.
     ///
     /// # Errors
     /// As [`shift`](Self::shift).

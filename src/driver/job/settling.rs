@@ -1,5 +1,6 @@
 //! Waiting: for a busy target, for what was written, for a provider that wants to be left alone.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mlroll_backend::{Error, ErrorKind, GuardKind, Marker, MarkerState, Readiness, Snapshot};
@@ -129,7 +130,7 @@ impl Job<'_> {
             let mut poll = Err(time_is_up());
             let mut rest = Duration::ZERO;
             while poll.is_err() {
-                if self.shared.interrupted.get() {
+                if self.shared.interrupted.load(Ordering::Relaxed) {
                     report.ended_badly(Failure::interrupted(&self.target));
                     return None;
                 }

@@ -29,6 +29,12 @@ impl Rollout {
             return self.end(Ended::Halted, cause);
         }
         if self.attempted.as_ref().is_some_and(|attempt: &Attempt| attempt.accepted) {
+            if at_stable && !overtaken {
+                // It was written anew for its note, and that is not taken.
+                self.stage = Stage::Start;
+                self.attempted = None;
+                return self.go_back(now);
+            }
             return self.wait_until_live("it is accepted and not yet to be seen".to_owned(), now);
         }
         if let Some(trouble) = self.spent() {

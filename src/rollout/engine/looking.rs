@@ -192,6 +192,10 @@ impl Rollout {
             return self.end(Ended::RolledBack, Cause::RolledBackElsewhere);
         }
         if self.is_at_stable(&seen) && self.is_rolling_back() {
+            if self.lacks_its_note(&seen) {
+                self.confirmed = Some(seen);
+                return self.go_back(now);
+            }
             self.landed(Stage::Start, seen);
             self.attempted = None;
             return self.go_back(now);
@@ -203,6 +207,16 @@ impl Rollout {
         };
         self.forget_superseded(&seen);
         self.end(Ended::Halted, Cause::Interference { expected, found: seen.to_string() })
+    }
+
+    /// Whether our rollback seems to have arrived without its note: where that travels apart, whoever wrote both was cut off in
+    /// between. Then both are written again: without the note nothing tells that the candidate was bad.
+    fn lacks_its_note(&self, seen: &Snapshot) -> bool {
+        let cut_off = |attempt: &Attempt| {
+            attempt.stage == Stage::Start && attempt.in_doubt && !attempt.accepted && attempt.carried.is_some()
+        };
+        let apart = !self.plan.terms().overtakes && self.overtaken.is_none();
+        apart && seen.marker.is_none() && self.attempted.as_ref().is_some_and(cut_off) && self.spent().is_none()
     }
 
     /// What somebody else has changed since our writes is theirs beyond doubt, where ours cannot arrive any more: an atomic

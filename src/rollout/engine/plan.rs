@@ -63,7 +63,7 @@ pub struct Terms {
     pub note_limit: usize,
     /// Whether the provider takes a rollback while an earlier shift is not yet live.
     pub overtakes: bool,
-    /// Whether the candidate gets stable's capacity before its first share.
+    /// Whether the candidate gets stable's capacity before its first share; that of a canary may stay at its end.
     #[serde(default, skip_serializing_if = "is_left")]
     pub capacity: bool,
     /// What an experiment is about; of that kind only.
@@ -298,8 +298,8 @@ impl Terms {
         if !rising || self.steps.first().is_none_or(|first| *first == Weight::ZERO) {
             return Some("steps rise, from above 0 %".to_owned());
         }
-        if self.capacity && self.kind != Kind::Rollout {
-            return Some("only a rollout prepares capacity: a canary's end does not give it back".to_owned());
+        if self.capacity && self.kind == Kind::Experiment {
+            return Some("an experiment prepares no capacity: its end does not give it back".to_owned());
         }
         match (self.kind, self.steps.as_slice()) {
             (Kind::Canary | Kind::Experiment, [share]) if *share != Weight::FULL => None,

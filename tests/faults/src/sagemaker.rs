@@ -159,7 +159,8 @@ impl State {
     /// The answer; none when it is lost.
     fn exchange(&mut self, message: &Message) -> Option<Response> {
         let target = message.header("x-amz-target").unwrap_or_default();
-        let operation = target.strip_prefix("SageMaker.").unwrap_or_default().to_owned();
+        let scaling = target.strip_prefix("AnyScaleFrontendService.");
+        let operation = scaling.or(target.strip_prefix("SageMaker.")).unwrap_or_default().to_owned();
         let body: Value = serde_json::from_slice(&message.body).unwrap_or_default();
         let place = self.failures.iter().position(|(of, _)| *of == operation);
         let failure = place.and_then(|at| self.failures.remove(at)).map(|(_, failure)| failure);
@@ -179,6 +180,10 @@ impl State {
     fn answer(&mut self, message: &Message, operation: &str, body: &Value) -> Answer {
         if message.header("content-type") != Some("application/x-amz-json-1.1") {
             return Err((404, "UnknownOperationException", String::new()));
+        }
+        // Nothing here is autoscaled.
+        if let (Some((_, "application-autoscaling")), "DescribeScalableTargets") = (message.scope(), operation) {
+            return Ok(json!({ "ScalableTargets": [] }));
         }
         let Some((region, "sagemaker")) = message.scope() else {
             return Err((403, "InvalidSignatureException", "not signed for sagemaker".to_owned()));

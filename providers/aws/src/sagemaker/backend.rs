@@ -25,7 +25,7 @@ const UPDATE: &str = "UpdateEndpointWeightsAndCapacities";
 pub struct SageMaker {
     pub(super) session: Session,
     access: Option<Access>,
-    /// Instances of the variants that were checked last, by endpoint.
+    /// Instances of the variants as they were seen last, by endpoint.
     sizes: Mutex<BTreeMap<Target, Vec<(String, i32)>>>,
 }
 
@@ -73,6 +73,7 @@ impl Backend for SageMaker {
         let client = self.session.sagemaker(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
         let described = describe(&calls).await?;
+        self.learn_sizes(target, &described);
         let tag = calls.marker(&described.arn).await?;
         snapshot(operation, &described, tag.as_deref())
     }
@@ -106,26 +107,50 @@ impl Backend for SageMaker {
         let calls = Calls { client: &client, target, endpoint };
         let described = describe(&calls).await?;
         let without_model = calls.variants_without_model(&described.config).await?;
-        let sizes = described.variants.iter();
-        let sizes =
-            sizes.filter_map(|variant| Some((variant.name.clone(), variant.wanted_instances.or(variant.instances)?)));
-        self.sizes.lock().unwrap_or_else(PoisonError::into_inner).insert(target.clone(), sizes.collect());
+        self.learn_sizes(target, &described);
         Ok(obstacles(&described, &without_model, stable, candidate))
     }
 
     fn advice(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId, _: Weight) -> Vec<String> {
-        let sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
-        let size = |of: &RevisionId| {
-            let all = sizes.get(target)?;
-            all.iter().find(|(name, _)| name == of.as_str()).map(|(_, count)| *count)
-        };
-        match (size(stable), size(candidate)) {
-            (Some(has), Some(gets)) if gets < has => vec![format!(
-                "{candidate} has fewer instances than {stable}: {gets} and not {has}; a `rollout` gives it as many before its first \
-                 share, `canary` and `promote` by hand do not"
+        match self.lacks(target, stable, candidate) {
+            Some((gets, has)) => vec![format!(
+                "{candidate} has fewer instances than {stable}: {gets} and not {has}; it gets as many before its first share, \
+                 unless its capacity is left as it is"
             )],
-            (Some(_) | None, _) => Vec::new(),
+            None => Vec::new(),
         }
+    }
+
+    fn shortfall(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Option<Obstacle> {
+        let (gets, has) = self.lacks(target, stable, candidate)?;
+        let name = &endpoint_of(target, UPDATE).ok()?.endpoint;
+        Some(Obstacle {
+            what: format!(
+                "{candidate} has fewer instances than {stable}: {gets} and not {has}, and would get everything"
+            ),
+            remedy: format!(
+                "give it as many first, which takes minutes: aws sagemaker update-endpoint-weights-and-capacities \
+                 --endpoint-name {name} --desired-weights-and-capacities \
+                 VariantName={candidate},DesiredInstanceCount={has}"
+            ),
+        })
+    }
+
+    fn has_lasting_capacity(&self) -> bool {
+        true
+    }
+
+    async fn lasting_capacity(
+        &self,
+        target: &Target,
+        stable: &RevisionId,
+        candidate: &RevisionId,
+    ) -> Result<Option<Capacity>> {
+        let endpoint = endpoint_of(target, "DescribeScalableTargets")?;
+        let client = self.session.sagemaker(&endpoint.region).await;
+        let scaling = self.session.scaling(&endpoint.region).await;
+        let calls = Calls { client: &client, target, endpoint };
+        capacity::capacity(&Scaling { client: &scaling, calls: &calls }, stable, candidate, true).await
     }
 
     async fn shift(&self, target: &Target, to: &TrafficSplit, seen: &Snapshot, marker: &Marker) -> Result<Snapshot> {
@@ -171,13 +196,17 @@ impl Backend for SageMaker {
     async fn mirror(&self, target: &Target, revision: &RevisionId, share: Weight, seen: &Snapshot) -> Result<Snapshot> {
         let endpoint = endpoint_of(target, "UpdateEndpoint")?;
         let client = self.session.sagemaker(&endpoint.region).await;
-        mirror(&Calls { client: &client, target, endpoint }, revision, share, seen).await
+        let scaling = self.session.scaling(&endpoint.region).await;
+        let calls = Calls { client: &client, target, endpoint };
+        mirror(&Scaling { client: &scaling, calls: &calls }, revision, share, seen).await
     }
 
     async fn deploy(&self, target: &Target, seen: &Snapshot, release: &Release, pace: &dyn Pace) -> Result<Deployed> {
         let endpoint = endpoint_of(target, "UpdateEndpoint")?;
         let client = self.session.sagemaker(&endpoint.region).await;
-        deploy(&Calls { client: &client, target, endpoint }, seen, release, pace).await
+        let scaling = self.session.scaling(&endpoint.region).await;
+        let calls = Calls { client: &client, target, endpoint };
+        deploy(&Scaling { client: &scaling, calls: &calls }, seen, release, pace).await
     }
 
     async fn probe(
@@ -203,7 +232,7 @@ impl Backend for SageMaker {
         let client = self.session.sagemaker(&endpoint.region).await;
         let scaling = self.session.scaling(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
-        capacity::capacity(&Scaling { client: &scaling, calls: &calls }, stable, candidate).await
+        capacity::capacity(&Scaling { client: &scaling, calls: &calls }, stable, candidate, false).await
     }
 
     async fn prepare(&self, target: &Target, capacity: &Capacity, pace: &dyn Pace) -> Result<()> {
@@ -224,6 +253,22 @@ impl Backend for SageMaker {
 }
 
 impl SageMaker {
+    fn learn_sizes(&self, target: &Target, seen: &Endpoint) {
+        let sizes = seen.variants.iter();
+        let sizes =
+            sizes.filter_map(|variant| Some((variant.name.clone(), variant.wanted_instances.or(variant.instances)?)));
+        self.sizes.lock().unwrap_or_else(PoisonError::into_inner).insert(target.clone(), sizes.collect());
+    }
+
+    /// How many instances the candidate and stable have, where the candidate has fewer.
+    fn lacks(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Option<(i32, i32)> {
+        let sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = sizes.get(target)?;
+        let size = |of: &RevisionId| all.iter().find(|(name, _)| name == of.as_str()).map(|(_, count)| *count);
+        let (has, gets) = (size(stable)?, size(candidate)?);
+        (gets < has).then_some((gets, has))
+    }
+
     /// A shift while there is a shadow variant. Beside it stands one production variant, which has everything: the way back to
     /// that one ends the copies, and nobody else can get users.
     async fn shift_beside(
@@ -243,7 +288,9 @@ impl SageMaker {
         let endpoint = endpoint_of(target, "UpdateEndpoint")?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
-        let ended = mirror(&calls, &shadow.revision, Weight::ZERO, seen).await?;
+        let scaling = self.session.scaling(&endpoint.region).await;
+        let scaling = Scaling { client: &scaling, calls: &calls };
+        let ended = mirror(&scaling, &shadow.revision, Weight::ZERO, seen).await?;
         let arn = Known::from(&seen.guard).map(|known| known.arn).unwrap_or_default();
         let carried = sent(calls.set_marker(&arn, Some(&tag_of(marker))).await).is_ok();
         Ok(Snapshot { readiness: ended.readiness, ..after(to, marker, seen, carried) })

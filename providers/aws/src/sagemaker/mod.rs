@@ -12,8 +12,8 @@
 //! - **Without the tag** (a caller who may not list tags) a rollback goes by the weights: the larger share is stable. A canary
 //!   that has as much as stable, or more, is written in weights that sum to 200 or 20,000, and is then not guessed at.
 //! - **Permissions**: `sagemaker:DescribeEndpoint`, `sagemaker:ListTags`, `sagemaker:AddTags`,
-//!   `sagemaker:UpdateEndpointWeightsAndCapacities`; for `canary` also `sagemaker:DescribeEndpointConfig`; `sagemaker:DeleteTags`
-//!   to take back the first marker of a refused shift; for `rollout` and `deploy` what docs/iam/sagemaker-rollout.json and
+//!   `sagemaker:UpdateEndpointWeightsAndCapacities`; for `canary` also `sagemaker:DescribeEndpointConfig` and those of
+//!   autoscaling; `sagemaker:DeleteTags` to take back the first marker of a refused shift; for `rollout` and `deploy` what docs/iam/sagemaker-rollout.json and
 //!   sagemaker-deploy.json name.
 //! - **Copies**: a shadow variant, which takes a new endpoint config to begin and to end; see `deploy/shadow.rs`.
 //! - **Refused**: serverless and asynchronous endpoints (they have one variant), inference components (requests name one,

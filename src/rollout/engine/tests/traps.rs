@@ -391,3 +391,38 @@ fn a_shift_that_was_given_up_before_anybody_looked_is_a_failure() {
         assert_eq!((talk.world.split.sole(), talk.world.applied.len()), (Some(&id("41")), applied));
     }
 }
+
+/// Where the note of a rollback is a write of its own, a process that is killed in between leaves none: it is written again.
+#[test]
+fn a_rollback_that_arrived_without_its_note_is_written_again_once() {
+    for takes_notes in [true, false] {
+        let world = World { atomic: false, overtakes: false, verdicts: vec![Verdict::Fail], ..calm() };
+        let mut talk = Talk::new(Terms { overtakes: false, ..terms() }, world);
+        let back = |action: &Action| matches!(action, Action::Shift { to, .. } if to.is_full(&id("41")));
+        talk.until(back);
+        talk.world.perform(&talk.action).unwrap();
+        talk.world.marker = None;
+        talk.tell(Input::Started).until(back);
+        let input = talk.world.perform(&talk.action).unwrap();
+        let note = talk.world.marker.clone();
+        if !takes_notes {
+            talk.world.marker = None;
+        }
+        talk.tell(input);
+        assert_eq!(talk.until_done(), (Ended::RolledBack, Cause::Failed), "{takes_notes}");
+        let noted = note.filter(|_| takes_notes);
+        assert_eq!((talk.world.marker.is_some(), &talk.world.marker), (takes_notes, &noted));
+        assert_eq!(talk.world.applied.len(), 3, "a step, and twice the way back");
+    }
+}
+
+/// With an atomic guard a missing note is somebody's doing, and what they left is where it should be.
+#[test]
+fn a_rollback_whose_note_cannot_travel_apart_is_not_written_again() {
+    let mut talk = Talk::new(terms(), World { verdicts: vec![Verdict::Fail], ..calm() });
+    talk.until(|action| matches!(action, Action::Shift { to, .. } if to.is_full(&id("41"))));
+    talk.world.perform(&talk.action).unwrap();
+    talk.world.marker = None;
+    assert_eq!(talk.tell(Input::Started).until_done(), (Ended::RolledBack, Cause::Failed));
+    assert_eq!(talk.world.applied.len(), 2);
+}

@@ -4,6 +4,8 @@
 //! weight can be written: so it is done before, and scaling in is suspended for both until the end. What is set back then: what is
 //! suspended, always; the candidate's bounds and count where stable keeps everything. A candidate that was promoted keeps both, and
 //! the loser its instances, as the way back; its autoscaling may take them.
+//!
+//! Before a shift by hand it is the same but for what is suspended: nobody would let that go on again.
 
 mod wire;
 
@@ -36,8 +38,16 @@ struct Plan {
     /// How autoscaling was set; `None` where there was none.
     stable_was: Option<Bounds>,
     candidate_was: Option<Bounds>,
-    /// The candidate's bounds meanwhile, the fewest and the most; `None` where it gets no autoscaling.
+    /// The candidate's bounds meanwhile, the fewest and the most; `None` where it gets no autoscaling, or keeps its own.
     bounds: Option<(i32, i32)>,
+    /// It may stay so: nothing is suspended.
+    #[serde(default, skip_serializing_if = "is_not")]
+    lasting: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_not(flag: &bool) -> bool {
+    !*flag
 }
 
 impl Plan {
@@ -47,6 +57,7 @@ impl Plan {
         stable: &RevisionId,
         candidate: &RevisionId,
         [stable_was, candidate_was]: [Option<Bounds>; 2],
+        lasting: bool,
     ) -> Option<Self> {
         let count = |name: &RevisionId| {
             let variant = endpoint.variants.iter().find(|variant| variant.name == name.as_str())?;
@@ -62,6 +73,8 @@ impl Plan {
             (None, Some(own)) => Some((own.least, own.most.max(wanted))),
             (None, None) => None,
         };
+        let has_them = |bounds: &(i32, i32)| candidate_was.is_some_and(|was| (was.least, was.most) == *bounds);
+        let bounds = bounds.filter(|bounds| !lasting || !has_them(bounds));
         let instances = (had < wanted).then_some((had, wanted));
         if instances.is_none() && bounds.is_none() {
             return None;
@@ -73,13 +86,14 @@ impl Plan {
             stable_was,
             candidate_was,
             bounds,
+            lasting,
         })
     }
 
     fn changes(&self) -> Vec<String> {
         let Self { stable, candidate, .. } = self;
         let mut changes = Vec::new();
-        if self.bounds.is_some() {
+        if self.bounds.is_some() && !self.lasting {
             let both = match (self.stable_was, self.candidate_was) {
                 (None, _) => candidate.to_string(),
                 (Some(_), _) => format!("{stable} and {candidate}"),
@@ -119,10 +133,11 @@ pub(super) async fn capacity(
     scaling: &Scaling<'_>,
     stable: &RevisionId,
     candidate: &RevisionId,
+    lasting: bool,
 ) -> Result<Option<Capacity>> {
     let endpoint = describe(scaling.calls).await?;
     let bounds = scaling.bounds([stable, candidate]).await?;
-    let Some(plan) = Plan::of(&endpoint, stable, candidate, bounds) else { return Ok(None) };
+    let Some(plan) = Plan::of(&endpoint, stable, candidate, bounds, lasting) else { return Ok(None) };
     let token = serde_json::to_string(&plan);
     let token = token.map_err(|e| Error::new(ErrorKind::Unexpected, UPDATE, e.to_string()))?;
     Ok(Some(Capacity { token, changes: plan.changes() }))
@@ -135,13 +150,15 @@ pub(super) async fn prepare(scaling: &Scaling<'_>, capacity: &Capacity, pace: &d
     let calls = scaling.calls;
     if let Some((least, most)) = plan.bounds {
         let [stable_is, candidate_is] = scaling.bounds([stable, candidate]).await?;
-        if let Some(is) = stable_is {
+        if let Some(is) = stable_is.filter(|_| !plan.lasting) {
             let suspended = Suspended { inward: true, ..is.suspended };
             set(scaling, stable, is, None, suspended, pace).await?;
         }
         // One that is none yet gets what else is suspended of stable's.
         let like = candidate_is.or(stable_is).map(|like| like.suspended).unwrap_or_default();
-        let suspended = Suspended { inward: true, ..like };
+        // What a run has suspended of stable's is no setting that may stay.
+        let inward = !plan.lasting || candidate_is.is_some_and(|is| is.suspended.inward);
+        let suspended = Suspended { inward, ..like };
         match candidate_is {
             Some(is) => set(scaling, candidate, is, Some((least, most)), suspended, pace).await?,
             None => register(scaling, candidate, Some((least, most)), suspended, pace).await?,
@@ -166,7 +183,7 @@ pub(super) async fn restore(
     let calls = scaling.calls;
     if let Some(ours) = plan.bounds {
         let [stable_is, candidate_is] = scaling.bounds([stable, candidate]).await?;
-        if let (Some(is), Some(was)) = (stable_is, plan.stable_was) {
+        if let (Some(is), Some(was), false) = (stable_is, plan.stable_was, plan.lasting) {
             let suspended = Suspended { inward: is.suspended.inward && was.suspended.inward, ..is.suspended };
             set(scaling, stable, is, None, suspended, pace).await?;
         }
@@ -313,7 +330,11 @@ mod tests {
         Bounds { least, most, suspended: Suspended::default() }
     }
 
-    fn plan(a: Option<i32>, b: Option<i32>, [of_a, of_b]: [Option<Bounds>; 2]) -> Option<Plan> {
+    fn plan(a: Option<i32>, b: Option<i32>, bounds: [Option<Bounds>; 2]) -> Option<Plan> {
+        plan_of(a, b, bounds, false)
+    }
+
+    fn plan_of(a: Option<i32>, b: Option<i32>, [of_a, of_b]: [Option<Bounds>; 2], lasting: bool) -> Option<Plan> {
         let variant = |name: &str, count| Variant {
             name: name.to_owned(),
             instances: count,
@@ -322,7 +343,7 @@ mod tests {
             ..Variant::default()
         };
         let endpoint = Endpoint { variants: vec![variant("a", a), variant("b", b)], ..Endpoint::default() };
-        Plan::of(&endpoint, &id("a"), &id("b"), [of_a, of_b])
+        Plan::of(&endpoint, &id("a"), &id("b"), [of_a, of_b], lasting)
     }
 
     #[test]
@@ -345,6 +366,20 @@ mod tests {
             let found = plan(Some(a), Some(b), [of_a, of_b]).unwrap();
             assert_eq!((found.instances, found.bounds), (instances, Some(wanted)), "{a} {b} {of_a:?} {of_b:?}");
         }
+    }
+
+    #[test]
+    fn what_lasts_suspends_nothing_and_is_nothing_where_bounds_and_counts_are_enough() {
+        let same = [Some(bounds(2, 8)), Some(bounds(2, 8))];
+        assert_eq!(plan_of(Some(4), Some(4), same, true), None);
+        let count = plan_of(Some(4), Some(1), same, true).unwrap();
+        assert_eq!((count.instances, count.bounds), (Some((1, 4)), None));
+        assert_eq!(count.changes(), ["b: 1 instances become 4, as many as a has"]);
+        let wider = plan_of(Some(4), Some(4), [Some(bounds(2, 8)), Some(bounds(1, 2))], true).unwrap();
+        assert_eq!((wider.instances, wider.bounds), (None, Some((2, 8))));
+        assert_eq!(wider.changes().len(), 1, "{:?}", wider.changes());
+        let token = serde_json::to_string(&wider).unwrap();
+        assert_eq!(Plan::read(&Capacity { token, changes: Vec::new() }).unwrap(), wider);
     }
 
     #[test]

@@ -45,6 +45,12 @@ impl Scaling<'_> {
         format!("endpoint/{}/variant/{variant}", self.calls.endpoint.endpoint)
     }
 
+    /// Whether the variant is a scalable target.
+    pub(in crate::sagemaker) async fn holds(&self, variant: &RevisionId) -> Result<bool> {
+        let [bounds] = self.bounds([variant]).await?;
+        Ok(bounds.is_some())
+    }
+
     /// `DescribeScalableTargets`: those of `variants` that are one, in the order asked for.
     pub(super) async fn bounds<const N: usize>(&self, variants: [&RevisionId; N]) -> Result<[Option<Bounds>; N]> {
         let operation = "DescribeScalableTargets";

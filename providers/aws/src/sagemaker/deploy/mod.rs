@@ -20,7 +20,8 @@ use sha2::{Digest, Sha256};
 pub(super) use self::shadow::mirror;
 use self::slot::idle;
 pub(super) use self::stage::tell_stage;
-use self::wire::{Config, Filling, Package, Source, Stored};
+use self::wire::{Config, Filling, Package, Slot, Source, Stored};
+use super::capacity::Scaling;
 use super::read::{Known, split, tag_of};
 use super::wire::{Calls, Endpoint};
 
@@ -43,7 +44,13 @@ struct Wanted {
     counts: bool,
 }
 
-pub(super) async fn deploy(calls: &Calls<'_>, seen: &Snapshot, release: &Release, pace: &dyn Pace) -> Result<Deployed> {
+pub(super) async fn deploy(
+    scaling: &Scaling<'_>,
+    seen: &Snapshot,
+    release: &Release,
+    pace: &dyn Pace,
+) -> Result<Deployed> {
+    let calls = scaling.calls;
     refuse_foreign_settings(release)?;
     let Some(stable) = seen.split.as_ref().and_then(|split| split.sole()) else {
         let message = "nobody has all of the traffic, so there is no slot without any";
@@ -66,7 +73,13 @@ pub(super) async fn deploy(calls: &Calls<'_>, seen: &Snapshot, release: &Release
             return Err(Error::new(ErrorKind::Conflict, UPDATE, message));
         }
         None if there => made = false,
-        None => make(calls, &now, &live, &wanted, seen, pace).await?,
+        None => {
+            if let Some(slot) = retyped(&live, &wanted.filling) {
+                let what = format!("and the slot would get another instance type than {}", slot.instance_type);
+                refuse_held(scaling, &wanted.filling.slot, &what).await?;
+            }
+            make(calls, &now, &live, &wanted, seen, pace).await?;
+        }
     }
     forget_bad(calls, seen, &wanted, made, live.created()).await?;
     let id = wanted.filling.slot.parse::<RevisionId>();
@@ -231,6 +244,36 @@ fn named(calls: &Calls<'_>, parts: &[&str]) -> String {
     let hash: String = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     let front: String = calls.endpoint.endpoint.chars().take(40).collect();
     format!("{}-mlroll-{hash}", front.trim_end_matches('-'))
+}
+
+/// The slot as it is, where its machines are to be others.
+fn retyped(live: &Config, filling: &Filling) -> Option<Slot> {
+    let slots = live.slots();
+    let find = |name: &str| slots.iter().find(|slot| slot.name == name);
+    let (held, stable) = (find(&filling.slot)?, find(&filling.like)?);
+    let wanted = filling.instance_type.as_ref().unwrap_or(&stable.instance_type);
+    (held.instance_type != *wanted).then(|| held.clone())
+}
+
+/// SageMaker neither takes a scalable target away nor changes its machines (developer guide), and says so only of an endpoint
+/// config that was made. To deregister one deletes its policies, so that is its owner's part.
+async fn refuse_held(scaling: &Scaling<'_>, variant: &str, what: &str) -> Result<()> {
+    let id = variant.parse::<RevisionId>().map_err(|e| Error::new(ErrorKind::Invalid, UPDATE, e.to_string()))?;
+    match scaling.holds(&id).await {
+        Ok(false) => Ok(()),
+        // Where it may not be read, SageMaker tells it later.
+        Err(e) if e.kind() == ErrorKind::Auth => Ok(()),
+        Err(e) => Err(e),
+        Ok(true) => {
+            let endpoint = &scaling.calls.endpoint.endpoint;
+            let message = format!(
+                "autoscaling holds variant {variant}, {what}: SageMaker refuses that. Deregister it first, and note its policies \
+                 before, which go with it: aws application-autoscaling deregister-scalable-target --service-namespace sagemaker \
+                 --scalable-dimension sagemaker:variant:DesiredInstanceCount --resource-id endpoint/{endpoint}/variant/{variant}"
+            );
+            Err(Error::new(ErrorKind::Invalid, UPDATE, message))
+        }
+    }
 }
 
 /// Whether the slot holds what is wanted already.

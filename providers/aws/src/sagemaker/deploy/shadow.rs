@@ -10,6 +10,7 @@
 use mlroll_backend::{Error, ErrorKind, Readiness, Result, RevisionId, Roles, Shadow, Snapshot, TrafficSplit, Weight};
 
 use super::super::backend::describe;
+use super::super::capacity::Scaling;
 use super::super::read::{Known, shadow_of, split};
 use super::super::wire::{Calls, Endpoint};
 use super::wire::{Config, Place, Stored};
@@ -17,11 +18,12 @@ use super::{UPDATE, named};
 
 /// See [`Backend::mirror`](mlroll_backend::Backend::mirror).
 pub(in crate::sagemaker) async fn mirror(
-    calls: &Calls<'_>,
+    scaling: &Scaling<'_>,
     revision: &RevisionId,
     share: Weight,
     seen: &Snapshot,
 ) -> Result<Snapshot> {
+    let calls = scaling.calls;
     let refuse = |kind, message: String| Err(Error::new(kind, UPDATE, message));
     let now = describe(calls).await?;
     if now.status != "InService" {
@@ -49,6 +51,9 @@ pub(in crate::sagemaker) async fn mirror(
     if let Some(place) = places.iter().find(|place| !live.has(place.name)) {
         let message = format!("the endpoint has a variant {} that its config {} does not name", place.name, now.config);
         return refuse(ErrorKind::Unexpected, message);
+    }
+    if wanted.is_some() && now.variants.iter().any(|variant| variant.name == revision.as_str()) {
+        super::refuse_held(scaling, revision.as_str(), "and would be moved out of production").await?;
     }
     let config = name(calls, &now, &places);
     let stored = calls.rearrange(&config, &live, &places).await?;
