@@ -7,6 +7,7 @@ use mlroll_faults::scripted::{Reply, Request, Server};
 use serde_json::{Value, json};
 
 use crate::cloud_run::{TARGET, World};
+use crate::sandbox::Sandbox;
 use crate::scaled::FastClock;
 
 /// How many runs are under way at once: most of what they do is wait.
@@ -282,6 +283,49 @@ fn an_alarm_that_is_open_already_lets_nothing_begin() {
     configure(&reported, STEPS, &ALARMS.replacen(']', "]\nadvisory = true", 1));
     reported.run(&["rollout", "--candidate", "fraud-d"]).expect(0);
     assert_eq!(reported.split(), "fraud-d=100");
+}
+
+/// Two policies are called the same, and one of them was renamed after its alert opened.
+#[test]
+fn an_alarm_is_the_policy_that_is_named_whatever_others_are_called() {
+    let service = "cloud-run:acme/europe-west3/fraud";
+    let sandbox = Sandbox::start(
+        &[],
+        &format!(
+            r#"
+            [cloud_monitoring.alerts]
+            a = {{ display_name = "slow" }}
+            b = {{ display_name = "slow", opens = "10m", formerly = "sluggish" }}
+            c = {{ display_name = "other", opens = "10m", formerly = "still" }}
+            d = {{ display_name = "still" }}
+            e = {{ display_name = "over", opens = "10m", closes = "20m" }}
+            [targets."{service}"]
+            requests_per_second = 50
+            stable = "fraud-00002-b"
+            [targets."{service}".revisions]
+            fraud-00002-b = {{}}
+            fraud-00003-c = {{}}
+            "#
+        ),
+    );
+    sandbox.ask("POST", "/_sandbox/clock", r#"{"advance": "2h"}"#);
+    for (alarm, open) in [
+        ("projects/acme/alertPolicies/1", false),
+        ("projects/acme/alertPolicies/2", true),
+        ("slow", true),
+        ("other", true),
+        ("still", false),
+        ("over", false),
+    ] {
+        let gates = format!(
+            "[[services.fraud.gates]]\nmetric = \"error_rate\"\nmax = \"5%\"\n\n[[services.fraud.gates]]\nalarms = [\"{alarm}\"]\n"
+        );
+        let metrics = "[services.fraud.metrics]\nsource = \"cloud-monitoring\"\n";
+        sandbox.write("mlroll.toml", &format!("[services.fraud]\ntarget = \"{service}\"\n{metrics}{gates}"));
+        let (code, said) = sandbox.run(&["plan", "--candidate", "fraud-00003-c"]);
+        assert_eq!(code, 0, "{said}");
+        assert_eq!(said.to_string().contains("an alarm of it is open"), open, "{alarm}: {said}");
+    }
 }
 
 #[test]
