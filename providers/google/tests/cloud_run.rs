@@ -157,6 +157,31 @@ async fn a_service_that_is_scaled_to_nothing_serves_nobody() {
     }
 }
 
+/// It is ready to its end, and takes whoever was shifted to it along.
+#[tokio::test]
+async fn a_revision_that_is_being_deleted_gets_nothing() {
+    for (going, says) in [
+        ("", &[][..]),
+        ("fraud-d", &["the candidate fraud-d is being deleted"]),
+        ("fraud-b", &["the way back: stable fraud-b is being deleted"]),
+        ("fraud", &["the candidate fraud-d is being deleted", "the way back: stable fraud-b is being deleted"]),
+    ] {
+        let server = Tokens::answering(move |_, asked| {
+            let mut found = json!({"conditions": [{"type": "Ready", "state": "CONDITION_SUCCEEDED"}]});
+            let revision = asked.path.rsplit('/').next().unwrap();
+            if !going.is_empty() && revision.starts_with(going) {
+                found["deleteTime"] = json!("2026-11-21T03:00:00Z");
+            }
+            Some((200, found))
+        });
+        let backend = CloudRun::new(&settings(&server.url()), Arc::new(Tap::default())).unwrap();
+        let obstacles = backend.check(&NAME.parse().unwrap(), &id("fraud-b"), &id("fraud-d")).await.unwrap();
+        let told: Vec<&str> = obstacles.iter().map(|one| one.what.as_str()).collect();
+        assert_eq!(told, says, "{going}");
+        assert!(obstacles.iter().all(|one| one.remedy.contains("`mlroll ")), "{obstacles:?}");
+    }
+}
+
 #[tokio::test]
 async fn many_regions_are_known_by_their_name_alone() {
     for (settings, says) in [

@@ -102,7 +102,7 @@ impl CloudRun {
                 continue;
             }
             match tokio::time::timeout(ASIDE, calls.get_revision(revision)).await {
-                Ok(Ok(found)) if found.delete_time.is_some() => {
+                Ok(Ok(found)) if found.is_going() => {
                     let message = format!("revision {revision} is being deleted");
                     return Err(Error::new(ErrorKind::NotFound, "GetRevision", message).with("status", 200));
                 }
@@ -184,7 +184,7 @@ impl Backend for CloudRun {
         let listed = self.calls(target, "ListRevisions")?.list_revisions().await?;
         let mut able: Vec<Revision> = listed
             .iter()
-            .filter(|revision| revision.delete_time.is_none() && revision.why_not_ready().is_none())
+            .filter(|revision| !revision.is_going() && revision.why_not_ready().is_none())
             .filter_map(|revision| {
                 let created = revision.create_time.as_deref().and_then(|time| time.parse().ok());
                 Some(Revision { id: short(&revision.name).parse().ok()?, created, description: String::new() })
@@ -207,7 +207,7 @@ impl Backend for CloudRun {
         let stopped = seen.get(target).filter(|service| service.scaling.manual_instance_count == Some(0));
         let unready = [(candidate, on_trial), (stable, way_back)]
             .into_iter()
-            .filter_map(|(id, revision)| Some(obstacle(id, stable, &revision, &revision.why_not_ready()?)));
+            .filter_map(|(id, revision)| obstacle(id, stable, &revision));
         Ok(stopped.map(|_| no_instances(calls.service)).into_iter().chain(unready).collect())
     }
 
@@ -298,16 +298,24 @@ fn refuses_annotations(error: &Error) -> bool {
     bad && (message.contains("annotation") || message.contains(ANNOTATION))
 }
 
-fn obstacle(id: &RevisionId, stable: &RevisionId, revision: &Found, why: &str) -> Obstacle {
-    let role = if id == stable { "the way back: stable" } else { "the candidate" };
-    let remedy = if revision.reconciling {
-        format!("wait until {id} is ready: gcloud run revisions describe {id}")
-    } else if id == stable {
-        "give a revision that works everything first: `mlroll rollback --to REV`".to_owned()
+/// What keeps a revision from getting traffic, or from getting it back. One that is being deleted can be ready to its end.
+fn obstacle(id: &RevisionId, stable: &RevisionId, revision: &Found) -> Option<Obstacle> {
+    let (role, other) = if id == stable {
+        ("the way back: stable", "give a revision that works everything first: `mlroll rollback --to REV`".to_owned())
+    } else if revision.is_going() {
+        ("the candidate", "make another: `mlroll deploy`".to_owned())
     } else {
-        format!("look at it: gcloud run revisions describe {id}")
+        ("the candidate", format!("look at it: gcloud run revisions describe {id}"))
     };
-    Obstacle { what: format!("{role} {id} is not ready: {why}"), remedy }
+    if revision.is_going() {
+        return Some(Obstacle { what: format!("{role} {id} is being deleted"), remedy: other });
+    }
+    let why = revision.why_not_ready()?;
+    let remedy = match revision.reconciling {
+        true => format!("wait until {id} is ready: gcloud run revisions describe {id}"),
+        false => other,
+    };
+    Some(Obstacle { what: format!("{role} {id} is not ready: {why}"), remedy })
 }
 
 /// A service that is scaled by hand, and to nothing.
@@ -322,6 +330,11 @@ fn no_instances(at: &CloudRunService) -> Obstacle {
 }
 
 impl Found {
+    /// Whether it is being deleted.
+    pub(super) fn is_going(&self) -> bool {
+        self.delete_time.as_deref().is_some_and(|time| !time.is_empty())
+    }
+
     /// Why it cannot serve, by its own condition: the service's may be about another revision. A retired revision is ready.
     fn why_not_ready(&self) -> Option<String> {
         let ready = self.conditions.iter().find(|condition| condition.kind == "Ready");
