@@ -370,3 +370,14 @@ async fn one_attempt_is_given_up_and_tried_again() {
     backend.shift(&case.target, &to, &case.observe().await, &marker).await.unwrap();
     assert_eq!(case.server.service(NAME).unwrap().split(), "fraud-b=90,fraud-d=10");
 }
+
+#[test]
+fn a_ready_token_ends_where_it_is_google_that_takes_it() {
+    let access = |settings: &Settings| CloudRun::new(settings, Arc::new(Tap::default())).unwrap().access();
+    let here = settings("http://127.0.0.1:1");
+    let google = Settings { cloud_run: None, ..here.clone() };
+    let told = access(&google).unwrap();
+    assert!(told.ends.is_none() && told.remedy.contains("GOOGLE_APPLICATION_CREDENTIALS"), "{told:?}");
+    assert!(access(&Settings { access_token: None, ..google }).is_none(), "what is asked for is renewed");
+    assert!(access(&here).is_none(), "a sandbox takes it for ever");
+}

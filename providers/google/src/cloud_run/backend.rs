@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mlroll_backend::{
-    ArtifactKind, Backend, Capabilities, CloudRunService, Deployed, Error, ErrorKind, GuardKind, Marker, MarkerState,
-    Obstacle, Pace, Probe, Question, Readiness, Release, Result, Revision, RevisionId, Snapshot, Target, TrafficSplit,
-    Weight, Wiretap,
+    Access, ArtifactKind, Backend, Capabilities, CloudRunService, Deployed, Error, ErrorKind, GuardKind, Marker,
+    MarkerState, Obstacle, Pace, Probe, Question, Readiness, Release, Result, Revision, RevisionId, Snapshot, Target,
+    TrafficSplit, Weight, Wiretap,
 };
 
 use super::service::{ANNOTATION, NOTE, read, said, short};
@@ -26,6 +26,7 @@ const ENDPOINT: &str = "https://run.googleapis.com";
 #[derive(Debug)]
 pub struct CloudRun {
     session: Session,
+    access: Option<Access>,
     wiretap: Arc<dyn Wiretap>,
     /// Each service as it was last seen: its tags and annotations must be sent back with a change, and a snapshot does not
     /// hold them.
@@ -63,7 +64,10 @@ impl CloudRun {
     /// `Invalid`: the endpoint is none that requests may be sent to.
     pub fn new(settings: &Settings, wiretap: Arc<dyn Wiretap>) -> Result<Self> {
         let session = Session::new(settings, settings.cloud_run.as_deref(), ENDPOINT)?;
-        Ok(Self { session, wiretap, seen: Mutex::default(), warmth: Mutex::default(), under_way: Mutex::default() })
+        // One on this machine is a sandbox: it takes any token, for ever.
+        let access = settings.access().filter(|_| session.on_this_machine().is_none());
+        let (seen, warmth, under_way) = Default::default();
+        Ok(Self { session, access, wiretap, seen, warmth, under_way })
     }
 
     fn calls<'a>(&'a self, target: &'a Target, operation: &'static str) -> Result<Calls<'a>> {
@@ -169,6 +173,10 @@ impl Backend for CloudRun {
             artifacts: &[ArtifactKind::Image, ArtifactKind::Stable],
             mirror: None,
         }
+    }
+
+    fn access(&self) -> Option<Access> {
+        self.access.clone()
     }
 
     async fn observe(&self, target: &Target) -> Result<Snapshot> {
