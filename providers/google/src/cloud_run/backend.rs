@@ -226,7 +226,9 @@ impl Backend for CloudRun {
         let (Some(service), Some(kept), Some(own)) = (seen.get(target), of(stable), of(candidate)) else {
             return Vec::new();
         };
-        warmth::advice(&service.scaling, (stable, kept), (candidate, own), share).into_iter().collect()
+        let cold = warmth::advice(&service.scaling, (stable, kept), (candidate, own), share);
+        let sticky = warmth::affinity((stable, kept), (candidate, own), share);
+        cold.into_iter().chain(sticky).collect()
     }
 
     async fn shift(&self, target: &Target, to: &TrafficSplit, seen: &Snapshot, marker: &Marker) -> Result<Snapshot> {
