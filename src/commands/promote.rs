@@ -1,18 +1,21 @@
 //! `mlroll promote`
 
+use std::path::Path;
+
 use clap::Args;
-use mlroll_backend::{ModelStage, RevisionId};
+use mlroll_backend::{ModelStage, RevisionId, Weight};
 use toml::Spanned;
 
 use super::canary::{has_gates, settle_timeout};
 use super::watched::{Past, check_now, only, state_of};
-use super::{Act, Context, Ended, act};
+use super::{Act, Context, Ended, act, block_on};
 use crate::cli::revision;
-use crate::config::{Selected, Service, select};
+use crate::config::{Selected, Service, Watching, select};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::judge::panel::Finding;
 use crate::judge::verdict::Verdict;
+use crate::output::Progress;
 use crate::rollout::Intent;
 
 /// Give the candidate all traffic and make it stable
@@ -26,6 +29,9 @@ pub struct PromoteArgs {
     /// Skip the gates
     #[arg(long)]
     pub force: bool,
+    /// Wait until the gates pass or fail, for as long as a bake takes, or `--timeout`
+    #[arg(long, conflicts_with = "force")]
+    pub wait: bool,
     /// The candidate, where it was not mlroll that put it in flight
     #[arg(long, value_name = "REV", value_parser = revision)]
     pub candidate: Option<RevisionId>,
@@ -49,10 +55,7 @@ pub fn run(args: &PromoteArgs, context: &Context) -> Result<ExitStatus, Ended> {
         }
         let (selected, service) = only(&selected, config.as_ref())?;
         let (_, folder) = state_of(config.as_ref(), global.config.as_deref())?;
-        let (verdict, findings, judged) = check_now(context, selected, service, &folder, Past::SinceShift)?;
-        if verdict != Verdict::Pass {
-            return Err(not_good_enough(verdict, &findings, selected).into());
-        }
+        let judged = evidence(args.wait, context, selected, service, &folder)?;
         if let Some(named) = candidate.filter(|named| *named != judged) {
             let other = Failure::usage(format!("another candidate is in flight: {judged}, asked for is {named}"));
             return Err(Failure { exit: ExitStatus::Conflict, kind: "conflict", ..other }
@@ -76,6 +79,41 @@ pub fn run(args: &PromoteArgs, context: &Context) -> Result<ExitStatus, Ended> {
     act(context, &promote)
 }
 
+/// Who was judged, and is good enough: at once, or when there is enough to tell.
+fn evidence(
+    wait: bool,
+    context: &Context,
+    selected: &Selected,
+    service: &Service,
+    folder: &Path,
+) -> Result<RevisionId, Ended> {
+    let Context { global, printer, clock, .. } = context;
+    // The share is of no matter here.
+    let Watching { bake, look, .. } = Watching::canary(service, Weight::ZERO, None);
+    let deadline = clock.deadline(global.timeout.unwrap_or(bake));
+    loop {
+        let (verdict, findings, judged) = match check_now(context, selected, service, folder, Past::SinceShift) {
+            Ok(checked) => checked,
+            // Who waits for evidence waits for the store too.
+            Err(Ended::Failed(failure)) if failure.exit == ExitStatus::Unreachable && wait && clock.left(deadline) > look => {
+                Progress::new(*printer, 1, false).waiting(&selected.target, &failure.message);
+                block_on(clock.sleep(look))?;
+                continue;
+            }
+            Err(ended) => return Err(ended),
+        };
+        if verdict == Verdict::Pass {
+            return Ok(judged);
+        }
+        let failure = not_good_enough(verdict, &findings, selected);
+        if !wait || verdict == Verdict::Fail || clock.left(deadline) <= look {
+            return Err(failure.into());
+        }
+        Progress::new(*printer, 1, false).waiting(&selected.target, &failure.message);
+        block_on(clock.sleep(look))?;
+    }
+}
+
 fn stage_of((name, service): (&String, &Spanned<Service>)) -> Option<(String, ModelStage)> {
     Some((name.clone(), service.get_ref().model_stage.as_ref()?.told()))
 }
@@ -91,6 +129,8 @@ fn not_good_enough(verdict: Verdict, findings: &[Finding], selected: &Selected) 
     let failure = Failure { exit: ExitStatus::Held, kind: "held", ..held }.about(&selected.target);
     match verdict {
         Verdict::Fail => failure.hint("take it back: `mlroll rollback`"),
-        Verdict::Inconclusive | Verdict::Pass => failure.hint("try again when more has been seen"),
+        Verdict::Inconclusive | Verdict::Pass => {
+            failure.hint("try again when more has been seen, or wait for it: `mlroll promote --wait`")
+        }
     }
 }

@@ -169,9 +169,13 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
             }
         };
     warn_of_keys_that_end(driver, backend.as_ref(), rollout.plan());
+    bench.caveats().iter().for_each(|caveat| driver.progress.say(caveat));
     let selected = selected.clone();
     let backend = backend.as_ref();
-    let advice = advice(backend, target, rollout.plan(), context.global.output);
+    let mut advice = advice(backend, target, rollout.plan(), context.global.output);
+    if context.global.output == Format::Json {
+        advice.extend(bench.caveats().iter().cloned());
+    }
     let (interrupted, unrecorded) = (false, None);
     let mut watch = Watch {
         driver,
@@ -208,7 +212,8 @@ fn warn_of_keys_that_end(driver: &Driver<'_>, backend: &dyn Backend, plan: &Plan
     let Some(Access { what, ends, usually, remedy }) = backend.access() else { return };
     let terms = plan.terms();
     let steps = u32::try_from(terms.steps.len()).unwrap_or(u32::MAX);
-    let planned = terms.bake.saturating_mul(steps).saturating_add(terms.watch_after);
+    let late = terms.settle_delay.saturating_mul(steps.saturating_add(1));
+    let planned = terms.bake.saturating_mul(steps).saturating_add(terms.watch_after).saturating_add(late);
     let now = driver.clock.now();
     let end = match ends {
         Some(ends) if ends.since(now) > planned.saturating_add(MARGIN) => return,
@@ -231,7 +236,7 @@ const MOST_LOOKS: u64 = 7 * 24 * 60;
 /// Which of the past is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Past {
-    /// The last bake.
+    /// The last bake, or what there is of it since the last shift and its warm-up.
     Bake,
     /// All since the last shift and its warm-up.
     SinceShift,
@@ -272,17 +277,22 @@ pub(crate) fn check_now(
         let roles = (seen.roles.candidate.clone(), true);
         let (plan, _) =
             plan(&driver, backend.as_ref(), selected, service, Some(source.as_ref()), &watching, roles).await?;
-        let mut bench = Bench::prepare(source, &service.gates, &plan, target, clock.now()).await?;
-        let since = match (past, &seen.marker) {
-            (Past::Bake, _) => None,
-            (Past::SinceShift, Some(Marker { at: Some(at), .. })) => Some(at.plus(watching.warm_up)),
-            (Past::SinceShift, _) => {
+        let shifted = seen.marker.as_ref().and_then(|marker| marker.at);
+        // What stable was like is measured before it shared its traffic: what is judged must not set its own measure.
+        let before = shifted.map_or(clock.now(), |at| at.plus(plan.terms().settle_delay).min(clock.now()));
+        let mut bench = Bench::prepare(source, &service.gates, &plan, target, before).await?;
+        bench.caveats().iter().for_each(|caveat| progress.say(caveat));
+        let since = match (past, shifted) {
+            (Past::Bake, None) => None,
+            (Past::Bake | Past::SinceShift, Some(at)) => Some(at.plus(watching.warm_up)),
+            (Past::SinceShift, None) => {
                 let none = Failure::usage("no note says since when the candidate has its share: nothing can be judged");
                 let failure = Failure { exit: ExitStatus::Held, kind: "held", ..none }.about(target);
                 return Err(failure.hint("judge it from here: `mlroll canary --pct P` with the share it has"));
             }
         };
-        if let Some(since) = since {
+        let most = (past == Past::Bake).then(|| plan.bake_looks());
+        if let (Some(since), None) = (since, most) {
             let looks = clock.now().since(since).as_secs() / watching.look.as_secs().max(1);
             if looks > MOST_LOOKS {
                 let many = format!(
@@ -293,12 +303,13 @@ pub(crate) fn check_now(
                 return Err(held.hint("judge it from here: `mlroll canary --pct P` with the share it has"));
             }
         }
-        let looks = bench.judge_past(&plan, since, clock.now()).await.map_err(|why| {
+        let looks = bench.judge_past(&plan, since, most, clock.now()).await.map_err(|why| {
             let down = Failure::usage(format!("the metric store: {why}"));
             Failure { exit: ExitStatus::Unreachable, kind: "unavailable", ..down }.about(target)
         })?;
         let failed = looks.iter().any(|look| matches!(look.verdict, Ruling::Fail | Ruling::Starved));
-        let passed = looks.last().is_some_and(|look| look.verdict == Ruling::Pass);
+        let enough = looks.len() >= usize::try_from(plan.min_looks()).unwrap_or(usize::MAX);
+        let passed = enough && looks.last().is_some_and(|look| look.verdict == Ruling::Pass);
         let verdict = match (failed, passed) {
             (true, _) => Verdict::Fail,
             (false, true) => Verdict::Pass,
@@ -336,9 +347,10 @@ pub(super) async fn plan(
     };
     let exposed = seen.split.as_ref().is_some_and(|split| split.weight_of(&candidate) > Weight::ZERO);
     let queries = service.gates.iter().map(query_of).collect::<Result<Vec<_>, _>>()?;
-    let subject = Subject { target: target.clone(), revision: candidate.clone() };
+    // The later of the two is waited for: who is read too early lacks its slow requests, and looks better or worse for it.
+    let subjects = [&candidate, &stable].map(|id| Subject { target: target.clone(), revision: id.clone() });
     if let Some(source) = source
-        && let Err(e) = source.learn(std::slice::from_ref(&subject)).await
+        && let Err(e) = source.learn(&subjects).await
     {
         let hint = "how late its metrics are is not known, and the store's own delay is taken: `settle_delay` sets it";
         driver.progress.say(&format!("{hint} ({e})"));
@@ -356,7 +368,9 @@ pub(super) async fn plan(
         warm_up: watching.warm_up,
         min_bake: watching.min_bake,
         look: watching.look,
-        settle_delay: source.map_or(Duration::ZERO, |source| settle_delay(source, &queries, &subject)),
+        settle_delay: source.map_or(Duration::ZERO, |source| {
+            subjects.iter().map(|subject| settle_delay(source, &queries, subject)).max().unwrap_or_default()
+        }),
         watch_after: watching.watch_after,
         alpha: watching.alpha,
         beta: watching.beta,

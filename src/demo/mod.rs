@@ -22,7 +22,7 @@ use crate::exit::ExitStatus;
 use crate::output::Format;
 
 /// The longest a command of the show may take, on a machine that has other things to do.
-const LONGEST: Duration = Duration::from_secs(120);
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// The stages to be shown, and how.
 #[derive(Debug)]

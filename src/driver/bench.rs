@@ -30,6 +30,8 @@ pub struct Bench {
     standing: Option<Standing>,
     /// Critical gates with an alarm that was open before anything was judged.
     open_before: Vec<String>,
+    /// What is assumed, because it could not be measured.
+    caveats: Vec<String>,
     /// What was judged last.
     read: Vec<Vec<Evidence>>,
 }
@@ -194,14 +196,25 @@ impl Bench {
     ) -> Result<Self, Failure> {
         let History { queries, candidate, stable, samples, .. } =
             history(source.as_ref(), gates, plan, target, now).await?;
-        let preludes = gates.iter().zip(&samples).map(|(gate, samples)| Prelude::of(gate, samples));
-        let standing = Standing::new(gates.iter().cloned().zip(preludes).collect(), plan).map_err(Failure::usage)?;
+        let measured: Vec<_> = gates.iter().zip(&samples).map(|(gate, samples)| Prelude::of(gate, samples)).collect();
+        let caveats = measured.iter().zip(gates.iter().zip(&samples));
+        let caveats = caveats.flat_map(|(prelude, (gate, samples))| prelude.caveats(gate, samples)).collect();
+        let standing = Standing::new(gates.iter().cloned().zip(measured).collect(), plan).map_err(Failure::usage)?;
         let critical = gates.iter().zip(&samples).filter(|(gate, _)| !gate.is_advisory());
         let open_before =
             critical.filter(|(gate, samples)| is_open(gate, samples)).map(|(gate, _)| gate.name().to_owned());
         let open_before = open_before.collect();
         let standing = Some(standing);
-        Ok(Self { judged_by: Some(source), queries, candidate, stable, standing, open_before, read: Vec::new() })
+        Ok(Self {
+            judged_by: Some(source),
+            queries,
+            candidate,
+            stable,
+            standing,
+            open_before,
+            caveats,
+            read: Vec::new(),
+        })
     }
 
     /// Goes on with evidence that was stored. Asks the store nothing: a store that is down must not keep a run from going
@@ -239,6 +252,7 @@ impl Bench {
             stable,
             standing: None,
             open_before: Vec::new(),
+            caveats: Vec::new(),
             read: Vec::new(),
         }
     }
@@ -250,6 +264,12 @@ impl Bench {
         let failure = Failure::usage(format!("gate `{gate}`: an alarm is open before anything has begun"));
         let failure = Failure { exit: ExitStatus::Held, kind: "held", ..failure }.about(&self.candidate.target);
         Some(failure.hint("begin when it has closed; `advisory = true` reports it and does not decide"))
+    }
+
+    /// What is assumed of stable, because it could not be measured, and what a store can tell by half only; in words.
+    #[must_use]
+    pub fn caveats(&self) -> &[String] {
+        &self.caveats
     }
 
     /// What must be stored to go on from here.
@@ -308,8 +328,8 @@ impl Bench {
         self.standing.as_ref().map(Standing::findings).unwrap_or_default()
     }
 
-    /// Judges all settled windows `since` a moment at once, as if they were the bake of a step; without one, those of the
-    /// last `bake`.
+    /// Judges the settled windows `since` a moment at once, as if they were the bake of a step; without one, those of the
+    /// last `bake`. Of many, the last `most`.
     ///
     /// # Errors
     /// As [`judge`](Self::judge), and when the store answers for a part of them only.
@@ -317,22 +337,23 @@ impl Bench {
         &mut self,
         plan: &Plan,
         since: Option<Timestamp>,
+        most: Option<u32>,
         now: Timestamp,
     ) -> Result<Vec<Look>, String> {
         let terms = plan.terms();
         let length = seconds(terms.look).max(1);
         let end = (now.unix_seconds() - seconds(terms.settle_delay)).div_euclid(length);
-        let first = match since {
-            Some(since) => since.unix_seconds().saturating_add(length - 1).div_euclid(length),
-            None => end - i64::from(plan.bake_looks()),
-        };
+        let since = since.map(|since| since.unix_seconds().saturating_add(length - 1).div_euclid(length));
+        let most = most.or(since.is_none().then(|| plan.bake_looks())).map(|most| end - i64::from(most));
+        let first = since.max(most).unwrap_or(end);
         let count = u32::try_from(end - first).unwrap_or(0);
         let (Some(from), 1..) = (Timestamp::from_unix_seconds(first.saturating_mul(length)), count) else {
             return Ok(Vec::new());
         };
         let looks = self.judge(Windows { stage: Stage::Step(0), from, length: terms.look, count }, plan).await?;
-        // What was read before the store failed is not all there is: the newest windows may say otherwise.
-        if u32::try_from(looks.len()) != Ok(count) {
+        // What was read before the store failed is not all there is: the newest windows may say otherwise, but for a fail.
+        let fails = looks.iter().any(|look| look.verdict == Verdict::Fail);
+        if u32::try_from(looks.len()) != Ok(count) && !fails {
             return Err("the metric store answered for a part of the time only".to_owned());
         }
         Ok(looks)
@@ -381,12 +402,20 @@ impl Bench {
                 | Sample::Value(_) => None,
             })
         };
-        if let Some(why) = failure_in(0) {
-            return Err(why);
-        }
-        let read = (0..asked.len()).take_while(|window| failure_in(*window).is_none());
         let evidence = |window| move |query| Evidence { candidate: at(query, 0, window), stable: at(query, 1, window) };
-        let read: Vec<Vec<Evidence>> = read.map(|window| (0..critical.len()).map(evidence(window)).collect()).collect();
+        let read = |window: usize| -> Vec<Evidence> { (0..critical.len()).map(evidence(window)).collect() };
+        if let Some(why) = failure_in(0) {
+            // Gates that could be read may tell enough already: nobody waits for the rest to take a bad candidate back.
+            let mut known: Vec<Vec<Evidence>> = (0..asked.len()).map(read).collect();
+            let supposed = standing.clone().judge(plan, windows, &known);
+            let Some(failed) = supposed.iter().position(|look| look.verdict == Verdict::Fail) else { return Err(why) };
+            known.truncate(failed + 1);
+            let looks = standing.judge(plan, windows, &known);
+            self.read = known;
+            return Ok(looks);
+        }
+        let read: Vec<Vec<Evidence>> =
+            (0..asked.len()).take_while(|window| failure_in(*window).is_none()).map(read).collect();
         let looks = standing.judge(plan, windows, &read);
         self.read = read;
         Ok(looks)

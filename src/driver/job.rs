@@ -38,8 +38,8 @@ pub(super) struct Job<'a> {
 enum Aftermath {
     /// It did not take effect because the target had changed, and what it is now cannot be read.
     Blind(Box<Failure>),
-    /// It did not, because the target is busy: look at it again in a while, if there is time.
-    Busy(Box<Failure>, Snapshot),
+    /// It did not, and may in a while: the target is busy, or the provider out of order. What is in doubt if there is no time for that.
+    Busy(Box<Failure>, Snapshot, Option<Doubt>),
     /// It did not, because the target changed: decide again by this.
     Changed(Snapshot),
     /// It took effect all the same.
@@ -153,9 +153,10 @@ impl<'a> Job<'a> {
                     }
                     fresh = Some(now);
                 }
-                Aftermath::Busy(failure, now) => {
+                Aftermath::Busy(failure, now, doubt) => {
                     report.saw(&now);
                     if clock.left(self.deadline.get()) <= pause.max(asked_for(&error).unwrap_or_default()) {
+                        report.doubts(doubt);
                         return report.fail(*failure);
                     }
                     self.leave_alone(&error, pause).await;
@@ -171,10 +172,7 @@ impl<'a> Job<'a> {
                 }
                 Aftermath::Refused(failure, now, doubt) => {
                     report.saw(&now);
-                    if doubt.is_some() {
-                        report.settled = false;
-                        report.doubt = doubt;
-                    }
+                    report.doubts(doubt);
                     let lost = error.kind() == ErrorKind::NotFound;
                     let failure = if lost { self.naming_revisions(*failure, &now).await } else { *failure };
                     return report.fail(failure);
@@ -370,7 +368,7 @@ impl<'a> Job<'a> {
         let failure = Box::new(Failure::of(error, target));
         // What is throttled is not done.
         if (sent == 0 || (sent == 1 && error.kind() == ErrorKind::Throttled)) && self.has_time_for(error) {
-            return Aftermath::Busy(failure, attempt.before.clone());
+            return Aftermath::Busy(failure, attempt.before.clone(), None);
         }
         // Where nothing is atomic, a conflict may be found before anything is written: then it is looked at like others.
         if sent == 0 && error.kind() != ErrorKind::Conflict {
@@ -403,13 +401,15 @@ impl<'a> Job<'a> {
         }
         match landing(&attempt.before, &attempt.step.to, attempt.carried.as_ref(), &now) {
             Landing::Landed => Aftermath::Landed(now),
-            Landing::Untouched if error.kind() == ErrorKind::Conflict || self.has_time_for(error) => {
-                Aftermath::Busy(failure, now)
-            }
             Landing::Untouched => {
                 // A request that was never answered may still be on its way.
                 let doubt = (!error.was_answered()).then_some(Doubt::MayStillLand);
-                Aftermath::Refused(failure, now, doubt)
+                // Whoever takes traffic back asks until it is, or the time is up: the same split twice is no harm.
+                let insists = self.is_rollback() && error.kind() == ErrorKind::Unavailable;
+                match error.kind() == ErrorKind::Conflict || self.has_time_for(error) || insists {
+                    true => Aftermath::Busy(failure, now, doubt),
+                    false => Aftermath::Refused(failure, now, doubt),
+                }
             }
             Landing::Touched if outright && in_time => Aftermath::Changed(now),
             Landing::Foreign | Landing::Touched if self.is_rollback() && in_time => Aftermath::Changed(now),

@@ -92,6 +92,14 @@ impl Report {
         self.doubt = None;
     }
 
+    /// What it saw last may not be how things stay.
+    pub(super) fn doubts(&mut self, doubt: Option<Doubt>) {
+        if doubt.is_some() {
+            self.settled = false;
+            self.doubt = doubt;
+        }
+    }
+
     /// The target is no longer known.
     pub(super) fn lost_sight(&mut self, doubt: Doubt) {
         self.after = None;

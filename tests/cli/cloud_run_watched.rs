@@ -130,6 +130,18 @@ fn gates_read_cloud_monitoring() {
         let store = monitoring(errors, spoilt);
         let world = World::with_canary().set("MLROLL_ENDPOINT_CLOUD_MONITORING", &store.url());
         std::fs::write(world.folder.path().join("mlroll.toml"), config("settle_delay = \"auto\"")).unwrap();
+        if !spoilt {
+            let early = world.run(&["gate", "check", "--output", "json"]).expect(3).json();
+            assert_eq!(early["findings"][0]["looks"], 0, "nothing from before the shift: {early}");
+        }
+        world.change(|service| {
+            let note = service.annotations.get_mut("mlroll.dev/rollout").unwrap();
+            let (before, rest) = note.split_once("at=").unwrap();
+            let (at, after) = rest.split_once([' ', ']']).unwrap();
+            let an_hour_earlier = at.parse::<i64>().unwrap() - 3600;
+            let end = if after.is_empty() { "]" } else { " " };
+            *note = format!("{before}at={an_hour_earlier}{end}{after}");
+        });
         let ran = world.run(&["gate", "check", "--output", "json"]);
         let document = ran.json();
         ran.expect(code);

@@ -31,7 +31,7 @@ fn one_canary_is_promoted_another_rolled_back_and_nothing_is_left() {
     let stdout = String::from_utf8(output.stdout).unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{stdout}\n{stderr}");
-    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+    assert!(started.elapsed().as_secs() < 300, "{:?}", started.elapsed());
     assert!(stdout.contains("promoted") && stdout.contains("rolled back"), "{stdout}");
     assert!(stderr.contains("$ mlroll rollback\n"), "{stderr}");
     for shown in ["rollout --candidate 3", "rollout --candidate fraud-00003-c"] {

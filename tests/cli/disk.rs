@@ -58,7 +58,7 @@ fn rolled_back_when(as_nobody: bool, spoil: impl Fn(&PathBuf, u32)) {
     let started = Instant::now();
     // A few looks were good, and are written down.
     let journal = loop {
-        assert!(started.elapsed() < Duration::from_secs(30), "no look is written down: {:?}", end(child).code);
+        assert!(started.elapsed() < Duration::from_secs(180), "no look is written down: {:?}", end(child).code);
         std::thread::sleep(Duration::from_millis(20));
         let journals = std::fs::read_dir(world.path().join(".mlroll")).into_iter().flatten().flatten();
         let found = journals.map(|entry| entry.path()).find(|path| path.extension().is_some_and(|e| e == "jsonl"));

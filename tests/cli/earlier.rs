@@ -23,7 +23,7 @@ fn baking(world: &World, more: &[&str]) -> Child {
     let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let started = Instant::now();
     while !world.split().ends_with(":0.1") || !has_waited(world) {
-        assert!(started.elapsed() < Duration::from_secs(30), "never a canary: {}", world.split());
+        assert!(started.elapsed() < Duration::from_secs(180), "never a canary: {}", world.split());
         std::thread::sleep(Duration::from_millis(20));
     }
     child

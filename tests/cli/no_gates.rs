@@ -21,7 +21,7 @@ const STEPS: &str = "steps = [\"10%\", \"50%\", \"100%\"]";
 fn wait_until(what: &str, world: &World, is_so: impl Fn(&World) -> bool) {
     let started = Instant::now();
     while !is_so(world) {
-        assert!(started.elapsed() < Duration::from_secs(30), "never {what}: {}", world.split());
+        assert!(started.elapsed() < Duration::from_secs(180), "never {what}: {}", world.split());
         std::thread::sleep(Duration::from_millis(20));
     }
 }

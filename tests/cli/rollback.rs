@@ -134,7 +134,7 @@ fn a_shift_that_never_goes_live_is_unsafe() {
     world.server.set_alias("fraud", "prod", |alias| {
         alias.transient_on_move = u32::MAX;
     });
-    world.verb(&["promote", "--force", "--timeout", "3s"]).0.expect(8).says("accepted but is not live");
+    world.verb(&["promote", "--force", "--timeout", "8s"]).0.expect(8).says("accepted but is not live");
 }
 
 /// CodeDeploy leaves no note: whoever meets its weights is told how to find it, and how to end it.

@@ -151,7 +151,7 @@ fn a_rollback_waits_for_a_change_that_is_under_way_and_then_writes_at_once() {
     assert!(refused >= 1, "{:?}", case.sent());
     // Nothing else may begin meanwhile.
     case.sagemaker.change("fraud", |endpoint| (endpoint.status, endpoint.updating) = ("SystemUpdating".to_owned(), 99));
-    let (ran, _) = case.verb(&["canary", "--pct", "10", "--candidate", "b", "--again", "--timeout", "2s"]);
+    let (ran, _) = case.verb(&["canary", "--pct", "10", "--candidate", "b", "--again", "--timeout", "8s"]);
     ran.expect(4).says("SystemUpdating");
 }
 

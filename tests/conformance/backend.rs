@@ -261,7 +261,7 @@ pub async fn a_rollback_is_one_read_and_one_write(case: Case) {
 pub async fn a_split_that_never_settles_is_unsafe(case: Case) {
     case.canary(10).await;
     case.fault(case.cloud.write, json!({ "fault": "settle_forever" })).await;
-    let (code, outcome) = case.mlroll(&["rollback", "--timeout", "4s"]).await;
+    let (code, outcome) = case.mlroll(&["rollback", "--timeout", "10s"]).await;
     assert_eq!(code, 8, "{outcome}");
     assert_eq!(outcome["settled"], false);
     assert!(matches!(case.observe().await.readiness, Readiness::Settling(_)));

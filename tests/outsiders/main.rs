@@ -21,11 +21,13 @@ fn tools() -> PathBuf {
 /// Runs a script with the environment that the sandbox exports and nothing of the tester's own AWS.
 fn run(sandbox: &Background, script: &str, arguments: &[&str]) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/outsiders").join(script);
+    let home = tempfile::TempDir::new().unwrap();
     let output = Command::new(tools().join("python"))
         .arg(script)
         .args(arguments)
         .env_clear()
         .env("PATH", tools())
+        .env("HOME", home.path())
         .env("AWS_CONFIG_FILE", "/dev/null")
         .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
         .envs(sandbox.exports())

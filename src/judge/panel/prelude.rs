@@ -59,6 +59,48 @@ impl Prelude {
         }
     }
 
+    /// What a person should know of how `gate` will be judged after this `history`: what had to be assumed, and a limit that lies
+    /// between the bounds of the store's buckets (docs/judge.md sections 3.4 and 3.7).
+    #[must_use]
+    pub fn caveats(&self, gate: &Gate, history: &[Sample]) -> Vec<String> {
+        let name = gate.name();
+        let is_counted = match gate.rule() {
+            Rule::Count(_) | Rule::Drift(_) | Rule::Latency(_) | Rule::Shape(_) => true,
+            Rule::Alarms | Rule::Samples(_) | Rule::Series(_) => false,
+        };
+        let assumed = (is_counted && self.effect.is_none()).then(|| {
+            format!(
+                "gate `{name}`: before this there is too little of stable to tell how bursty it is; a design effect of {} is assumed",
+                DesignEffect::UNKNOWN.factor()
+            )
+        });
+        let between = match gate.rule() {
+            Rule::Latency(LatencyRule { threshold: Some(limit), .. }) => {
+                let histograms: Vec<Histogram> = history.iter().filter_map(read::histogram).collect();
+                let sum = Histogram::sum(&histograms);
+                let below = sum.bounds().filter(|bound| bound <= limit).fold(f64::NEG_INFINITY, f64::max);
+                let above = sum.bounds().filter(|bound| bound >= limit).fold(f64::INFINITY, f64::min);
+                (sum.bounds().next().is_some() && below < above).then(|| {
+                    let shown = |bound: f64, end: &str| if bound.is_finite() { format!("{bound} s") } else { end.to_owned() };
+                    format!(
+                        "gate `{name}`: its limit of {limit} s lies between two bounds of the store's buckets, {} and {}: a fail \
+                         counts what is surely slower, a pass what may be",
+                        shown(below, "0 s"),
+                        shown(above, "no end")
+                    )
+                })
+            }
+            Rule::Alarms
+            | Rule::Count(_)
+            | Rule::Drift(_)
+            | Rule::Latency(_)
+            | Rule::Samples(_)
+            | Rule::Series(_)
+            | Rule::Shape(_) => None,
+        };
+        assumed.into_iter().chain(between).collect()
+    }
+
     /// With a design effect that is known.
     #[must_use]
     pub fn with_effect(effect: DesignEffect) -> Self {

@@ -108,8 +108,11 @@ impl Rollout {
         tally.next = last.ends;
         tally.silent = false;
         let mut pass = None;
-        for look in looks {
+        for (at, look) in looks.iter().enumerate() {
+            let fails_later = looks.iter().skip(at + 1).any(|look| look.verdict == Verdict::Fail);
             match self.book(look.verdict) {
+                // Known by now, and evidence: that goes before what is not known.
+                Some(Decision::React(_, Cause::NoData)) if fails_later => {}
                 // Newer windows are known already: the last of them must pass too.
                 Some(decision @ Decision::Pass(_)) => pass = Some(decision),
                 Some(decision) => return self.decide(decision),
@@ -187,11 +190,14 @@ impl Rollout {
 
     fn without_data(&self) -> Option<Decision> {
         let terms = self.plan.terms();
-        let spent = self.tally.as_ref().is_some_and(|tally| tally.no_data >= terms.no_data_budget);
-        let decision = match self.stage {
-            Stage::Watch => Decision::Pass(Cause::NoData),
-            Stage::Start | Stage::Step(_) => Decision::React(terms.on_inconclusive, Cause::NoData),
+        let (budget, decision) = match self.stage {
+            // It is promoted: what is watched for is worth waiting for as long as it would have been watched.
+            Stage::Watch => (terms.no_data_budget.max(terms.watch_after), Decision::Pass(Cause::NoData)),
+            Stage::Start | Stage::Step(_) => {
+                (terms.no_data_budget, Decision::React(terms.on_inconclusive, Cause::NoData))
+            }
         };
+        let spent = self.tally.as_ref().is_some_and(|tally| tally.no_data >= budget);
         spent.then_some(decision)
     }
 

@@ -7,7 +7,7 @@ use mlroll_backend::{Capacity, RevisionId, Snapshot, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::state::{Goal, Phase};
-use super::trouble::pause_after;
+use super::trouble::{Budget, pause_after};
 use super::{Action, Cause, Ended, Pending, Rollout, Trouble};
 
 /// How often capacity is set back at most: traffic is where it should be, and somebody waits to hear it.
@@ -42,6 +42,12 @@ impl Rollout {
             Reserve::Enough => None,
             Reserve::Found(capacity) | Reserve::Left(capacity, _) | Reserve::Ready(capacity) => Some(capacity),
         }
+    }
+
+    /// Whether it has ended for good but for capacity, which could not be set back then and perhaps can by now.
+    pub(super) fn may_restore(&self) -> bool {
+        let left = matches!(&self.reserve, Some(Reserve::Left(_, why)) if why.may_be_mended());
+        left && matches!(self.phase, Phase::Ended { ended: Ended::Promoted | Ended::RolledBack, .. })
     }
 
     /// Why the capacity could not be set back, where it could not.
@@ -95,6 +101,15 @@ impl Rollout {
     pub(super) fn restoring_again(&mut self) -> Action {
         self.phase = Phase::Restoring;
         self.outstanding()
+    }
+
+    /// Sets back what could not be when it ended, for as long as it is still the end.
+    pub(super) fn restore_later(&mut self) -> Action {
+        if let Phase::Ended { ended, why } = &self.phase {
+            self.ending = Some(Ending { ended: *ended, why: why.clone() });
+            self.budget = Budget::default();
+        }
+        self.look()
     }
 
     /// Goes on setting capacity back, where whoever was to keep everything still has it. Otherwise it may be needed where

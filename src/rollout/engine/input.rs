@@ -116,7 +116,19 @@ impl Trouble {
         }
     }
 
-    /// Whether trying again will hardly help.
+    /// Whether it may be mended by somebody, or by itself, so that the same may work later.
+    pub(super) fn may_be_mended(&self) -> bool {
+        match self.kind {
+            ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Unsupported | ErrorKind::Withheld => false,
+            ErrorKind::Auth
+            | ErrorKind::Conflict
+            | ErrorKind::Throttled
+            | ErrorKind::Unavailable
+            | ErrorKind::Unexpected => true,
+        }
+    }
+
+    /// Whether trying again at once will hardly help.
     pub(super) fn is_permanent(&self) -> bool {
         match self.kind {
             ErrorKind::Auth

@@ -152,6 +152,7 @@ impl Rollout {
             // It is decided; what is left is to set back what was made ready for it, whatever anybody asks for. Who takes it up
             // looks first: meanwhile somebody may have decided otherwise.
             (Input::Resume | Input::Started, _) if self.ending.is_some() => self.look(),
+            (Input::Resume, _) if self.may_restore() => self.restore_later(),
             (Input::Abort | Input::Hold, _) if self.ending.is_some() => self.restoring_again(),
             (Input::Abort, _) => self.abort(),
             (Input::Hold, _) => self.hold(),
@@ -245,10 +246,11 @@ impl Rollout {
         }
     }
 
-    /// How it will end, and why, when it only sets capacity back.
+    /// How it will end, or has, and why, when it only has capacity to set back.
     #[must_use]
     pub fn ending(&self) -> Option<(Ended, &Cause)> {
-        self.ending.as_ref().map(|ending| (ending.ended, &ending.why))
+        let ending = self.ending.as_ref().map(|ending| (ending.ended, &ending.why));
+        ending.or_else(|| self.ended().filter(|_| self.may_restore()))
     }
 
     /// How many writes have failed since one that did what it should, and the latest of them.
@@ -260,7 +262,7 @@ impl Rollout {
     /// Whether its decision has fallen: it needs no evidence any more.
     #[must_use]
     pub fn is_decided(&self) -> bool {
-        self.is_rolling_back() || self.ending.is_some()
+        self.is_rolling_back() || self.ending.is_some() || self.may_restore()
     }
 
     /// Whether it goes on, or would if it were resumed.
@@ -269,7 +271,8 @@ impl Rollout {
         match self.ended() {
             None | Some((Ended::Held, _)) => true,
             Some((Ended::Halted, why)) => why.may_pass(),
-            Some((Ended::Promoted | Ended::RolledBack | Ended::Shifted, _)) => false,
+            Some((Ended::Promoted | Ended::RolledBack, _)) => self.may_restore(),
+            Some((Ended::Shifted, _)) => false,
         }
     }
 
@@ -339,7 +342,7 @@ impl Rollout {
     }
 
     fn abort(&mut self) -> Action {
-        if !self.is_unfinished() {
+        if !self.is_unfinished() || self.may_restore() {
             return self.outstanding();
         }
         if let (Phase::Shifting, Some(attempt)) = (&self.phase, &mut self.attempted) {

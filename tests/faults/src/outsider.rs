@@ -39,7 +39,7 @@ impl Outsider {
             .arg("--web.listen-address=127.0.0.1:0")
             .args(more);
         // ts=... component=web msg="Listening on" address=127.0.0.1:41985
-        Self::start(&mut command, folder.join("prometheus.log"), "msg=\"Listening on\" address=127.0.0.1:")
+        Self::start(&mut command, folder.join("prometheus.log"), &["\"Listening on\"", "address=127.0.0.1:"])
     }
 
     /// Starts moto's server; its access log is [`log`](Self::log), in `folder`.
@@ -50,11 +50,11 @@ impl Outsider {
     pub fn moto(folder: &Path) -> Self {
         let mut command = Command::new(tool("python/bin/python"));
         command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]);
-        Self::start(&mut command, folder.join("moto.log"), "Running on http://127.0.0.1:")
+        Self::start(&mut command, folder.join("moto.log"), &["Running on http://127.0.0.1:"])
     }
 
-    /// Waits until the log says, after `mark`, which port it is.
-    fn start(command: &mut Command, log: PathBuf, mark: &str) -> Self {
+    /// Waits until the log says, after these words, which port it is.
+    fn start(command: &mut Command, log: PathBuf, words: &[&str]) -> Self {
         let out = File::create(&log).expect("a log file");
         let process =
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(out).spawn().expect("the server starts");
@@ -62,7 +62,7 @@ impl Outsider {
         let started = Instant::now();
         loop {
             let said = server.log();
-            if let Some(port) = port_after(&said, mark) {
+            if let Some(port) = port_after(&said, words) {
                 server.port = port;
                 return server;
             }
@@ -141,9 +141,9 @@ impl Drop for Outsider {
     }
 }
 
-/// The port that follows `mark`, once its line is complete.
-fn port_after(said: &str, mark: &str) -> Option<u16> {
-    let (_, rest) = said.split_once(mark)?;
+/// The port that follows these words, once something is behind it.
+fn port_after(said: &str, words: &[&str]) -> Option<u16> {
+    let rest = words.iter().try_fold(said, |rest, word| Some(rest.split_once(word)?.1))?;
     let end = rest.find(|c: char| !c.is_ascii_digit())?;
     rest.get(..end)?.parse().ok()
 }
@@ -181,8 +181,8 @@ mod tests {
 
     #[test]
     fn a_port_is_taken_when_it_is_whole() {
-        assert_eq!(port_after(" * Running on http://127.0.0.1:358", "127.0.0.1:"), None);
-        assert_eq!(port_after(" * Running on http://127.0.0.1:35849\n", "127.0.0.1:"), Some(35849));
-        assert_eq!(port_after("nothing yet", "127.0.0.1:"), None);
+        assert_eq!(port_after(" * Running on http://127.0.0.1:358", &["127.0.0.1:"]), None);
+        assert_eq!(port_after(" * Running on http://127.0.0.1:35849\n", &["Running", "127.0.0.1:"]), Some(35849));
+        assert_eq!(port_after("nothing yet", &["127.0.0.1:"]), None);
     }
 }

