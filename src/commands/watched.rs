@@ -218,8 +218,8 @@ fn warn_of_keys_that_end(driver: &Driver<'_>, backend: &dyn Backend, plan: &Plan
     let end = match ends {
         Some(ends) if ends.since(now) > planned.saturating_add(MARGIN) => return,
         None if usually > planned.saturating_add(MARGIN) => return,
-        Some(ends) => format!("end at {ends}"),
-        None => format!("end after {} as a rule", humantime::format_duration(usually)),
+        Some(ends) => format!("will end at {ends}"),
+        None => format!("will end after {} as a rule", humantime::format_duration(usually)),
     };
     let planned = humantime::format_duration(planned);
     driver.progress.warn(&format!(

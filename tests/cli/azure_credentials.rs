@@ -105,3 +105,20 @@ fn azd_is_asked_after_az_or_alone() {
     ran.expect(5).says("client-secret: AZURE_AUTHORITY_HOST must be https");
     assert_eq!((calls(&world), world.arm.requests().len()), (String::new(), 0));
 }
+
+/// A token with an `exp` of 2020, and one of 2099.
+#[test]
+fn a_token_that_ends_before_the_run_may_is_told_at_its_start() {
+    for (claims, warned) in [("eyJleHAiOjE1Nzc4MzY4MDB9", true), ("eyJleHAiOjQwNzA5MDg4MDB9", false)] {
+        let mut world = world();
+        let token = format!("hunter2.{claims}.hunter2");
+        world.arm.set_token(&token);
+        world.env.push(("AZURE_ACCESS_TOKEN", token));
+        let steps = ["rollout", "--no-gates", "--candidate", "green", "--steps", "10%,100%", "--bake", "1s"];
+        let (ran, _) = world.verb(&steps);
+        let end = "the ready access token (AZURE_ACCESS_TOKEN) will end at 2020-01-01T00:00:00Z";
+        assert_eq!(ran.stderr.contains(end), warned, "{}", ran.stderr);
+        assert!(ran.stderr.contains("nor rolled back") == warned && !ran.stderr.contains("hunter2"), "{}", ran.stderr);
+        ran.expect(0);
+    }
+}

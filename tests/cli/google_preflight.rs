@@ -67,3 +67,20 @@ fn whoever_watches_is_told_at_the_beginning_and_a_document_at_the_end() {
     let (code, said) = sandbox.run(&again);
     assert!(code == 0 && notes(&said).matches(COLD).count() == 1, "{said}");
 }
+
+#[test]
+fn whoever_splits_clients_that_stay_is_told_so() {
+    let sandbox = sandbox();
+    let template = json!({ "revision": "fraud-sticky", "sessionAffinity": true, "containers": [{ "image": IMAGE }] });
+    let stable =
+        json!({ "type": "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", "revision": "fraud-00002-b", "percent": 100 });
+    let body = json!({ "template": template, "traffic": [stable] });
+    call(&sandbox, "PATCH", &format!("{SERVICE}?updateMask=template,traffic"), &body);
+    settled(&sandbox);
+    let (code, said) = sandbox.run(&canary("fraud-sticky", "10"));
+    let says = "fraud-sticky has session affinity and fraud-00002-b has none";
+    assert!(code == 0 && notes(&said).contains(says) && notes(&said).contains("more than 10 %"), "{said}");
+    assert_eq!(sandbox.run(&["rollback", "--target", TARGET]).0, 0);
+    let (code, said) = sandbox.run(&canary("fraud-00003-c", "10"));
+    assert!(code == 0 && !notes(&said).contains("affinity"), "{said}");
+}

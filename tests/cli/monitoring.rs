@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use mlroll_backend::Timestamp;
 use mlroll_faults::scripted::{Reply, Request, Server};
 use serde_json::{Value, json};
 
 use crate::cloud_run::{TARGET, World};
+use crate::sandbox::Sandbox;
 use crate::scaled::FastClock;
 
 /// How many runs are under way at once: most of what they do is wait.
@@ -19,11 +21,20 @@ macro_rules! beside_errors {
     };
 }
 
-/// Gates of every kind that Cloud Monitoring can answer without a query.
-const KINDS: [(&str, &str); 8] = [
+/// Gates of every kind that Cloud Monitoring can answer.
+const KINDS: [(&str, &str); 12] = [
     ("error_rate with a limit", "metric = \"error_rate\"\nmax = \"5%\""),
     ("error_rate against stable", "metric = \"error_rate\"\nmax_increase = { ratio = 2.0, abs = \"2%\" }"),
     ("latency with a limit", "metric = \"latency\"\nquantile = 0.95\nmax = \"300ms\""),
+    // Of 300 requests a window no higher one is read.
+    ("latency by signs", "metric = \"latency\"\nquantile = 0.9\njudge = \"sign\"\npass_tolerance = \"20%\""),
+    ("requests against stable", "metric = \"requests\"\njudge = \"sign\""),
+    ("PromQL with a limit", "name = \"own\"\nquery = 'sum(own{revision_name=\"{{revision}}\"})'\nmax = 2.0"),
+    (
+        "a filter by signs",
+        "name = \"own\"\njudge = \"sign\"\npass_tolerance = \"20%\"\nquery = 'metric.type=\"run.googleapis.com/container/instance_count\" \
+         AND resource.labels.revision_name=\"{{revision}}\" | ALIGN_MEAN | REDUCE_SUM'",
+    ),
     ("instance_startup", beside_errors!("metric = \"instance_startup\"\nmax = \"30s\"")),
     ("pending_requests", beside_errors!("metric = \"pending_requests\"\nmax = 5")),
     ("memory_headroom", beside_errors!("metric = \"memory_headroom\"\nmin = \"20%\"")),
@@ -37,7 +48,7 @@ const KINDS: [(&str, &str); 8] = [
 /// How a store fails to tell.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Silence {
-    /// Nothing at all; of alarms, no such policy.
+    /// Nothing at all; of alarms, no such policy; of PromQL, no series.
     Empty,
     /// Numbers that are none; of alarms, times that are none.
     NotANumber,
@@ -72,7 +83,19 @@ fn healthy(request: &Request) -> Value {
     if request.path.ends_with("/alerts") {
         return json!({});
     }
+    // Of its own in each minute: what never changes is told from itself by nobody.
+    let minute = |seconds: i64| seconds / 60 % 7;
+    let of_revision = |text: &str, minute: i64| {
+        let usual = if text.contains("fraud-d") { 0.55 } else { 0.6 };
+        usual + f64::from(i32::try_from(minute).unwrap()) / 1000.0
+    };
+    if request.path.ends_with("/query") {
+        let at: i64 = field("time").parse().unwrap();
+        let value = json!([at, of_revision(&field("query"), minute(at)).to_string()]);
+        return json!({"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}, "value": value}]}});
+    }
     let (end, filter) = (field("interval.endTime"), field("filter"));
+    let at = minute(end.parse::<Timestamp>().unwrap().unix_seconds());
     let series = |revision: &str, class: &str, value: Value| {
         json!({"metric": {"labels": {"response_code_class": class}}, "resource": {"labels": {"revision_name": revision}},
             "points": [{"interval": {"endTime": end}, "value": value}]})
@@ -89,9 +112,13 @@ fn healthy(request: &Request) -> Value {
         };
         [of("fraud-b", 2690, 10), of("fraud-d", 299, 1)].concat()
     } else if filter.contains("request_latencies") {
-        vec![series("fraud-b", "", spread(90.0, [2000, 690, 10])), series("fraud-d", "", spread(90.0, [200, 99, 1]))]
+        let moved = u32::try_from(at).unwrap();
+        let stable = spread(90.0, [2000 + 10 * moved, 690 - 10 * moved, 10]);
+        vec![series("fraud-b", "", stable), series("fraud-d", "", spread(90.0, [230 + moved, 69 - moved, 1]))]
     } else if filter.contains("startup_latencies") {
         both(spread(4500.0, [0, 0, 2]))
+    } else if filter.contains("instance_count") {
+        vec![series("", "", json!({"doubleValue": of_revision(&filter, at)}))]
     } else if filter.contains("pending_requests") {
         both(int(0))
     } else {
@@ -103,7 +130,20 @@ fn healthy(request: &Request) -> Value {
 impl Silence {
     /// What the store answers in place of `good`.
     fn spoil(self, request: &Request, mut good: Value) -> Reply {
-        let about_alarms = !request.path.ends_with("/timeSeries");
+        let about_alarms = request.path.contains("/alert");
+        if request.path.ends_with("/query") {
+            let result = &mut good["data"]["result"];
+            match self {
+                Self::Empty => *result = json!([]),
+                Self::NotANumber => result[0]["value"][1] = json!("NaN"),
+                Self::SeveralSeries => *result = json!([result[0], result[0]]),
+                Self::Partial => good["warnings"] = json!(["remote_read: a part did not answer"]),
+                Self::Status(status) => return Reply::status(status, "{}"),
+                Self::Timeout => return Reply::Silence,
+                Self::Truncated => return Reply::Truncated(good.to_string()),
+            }
+            return Reply::json(good.to_string());
+        }
         match self {
             Self::Timeout => return Reply::Silence,
             Self::Status(status) => return Reply::status(status, "{}"),
@@ -217,7 +257,8 @@ fn the_same_gates_promote_when_cloud_monitoring_tells() {
             let clock = &clock;
             scope.spawn(move || {
                 let world = world(clock, |request, _| Reply::json(healthy(request).to_string()));
-                configure(&world, "steps = [\"10%\", \"100%\"]\nbake = \"1h\"", gate);
+                // A second in which nobody gets to run is ten minutes here.
+                configure(&world, "steps = [\"10%\", \"100%\"]\nbake = \"1h\"\nno_data_budget = \"6h\"", gate);
                 let ran = world.run(&["rollout", "--candidate", "fraud-d"]);
                 assert_eq!((ran.code, world.split().as_str()), (0, "fraud-d=100"), "{name}: {ran:?}");
             });
@@ -231,7 +272,7 @@ fn alert(since: &str) -> Value {
     json!({"alerts": [{"name": "projects/acme/alerts/1", "state": "OPEN", "policy": policy, "openTime": since}]})
 }
 
-const ALARMS: &str = KINDS[7].1;
+const ALARMS: &str = KINDS[11].1;
 const STEPS: &str = "steps = [\"10%\", \"100%\"]\nbake = \"1h\"";
 
 #[test]
@@ -284,6 +325,52 @@ fn an_alarm_that_is_open_already_lets_nothing_begin() {
     assert_eq!(reported.split(), "fraud-d=100");
 }
 
+/// Two policies are called the same, and one of them was renamed after its alert opened.
+#[test]
+fn an_alarm_is_the_policy_that_is_named_whatever_others_are_called() {
+    let service = "cloud-run:acme/europe-west3/fraud";
+    let sandbox = Sandbox::start(
+        &[],
+        &format!(
+            r#"
+            [cloud_monitoring.alerts]
+            a = {{ display_name = "slow" }}
+            b = {{ display_name = "slow", opens = "10m", formerly = "sluggish" }}
+            c = {{ display_name = "other", opens = "10m", formerly = "still" }}
+            d = {{ display_name = "still" }}
+            e = {{ display_name = "over", opens = "10m", closes = "20m" }}
+            [targets."{service}"]
+            requests_per_second = 50
+            stable = "fraud-00002-b"
+            [targets."{service}".revisions]
+            fraud-00002-b = {{}}
+            fraud-00003-c = {{}}
+            "#
+        ),
+    );
+    sandbox.ask("POST", "/_sandbox/clock", r#"{"advance": "2h"}"#);
+    for (alarm, open) in [
+        ("projects/acme/alertPolicies/1", false),
+        ("projects/acme/alertPolicies/2", true),
+        ("slow", true),
+        ("other", true),
+        ("still", false),
+        ("over", false),
+    ] {
+        let gates = format!(
+            "[[services.fraud.gates]]\nmetric = \"error_rate\"\nmax = \"5%\"\n\n[[services.fraud.gates]]\nalarms = [\"{alarm}\"]\n"
+        );
+        let metrics = "[services.fraud.metrics]\nsource = \"cloud-monitoring\"\n";
+        sandbox.write(
+            "mlroll.toml",
+            &format!("[services.fraud]\ntarget = \"{service}\"\nsteps = [\"10%\", \"100%\"]\n{metrics}{gates}"),
+        );
+        let (code, said) = sandbox.run(&["plan", "--candidate", "fraud-00003-c"]);
+        assert_eq!(code, 0, "{said}");
+        assert_eq!(said.to_string().contains("an alarm of it is open"), open, "{alarm}: {said}");
+    }
+}
+
 #[test]
 fn what_a_store_cannot_answer_is_refused_by_gate_and_store_before_traffic_moves() {
     let clock = FastClock::start(600.0);
@@ -297,7 +384,7 @@ fn what_a_store_cannot_answer_is_refused_by_gate_and_store_before_traffic_moves(
     world.run(&rollout).expect(2).says("there is no built-in metric `disk_headroom`").says("gpu_headroom");
     configure(&world, STEPS, "metric = \"instance_startup\"\nmax = 30");
     world.run(&rollout).expect(2).says("mlroll.toml:15:7: max: a duration is text with a unit");
-    for (gate, name) in [(KINDS[5].1, "memory_headroom"), (ALARMS, "alarms")] {
+    for (gate, name) in [(KINDS[9].1, "memory_headroom"), (ALARMS, "alarms")] {
         configure(&world, STEPS, gate);
         let path = world.folder.path().join("mlroll.toml");
         let file = std::fs::read_to_string(&path).unwrap();

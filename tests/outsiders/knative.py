@@ -94,6 +94,13 @@ assert service["spec"]["template"]["spec"]["timeoutSeconds"] == 300, service["sp
 selector = "serving.knative.dev/service = fraud"
 listed = v1.namespaces().revisions().list(parent="namespaces/acme", labelSelector=selector).execute()
 assert [one["metadata"]["name"] for one in listed["items"]] == ["fraud-00003-c", "fraud-00002-b", "fraud-00001-a"]
+for found in [
+    v1.projects().locations().services().list(parent="projects/acme/locations/-").execute(),
+    v1.projects().locations().services().list(parent="projects/acme/locations/europe-west3").execute(),
+    knative.list(parent="namespaces/acme").execute(),
+]:
+    assert [(one["metadata"]["name"], one["status"]["url"]) for one in found["items"]] == [("fraud", service["status"]["url"])], found
+assert not v1.projects().locations().services().list(parent="projects/acme/locations/us-central1").execute().get("items")
 everywhere({"fraud-00002-b": 100})
 
 # v1 shifts, and the others read it; a template that is sent back as it was makes no revision.
@@ -176,6 +183,7 @@ def gcloud(*arguments, code=0):
 sandbox("clock", {"speed": 30})
 described = gcloud("services", "describe", "fraud")
 assert shares(described["status"]["traffic"]) == {"fraud-00002-b": 100}, described["status"]
+assert [one["metadata"]["name"] for one in gcloud("services", "list")] == ["fraud"]
 names = [one["metadata"]["name"] for one in gcloud("revisions", "list", "--service=fraud")]
 assert sorted(names) == ["fraud-00001-a", "fraud-00002-b", "fraud-00003-c"], names
 gcloud("services", "update-traffic", "fraud", "--to-revisions=fraud-00002-b=70,fraud-00003-c=30")

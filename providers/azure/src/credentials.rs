@@ -23,6 +23,8 @@ use azure_identity::{
     ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions, ManagedIdentityCredential,
     ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
 };
+#[cfg(feature = "machine_learning")]
+use mlroll_backend::{Access, Timestamp};
 use mlroll_backend::{Error, ErrorKind, Result};
 use reqwest::{Client, Method, Url};
 use serde::Deserialize;
@@ -104,6 +106,49 @@ impl Kind {
         };
         Ok(vec![given])
     }
+}
+
+/// How long a token of Entra lasts at least, when nobody set another lifetime.
+#[cfg(feature = "machine_learning")]
+const USUALLY: Duration = Duration::from_secs(3600);
+
+/// See [`Backend::access`](mlroll_backend::Backend::access): a ready token, and a login of the command line tool that a job
+/// made with its own token. That one is valid for minutes, so the tool can ask for no other once its first token has ended
+/// (AADSTS700024). What mlroll asks for by itself is renewed.
+#[cfg(feature = "machine_learning")]
+pub(crate) fn access(settings: &Settings) -> Option<Access> {
+    if let Some(token) = &settings.access_token {
+        let ends = end_of(token.reveal());
+        // What is on this machine is a sandbox, and its token is not Entra's.
+        let endpoint = settings.endpoint.as_deref().and_then(|url| Url::parse(url).ok());
+        if ends.is_none() && endpoint.is_some_and(|url| is_loopback(&url)) {
+            return None;
+        }
+        return Some(Access {
+            what: "the ready access token (AZURE_ACCESS_TOKEN)".to_owned(),
+            ends,
+            usually: USUALLY,
+            remedy: "leave it out: with any other login mlroll asks for tokens itself, and renews them".to_owned(),
+        });
+    }
+    let by_tool = Kind::chain(settings).ok()?.first() == Some(&Kind::AzureCli);
+    let in_job = settings.oidc_url.is_some() && settings.oidc_token.is_some();
+    (by_tool && in_job).then(|| Access {
+        what: "the login of `az`, where azure/login was given no secret,".to_owned(),
+        ends: None,
+        usually: USUALLY,
+        remedy: "set AZURE_TENANT_ID and AZURE_CLIENT_ID, and no MLROLL_AZURE_CREDENTIAL: mlroll asks for the job's tokens itself, \
+                 and renews them"
+            .to_owned(),
+    })
+}
+
+/// When a token ends, as it says itself (RFC 7519, `exp`). Nothing is verified: whoever made it up deceives nobody else.
+#[cfg(feature = "machine_learning")]
+fn end_of(token: &str) -> Option<Timestamp> {
+    let payload = azure_core::base64::decode_url_safe(token.split('.').nth(1)?).ok()?;
+    let claims: serde_json::Value = serde_json::from_slice(&payload).ok()?;
+    Timestamp::from_unix_seconds(claims.get("exp")?.as_i64()?)
 }
 
 /// Tokens for one API.

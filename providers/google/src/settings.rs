@@ -4,6 +4,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mlroll_backend::Access;
+
+/// How long an access token of Google lasts, when nobody asked for longer.
+const USUALLY: Duration = Duration::from_secs(3600);
+
 /// Who asks, and where.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -52,6 +57,24 @@ pub struct Limits {
     pub answer: usize,
 }
 
+impl Settings {
+    /// See [`Backend::access`](mlroll_backend::Backend::access). Only a ready token is not renewed: it does not say when it ends, and
+    /// nobody is asked. A file, the metadata server and gcloud are asked for the next one.
+    #[must_use]
+    pub fn access(&self) -> Option<Access> {
+        self.access_token.as_ref()?;
+        Some(Access {
+            what: "the ready access token (GOOGLE_OAUTH_ACCESS_TOKEN or CLOUDSDK_AUTH_ACCESS_TOKEN), which does not tell its end,"
+                .to_owned(),
+            ends: None,
+            usually: USUALLY,
+            remedy: "leave it out: by GOOGLE_APPLICATION_CREDENTIALS, which google-github-actions/auth sets too, mlroll asks for \
+                     tokens itself, and renews them"
+                .to_owned(),
+        })
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -81,5 +104,20 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_ready_token_ends() {
+        let file = Settings { credentials: Some("key.json".into()), ask_gcloud: true, ..Settings::default() };
+        assert!(Settings::default().access().is_none() && file.access().is_none());
+        let ready = Settings { access_token: Some(Secret::new("hunter2")), ..file };
+        let told = ready.access().unwrap();
+        assert_eq!((told.ends, told.usually), (None, Duration::from_secs(3600)));
+        assert!(!format!("{told:?}").contains("hunter2"));
     }
 }

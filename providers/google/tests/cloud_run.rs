@@ -157,6 +157,31 @@ async fn a_service_that_is_scaled_to_nothing_serves_nobody() {
     }
 }
 
+/// It is ready to its end, and takes whoever was shifted to it along.
+#[tokio::test]
+async fn a_revision_that_is_being_deleted_gets_nothing() {
+    for (going, says) in [
+        ("", &[][..]),
+        ("fraud-d", &["the candidate fraud-d is being deleted"]),
+        ("fraud-b", &["the way back: stable fraud-b is being deleted"]),
+        ("fraud", &["the candidate fraud-d is being deleted", "the way back: stable fraud-b is being deleted"]),
+    ] {
+        let server = Tokens::answering(move |_, asked| {
+            let mut found = json!({"conditions": [{"type": "Ready", "state": "CONDITION_SUCCEEDED"}]});
+            let revision = asked.path.rsplit('/').next().unwrap();
+            if !going.is_empty() && revision.starts_with(going) {
+                found["deleteTime"] = json!("2026-11-21T03:00:00Z");
+            }
+            Some((200, found))
+        });
+        let backend = CloudRun::new(&settings(&server.url()), Arc::new(Tap::default())).unwrap();
+        let obstacles = backend.check(&NAME.parse().unwrap(), &id("fraud-b"), &id("fraud-d")).await.unwrap();
+        let told: Vec<&str> = obstacles.iter().map(|one| one.what.as_str()).collect();
+        assert_eq!(told, says, "{going}");
+        assert!(obstacles.iter().all(|one| one.remedy.contains("`mlroll ")), "{obstacles:?}");
+    }
+}
+
 #[tokio::test]
 async fn many_regions_are_known_by_their_name_alone() {
     for (settings, says) in [
@@ -344,4 +369,15 @@ async fn one_attempt_is_given_up_and_tried_again() {
     case.server.fault("UpdateService", RunFault::Hang);
     backend.shift(&case.target, &to, &case.observe().await, &marker).await.unwrap();
     assert_eq!(case.server.service(NAME).unwrap().split(), "fraud-b=90,fraud-d=10");
+}
+
+#[test]
+fn a_ready_token_ends_where_it_is_google_that_takes_it() {
+    let access = |settings: &Settings| CloudRun::new(settings, Arc::new(Tap::default())).unwrap().access();
+    let here = settings("http://127.0.0.1:1");
+    let google = Settings { cloud_run: None, ..here.clone() };
+    let told = access(&google).unwrap();
+    assert!(told.ends.is_none() && told.remedy.contains("GOOGLE_APPLICATION_CREDENTIALS"), "{told:?}");
+    assert!(access(&Settings { access_token: None, ..google }).is_none(), "what is asked for is renewed");
+    assert!(access(&here).is_none(), "a sandbox takes it for ever");
 }

@@ -269,27 +269,96 @@ fn policies() -> Value {
         {"name": "projects/acme/alertPolicies/3", "displayName": "old", "enabled": false}]})
 }
 
+fn alert_of(policy: &Value, opened: &str, closed: Option<&str>) -> Value {
+    json!({"name": "projects/acme/alerts/0.1", "policy": policy, "openTime": opened, "closeTime": closed})
+}
+
 #[tokio::test]
-async fn alerts_of_named_policies_are_asked_for_once_a_page() {
-    let server = start(|asked| match (asked.path.ends_with("/alertPolicies"), asked.query.contains("pageToken=2")) {
-        (true, _) => policies(),
-        (false, false) => json!({"nextPageToken": "2", "alerts": [
-            {"name": "a", "state": "CLOSED", "openTime": "2026-11-21T02:58:30Z", "closeTime": "2026-11-21T02:59:30Z",
-                "policy": {"name": "projects/acme/alertPolicies/1", "displayName": "too \"slow\""}}]}),
-        // One that nobody asked for is left out, whatever the filter did.
-        (false, true) => json!({"alerts": [
-            {"name": "b", "state": "OPEN", "openTime": "2026-11-21T02:50:00Z",
-                "policy": {"name": "projects/acme/alertPolicies/9", "displayName": "somebody else's"}}]}),
+async fn open_alerts_are_asked_for_first_and_closed_ones_as_far_back_as_the_windows_go() {
+    let slow = json!({"name": "projects/acme/alertPolicies/1", "displayName": "too \"slow\""});
+    let other = json!({"name": "projects/acme/alertPolicies/9", "displayName": "somebody else's"});
+    let server = start(move |asked| {
+        let closed = |opened, closed| alert_of(&slow, opened, Some(closed));
+        if asked.path.ends_with("/alertPolicies") {
+            policies()
+        } else if asked.query.contains("OPEN") {
+            // One that nobody asked for is left out.
+            json!({"alerts": [alert_of(&other, "2026-11-21T02:50:00Z", None)]})
+        } else if asked.query.contains("pageToken=2") {
+            json!({"nextPageToken": "3", "alerts": [closed("2026-11-21T01:00:00Z", "2026-11-21T02:58:00Z")]})
+        } else {
+            json!({"nextPageToken": "2", "alerts": [closed("2026-11-21T02:58:30Z", "2026-11-21T02:59:30Z")]})
+        }
     });
     let query = alarms(&["too \"slow\"", "projects/acme/alertPolicies/2"]);
     let samples = source(&server).sample(&[query], &subjects(), &windows(3)).await.unwrap();
     let of_one = [1.0, 1.0, 0.0].map(Sample::value);
     assert_eq!(samples, [of_one.clone(), of_one].concat());
-    let asked = server.asked();
-    let paths: Vec<&str> = asked.iter().map(|asked| asked.path.as_str()).collect();
-    assert_eq!(paths, ["/v3/projects/acme/alertPolicies", "/v3/projects/acme/alerts", "/v3/projects/acme/alerts"]);
-    let filter = r#"policy.display_name="errors" OR policy.display_name="too \"slow\"""#;
-    assert_eq!(asked[1].query, format!("pageSize=1000&filter={filter}"));
+    let asked: Vec<String> = server.asked().iter().map(|asked| format!("{}?{}", asked.path, asked.query)).collect();
+    let closed = r#"/v3/projects/acme/alerts?pageSize=100&filter=state="CLOSED"&orderBy=close_time desc"#;
+    // The second page ends with one that had closed when the first window began: no third is asked for.
+    let expected = [
+        "/v3/projects/acme/alertPolicies?pageSize=1000",
+        r#"/v3/projects/acme/alerts?pageSize=1000&filter=state="OPEN""#,
+        closed,
+        &format!("{closed}&pageToken=2"),
+    ];
+    assert_eq!(asked, expected);
+}
+
+/// What is not in the order that was asked for is read to its end.
+#[tokio::test]
+async fn alerts_in_no_order_are_all_read() {
+    let slow = json!({"name": "projects/acme/alertPolicies/1", "displayName": "too \"slow\""});
+    let server = start(move |asked| {
+        let ended = |closed| alert_of(&slow, "2026-11-21T01:00:00Z", Some(closed));
+        if asked.path.ends_with("/alertPolicies") {
+            policies()
+        } else if asked.query.contains("OPEN") {
+            json!({})
+        } else if asked.query.contains("pageToken=2") {
+            json!({"nextPageToken": "3", "alerts": [ended("2026-11-21T02:01:00Z")]})
+        } else if asked.query.contains("pageToken=3") {
+            json!({"alerts": [ended("2026-11-21T03:00:30Z")]})
+        } else {
+            json!({"nextPageToken": "2", "alerts": [ended("2026-11-21T02:01:00Z"), ended("2026-11-21T02:02:00Z")]})
+        }
+    });
+    let query = alarms(&["too \"slow\""]);
+    let samples = source(&server).sample(&[query], &subjects()[..1], &windows(1)).await.unwrap();
+    assert_eq!(samples, [Sample::value(1.0)]);
+}
+
+#[tokio::test]
+async fn alerts_are_of_the_policy_that_is_meant_whatever_it_is_or_was_called() {
+    let policy = |project: &str, id: u32, name: &str| json!({"name": format!("projects/{project}/alertPolicies/{id}"), "displayName": name});
+    let first = "projects/acme/alertPolicies/1";
+    for (named, snapshot, expected) in [
+        // Two policies are called the same: by its resource name only one is meant, by the display name both are.
+        (first, policy("acme", 1, "slow"), 1.0),
+        (first, policy("acme", 2, "slow"), 0.0),
+        ("slow", policy("acme", 1, "slow"), 1.0),
+        ("slow", policy("acme", 2, "slow"), 1.0),
+        // What it was called when the alert opened, and the project by its number.
+        ("slow", policy("acme", 1, "sluggish"), 1.0),
+        (first, policy("4711", 1, "sluggish"), 1.0),
+        // Another that was called so once, and is not any more.
+        ("slow", policy("acme", 3, "slow"), 0.0),
+        ("slow", json!({"displayName": "slow"}), 1.0),
+        (first, json!({"displayName": "slow"}), 1.0),
+        ("slow", json!({"displayName": "sluggish"}), 0.0),
+    ] {
+        let alert = alert_of(&snapshot, "2026-11-21T02:50:00Z", None);
+        let server = start(move |asked| match asked.path.ends_with("/alertPolicies") {
+            true => {
+                json!({"alertPolicies": [policy("acme", 1, "slow"), policy("acme", 2, "slow"), policy("acme", 3, "other")]})
+            }
+            false if asked.query.contains("OPEN") => json!({"alerts": [alert]}),
+            false => json!({}),
+        });
+        let samples = source(&server).sample(&[alarms(&[named])], &subjects()[..1], &windows(1)).await.unwrap();
+        assert_eq!(samples, [Sample::value(expected)], "{named}: {snapshot}");
+    }
 }
 
 #[tokio::test]

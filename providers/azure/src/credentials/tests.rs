@@ -345,3 +345,44 @@ async fn a_token_that_ends_in_the_middle_of_a_run_is_renewed_once() {
     let error = transport.send(&request()).await.unwrap_err();
     assert_eq!((error.kind(), arm.count(ArmOperation::Get)), (ErrorKind::Auth, 4));
 }
+
+#[test]
+fn what_nobody_renews_is_known_and_when_a_token_ends_by_its_own_word() {
+    let access = |pairs: &[(&str, &str)]| {
+        let lookup = |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        super::access(&Settings::from_lookup(lookup))
+    };
+    let token = |claims: &str| format!("hunter2.{}.hunter2", azure_core::base64::encode_url_safe(claims));
+    let (ends, forever) = (token(r#"{"exp":1795230000,"aud":"x"}"#), token(r#"{"aud":"x"}"#));
+    let (text, huge) = (token(r#"{"exp":"soon"}"#), token(r#"{"exp":9223372036854775807}"#));
+    for (token, at) in [
+        (ends.as_str(), Timestamp::from_unix_seconds(1_795_230_000)),
+        (&forever, None),
+        (&text, None),
+        (&huge, None),
+        ("opaque", None),
+        ("a.%.c", None),
+        ("a.YQ.c", None),
+    ] {
+        let told = access(&[("AZURE_ACCESS_TOKEN", token)]).unwrap();
+        assert_eq!((told.ends, told.what.contains("AZURE_ACCESS_TOKEN")), (at, true), "{token}");
+        assert!(!format!("{told:?}").contains("hunter2"), "{told:?}");
+    }
+    let sandbox = |token| access(&[("AZURE_ACCESS_TOKEN", token), ("MLROLL_ENDPOINT_AZURE", "http://127.0.0.1:1")]);
+    assert!(sandbox("opaque").is_none() && sandbox(&ends).is_some());
+    let job = [("ACTIONS_ID_TOKEN_REQUEST_URL", "https://x.example/id"), ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "hunter2")];
+    let application = [("AZURE_TENANT_ID", TENANT), ("AZURE_CLIENT_ID", "c")];
+    let told = access(&job).unwrap();
+    assert!(told.ends.is_none() && told.what.contains("`az`") && told.remedy.contains("AZURE_CLIENT_ID"), "{told:?}");
+    assert!(access(&[&job[..], &application, &[("MLROLL_AZURE_CREDENTIAL", "az")]].concat()).is_some());
+    for renewed in [
+        &[][..],
+        &[&job[..], &application].concat(),
+        &[("MLROLL_AZURE_CREDENTIAL", "az")],
+        &[&job[..], &[("MLROLL_AZURE_CREDENTIAL", "managed-identity")]].concat(),
+        &[&job[..], &[("IDENTITY_ENDPOINT", "http://x")]].concat(),
+        &[&job[..], &[("MLROLL_AZURE_CREDENTIAL", "nobody's")]].concat(),
+    ] {
+        assert_eq!(access(renewed), None, "{renewed:?}");
+    }
+}

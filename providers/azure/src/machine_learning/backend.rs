@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mlroll_backend::{
-    ArtifactKind, AzureMlEndpoint, Backend, Capabilities, Capacity, Deployed, Error, ErrorKind, GuardKind, GuardToken,
-    Marker, MarkerState, Obstacle, Pace, Probe, Question, Readiness, Release, Result, Revision, RevisionId, Roles,
-    Snapshot, Target, TrafficSplit, Weight, Wiretap, embed, extract,
+    Access, ArtifactKind, AzureMlEndpoint, Backend, Capabilities, Capacity, Deployed, Error, ErrorKind, GuardKind,
+    GuardToken, Marker, MarkerState, Obstacle, Pace, Probe, Question, Readiness, Release, Result, Revision, RevisionId,
+    Roles, Snapshot, Target, TrafficSplit, Weight, Wiretap, embed, extract,
 };
 use tokio::time::Instant;
 
@@ -19,6 +19,7 @@ use super::document::{self, Document, Edit, percents, shadow_of};
 use super::pending::{Pending, Progress, is_terminal};
 use super::wire::{Accepted, Calls, Deployment, GET, GET_DEPLOYMENT, LIST, PUT, PUT_DEPLOYMENT, SCALE, as_if_accepted};
 use crate::Settings;
+use crate::credentials::access;
 use crate::transport::Transport;
 
 /// The longest value of a tag, in characters (Azure Resource Manager limits).
@@ -34,6 +35,7 @@ const REPEATS: u32 = 3;
 #[derive(Debug)]
 pub struct OnlineEndpoints {
     transport: Transport,
+    access: Option<Access>,
     known: Mutex<BTreeMap<Target, Known>>,
 }
 
@@ -51,7 +53,8 @@ impl OnlineEndpoints {
     /// # Errors
     /// `Invalid`: the settings make no sense.
     pub fn new(settings: &Settings, wiretap: Arc<dyn Wiretap>) -> Result<Self> {
-        Ok(Self { transport: Transport::new(settings, Some(wiretap))?, known: Mutex::default() })
+        let transport = Transport::new(settings, Some(wiretap))?;
+        Ok(Self { transport, access: access(settings), known: Mutex::default() })
     }
 
     fn calls<'a>(&'a self, target: &'a Target, operation: &'static str) -> Result<Calls<'a>> {
@@ -170,6 +173,10 @@ impl Backend for OnlineEndpoints {
     /// Twenty seconds is what a shift takes; each second more is one that nobody needs.
     fn poll_interval(&self) -> Duration {
         Duration::from_secs(1)
+    }
+
+    fn access(&self) -> Option<Access> {
+        self.access.clone()
     }
 
     async fn observe(&self, target: &Target) -> Result<Snapshot> {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mlroll_backend::{
-    ArtifactKind, Backend, Capabilities, CloudRunService, Deployed, Error, ErrorKind, GuardKind, Marker, MarkerState,
-    Obstacle, Pace, Probe, Question, Readiness, Release, Result, Revision, RevisionId, Snapshot, Target, TrafficSplit,
-    Weight, Wiretap,
+    Access, ArtifactKind, Backend, Capabilities, CloudRunService, Deployed, Error, ErrorKind, GuardKind, Marker,
+    MarkerState, Obstacle, Pace, Probe, Question, Readiness, Release, Result, Revision, RevisionId, Snapshot, Target,
+    TrafficSplit, Weight, Wiretap,
 };
 
 use super::service::{ANNOTATION, NOTE, read, said, short};
@@ -26,6 +26,7 @@ const ENDPOINT: &str = "https://run.googleapis.com";
 #[derive(Debug)]
 pub struct CloudRun {
     session: Session,
+    access: Option<Access>,
     wiretap: Arc<dyn Wiretap>,
     /// Each service as it was last seen: its tags and annotations must be sent back with a change, and a snapshot does not
     /// hold them.
@@ -63,7 +64,10 @@ impl CloudRun {
     /// `Invalid`: the endpoint is none that requests may be sent to.
     pub fn new(settings: &Settings, wiretap: Arc<dyn Wiretap>) -> Result<Self> {
         let session = Session::new(settings, settings.cloud_run.as_deref(), ENDPOINT)?;
-        Ok(Self { session, wiretap, seen: Mutex::default(), warmth: Mutex::default(), under_way: Mutex::default() })
+        // One on this machine is a sandbox: it takes any token, for ever.
+        let access = settings.access().filter(|_| session.on_this_machine().is_none());
+        let (seen, warmth, under_way) = Default::default();
+        Ok(Self { session, access, wiretap, seen, warmth, under_way })
     }
 
     fn calls<'a>(&'a self, target: &'a Target, operation: &'static str) -> Result<Calls<'a>> {
@@ -102,7 +106,7 @@ impl CloudRun {
                 continue;
             }
             match tokio::time::timeout(ASIDE, calls.get_revision(revision)).await {
-                Ok(Ok(found)) if found.delete_time.is_some() => {
+                Ok(Ok(found)) if found.is_going() => {
                     let message = format!("revision {revision} is being deleted");
                     return Err(Error::new(ErrorKind::NotFound, "GetRevision", message).with("status", 200));
                 }
@@ -171,6 +175,10 @@ impl Backend for CloudRun {
         }
     }
 
+    fn access(&self) -> Option<Access> {
+        self.access.clone()
+    }
+
     async fn observe(&self, target: &Target) -> Result<Snapshot> {
         let calls = self.calls(target, "GetService")?;
         let service = calls.get_service().await?;
@@ -184,7 +192,7 @@ impl Backend for CloudRun {
         let listed = self.calls(target, "ListRevisions")?.list_revisions().await?;
         let mut able: Vec<Revision> = listed
             .iter()
-            .filter(|revision| revision.delete_time.is_none() && revision.why_not_ready().is_none())
+            .filter(|revision| !revision.is_going() && revision.why_not_ready().is_none())
             .filter_map(|revision| {
                 let created = revision.create_time.as_deref().and_then(|time| time.parse().ok());
                 Some(Revision { id: short(&revision.name).parse().ok()?, created, description: String::new() })
@@ -207,7 +215,7 @@ impl Backend for CloudRun {
         let stopped = seen.get(target).filter(|service| service.scaling.manual_instance_count == Some(0));
         let unready = [(candidate, on_trial), (stable, way_back)]
             .into_iter()
-            .filter_map(|(id, revision)| Some(obstacle(id, stable, &revision, &revision.why_not_ready()?)));
+            .filter_map(|(id, revision)| obstacle(id, stable, &revision));
         Ok(stopped.map(|_| no_instances(calls.service)).into_iter().chain(unready).collect())
     }
 
@@ -218,7 +226,9 @@ impl Backend for CloudRun {
         let (Some(service), Some(kept), Some(own)) = (seen.get(target), of(stable), of(candidate)) else {
             return Vec::new();
         };
-        warmth::advice(&service.scaling, (stable, kept), (candidate, own), share).into_iter().collect()
+        let cold = warmth::advice(&service.scaling, (stable, kept), (candidate, own), share);
+        let sticky = warmth::affinity((stable, kept), (candidate, own), share);
+        cold.into_iter().chain(sticky).collect()
     }
 
     async fn shift(&self, target: &Target, to: &TrafficSplit, seen: &Snapshot, marker: &Marker) -> Result<Snapshot> {
@@ -298,16 +308,24 @@ fn refuses_annotations(error: &Error) -> bool {
     bad && (message.contains("annotation") || message.contains(ANNOTATION))
 }
 
-fn obstacle(id: &RevisionId, stable: &RevisionId, revision: &Found, why: &str) -> Obstacle {
-    let role = if id == stable { "the way back: stable" } else { "the candidate" };
-    let remedy = if revision.reconciling {
-        format!("wait until {id} is ready: gcloud run revisions describe {id}")
-    } else if id == stable {
-        "give a revision that works everything first: `mlroll rollback --to REV`".to_owned()
+/// What keeps a revision from getting traffic, or from getting it back. One that is being deleted can be ready to its end.
+fn obstacle(id: &RevisionId, stable: &RevisionId, revision: &Found) -> Option<Obstacle> {
+    let (role, other) = if id == stable {
+        ("the way back: stable", "give a revision that works everything first: `mlroll rollback --to REV`".to_owned())
+    } else if revision.is_going() {
+        ("the candidate", "make another: `mlroll deploy`".to_owned())
     } else {
-        format!("look at it: gcloud run revisions describe {id}")
+        ("the candidate", format!("look at it: gcloud run revisions describe {id}"))
     };
-    Obstacle { what: format!("{role} {id} is not ready: {why}"), remedy }
+    if revision.is_going() {
+        return Some(Obstacle { what: format!("{role} {id} is being deleted"), remedy: other });
+    }
+    let why = revision.why_not_ready()?;
+    let remedy = match revision.reconciling {
+        true => format!("wait until {id} is ready: gcloud run revisions describe {id}"),
+        false => other,
+    };
+    Some(Obstacle { what: format!("{role} {id} is not ready: {why}"), remedy })
 }
 
 /// A service that is scaled by hand, and to nothing.
@@ -322,6 +340,11 @@ fn no_instances(at: &CloudRunService) -> Obstacle {
 }
 
 impl Found {
+    /// Whether it is being deleted.
+    pub(super) fn is_going(&self) -> bool {
+        self.delete_time.as_deref().is_some_and(|time| !time.is_empty())
+    }
+
     /// Why it cannot serve, by its own condition: the service's may be about another revision. A retired revision is ready.
     fn why_not_ready(&self) -> Option<String> {
         let ready = self.conditions.iter().find(|condition| condition.kind == "Ready");

@@ -183,7 +183,7 @@ impl Found {
 
     /// Why it will never be ready.
     fn failure(&self) -> Option<String> {
-        if self.delete_time.is_some() {
+        if self.is_going() {
             return Some(format!("{} is being deleted", short(&self.name)));
         }
         self.conditions.iter().find(|condition| condition.kind == "Ready" && condition.has_failed()).map(said)

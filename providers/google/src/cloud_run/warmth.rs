@@ -1,4 +1,5 @@
-//! How many instances are kept ready for a candidate, and what it means when there are none. Pure.
+//! How many instances are kept ready for a candidate, and what it means when there are none; and what it means when clients
+//! stay with the revision they had. Pure.
 //!
 //! A service's own minimum is shared out over its revisions by their percents, and a revision's is its own (discovery
 //! document, `ServiceScaling.minInstanceCount` and `RevisionScaling.minInstanceCount`).
@@ -12,13 +13,15 @@ use super::wire::Scaling;
 /// What Cloud Run grants a container to start when nobody says otherwise, in seconds; who asks for more loads slowly.
 const USUAL_START: u64 = 240;
 
-/// What a revision says of how it starts.
+/// What a revision says of how it starts, and of who comes back to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Warmth {
     /// How many instances it keeps ready by itself.
     kept: u64,
     /// Whether it says that it takes long to start: a GPU, or a probe that waits for longer than usual.
     slow: bool,
+    /// Whether clients stay with it, by a cookie: `sessionAffinity`.
+    sticky: bool,
 }
 
 impl Warmth {
@@ -27,7 +30,8 @@ impl Warmth {
         let accelerator = revision.get("nodeSelector").and_then(|node| node.get("accelerator")?.as_str());
         let containers = revision.get("containers").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let has_gpu = accelerator.is_some_and(|name| !name.is_empty()) || containers.iter().any(wants_gpu);
-        Self { kept: min_instances(revision), slow: has_gpu || containers.iter().any(starts_late) }
+        let sticky = revision.get("sessionAffinity").and_then(Value::as_bool).unwrap_or_default();
+        Self { kept: min_instances(revision), slow: has_gpu || containers.iter().any(starts_late), sticky }
     }
 }
 
@@ -73,6 +77,36 @@ pub(super) fn advice(
     ))
 }
 
+/// What a person should know of a split of clients that stay where they are: affinity goes before percents. A new split moves
+/// as many clients as it must, those that no revision holds are split at random each time, and so drift to a revision that
+/// does hold them (Google, "Session affinity and traffic splitting").
+pub(super) fn affinity(
+    (stable, of_stable): (&RevisionId, &Warmth),
+    (candidate, of_candidate): (&RevisionId, &Warmth),
+    share: Weight,
+) -> Option<String> {
+    if share == Weight::FULL {
+        return None;
+    }
+    Some(match (of_stable.sticky, of_candidate.sticky) {
+        (false, false) => return None,
+        (true, true) => format!(
+            "{stable} and {candidate} have session affinity: clients are split, and not requests, so with few or busy clients \
+             {candidate} gets more or less than {share}. A watched run takes back who gets less than half: set \
+             `on_starved = \"hold\"`, or a longer `warm_up`"
+        ),
+        (true, false) => format!(
+            "{stable} has session affinity and {candidate} has none: clients drift to {stable} and stay, so {candidate} gets \
+             less and less of its {share}. A watched run takes back who gets less than half: give both the same, or set \
+             `on_starved = \"hold\"`"
+        ),
+        (false, true) => format!(
+            "{candidate} has session affinity and {stable} has none: clients drift to {candidate} and stay, so it gets more \
+             and more than {share}. Give both the same"
+        ),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -101,6 +135,35 @@ mod tests {
         ] {
             assert_eq!(warmth(&revision).slow, slow, "{revision}");
         }
+    }
+
+    #[test]
+    fn whoever_splits_clients_that_stay_is_told_what_becomes_of_the_share() {
+        let id = |name: &str| name.parse::<RevisionId>().unwrap();
+        let of = |sticky: bool| warmth(&if sticky { json!({"sessionAffinity": true}) } else { json!({}) });
+        let tenth = Weight::from_basis_points(1_000).unwrap();
+        for (stable, candidate, share, says) in [
+            (false, false, tenth, &[][..]),
+            (true, true, Weight::FULL, &[]),
+            (
+                true,
+                true,
+                tenth,
+                &["s and c have session affinity", "more or less than 10 %", "on_starved = \"hold\"", "warm_up"],
+            ),
+            (
+                true,
+                false,
+                tenth,
+                &["clients drift to s and stay", "less and less of its 10 %", "on_starved = \"hold\""],
+            ),
+            (false, true, tenth, &["clients drift to c and stay", "more and more than 10 %"]),
+        ] {
+            let said = affinity((&id("s"), &of(stable)), (&id("c"), &of(candidate)), share);
+            assert_eq!(said.is_some(), !says.is_empty(), "{said:?}");
+            assert!(says.iter().all(|part| said.as_deref().unwrap_or_default().contains(part)), "{said:?}");
+        }
+        assert!(!warmth(&json!({"sessionAffinity": "yes"})).sticky);
     }
 
     #[test]

@@ -14,6 +14,9 @@ const ALERTS: &str = "ListAlerts";
 /// The most items of a page that `alerts.list` gives (discovery document); as many policies are asked for.
 const PAGE: &str = "1000";
 
+/// Of those that have closed few matter: those since the first window began.
+const CLOSED_PAGE: &str = "100";
+
 /// When an alert was open; no end while it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Open {
@@ -48,12 +51,15 @@ struct Alert {
     policy: Policy,
 }
 
-/// When alerts of any of these policies were open, from the beginning of what Google keeps.
+/// When alerts of any of these policies were open, of all that were not over by `since`.
+///
+/// Alerts are asked for by their state alone. Their policy is a snapshot from when they opened, under whose former display
+/// name a filter would not look, and its resource name may hold the project's number where the policy's own has the id.
 ///
 /// # Errors
 /// `NotFound`: there is no policy of a name. `Invalid`: it is disabled, so it would never open an alert.
-pub(super) async fn alerts(session: &Session, project: &str, names: &[String]) -> Result<Vec<Open>> {
-    let listed = all(session, POLICIES, project, "alertPolicies", None).await?;
+pub(super) async fn alerts(session: &Session, project: &str, names: &[String], since: Timestamp) -> Result<Vec<Open>> {
+    let listed = all(session, POLICIES, project, "alertPolicies", &[("pageSize", PAGE)], |_| false).await?;
     let policies: Vec<Policy> = listed.into_iter().flat_map(|page| page.alert_policies).collect();
     let mut meant = Vec::new();
     for name in names {
@@ -68,21 +74,13 @@ pub(super) async fn alerts(session: &Session, project: &str, names: &[String]) -
         }
         meant.extend(of_name.into_iter().cloned());
     }
-    let displayed: BTreeSet<&str> = meant.iter().map(|policy| policy.display_name.as_str()).collect();
-    let terms: Vec<String> = displayed
-        .iter()
-        .map(|name| format!("policy.display_name=\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")))
-        .collect();
-    let listed = all(session, ALERTS, project, "alerts", Some(&terms.join(" OR "))).await?;
-    let mut open = Vec::new();
-    for alert in listed.into_iter().flat_map(|page| page.alerts) {
-        let by_name =
-            |policy: &&Policy| policy.name == alert.policy.name || policy.display_name == alert.policy.display_name;
-        if meant.iter().any(|policy| by_name(&policy)) {
-            open.push(alert.open()?);
-        }
-    }
-    Ok(open)
+    // The open ones first: one that closes between the requests is then in both lists, and not in neither.
+    let open = [("pageSize", PAGE), ("filter", "state=\"OPEN\"")];
+    let mut listed = all(session, ALERTS, project, "alerts", &open, |_| false).await?;
+    let closed = [("pageSize", CLOSED_PAGE), ("filter", "state=\"CLOSED\""), ("orderBy", "close_time desc")];
+    listed.extend(all(session, ALERTS, project, "alerts", &closed, |pages| is_enough(pages, since)).await?);
+    let ours = |alert: &Alert| meant.iter().any(|policy| alert.policy.is_of(policy));
+    listed.iter().flat_map(|page| &page.alerts).filter(|alert| ours(alert)).map(Alert::open).collect()
 }
 
 /// Whether any of them was open at some time of the window: one or zero.
@@ -96,14 +94,14 @@ async fn all(
     operation: &'static str,
     project: &str,
     what: &str,
-    filter: Option<&str>,
+    asked: &[(&str, &str)],
+    is_enough: impl Fn(&[Page]) -> bool,
 ) -> Result<Vec<Page>> {
     let mut pages = Vec::new();
     let mut followed = BTreeSet::new();
     let mut token = String::new();
     loop {
-        let mut query = vec![("pageSize", PAGE)];
-        query.extend(filter.map(|filter| ("filter", filter)));
+        let mut query = asked.to_vec();
         if !token.is_empty() {
             query.push(("pageToken", token.as_str()));
         }
@@ -111,7 +109,7 @@ async fn all(
         let page: Page = read(operation, &session.send(&asking(operation, url)).await?)?;
         token.clone_from(&page.next_page_token);
         pages.push(page);
-        if token.is_empty() {
+        if token.is_empty() || is_enough(&pages) {
             return Ok(pages);
         }
         if !followed.insert(token.clone()) {
@@ -120,7 +118,25 @@ async fn all(
     }
 }
 
+/// Whether all that follows these pages had closed by `since`: they end with one that had, and are really in the order that
+/// was asked for.
+fn is_enough(pages: &[Page], since: Timestamp) -> bool {
+    let alerts = pages.iter().flat_map(|page| &page.alerts);
+    let closed: Option<Vec<Timestamp>> = alerts.map(|alert| alert.close_time.as_deref()?.parse().ok()).collect();
+    closed.is_some_and(|times| times.is_sorted_by(|a, b| a >= b) && times.last().is_some_and(|last| *last <= since))
+}
+
 impl Policy {
+    /// Of an alert's snapshot: whether it is of that policy. Policies can share a display name and change it; what follows
+    /// `alertPolicies/` is one policy's own. A snapshot without a name has nothing but what people saw.
+    fn is_of(&self, policy: &Self) -> bool {
+        let id = |name: &str| name.rsplit('/').next().unwrap_or_default().to_owned();
+        if self.name.is_empty() {
+            return self.display_name == policy.display_name;
+        }
+        id(&self.name) == id(&policy.name)
+    }
+
     /// By the name that people see, or by the whole resource name, which is unique.
     fn is_called(&self, name: &str) -> bool {
         self.display_name == name || self.name == name

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::{StreamExt, iter};
 use mlroll_backend::{
-    CloudRunService, Error, ErrorKind, MetricSource, Query, Result, Sample, Subject, Target, Why, Window,
+    CloudRunService, Error, ErrorKind, MetricSource, Query, Result, Sample, Subject, Target, Timestamp, Why, Window,
 };
 
 use super::alerts::{Open, alerts, during};
@@ -95,9 +95,6 @@ impl CloudMonitoring {
             for (s, subject) in subjects.iter().enumerate() {
                 let service = service_of(&subject.target)?;
                 if let Query::Alarms(names) = query {
-                    if windows.is_empty() {
-                        continue;
-                    }
                     alarms.insert((q, service.project.as_str()), names);
                     continue;
                 }
@@ -123,8 +120,9 @@ impl CloudMonitoring {
         }
         let custom: Vec<_> = iter(asking).buffer_unordered(AT_ONCE).collect().await;
         let mut policies = Vec::with_capacity(alarms.len());
+        let since = windows.iter().map(|window| window.start()).min();
         for (at, names) in alarms {
-            policies.push(self.alarms(at, names));
+            policies.extend(since.map(|since| self.alarms(at, names, since)));
         }
         let alarms: Vec<_> = iter(policies).buffer_unordered(AT_ONCE).collect().await;
         Ok(Answers {
@@ -152,8 +150,13 @@ impl CloudMonitoring {
         (key, answer)
     }
 
-    async fn alarms<'a>(&self, at: (usize, &'a str), names: &[String]) -> ((usize, &'a str), Result<Vec<Open>>) {
-        (at, alerts(&self.session, at.1, names).await)
+    async fn alarms<'a>(
+        &self,
+        at: (usize, &'a str),
+        names: &[String],
+        since: Timestamp,
+    ) -> ((usize, &'a str), Result<Vec<Open>>) {
+        (at, alerts(&self.session, at.1, names, since).await)
     }
 
     async fn custom(&self, at: At, text: Text, project: &str, window: Window) -> (At, Result<Sample>) {

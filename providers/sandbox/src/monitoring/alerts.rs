@@ -22,7 +22,7 @@ pub(super) fn policies(request: &Request, world: &World, project: &str) -> Resul
     }
     let known = world.scenario.cloud_monitoring.alerts.iter().enumerate();
     let shown = known.map(|(at, (name, alert))| {
-        let mut policy = policy(project, at, name);
+        let mut policy = policy(project, at, alert.display_name.as_ref().unwrap_or(name));
         policy.insert("enabled".to_owned(), json!(alert.enabled));
         policy.insert("combiner".to_owned(), json!("OR"));
         Value::Object(policy)
@@ -30,18 +30,21 @@ pub(super) fn policies(request: &Request, world: &World, project: &str) -> Resul
     page("alertPolicies", shown.collect(), &sent)
 }
 
-/// Those that opened, the latest first.
+/// Those that opened, the latest first, or the latest to close. Each has its policy as it was when it opened.
 pub(super) fn alerts(request: &Request, world: &World, project: &str) -> Result<Value, Refusal> {
     let sent = Parameters::read(request, &["filter", "orderBy", "pageSize", "pageToken"], &[])?;
-    if let Some(order) = sent.get("orderBy").filter(|order| *order != "open_time desc") {
-        return Err(Refusal::invalid(format!("Field orderBy had an invalid value of \"{order}\".")));
-    }
+    let by_close = match sent.get("orderBy") {
+        None | Some("open_time desc") => false,
+        Some("close_time desc") => true,
+        Some(order) => return Err(Refusal::invalid(format!("Field orderBy had an invalid value of \"{order}\"."))),
+    };
     let filter = sent.get("filter").map(alternatives).transpose()?;
     let (began, now) = (world.traffic.began(), world.now());
     let mut found = Vec::new();
     for (at, (name, alert)) in world.scenario.cloud_monitoring.alerts.iter().enumerate() {
         let Some((opened, closed)) = since(alert, began, now) else { continue };
         let state = if closed.is_some() { "CLOSED" } else { "OPEN" };
+        let name = alert.formerly.as_ref().or(alert.display_name.as_ref()).unwrap_or(name);
         let policy = policy(project, at, name);
         let fields = |field: &str| match field {
             "state" => Some(state.to_owned()),
@@ -58,9 +61,9 @@ pub(super) fn alerts(request: &Request, world: &World, project: &str) -> Result<
             "openTime": opened.to_string(), "closeTime": closed.map(|at| at.to_string()),
             "resource": { "type": "cloud_run_revision", "labels": { "project_id": project } },
         });
-        found.push((opened, alert));
+        found.push((if by_close { closed } else { Some(opened) }, alert));
     }
-    found.sort_by_key(|(opened, _)| std::cmp::Reverse(*opened));
+    found.sort_by_key(|(order, _)| std::cmp::Reverse(*order));
     let shown = found.into_iter().map(|(_, mut alert)| {
         if let Value::Object(members) = &mut alert {
             google::sparse(members);

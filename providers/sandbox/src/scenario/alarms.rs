@@ -21,7 +21,7 @@ pub struct Alarm {
 }
 
 /// An alert policy of Google Cloud Monitoring, and the alert that it has.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Alert {
     /// How long after the sandbox began its alert opens; never, for none.
@@ -32,11 +32,15 @@ pub struct Alert {
     pub closes: Option<Duration>,
     /// Whether the policy is in force, as it says.
     pub enabled: bool,
+    /// What people see the policy called; several may be called the same. By its key in the scenario, when not told.
+    pub display_name: Option<String>,
+    /// What it was called when its alert opened, if not that.
+    pub formerly: Option<String>,
 }
 
 impl Default for Alert {
     fn default() -> Self {
-        Self { opens: None, closes: None, enabled: true }
+        Self { opens: None, closes: None, enabled: true, display_name: None, formerly: None }
     }
 }
 
