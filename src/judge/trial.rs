@@ -160,8 +160,10 @@ impl Trial {
             self.valued = self.valued.saturating_add(1);
             self.sums.add(candidate, stable);
         }
-        let worse = self.worse.look(std::slice::from_ref(evidence));
-        let better = self.better.look(&[evidence.mirrored()]);
+        // A metric that counts no requests does not tell who is starved of them.
+        let worse = self.worse.look_beside(std::slice::from_ref(evidence), requests);
+        let exchanged = requests.map(|(candidate, stable)| (stable, candidate));
+        let better = self.better.look_beside(&[evidence.mirrored()], exchanged);
         self.winner = self.winner.or(match (worse, better) {
             (Ruling::Fail, _) => Some(Winner::Stable),
             (_, Ruling::Fail) => Some(Winner::Candidate),
@@ -169,9 +171,10 @@ impl Trial {
         });
         let size = self.design.size.map(|size| size as f64);
         let reached = size.is_some_and(|size| self.requests.candidate + self.requests.stable >= size);
-        if worse == Ruling::Starved {
+        let mismatched = self.ratio.is_off();
+        if worse == Ruling::Starved || (mismatched && self.has_less_than_half()) {
             Told::Starved
-        } else if better == Ruling::Starved || self.ratio.is_off() {
+        } else if mismatched || better == Ruling::Starved {
             Told::Mismatched
         } else if self.winner == Some(Winner::Stable) {
             Told::Worse
@@ -184,6 +187,13 @@ impl Trial {
         } else {
             Told::Inconclusive
         }
+    }
+
+    /// Whether the candidate got less than half of its share so far. The test of the sample ratio sees that sooner than the one of
+    /// starvation, whose limit is nearer.
+    fn has_less_than_half(&self) -> bool {
+        let Arms { candidate, stable } = self.requests;
+        candidate < self.design.share / 2.0 * (candidate + stable)
     }
 
     /// The metric.

@@ -29,6 +29,13 @@ fn sandbox(candidate: &str, speed: &str) -> Sandbox {
     sandbox
 }
 
+/// A service whose only gate is the score.
+fn unguarded() -> String {
+    let file = config("30s", "");
+    let gates = file.find("[[services.fraud.gates]]").unwrap();
+    file[..gates].to_owned() + BUSINESS
+}
+
 /// A healthy candidate that differs in one thing.
 fn but(what: &str) -> String {
     HEALTHY.replacen('{', &format!("{{ {what},"), 1)
@@ -123,11 +130,15 @@ fn a_splitter_that_loses_requests_stops_it() {
     let decided = explained["run"]["events"].as_array().unwrap().iter().find(|event| event["event"] == "decided");
     assert!(decided.unwrap()["rule"].as_str().unwrap().contains("MISMATCHED"), "{explained}");
 
-    // Most of them: that is a candidate which does not serve, and the guard of every watched run.
-    let sandbox = self::sandbox(&but("lost = \"90%\""), "600");
-    let (code, outcome, summary) = tried(&sandbox);
-    assert_eq!((code, &summary["result"]), (1, &json!("sample_ratio_mismatch")), "{outcome}");
-    assert_eq!((&outcome["error"]["kind"], share(&sandbox)), (&json!("starved"), Value::Null));
+    // Most of them: that is a candidate which does not serve, and the guard of every watched run. Nothing else guards, and
+    // the metric counts no requests: it is the same.
+    for (lost, guarded) in [("90%", true), ("90%", false), ("100%", false)] {
+        let sandbox = started(&but(&format!("lost = \"{lost}\"")), "600");
+        sandbox.write("mlroll.toml", &if guarded { config("30s", "") + BUSINESS } else { unguarded() });
+        let (code, outcome, summary) = tried(&sandbox);
+        assert_eq!((code, &summary["result"]), (1, &json!("sample_ratio_mismatch")), "{outcome}");
+        assert_eq!((&outcome["error"]["kind"], share(&sandbox)), (&json!("starved"), Value::Null), "{lost} {guarded}");
+    }
 }
 
 #[test]

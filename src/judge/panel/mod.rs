@@ -189,8 +189,12 @@ impl Panel {
 
     /// Books one window, one [`Evidence`] a gate in their order, and rules.
     pub fn look(&mut self, evidence: &[Evidence]) -> Ruling {
+        self.look_beside(evidence, None)
+    }
+
+    /// As [`look`](Self::look), where something beside these gates may tell the requests of candidate and stable.
+    pub fn look_beside(&mut self, evidence: &[Evidence], mut requests: Option<(f64, f64)>) -> Ruling {
         let mut missing = false;
-        let mut requests: Option<(f64, f64)> = None;
         for (seat, evidence) in self.seats.iter_mut().zip(evidence) {
             match seat.look(evidence, &self.risk) {
                 Booked::Counted { candidate, stable } => requests = requests.or(Some((candidate, stable))),

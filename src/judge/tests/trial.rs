@@ -158,6 +158,34 @@ fn a_broken_splitter_is_told_before_anything_is_decided_by_it() {
     assert_eq!(candidate, 10.0 * stable);
 }
 
+/// A metric that counts no requests, whose requests something else tells: who gets how many of 100.
+#[test]
+fn a_starved_candidate_is_told_by_any_metric_and_at_little_traffic() {
+    for requests in [20.0, 100.0, 5_000.0] {
+        for (of_hundred, expected) in [
+            (0.0, Told::Starved),
+            (10.0, Told::Starved),
+            (22.0, Told::Starved),
+            (28.0, Told::Mismatched),
+            (70.0, Told::Mismatched),
+            (95.0, Told::Mismatched),
+            (50.0, Told::Inconclusive),
+        ] {
+            for gate in [SCORE, COST] {
+                let (mut trial, mut dice) = (trial(gate, 0.5, None), Dice::new(11));
+                let share = of_hundred / 100.0;
+                let mut looks = (0..400).map(|_| {
+                    // What differs by chance alone.
+                    let values = values((0.1 * normal(&mut dice)).exp(), (0.1 * normal(&mut dice)).exp());
+                    trial.look(&values, Some((requests * share, requests * (1.0 - share))))
+                });
+                let end = looks.find(|told| *told != Told::Inconclusive).unwrap_or(Told::Inconclusive);
+                assert_eq!(end, expected, "{gate}: {of_hundred} % of {requests}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_planned_size_ends_it_and_a_window_without_the_metric_decides_nothing() {
     let (mut sized, mut dice) = (trial(ERRORS, 0.5, Some(10_000)), Dice::new(9));
