@@ -48,6 +48,9 @@ pub struct Trial {
     better: Panel,
     ratio: SampleRatio,
     requests: Arms<f64>,
+    /// Windows with the metric in which no request was counted: nobody knows between whom they compare.
+    #[serde(default, skip_serializing_if = "is_none")]
+    uncounted: u64,
     /// Windows in which both have a value, and the sums of those.
     valued: u64,
     sums: Arms<f64>,
@@ -73,7 +76,7 @@ pub enum Told {
     Inconclusive,
     /// The requests are not split as they should be.
     Mismatched,
-    /// The window lacked the metric.
+    /// The window lacked the metric, or the requests that it is about.
     NoData,
     /// The planned size is reached, and no difference is shown.
     Reached,
@@ -143,18 +146,24 @@ impl Trial {
             better,
             ratio: SampleRatio::new(design.share)?,
             requests: Arms::default(),
+            uncounted: 0,
             valued: 0,
             sums: Arms::default(),
             winner: None,
         })
     }
 
-    /// Books one window: what it says of the metric, and the requests of candidate and stable where it tells them.
+    /// Books one window: what it says of the metric, and the requests of candidate and stable where it tells them. Without
+    /// a request the window says nothing: that these are split as they should be is what makes the metric comparable.
     pub fn look(&mut self, evidence: &Evidence, requests: Option<(f64, f64)>) -> Told {
-        if let Some((candidate, stable)) = requests {
-            self.ratio.look(candidate, stable);
-            self.requests.add(candidate, stable);
-        }
+        let Some((candidate, stable)) = requests.filter(|(candidate, stable)| candidate + stable > 0.0) else {
+            self.uncounted = self.uncounted.saturating_add(u64::from(!evidence.is_silent()));
+            self.worse.pass_over(std::slice::from_ref(evidence));
+            self.better.pass_over(&[evidence.mirrored()]);
+            return if self.winner == Some(Winner::Stable) { Told::Worse } else { Told::NoData };
+        };
+        self.ratio.look(candidate, stable);
+        self.requests.add(candidate, stable);
         let values = evidence.values(&self.gate).filter(|(ours, theirs)| ours.abs().max(theirs.abs()) <= LARGEST);
         if let Some((candidate, stable)) = values {
             self.valued = self.valued.saturating_add(1);
@@ -162,8 +171,7 @@ impl Trial {
         }
         // A metric that counts no requests does not tell who is starved of them.
         let worse = self.worse.look_beside(std::slice::from_ref(evidence), requests);
-        let exchanged = requests.map(|(candidate, stable)| (stable, candidate));
-        let better = self.better.look_beside(&[evidence.mirrored()], exchanged);
+        let better = self.better.look_beside(&[evidence.mirrored()], Some((stable, candidate)));
         self.winner = self.winner.or(match (worse, better) {
             (Ruling::Fail, _) => Some(Winner::Stable),
             (_, Ruling::Fail) => Some(Winner::Candidate),
@@ -273,8 +281,18 @@ impl Trial {
             None => Verdict::Inconclusive,
         };
         let finding = self.worse.findings().into_iter().next()?;
+        let reason = match self.uncounted {
+            0 => finding.reason,
+            windows => {
+                format!(
+                    "{}; in {windows} windows no request of either was counted: they are not compared",
+                    finding.reason
+                )
+            }
+        };
         Some(Finding {
             verdict,
+            reason,
             ln_e_fail: worse,
             ln_e_pass: better,
             needed: Needed { fail: way(worse), pass: way(better) },
@@ -318,6 +336,12 @@ impl Trial {
             Difference::Plain => effect(Measure::Difference, mean, lower, upper),
         })
     }
+}
+
+/// Written only where there are any: journals without them stay as they were.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_none(windows: &u64) -> bool {
+    *windows == 0
 }
 
 impl Arms<f64> {

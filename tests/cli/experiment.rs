@@ -141,6 +141,22 @@ fn a_splitter_that_loses_requests_stops_it() {
     }
 }
 
+/// Who counts requests that nobody makes would let any splitter pass.
+#[test]
+fn requests_that_nobody_counts_are_no_experiment() {
+    let sandbox = started(&but("score = { mean = 0.5, sd = 0.1 }"), "600");
+    let right = unguarded();
+    let wrong = right.replacen("http_requests_total{service=\"fraud\"", "http_requests_total{service=\"frauds\"", 1);
+    assert_ne!(wrong, right);
+    sandbox.write("mlroll.toml", &wrong);
+    for more in [&[][..], &["--dry-run"]] {
+        let (code, outcome) = sandbox.run(&[&AB[..], &["ab.json", "--bake", "1h"], more].concat());
+        assert_eq!((code, share(&sandbox)), (2, Value::Null), "{outcome}");
+        let said = outcome["error"]["message"].as_str().unwrap();
+        assert!(said.contains("none of stable in the last 40 windows; they are counted by `sample_ratio`"), "{said}");
+    }
+}
+
 #[test]
 fn a_guard_takes_the_candidate_back() {
     let sandbox = sandbox(FAILING, "600");

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use self::deciding::Deciding;
 pub use self::finding::{Finding, Needed};
 pub use self::prelude::Prelude;
+pub use self::read::requests_of;
 
 use self::seat::{Booked, Seat};
 use super::combine::{Combined, Critical, changed, combine};
@@ -75,16 +76,13 @@ impl Evidence {
     /// The requests of candidate and stable, where what `gate` asks for tells them.
     #[must_use]
     pub fn requests(&self, gate: &Gate) -> Option<(f64, f64)> {
-        if !gate.tells_requests() {
-            return None;
-        }
-        let of = |sample: &Sample| match sample {
-            Sample::Value(requests) if gate.metric() == Some("requests") => Some(requests.get()),
-            Sample::Counts { .. } | Sample::Histogram(_) | Sample::NoData(_) | Sample::Strata(_) | Sample::Value(_) => {
-                read::requests(sample)
-            }
-        };
-        of(&self.candidate).zip(of(&self.stable))
+        requests_of(gate, &self.candidate).zip(requests_of(gate, &self.stable))
+    }
+
+    /// Whether neither has anything to judge.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        !read::is_something(&self.candidate) && !read::is_something(&self.stable)
     }
 
     /// The values of candidate and stable, where `gate` compares values.
@@ -229,7 +227,15 @@ impl Panel {
         }
     }
 
-    /// What each gate says, for people. Advisory gates that changed are found by e-BH among themselves.
+    /// Shows what one window says to each gate, and judges nothing by it.
+    pub fn pass_over(&mut self, evidence: &[Evidence]) {
+        for (seat, evidence) in self.seats.iter_mut().zip(evidence) {
+            seat.show(evidence);
+        }
+    }
+
+    /// What each gate says, for people. Advisory gates that changed are found by e-BH among those that have an E; any other
+    /// has changed when it fails, and makes it no harder for them.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
         let advisory: Vec<usize> =

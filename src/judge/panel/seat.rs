@@ -135,7 +135,7 @@ impl Seat {
     }
 
     pub(super) fn look(&mut self, evidence: &Evidence, risk: &Risk) -> Booked {
-        self.latest = Some(Latest::of(evidence));
+        self.show(evidence);
         let booked = self.book(evidence, risk);
         match booked {
             // Visits and scores are no requests: that the candidate has fewer of them starves nobody.
@@ -144,6 +144,11 @@ impl Seat {
             Booked::Nothing { .. } if !self.gate.tells_requests() => Booked::Nothing { candidate: None, stable: None },
             Booked::Counted { .. } | Booked::Nothing { .. } | Booked::Valued => booked,
         }
+    }
+
+    /// What the last window held, for people.
+    pub(super) fn show(&mut self, evidence: &Evidence) {
+        self.latest = Some(Latest::of(evidence));
     }
 
     fn book(&mut self, evidence: &Evidence, risk: &Risk) -> Booked {

@@ -44,8 +44,10 @@ fn normal(dice: &mut Dice) -> f64 {
     (0..12).map(|_| dice.unit()).sum::<f64>() - 6.0
 }
 
+/// Where the metric does not tell the requests, something else tells that they are split in equal parts.
 fn told(trial: &mut Trial, evidence: &Evidence) -> Told {
-    let requests = evidence.requests(trial.gate());
+    let others = Some((500.0, 500.0)).filter(|_| !trial.gate().tells_requests());
+    let requests = evidence.requests(trial.gate()).or(others);
     trial.look(evidence, requests)
 }
 
@@ -184,6 +186,32 @@ fn a_starved_candidate_is_told_by_any_metric_and_at_little_traffic() {
             }
         }
     }
+}
+
+#[test]
+fn without_a_counted_request_nothing_is_compared() {
+    for requests in [None, Some((0.0, 0.0))] {
+        for (gate, worse) in [(SCORE, values(0.5, 1.0)), (COST, values(2.0, 1.0)), (PLAIN, values(2.0, 1.0))] {
+            for evidence in [worse.clone(), worse.mirrored()] {
+                let (mut silent, fresh) = (trial(gate, 0.5, None), trial(gate, 0.5, None));
+                for _ in 0..200 {
+                    assert_eq!(silent.look(&evidence, requests), Told::NoData, "{gate}");
+                }
+                assert_eq!((silent.ln_e(), silent.winner(), silent.effect()), (fresh.ln_e(), None, fresh.effect()));
+                let reason = silent.finding().unwrap().reason;
+                assert!(reason.contains("in 200 windows no request of either was counted"), "{reason}");
+                let kept: Trial = serde_json::from_str(&serde_json::to_string(&silent).unwrap()).unwrap();
+                assert_eq!(kept, silent);
+                // Those that are counted decide, and only by themselves.
+                let counted = |trial: &mut Trial| (0..60).map(|_| told(trial, &evidence)).collect::<Vec<_>>();
+                assert_eq!(counted(&mut silent), counted(&mut fresh.clone()));
+            }
+        }
+    }
+    let mut idle = trial(SCORE, 0.5, None);
+    let none = Evidence { candidate: Sample::NoData(Why::Empty), stable: Sample::NoData(Why::Empty) };
+    assert_eq!(idle.look(&none, Some((0.0, 0.0))), Told::NoData);
+    assert!(!idle.finding().unwrap().reason.contains("counted"), "nobody came, and nothing was to be compared");
 }
 
 #[test]
