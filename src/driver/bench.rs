@@ -246,6 +246,15 @@ impl Bench {
         }
     }
 
+    /// Judges nothing, and tells what an experiment had come to when its end was decided.
+    #[must_use]
+    pub fn decided(plan: &Plan, target: &Target, evidence: Option<&Value>) -> Self {
+        let kept = evidence.filter(|_| plan.terms().experiment.is_some());
+        // What cannot be read keeps nobody from the way back.
+        let standing = kept.and_then(|kept| serde_json::from_value(kept.clone()).ok());
+        Self { standing, ..Self::without_gates(plan, target) }
+    }
+
     /// Why a candidate without traffic gets none: an alarm is open, and would take it back at once for what is not its doing.
     #[must_use]
     pub fn not_now(&self) -> Option<Failure> {

@@ -1,10 +1,15 @@
 //! Experiments (A/B tests) on the sandbox, in scaled time.
 
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
+use mlroll_faults::{Fault, Kind, Operation};
 use serde_json::{Value, json};
 
 use crate::sandbox::{FAILING, HEALTHY, Sandbox, config, world};
+use crate::scaled::{self, FastClock, GATES, Reply, Store, healthy};
+use crate::watched::start;
+use crate::world::World;
 
 const AB: [&str; 6] = ["experiment", "--pct", "50", "--metric", "score", "--summary"];
 
@@ -245,6 +250,46 @@ fn one_that_was_killed_goes_on_by_its_own_plan() {
     let (code, refused) = sandbox.run(&["experiment", "--pct", "50", "--metric", "error_rate"]);
     assert_eq!(code, 2, "{refused}");
     assert!(refused["error"]["message"].as_str().unwrap().contains("the gates have changed"), "{refused}");
+}
+
+/// The verdict stands in the journal: whoever only goes on with the way back tells it.
+#[test]
+fn one_that_was_killed_on_its_way_back_is_summed_up_by_its_journal() {
+    for (typed, kind) in [("experiment", Kind::HangBefore), ("resume", Kind::HangAfter)] {
+        let clock = FastClock::start(600.0);
+        let world = World::new().set("MLROLL_CLOCK", &clock.url);
+        let store = Store::start(|asked| {
+            // The splitter sends next to nothing to the candidate.
+            Reply::Body(healthy(asked, if asked.revision == "3" { 300.0 } else { 3_000.0 }))
+        });
+        world.write(
+            "mlroll.toml",
+            &scaled::config(store.port, "look = \"60s\"\nwarm_up = \"0s\"\nbake = \"1h\"", GATES),
+        );
+        let begin = ["experiment", "--pct", "50", "--metric", "error_rate", "--candidate", "3", "--summary", "ab.json"];
+        // The second write is that of the rollback.
+        world.server.fault(Fault::on(Operation::UpdateAlias).skip(1).kind(kind));
+        let mut child = start(&world, &begin);
+        let started = Instant::now();
+        while world.sent(Operation::UpdateAlias).len() < 2 {
+            assert!(child.try_wait().unwrap().is_none() && started.elapsed() < Duration::from_secs(120), "no way back");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        world.server.clear_faults();
+        assert!(!world.path().join("ab.json").exists());
+        let asked = store.count();
+        let again = if typed == "resume" { vec!["resume", "--summary", "ab.json"] } else { begin.to_vec() };
+        let ran = world.run(&[&again[..], &["--output", "json"]].concat()).expect(1);
+        let (document, summary) = (ran.json(), std::fs::read_to_string(world.path().join("ab.json")).unwrap());
+        let summary: Value = serde_json::from_str(&summary).unwrap();
+        assert_eq!(document["targets"][0]["experiment"], summary);
+        assert_eq!((&summary["result"], &summary["winner"]), (&json!("sample_ratio_mismatch"), &Value::Null));
+        assert_eq!(summary["arms"][0]["requests"].as_f64().unwrap() * 10.0, summary["arms"][1]["requests"]);
+        assert_eq!((world.split().as_str(), store.count()), ("2", asked), "what is decided is not judged again");
+        assert_eq!(world.run(&["explain", "--verify", "--output", "json"]).expect(0).json()["verified"], true);
+    }
 }
 
 #[test]
