@@ -17,10 +17,9 @@ use crate::config::{Source, Watching};
 use crate::driver::{query_of, time_is_up};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
-use crate::foresight::{Past, backtest, counting, counts};
+use crate::foresight::{Past, backtest, counts, staked};
 use crate::judge::counts::Counts;
 use crate::judge::design_effect::DesignEffect;
-use crate::judge::forecast::Stakes;
 use crate::judge::gate::Gate;
 use crate::judge::panel::Prelude;
 use crate::output::{Format, Progress, foresight};
@@ -98,15 +97,20 @@ pub(super) fn run(args: &BacktestArgs, context: &Context) -> Result<ExitStatus, 
         None => block_on(ask(args, context, &meant, &watching))??,
     };
     let beta = watching.beta;
+    let steps = meant
+        .service
+        .steps
+        .as_ref()
+        .filter(|_| args.pct.is_none())
+        .map_or(1, |steps| steps.0.iter().filter(|share| **share != Weight::FULL).count() as u64);
     let mut gates = Vec::new();
     for Lived { gate, alpha, windows } in lived {
-        let Some(rule) = counting(&gate) else { continue };
         // As a run would: measured on all there is, and 2 where that is too little.
         let answered: Vec<Counts> = windows.iter().copied().flatten().collect();
         let effect = DesignEffect::measure(&answered).unwrap_or(DesignEffect::UNKNOWN);
         let asked = windows.len();
-        let past = Past { windows, looks, share: share.fraction(), regression: args.regression };
-        let stakes = Stakes { rule, alpha, effect };
+        let Some((stakes, final_look)) = staked(&gate, alpha, effect, steps) else { continue };
+        let past = Past { windows, looks, share: share.fraction(), final_look, regression: args.regression };
         let Some(tried) = backtest(&stakes, &past, beta, args.seed) else {
             let failure = Failure::usage(format!(
                 "gate `{}`: the past has {} windows with an answer, of {asked}; a bake has {looks} looks",

@@ -190,9 +190,7 @@ impl Seat {
             evidence.conclude(rule, Levels { alpha, beta: risk.beta, windows: risk.step_looks, planned });
         }
         if let Some(rule) = self.takes_final_look() {
-            // Steps share the half of alpha that is kept for it, and so do the gate's limits.
-            let tests = rule.fail().count().max(1) as f64;
-            let level = alpha / 2.0 / risk.steps.max(1) as f64 / tests;
+            let level = rule.final_level(alpha, risk.steps);
             self.final_fail |= self.stages.final_p(&rule).is_some_and(|p| p <= level);
         }
     }
