@@ -238,16 +238,16 @@ impl Panel {
     /// has changed when it fails, and makes it no harder for them.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
-        let advisory: Vec<usize> =
-            self.seats.iter().enumerate().filter(|(_, seat)| seat.gate().is_advisory()).map(|(at, _)| at).collect();
-        let ln_es: Vec<f64> = self.seats.iter().filter(|seat| seat.gate().is_advisory()).map(Seat::ln_e_fail).collect();
+        let with_e = self.seats.iter().enumerate().filter(|(_, seat)| seat.gate().is_advisory() && seat.has_e());
+        let (advisory, ln_es): (Vec<usize>, Vec<f64>) = with_e.map(|(at, seat)| (at, seat.ln_e_fail())).unzip();
         let changed: Vec<usize> =
             changed(&ln_es, self.risk.alpha).into_iter().filter_map(|at| advisory.get(at).copied()).collect();
         let findings = self.seats.iter().zip(self.levels()).enumerate();
         findings
-            .map(|(at, (seat, alpha))| Finding {
-                changed: changed.contains(&at),
-                ..seat.finding(&self.risk, seat.running(alpha))
+            .map(|(at, (seat, alpha))| {
+                let finding = seat.finding(&self.risk, seat.running(alpha));
+                let fails = finding.advisory && finding.verdict == Verdict::Fail;
+                Finding { changed: changed.contains(&at) || (fails && !seat.has_e()), ..finding }
             })
             .collect()
     }

@@ -233,6 +233,15 @@ impl Seat {
         }
     }
 
+    /// Whether its FAIL test is an e-process: others decide by p-values, bounds or at once, and a shape that has seen no
+    /// histogram has none yet.
+    pub(super) const fn has_e(&self) -> bool {
+        match &self.tests {
+            Tests::Counts(_) | Tests::Series(_) | Tests::Shape(Some(_)) => true,
+            Tests::Alarms(_) | Tests::Drift(_) | Tests::Planned(_) | Tests::Shape(None) => false,
+        }
+    }
+
     /// 0, which says nothing, for a test by p-value.
     pub(super) fn ln_e_fail(&self) -> f64 {
         match &self.tests {
