@@ -6,6 +6,8 @@
 mod deciding;
 mod finding;
 mod prelude;
+#[cfg(test)]
+mod properties;
 mod read;
 mod seat;
 mod stages;
@@ -193,11 +195,17 @@ impl Panel {
     /// As [`look`](Self::look), where something beside these gates may tell the requests of candidate and stable.
     pub fn look_beside(&mut self, evidence: &[Evidence], mut requests: Option<(f64, f64)>) -> Ruling {
         let mut missing = false;
+        // Of gates that tell requests, the first that knows of any: one that is silent may look at what nobody writes.
+        let mut tell = |told: Option<(f64, f64)>| {
+            if requests.is_none_or(|(candidate, stable)| candidate + stable <= 0.0) {
+                requests = told.or(requests);
+            }
+        };
         for (seat, evidence) in self.seats.iter_mut().zip(evidence) {
             match seat.look(evidence, &self.risk) {
-                Booked::Counted { candidate, stable } => requests = requests.or(Some((candidate, stable))),
+                Booked::Counted { candidate, stable } => tell(Some((candidate, stable))),
                 Booked::Nothing { candidate, stable } => {
-                    requests = requests.or(candidate.zip(stable));
+                    tell(candidate.zip(stable));
                     missing |= !seat.gate().is_advisory();
                 }
                 Booked::Valued => {}
