@@ -1,6 +1,8 @@
 //! Experiments (A/B tests) on the sandbox, in scaled time.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mlroll_faults::{Fault, Kind, Operation};
@@ -250,6 +252,31 @@ fn one_that_was_killed_goes_on_by_its_own_plan() {
     let (code, refused) = sandbox.run(&["experiment", "--pct", "50", "--metric", "error_rate"]);
     assert_eq!(code, 2, "{refused}");
     assert!(refused["error"]["message"].as_str().unwrap().contains("the gates have changed"), "{refused}");
+}
+
+/// What tells the requests is asked again when the store fails, as the metric is: no window is lost by it.
+#[test]
+fn a_store_that_fails_to_count_requests_is_asked_again() {
+    let clock = FastClock::start(600.0);
+    let world = Arc::new(World::new().set("MLROLL_CLOCK", &clock.url));
+    let (alias, failed) = (Arc::clone(&world), Mutex::new(BTreeSet::new()));
+    let store = Store::start(move |asked| {
+        let counts = asked.query.contains("\"requests0\"") && asked.time / 60 % 3 == 0;
+        if counts && !alias.alias().weights.is_empty() && failed.lock().unwrap().insert(asked.time) {
+            return Reply::Status(401);
+        }
+        Reply::Body(healthy(asked, 3_000.0))
+    });
+    let score = "[[services.fraud.gates]]\nname = \"score\"\nquery = 'score{version=\"{{revision}}\"}'";
+    let keys = "look = \"60s\"\nwarm_up = \"0s\"\nbake = \"45m\"";
+    world.write("mlroll.toml", &scaled::config(store.port, keys, score));
+    let typed = ["experiment", "--pct", "50", "--metric", "score", "--candidate", "3", "--summary", "ab.json"];
+    let ran = world.run(&[&typed[..], &["--output", "json"]].concat()).expect(3);
+    let summary: Value = serde_json::from_str(&std::fs::read_to_string(world.path().join("ab.json")).unwrap()).unwrap();
+    assert_eq!(summary["result"], "no_difference_shown", "{summary}");
+    let judged = summary["looks"]["judged"].as_f64().unwrap();
+    assert_eq!((judged, &summary["arms"][0]["requests"]), (45.0, &json!(3_000.0 * judged)), "{summary}");
+    assert!(!ran.stdout.contains("no request of either was counted"), "{}", ran.stdout);
 }
 
 /// The verdict stands in the journal: whoever only goes on with the way back tells it.
