@@ -6,8 +6,6 @@
 mod deciding;
 mod finding;
 mod prelude;
-#[cfg(test)]
-mod properties;
 mod read;
 mod seat;
 mod stages;

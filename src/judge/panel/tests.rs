@@ -1,5 +1,7 @@
 //! Gates judged together.
 
+mod properties;
+
 use mlroll_backend::{ErrorKind, Histogram, Sample, Why};
 use proptest::prelude::*;
 
@@ -7,7 +9,7 @@ use super::*;
 
 const RISK: Risk = Risk { alpha: 0.01, beta: 0.05, horizon: 120, step_looks: 60, steps: 2 };
 
-pub(super) fn gate(json: &str) -> Gate {
+fn gate(json: &str) -> Gate {
     serde_json::from_str(json).unwrap()
 }
 
@@ -18,14 +20,14 @@ fn panel(gates: &[&str]) -> Panel {
     panel
 }
 
-pub(super) const ERRORS: &str =
+const ERRORS: &str =
     r#"{"metric": "error_rate", "max_increase": {"ratio": 1.5, "abs": "0.1%"}, "fail": {"ratio": 1.0}}"#;
-pub(super) const LIMIT: &str = r#"{"metric": "error_rate", "max": "1%"}"#;
-pub(super) const SLOW: &str = r#"{"metric": "latency", "quantile": 0.95, "max": "300ms"}"#;
-pub(super) const CARBON: &str = r#"{"name": "carbon", "query": "q", "max": 12.0, "advisory": true}"#;
+const LIMIT: &str = r#"{"metric": "error_rate", "max": "1%"}"#;
+const SLOW: &str = r#"{"metric": "latency", "quantile": 0.95, "max": "300ms"}"#;
+const CARBON: &str = r#"{"name": "carbon", "query": "q", "max": 12.0, "advisory": true}"#;
 
-pub(super) const MEMORY: &str = r#"{"metric": "memory_headroom", "min": "20%"}"#;
-pub(super) const ALARMS: &str = r#"{"alarms": ["slow", "errors"]}"#;
+const MEMORY: &str = r#"{"metric": "memory_headroom", "min": "20%"}"#;
+const ALARMS: &str = r#"{"alarms": ["slow", "errors"]}"#;
 
 fn counts(candidate: (f64, f64), stable: (f64, f64)) -> Evidence {
     Evidence { candidate: Sample::counts(candidate.0, candidate.1), stable: Sample::counts(stable.0, stable.1) }
@@ -61,7 +63,7 @@ fn parts(parts: &[Part<'_>]) -> Evidence {
     Evidence { candidate: of(|part| part.1), stable: of(|part| part.2) }
 }
 
-pub(super) const BY_REGION: &str =
+const BY_REGION: &str =
     r#"{"metric": "error_rate", "strata": "region", "fail": {"ratio": 1.0}, "pass": {"ratio": 1.5}}"#;
 
 /// The candidate serves more of the region in which one in twenty fails, and in no region does it fail more often.
@@ -423,7 +425,7 @@ fn a_limit_that_is_no_short_decimal_is_stored_exactly() {
     assert_eq!(whole, stored);
 }
 
-pub(super) fn evidence() -> impl Strategy<Value = Evidence> {
+fn evidence() -> impl Strategy<Value = Evidence> {
     let sample = || {
         prop_oneof![
             (0.0..1e4, 0.0..1e4).prop_map(|(a, b): (f64, f64)| Sample::counts(a.max(b), a.min(b))),
@@ -524,7 +526,7 @@ fn headroom_passes_above_its_limit_and_fails_below() {
     assert_eq!(rulings.last(), Some(&Ruling::Pass));
 }
 
-pub(super) const CONVERSION: &str = r#"{"name": "conversion", "requests": "visits", "events": "orders", "better": "higher",
+const CONVERSION: &str = r#"{"name": "conversion", "requests": "visits", "events": "orders", "better": "higher",
     "fail": {"ratio": 0.95}, "pass": {"ratio": 0.8}}"#;
 
 #[test]

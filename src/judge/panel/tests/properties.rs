@@ -1,9 +1,5 @@
 //! Gates of every kind judged together: stored at any moment, and in any order.
 
-use mlroll_backend::{Histogram, Sample};
-use proptest::prelude::*;
-
-use super::tests::{ALARMS, BY_REGION, CARBON, CONVERSION, ERRORS, LIMIT, MEMORY, SLOW, evidence, gate};
 use super::*;
 
 /// What a gate reads.
