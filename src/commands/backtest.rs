@@ -5,21 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use mlroll_backend::{RevisionId, Sample, Subject, Weight, Window};
+use mlroll_backend::{Error, MetricSource, Query, RevisionId, Sample, Subject, Target, Weight, Why, Window};
 use serde_json::{Value, json};
 
 use super::plan::times;
 use super::power::{Meant, looks_of, meant};
 use super::{Context, Ended, block_on};
 use crate::cli::{duration, percent, revision};
-use crate::config::Watching;
-use crate::driver::query_of;
+use crate::clock::Clock;
+use crate::config::{Source, Watching};
+use crate::driver::{query_of, time_is_up};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
-use crate::foresight::{Past, backtest, counting, counts};
+use crate::foresight::{Past, backtest, counts, staked};
 use crate::judge::counts::Counts;
 use crate::judge::design_effect::DesignEffect;
-use crate::judge::forecast::Stakes;
 use crate::judge::gate::Gate;
 use crate::judge::panel::Prelude;
 use crate::output::{Format, Progress, foresight};
@@ -31,6 +31,9 @@ const AT_ONCE: usize = 1_440;
 
 /// Windows that are asked for at most: 60 days of minutes.
 const MOST_WINDOWS: usize = 86_400;
+
+/// How long a store that failed is left alone.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Try gates on the past: how often they had failed with nothing wrong, and how soon they had caught a regression
 ///
@@ -94,15 +97,20 @@ pub(super) fn run(args: &BacktestArgs, context: &Context) -> Result<ExitStatus, 
         None => block_on(ask(args, context, &meant, &watching))??,
     };
     let beta = watching.beta;
+    let steps = meant
+        .service
+        .steps
+        .as_ref()
+        .filter(|_| args.pct.is_none())
+        .map_or(1, |steps| steps.0.iter().filter(|share| **share != Weight::FULL).count() as u64);
     let mut gates = Vec::new();
     for Lived { gate, alpha, windows } in lived {
-        let Some(rule) = counting(&gate) else { continue };
         // As a run would: measured on all there is, and 2 where that is too little.
         let answered: Vec<Counts> = windows.iter().copied().flatten().collect();
         let effect = DesignEffect::measure(&answered).unwrap_or(DesignEffect::UNKNOWN);
         let asked = windows.len();
-        let past = Past { windows, looks, share: share.fraction(), regression: args.regression };
-        let stakes = Stakes { rule, alpha, effect };
+        let Some((stakes, final_look)) = staked(&gate, alpha, effect, steps) else { continue };
+        let past = Past { windows, looks, share: share.fraction(), final_look, regression: args.regression };
         let Some(tried) = backtest(&stakes, &past, beta, args.seed) else {
             let failure = Failure::usage(format!(
                 "gate `{}`: the past has {} windows with an answer, of {asked}; a bake has {looks} looks",
@@ -148,8 +156,7 @@ async fn ask(
             let deadline = clock.deadline(global.timeout.unwrap_or(super::ACCEPT));
             let seen = clock.by(deadline, backend.observe(target)).await;
             wire.breach()?;
-            let seen = seen.map_err(|_| Failure::usage("no answer within the time limit (--timeout)").about(target))?;
-            let seen = seen.map_err(|e| Failure::of(&e, target))?;
+            let seen = seen.unwrap_or_else(|_| Err(time_is_up())).map_err(|e| Failure::of(&e, target))?;
             let unclear = || {
                 Failure::usage("the split does not tell who is stable").about(target).hint("say it: `--revision REV`")
             };
@@ -177,19 +184,24 @@ async fn ask(
         let failure = Failure::usage(format!("--since: {} windows; allowed are 1 to {MOST_WINDOWS}", windows.len()));
         return Err(failure.hint("longer looks, or less of the past"));
     }
+    let kept = kept_by_cloudwatch(watching.look);
+    if metrics.source == Source::Cloudwatch && args.since > kept {
+        printer.warn(&format!(
+            "CloudWatch keeps windows of {} for {}: it has no data of older ones; `--since` of that, or a longer `look`",
+            humantime::format_duration(watching.look),
+            humantime::format_duration(kept)
+        ));
+    }
     // What cannot work fails once, and not in every window.
     if let Some(newest) = windows.last() {
         let asked = source.check(&queries, std::slice::from_ref(&subject), *newest).await;
-        asked.map_err(|e| Failure::of(&e, target))?;
+        asked.map_err(|e| of_store(&e, target))?;
     }
     let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); queries.len()];
     let progress = Progress::new(*printer, 1, false);
     for chunk in windows.chunks(AT_ONCE) {
         progress.say(&format!("reading from {}", chunk.first().map(|w| w.start().to_string()).unwrap_or_default()));
-        let read = source
-            .sample(&queries, std::slice::from_ref(&subject), chunk)
-            .await
-            .map_err(|e| Failure::of(&e, target))?;
+        let read = read(source.as_ref(), &queries, &subject, chunk, clock).await.map_err(|e| of_store(&e, target))?;
         for (of, answers) in samples.iter_mut().zip(read.chunks(chunk.len())) {
             of.extend_from_slice(answers);
         }
@@ -202,6 +214,67 @@ async fn ask(
         Lived { gate: gate.clone(), alpha: *alpha, windows }
     });
     Ok((lived.collect(), json!({ "target": target, "revision": revision, "since": args.since.as_secs() })))
+}
+
+/// How far back CloudWatch answers for windows of this length: it adds points up as they grow old. By the reference of
+/// `GetMetricData`, `Period`: multiples of a minute for 15 days, of 5 minutes for 63, of an hour for 455, and shorter ones for
+/// 3 hours.
+fn kept_by_cloudwatch(length: Duration) -> Duration {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    match length.as_secs() {
+        seconds if seconds % 3_600 == 0 => HOUR * 24 * 455,
+        seconds if seconds % 300 == 0 => HOUR * 24 * 63,
+        seconds if seconds % 60 == 0 => HOUR * 24 * 15,
+        _ => HOUR * 3,
+    }
+}
+
+/// The failure of a question to the store.
+fn of_store(error: &Error, target: &Target) -> Failure {
+    let failure = Failure::of(error, target);
+    // What is to be done about the provider helps nobody here.
+    Failure { message: format!("the metric store: {}", failure.message), hints: Vec::new(), ..failure }
+}
+
+/// Asks for windows of the past: one sample each, by query and then window. A store that fails leaves no gap in the past: what
+/// it did not answer is asked for once more.
+async fn read(
+    source: &dyn MetricSource,
+    queries: &[Query],
+    subject: &Subject,
+    windows: &[Window],
+    clock: &Clock,
+) -> Result<Vec<Sample>, Error> {
+    let subjects = std::slice::from_ref(subject);
+    let mut samples = source.sample(queries, subjects, windows).await?;
+    let is_open = |at: &usize| samples.iter().skip(*at).step_by(windows.len()).any(|sample| failed(sample).is_some());
+    let open: Vec<usize> = (0..windows.len()).filter(is_open).collect();
+    if open.is_empty() {
+        return Ok(samples);
+    }
+    clock.sleep(AGAIN).await;
+    let missing: Vec<Window> = open.iter().filter_map(|at| windows.get(*at).copied()).collect();
+    let answers = source.sample(queries, subjects, &missing).await?;
+    if let Some(error) = answers.iter().find_map(failed) {
+        return Err(error);
+    }
+    for (query, answers) in answers.chunks(missing.len()).enumerate() {
+        for (at, answer) in open.iter().zip(answers) {
+            if let Some(sample) = samples.get_mut(query * windows.len() + at) {
+                sample.clone_from(answer);
+            }
+        }
+    }
+    Ok(samples)
+}
+
+/// Why a window was not answered, where it was the store that failed.
+fn failed(sample: &Sample) -> Option<Error> {
+    match sample {
+        Sample::NoData(Why::Failed { kind, message }) => Some(Error::new(*kind, "", message.clone())),
+        Sample::Strata(parts) => parts.values().find_map(failed),
+        Sample::Counts { .. } | Sample::Histogram(_) | Sample::NoData(_) | Sample::Value(_) => None,
+    }
 }
 
 /// An export: the same windows for every gate that is meant.
@@ -269,6 +342,17 @@ fn from_csv(text: &str) -> Result<Vec<Option<Counts>>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn points_that_grow_old_are_added_up() {
+        for (seconds, hours) in [(10, 3), (60, 360), (420, 360), (300, 1_512), (900, 1_512), (3_600, 10_920)] {
+            assert_eq!(
+                kept_by_cloudwatch(Duration::from_secs(seconds)),
+                Duration::from_secs(hours * 3_600),
+                "{seconds}"
+            );
+        }
+    }
 
     #[test]
     fn exports_are_read_with_the_place_of_every_mistake() {

@@ -107,12 +107,21 @@ pub(super) fn with_metric(service: &Service, metric: &str) -> Result<Service, Fa
     let about = metric_gate(&service.gates, metric)?;
     // It decides now, and need not be reported besides.
     service.gates.retain(|gate| gate.name() != metric || !gate.is_advisory());
-    if service.gates.iter().chain([&about]).all(|gate| gate.query().is_some()) {
+    if !service.gates.iter().chain([&about]).any(counts_requests) {
         let counter = json!({ "name": COUNTER, "metric": "requests", "judge": "sign", "advisory": true });
         service.gates.push(serde_json::from_value(counter).map_err(|e| wrong(&e.to_string()))?);
     }
     service.gates.push(about);
     Ok(service)
+}
+
+/// Whether it counts the requests of each window. A series of latencies may be one of the store's own percentiles.
+fn counts_requests(gate: &Gate) -> bool {
+    let counted = match gate.rule() {
+        Rule::Count(_) | Rule::Latency(_) | Rule::Shape(_) => true,
+        Rule::Alarms | Rule::Drift(_) | Rule::Samples(_) | Rule::Series(_) => gate.metric() == Some("requests"),
+    };
+    counted && gate.tells_requests()
 }
 
 fn wrong(why: &str) -> Failure {
@@ -270,6 +279,15 @@ mod tests {
         assert_eq!(names(&[SCORE, SLOW], "score"), ["slow", "score"]);
         assert_eq!(names(&[ERRORS], "error_rate"), ["error_rate", "error_rate (A/B)"]);
         assert_eq!(names(&[], "error_rate"), ["error_rate"]);
+        // What has no query of its own need not count requests.
+        for silent in [
+            r#"{"name": "other", "alarms": ["slow"]}"#,
+            r#"{"name": "other", "metric": "latency", "quantile": 0.9, "judge": "sign"}"#,
+            r#"{"name": "other", "metric": "memory_headroom", "min": "20%"}"#,
+            r#"{"name": "other", "requests": "visits", "events": "orders", "better": "higher", "fail": {"ratio": 0.9}}"#,
+        ] {
+            assert_eq!(names(&[silent, SCORE], "score"), ["other", COUNTER, "score"]);
+        }
     }
 
     #[test]

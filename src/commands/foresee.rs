@@ -10,7 +10,9 @@ use super::earlier::unfinished;
 use super::watched::{advice, plan};
 use super::{Context, Ended, block_on, new_id};
 use crate::config::{Selected, Service, Watching};
-use crate::driver::{Course, Driver, Imagined, Leg, Limits, Measurements, Rehearsal, Report, Sharpness, measure};
+use crate::driver::{
+    Course, Driver, Imagined, Leg, Limits, Measurements, Rehearsal, Report, Sharpness, measure, time_is_up,
+};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::journal::Folder;
@@ -98,8 +100,7 @@ async fn look_ahead(
         Some(_) | None => Measurements::default(),
     };
     let looked = clock.by(clock.deadline(driver.limits.accept), backend.observe(target)).await;
-    let seen = looked.map_err(|_| Failure::usage("no answer within the time limit (--timeout)").about(target))?;
-    let seen = seen.map_err(|e| Failure::of(&e, target))?;
+    let seen = looked.unwrap_or_else(|_| Err(time_is_up())).map_err(|e| Failure::of(&e, target))?;
     let look = driver.wire.calls().split_off(opening.len());
     let asking = Imagined { plan: &plan, target, seen: &seen, backend: Some(backend) };
     let shortest = asking.take(driver, Course::Passes).await?;

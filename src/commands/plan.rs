@@ -14,9 +14,8 @@ use crate::config::{Service, Steps, Watching, select};
 use crate::driver::{Bill, Measured, Rehearsal};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
-use crate::foresight::{Gated, Outlook, Traffic, counting};
+use crate::foresight::{Gated, Outlook, Traffic, counting, staked};
 use crate::judge::design_effect::DesignEffect;
-use crate::judge::forecast::Stakes;
 use crate::judge::gate::{Gate, share};
 use crate::output::{Format, foresight, json};
 
@@ -153,6 +152,7 @@ impl Expected {
         let traffic = args.rps.or(per_second).map(|requests_per_second| Traffic { requests_per_second });
         let own: f64 = gates.iter().filter(|gate| gate.spends_alpha()).filter_map(Gate::alpha).sum();
         let sharing = gates.iter().filter(|gate| gate.spends_alpha() && gate.alpha().is_none()).count().max(1) as f64;
+        let steps = terms.steps.iter().filter(|share| **share != Weight::FULL).count() as u64;
         let (mut counted, mut said, mut missing) = (Vec::new(), Vec::new(), Vec::new());
         for (at, gate) in gates.iter().enumerate() {
             let Measured { prelude, open, windows, base_rate, .. } = measured(at);
@@ -191,8 +191,13 @@ impl Expected {
                     missing
                         .push(format!("what `{name}` can see: the store has no rate of stable for it to start from"));
                 }
-                (Some(rule), Some(base_rate)) if !gate.is_advisory() => {
-                    counted.push(Gated { name: name.to_owned(), stakes: Stakes { rule, alpha, effect }, base_rate });
+                (Some(_), Some(base_rate)) if !gate.is_advisory() => {
+                    counted.extend(staked(gate, alpha, effect, steps).map(|(stakes, final_look)| Gated {
+                        name: name.to_owned(),
+                        stakes,
+                        final_look,
+                        base_rate,
+                    }));
                 }
                 (Some(_), Some(_)) => {}
             }

@@ -13,7 +13,7 @@ use crate::cli::{duration, percent};
 use crate::config::{Selected, Service, Watching, select};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
-use crate::foresight::{Power, RUNS, counting, power};
+use crate::foresight::{Power, RUNS, counting, power, staked};
 use crate::judge::design_effect::DesignEffect;
 use crate::judge::forecast::{Load, Stakes};
 use crate::judge::gate::Gate;
@@ -80,6 +80,16 @@ pub(super) struct Meant {
     pub(super) of: Option<(Selected, std::path::PathBuf)>,
 }
 
+impl Meant {
+    /// With the part of alpha that each gate leaves to the tests that run, where an exact one comes in the end (`final_look`).
+    fn running(mut self, effect: DesignEffect) -> Self {
+        for (gate, alpha) in &mut self.gates {
+            *alpha = staked(gate, *alpha, effect, 1).map_or(*alpha, |(stakes, _)| stakes.alpha);
+        }
+        self
+    }
+}
+
 /// Finds the gates that count and are meant.
 pub(super) fn meant(context: &Context, services: &[String], gate: Option<&str>) -> Result<Meant, Failure> {
     if let Some(text) = gate.filter(|text| text.trim_start().starts_with('{')) {
@@ -131,7 +141,7 @@ pub(super) fn run(args: &PowerArgs, context: &Context) -> Result<ExitStatus, End
     if args.pct == Weight::ZERO {
         return Err(Failure::usage("--pct: without any traffic nothing is ever seen").into());
     }
-    let meant = meant(context, &args.services, args.gate.as_deref())?;
+    let meant = meant(context, &args.services, args.gate.as_deref())?.running(args.design_effect);
     let watching = Watching::canary(&meant.service, args.pct, args.bake);
     let look = watching.look.as_secs_f64();
     let looks = looks_of(&watching)?;
@@ -165,6 +175,7 @@ pub(super) fn run(args: &PowerArgs, context: &Context) -> Result<ExitStatus, End
                 "gate": gate.name(), "alpha": alpha, "tolerated": stakes.tolerated(args.base_rate),
                 "smallest": stakes.smallest_seen(&load, looks as f64), "asked": asked, "healthy": healthy,
                 "curve": power.curve, "ladder": ladder,
+                "final_look": staked(gate, *alpha, args.design_effect, 1).is_some_and(|(_, exact)| exact.is_some()),
             }))
         })
         .collect();

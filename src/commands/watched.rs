@@ -137,7 +137,8 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
                     check_metrics(&read.header, service, target)?;
                 }
                 let bench = match read.evidence() {
-                    _ if read.rollout.is_decided() || !plan.terms().judged => Bench::without_gates(plan, target),
+                    evidence if read.rollout.is_decided() => Bench::decided(plan, target, evidence),
+                    _ if !plan.terms().judged => Bench::without_gates(plan, target),
                     Some(evidence) => Bench::restore(source()?, &service.gates, plan, target, evidence)?,
                     None => Bench::prepare(source()?, &service.gates, plan, target, now).await?,
                 };

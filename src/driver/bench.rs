@@ -159,7 +159,10 @@ pub(super) async fn history(
     }
     let windows: Vec<Window> = (0..i64::from(HISTORY)).rev().filter_map(window).collect();
     let read = source.sample(&queries, std::slice::from_ref(&stable), &windows).await.map_err(|e| about(&e))?;
-    let samples = read.chunks(windows.len().max(1)).map(<[Sample]>::to_vec).collect();
+    let samples: Vec<_> = read.chunks(windows.len().max(1)).map(<[Sample]>::to_vec).collect();
+    if terms.experiment.is_some() {
+        super::experiment::check_requests(gates, &samples, target)?;
+    }
     Ok(History { queries, candidate, stable, samples, look })
 }
 
@@ -255,6 +258,15 @@ impl Bench {
             caveats: Vec::new(),
             read: Vec::new(),
         }
+    }
+
+    /// Judges nothing, and tells what an experiment had come to when its end was decided.
+    #[must_use]
+    pub fn decided(plan: &Plan, target: &Target, evidence: Option<&Value>) -> Self {
+        let kept = evidence.filter(|_| plan.terms().experiment.is_some());
+        // What cannot be read keeps nobody from the way back.
+        let standing = kept.and_then(|kept| serde_json::from_value(kept.clone()).ok());
+        Self { standing, ..Self::without_gates(plan, target) }
     }
 
     /// Why a candidate without traffic gets none: an alarm is open, and would take it back at once for what is not its doing.
@@ -389,7 +401,10 @@ impl Bench {
             sample.cloned().unwrap_or(Sample::NoData(Why::Empty))
         };
         // A window is read once: one that a critical gate could not read, because the store failed, is asked for again.
-        let critical: Vec<bool> = standing.gates().map(|gate| !gate.is_advisory()).collect();
+        // So is one that tells the requests of an experiment, without which the window says nothing.
+        let compares = plan.terms().experiment.is_some();
+        let is_needed = |gate: &Gate| !gate.is_advisory() || (compares && gate.tells_requests());
+        let critical: Vec<bool> = standing.gates().map(is_needed).collect();
         let failure_in = |window: usize| {
             let critical = critical.iter().enumerate().filter(|(_, critical)| **critical);
             let mut samples = critical.flat_map(|(query, _)| [at(query, 0, window), at(query, 1, window)]);

@@ -1,14 +1,15 @@
 //! What an experiment came to, for people and scripts.
 
-use mlroll_backend::Target;
+use mlroll_backend::{Sample, Target};
 use serde_json::{Value, json};
 
 use super::{Measured, Standing};
+use crate::failure::Failure;
 use crate::foresight::counting;
 use crate::judge::design_effect::DesignEffect;
 use crate::judge::forecast::{Load, Stakes};
 use crate::judge::gate::Gate;
-use crate::judge::panel::Deciding;
+use crate::judge::panel::{Deciding, requests_of};
 use crate::judge::sample_ratio::{ALPHA, SampleRatio, TOLERANCE};
 use crate::judge::trial::{Effect, LnE, Measure, Trial};
 use crate::rollout::engine::{Cause, Experiment, Plan, Rollout, Verdict};
@@ -58,6 +59,27 @@ impl Sharpness {
     }
 }
 
+/// Refuses an experiment of whose requests none is counted: whether they are split as they should be would never be known.
+/// `samples` are stable's windows before the bake, of each gate.
+pub(super) fn check_requests(gates: &[Gate], samples: &[Vec<Sample>], target: &Target) -> Result<(), Failure> {
+    let counts = |(gate, of): &(&Gate, &Vec<Sample>)| {
+        of.iter().any(|sample| requests_of(gate, sample).is_some_and(|requests| requests > 0.0))
+    };
+    if gates.iter().zip(samples).any(|asked| counts(&asked)) {
+        return Ok(());
+    }
+    let asked = gates.iter().filter(|gate| gate.tells_requests());
+    let asked: Vec<String> = asked.map(|gate| format!("`{}`", gate.name())).collect();
+    let windows = samples.first().map_or(0, Vec::len);
+    Err(Failure::usage(format!(
+        "an experiment holds the requests of both against the split, and the metric store has none of stable in the last \
+         {windows} windows; they are counted by {}",
+        asked.join(", ")
+    ))
+    .about(target)
+    .hint("look at what selects them (with Prometheus `metrics.requests`), or begin when stable has traffic"))
+}
+
 fn share(plan: &Plan) -> f64 {
     plan.terms().steps.first().map_or(0.0, |weight| weight.fraction())
 }
@@ -77,7 +99,9 @@ pub(super) fn deciding(trial: &Trial, verdict: Verdict) -> Deciding {
         ),
         Verdict::Starved => format!("STARVED: less than half of its share; {}", split_in_words(trial)),
         Verdict::Reached => format!("REACHED: the planned size; {both}"),
-        Verdict::NoData => "NO DATA: the metric, or a gate that guards, had nothing to judge".to_owned(),
+        Verdict::NoData => {
+            "NO DATA: the metric, the requests that it is about, or a gate that guards had nothing to judge".to_owned()
+        }
         Verdict::Fail | Verdict::Inconclusive | Verdict::Pass => format!("INCONCLUSIVE: {both}"),
     };
     let gate = Some(trial.gate().name().to_owned());

@@ -458,6 +458,6 @@ fn note_shadow(seen: &Snapshot, step: &Step, report: &mut Report) {
 }
 
 /// A time limit of ours, as an error about the provider.
-pub(super) fn time_is_up() -> Error {
+pub(crate) fn time_is_up() -> Error {
     Error::new(ErrorKind::Unavailable, "", "no answer within the time limit (--timeout)")
 }

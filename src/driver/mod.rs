@@ -39,6 +39,7 @@ pub use self::watch::{OnInterrupt, Watch};
 
 pub(crate) use self::interrupt::Interrupts;
 use self::job::Job;
+pub(crate) use self::job::time_is_up;
 use crate::clock::{Clock, Deadline};
 use crate::config::Selected;
 use crate::failure::Failure;

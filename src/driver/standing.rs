@@ -109,7 +109,9 @@ impl Standing {
         };
         let Some((metric, others)) = evidence.split_last() else { return Verdict::NoData };
         let asked = self.panel.gates().chain(counter.iter().map(|(gate, _)| gate)).chain([trial.gate()]);
-        let requests = asked.zip(evidence).find_map(|(gate, evidence)| evidence.requests(gate));
+        let told = asked.zip(evidence).filter_map(|(gate, evidence)| evidence.requests(gate));
+        // The first that counts any: one that is silent may read what nobody writes.
+        let requests = told.reduce(|first, next| if first.0 + first.1 > 0.0 { first } else { next });
         // The counter's own evidence comes after that of the guards, and they leave it.
         let guarded = self.panel.look(others);
         match (guarded, trial.look(metric, requests)) {

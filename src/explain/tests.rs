@@ -14,15 +14,21 @@ use crate::driver::Standing;
 use crate::journal::{Asked, Basis, Folder, Header, Journal, JournalError, Record, Replay, Store, replay};
 use crate::judge::design_effect::DesignEffect;
 use crate::judge::panel::{Evidence, Prelude};
-use crate::rollout::engine::{Action, Input, Kind, Plan, Reaction, Rollout, Terms};
+use crate::rollout::engine::{Action, Experiment, Input, Kind, Plan, Reaction, Rollout, Terms};
 
 const ERRORS: &str = r#"{"metric": "error_rate", "max_increase": {"ratio": 1.5, "abs": "0.1%"}}"#;
 const SLOW: &str = r#"{"metric": "latency", "quantile": 0.95, "max": "300ms"}"#;
 
-fn plan() -> Plan {
-    let weight = |bp| Weight::from_basis_points(bp).unwrap();
+const COUNTER: &str = r#"{"name": "sample_ratio", "metric": "requests", "judge": "sign", "advisory": true}"#;
+const SCORE: &str = r#"{"name": "score", "query": "x", "judge": "sign", "better": "higher"}"#;
+
+fn weight(basis_points: u16) -> Weight {
+    Weight::from_basis_points(basis_points).unwrap()
+}
+
+fn terms() -> Terms {
     let second = Duration::from_secs(1);
-    let terms = Terms {
+    Terms {
         id: "01JEXPLAIN".to_owned(),
         kind: Kind::Rollout,
         stable: "41".parse().unwrap(),
@@ -47,8 +53,14 @@ fn plan() -> Plan {
         overtakes: true,
         capacity: true,
         experiment: None,
-    };
-    Plan::new(terms, weight(1)).unwrap()
+    }
+}
+
+/// An experiment on the score.
+fn experiment() -> Terms {
+    let about = Experiment { metric: "score".to_owned(), alpha: 0.05, size: None, effect: 0.1 };
+    let (kind, steps) = (Kind::Experiment, vec![weight(5000)]);
+    Terms { kind, steps, experiment: Some(about), capacity: false, ..terms() }
 }
 
 fn time(milliseconds: i64) -> Timestamp {
@@ -82,9 +94,27 @@ fn read(share: f64, errors: f64, salt: f64) -> Vec<Evidence> {
     ]
 }
 
+/// The same with the requests, and with scores of which the candidate's are better.
+fn scored(share: f64, errors: f64, salt: f64) -> Vec<Evidence> {
+    let (candidate, stable) = (10_000.0 * share + salt, 10_000.0 * (1.0 - share) - salt);
+    let values = |a: f64, b: f64| Evidence { candidate: Sample::value(a), stable: Sample::value(b) };
+    let guard = read(share, errors, salt).into_iter().take(1);
+    guard.chain([values(candidate, stable), values(0.33 + salt / 100.0, 0.3)]).collect()
+}
+
 /// The journal of a run whose candidate fails so many of its requests, as a process writes it; killed and taken up once.
 fn run(errors: f64, folder: &Folder) -> Replay {
-    let plan = plan();
+    journaled(terms(), &[(ERRORS, 1.3), (SLOW, 1.0)], folder, |share, salt| read(share, errors, salt))
+}
+
+/// The journal of an experiment that ends with a better candidate.
+fn tried(folder: &Folder) -> Replay {
+    let gates = [(ERRORS, 1.3), (COUNTER, 1.0), (SCORE, 1.0)];
+    journaled(experiment(), &gates, folder, |share, salt| scored(share, 0.004, salt))
+}
+
+fn journaled(terms: Terms, gates: &[(&str, f64)], folder: &Folder, read: impl Fn(f64, f64) -> Vec<Evidence>) -> Replay {
+    let plan = Plan::new(terms, weight(1)).unwrap();
     let header = Header {
         target: "lambda:eu-west-1/fraud@prod".to_owned(),
         at: time(0),
@@ -94,11 +124,11 @@ fn run(errors: f64, folder: &Folder) -> Replay {
     };
     let (mut journal, begun) = Journal::begin(folder, &header);
     begun.unwrap();
-    let gates = [(ERRORS, 1.3), (SLOW, 1.0)].map(|(json, factor)| {
+    let gates = gates.iter().map(|(json, factor)| {
         let effect: DesignEffect = serde_json::from_value(json!(factor)).unwrap_or(DesignEffect::NONE);
         (serde_json::from_str(json).unwrap(), Prelude::with_effect(effect))
     });
-    let mut standing = Standing::new(gates.to_vec(), &plan).unwrap();
+    let mut standing = Standing::new(gates.collect(), &plan).unwrap();
     let mut rollout = Rollout::new(plan.clone());
     let (mut split, mut note, mut now) = (TrafficSplit::full("41".parse().unwrap()), String::new(), 0);
     let (mut input, mut held, mut lines) = (Input::Started, None, 0);
@@ -119,8 +149,7 @@ fn run(errors: f64, folder: &Folder) -> Replay {
             Action::Observe => Input::Observed(Box::new(snapshot(&split, &note))),
             Action::Sample(windows) => {
                 let share = split.weight_of(&"42".parse().unwrap()).fraction();
-                let windows_read: Vec<_> =
-                    (0..windows.count).map(|n| read(share, errors, f64::from(n) / 3.0)).collect();
+                let windows_read: Vec<_> = (0..windows.count).map(|n| read(share, f64::from(n) / 3.0)).collect();
                 let looks = standing.judge(&plan, windows, &windows_read);
                 held = Some(Basis::Read(windows_read));
                 Input::Judged(looks)
@@ -198,6 +227,18 @@ fn passes_are_told_step_by_step_with_a_chart() {
     assert!(text.contains('█') && text.contains("looks at step 2"), "{text}");
 }
 
+#[test]
+fn an_experiment_is_told_with_who_is_better() {
+    let home = tempfile::tempdir().unwrap();
+    let (account, text) = told(&tried(&Folder::new(home.path())));
+    let decisions = decisions(&account);
+    assert_eq!(decisions.len(), 1, "{decisions:?}");
+    assert!(decisions[0].1.starts_with("BETTER: ln E "), "{decisions:?}");
+    let events = account["events"].as_array().unwrap();
+    assert!(events.iter().any(|event| event["event"] == "taken_up"), "{account}");
+    assert_eq!((&account["outcome"], text.contains("BETTER")), (&json!("shifted"), true), "{text}");
+}
+
 /// One journal in memory.
 #[derive(Debug)]
 struct Memory(Vec<u8>);
@@ -253,12 +294,14 @@ fn leaves(value: &Value, path: String, found: &mut Vec<String>) {
     }
 }
 
-fn journals() -> &'static [Vec<u8>; 2] {
-    static JOURNALS: std::sync::LazyLock<[Vec<u8>; 2]> = std::sync::LazyLock::new(|| {
-        [0.05, 0.004].map(|errors| {
+/// Of a rollout that fails, of one that passes, and of an experiment.
+fn journals() -> &'static [Vec<u8>; 3] {
+    static JOURNALS: std::sync::LazyLock<[Vec<u8>; 3]> = std::sync::LazyLock::new(|| {
+        let runs: [fn(&Folder) -> Replay; 3] = [|folder| run(0.05, folder), |folder| run(0.004, folder), tried];
+        runs.map(|run| {
             let home = tempfile::tempdir().unwrap();
             let folder = Folder::new(home.path());
-            run(errors, &folder);
+            run(&folder);
             folder.read("01JEXPLAIN").unwrap().unwrap()
         })
     });
@@ -286,7 +329,7 @@ proptest! {
     /// A value anywhere, a line, a byte: damaged by somebody who mends the checksums, or by nobody in particular.
     #[test]
     fn a_journal_that_was_changed_verifies_or_is_refused_and_nothing_panics(
-        which in 0usize..2, at in any::<prop::sample::Index>(), leaf in any::<prop::sample::Index>(), how in 0u8..12,
+        which in 0usize..3, at in any::<prop::sample::Index>(), leaf in any::<prop::sample::Index>(), how in 0u8..12,
         number in prop_oneof![any::<f64>().prop_filter("finite", |x| x.is_finite()), (-1e4f64..1e4), Just(1e300), Just(0.0)],
         whole in any::<i64>(), byte in 1u8..,
     ) {

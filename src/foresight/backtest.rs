@@ -7,6 +7,7 @@
 
 use serde::Serialize;
 
+use super::FinalLook;
 use super::draw::Dice;
 use crate::judge::batch::Batch;
 use crate::judge::counts::Counts;
@@ -31,6 +32,8 @@ pub struct Past {
     pub looks: usize,
     /// The candidate's share, between 0 and 1.
     pub share: f64,
+    /// The exact test at the end of a bake.
+    pub final_look: Option<FinalLook>,
     /// How many times as bad the injected regression is.
     pub regression: f64,
 }
@@ -65,7 +68,8 @@ pub struct Backtested {
     pub failed: usize,
     /// How many had passed first.
     pub passed: usize,
-    /// The look, from 1, at which half of all had failed; null when fewer did.
+    /// The window of the bake, from 1, at which half of all had failed; null when fewer did. Idle windows and those without an
+    /// answer are no looks and take their time all the same.
     pub median_look: Option<u64>,
 }
 
@@ -102,18 +106,26 @@ fn bakes(stakes: &Stakes, past: &Past, base_rate: f64, beta: f64, times: f64, di
     let planned = past.looks as u64;
     let mut batch = Batch::new(&[(stakes.rule, stakes.effect)], stakes.alpha, beta, planned);
     let mut done = Backtested::default();
-    let mut failed_at = Vec::new();
+    let (mut failed_at, mut elapsed) = (Vec::new(), Vec::new());
     for windows in (0..rounds).flat_map(|_| past.windows.chunks_exact(past.looks)).take(most) {
         batch.begin();
-        // A window without an answer is no look.
-        for window in windows.iter().flatten() {
-            let (candidate, stable) = thinned(*window, past.share, dice);
+        elapsed.clear();
+        let mut all = (Counts::NONE, Counts::NONE);
+        for (window, nth) in windows.iter().zip(1_u64..) {
+            // As in a run: one without an answer is no look, nor is one in which nobody came, and what was staked is kept.
+            let Some(window) = window.filter(|window| window.requests() > 0.0) else { continue };
+            let (candidate, stable) = thinned(window, past.share, dice);
             let candidate = worse(candidate, base_rate, times, stakes.rule.better, dice);
+            all = (all.0.plus(candidate), all.1.plus(stable));
             batch.look(&[CountLook::exact(candidate, stable)]);
+            elapsed.push(nth);
         }
         let course = batch.course();
+        let at = |look: u64| usize::try_from(look).ok().and_then(|look| elapsed.get(look.checked_sub(1)?).copied());
+        let first_pass = course.first_pass.and_then(at);
+        let at_the_end = || past.final_look.filter(|exact| exact.rejects(all.0, all.1)).map(|_| planned);
         done.bakes += 1;
-        match (course.first_fail, course.first_pass) {
+        match (course.first_fail.and_then(at).or_else(at_the_end), first_pass) {
             (Some(fail), pass) => {
                 done.failed += 1;
                 failed_at.push(fail);
@@ -158,14 +170,14 @@ fn among(count: f64, chance: f64, dice: &mut Dice) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::foresight::Draw;
+    use crate::foresight::{Draw, staked};
     use crate::judge::counts::Boundary;
     use crate::judge::gate::{Boundaries, CountRule};
 
     fn past(burst: f64, regression: f64) -> Past {
         let (draw, mut dice) = (Draw::events(2_000.0, 0.01, burst), Dice::new(3));
         let windows = (0..1_440).map(|_| Counts::new(2_000.0, draw.next(&mut dice)).ok()).collect();
-        Past { windows, looks: 30, share: 0.1, regression }
+        Past { windows, looks: 30, share: 0.1, final_look: None, regression }
     }
 
     fn stakes() -> Stakes {
@@ -197,6 +209,37 @@ mod tests {
         }
         let tried = backtest(&stakes(), &waves, 0.05, 1).unwrap();
         assert!(tried.autocorrelation > 0.9 && tried.healthy.failed * 100 <= tried.healthy.bakes * 3, "{tried:?}");
+    }
+
+    /// Half of all windows are idle: the same decisions, after twice the time.
+    #[test]
+    fn nobody_comes_and_nothing_is_staked() {
+        let mut busy = past(1.0, 2.0);
+        busy.windows.truncate(720);
+        let tried = backtest(&stakes(), &Past { looks: 30, ..busy.clone() }, 0.05, 1).unwrap();
+        for nothing in [Some(Counts::NONE), None] {
+            let windows = busy.windows.iter().flat_map(|window| [nothing, *window]).collect();
+            let idle = backtest(&stakes(), &Past { windows, looks: 60, ..busy.clone() }, 0.05, 1).unwrap();
+            // A bake of 60 windows stakes as for 60 looks.
+            let (idle, busy) = (idle.regressed, tried.regressed);
+            assert_eq!(idle.bakes, busy.bakes);
+            assert!(idle.failed.abs_diff(busy.failed) * 20 <= busy.bakes, "{idle:?} {busy:?}");
+            let (idle, busy) = (idle.median_look.unwrap(), busy.median_look.unwrap());
+            assert!(idle.abs_diff(2 * busy) <= 2, "{idle} {busy}");
+        }
+    }
+
+    #[test]
+    fn the_exact_test_at_the_end_finds_what_the_ledger_does_not() {
+        let json =
+            r#"{"metric": "error_rate", "max_increase": {"ratio": 1.5}, "fail": {"ratio": 1.0}, "final_look": true}"#;
+        let (stakes, final_look) = staked(&serde_json::from_str(json).unwrap(), 0.01, DesignEffect::NONE, 1).unwrap();
+        let past = past(1.0, 1.35);
+        let ledger = backtest(&stakes, &past, 0.05, 1).unwrap();
+        let both = backtest(&stakes, &Past { final_look, ..past }, 0.05, 1).unwrap();
+        assert!(both.regressed.failed * 10 > ledger.regressed.failed * 12, "{both:?} {ledger:?}");
+        assert!(both.healthy.failed * 100 <= both.healthy.bakes * 3, "{both:?}");
+        assert!(both.regressed.median_look.is_none_or(|look| look <= 30), "{both:?}");
     }
 
     #[test]

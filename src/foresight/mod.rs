@@ -9,12 +9,14 @@
 
 mod backtest;
 mod draw;
+mod final_look;
 mod outlook;
 mod power;
 mod read;
 
 pub use backtest::{Backtest, Backtested, Past, backtest};
 pub use draw::{Dice, Draw};
+pub use final_look::{FinalLook, staked};
 pub use outlook::{Gated, Outlook, Sight, StepOutlook, Traffic, number, percent, span};
 pub use power::{Found, Power, RUNS, power};
 pub use read::{counting, counts};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use mlroll_backend::Weight;
 use serde::Serialize;
 
+use super::FinalLook;
 use crate::judge::forecast::{Load, Stakes};
 use crate::rollout::engine::{Kind, Plan};
 
@@ -25,6 +26,8 @@ pub struct Gated {
     pub name: String,
     /// What it decides by.
     pub stakes: Stakes,
+    /// The exact test that it takes at the end of each step.
+    pub final_look: Option<FinalLook>,
     /// The share of stable's requests that are events.
     pub base_rate: f64,
 }
@@ -117,7 +120,7 @@ impl View<'_> {
     }
 
     fn sight(&self, gate: &Gated) -> Sight {
-        let Gated { name, stakes, base_rate } = gate;
+        let Gated { name, stakes, final_look, base_rate } = gate;
         let load = self.load(*base_rate);
         let looks = f64::from(self.plan.bake_looks());
         let tolerated = stakes.tolerated(*base_rate);
@@ -125,19 +128,27 @@ impl View<'_> {
             Some(times) => stakes.worse(*base_rate, times),
             None => stakes.worse(tolerated, BEYOND),
         };
-        let requests_to_fail = stakes.requests_to_fail(&load, regressed);
+        let available = load.candidate() * looks;
+        let at_the_end = |rate: f64| final_look.map_or(0.0, |exact| exact.chance(&load, rate, looks));
+        // In half of the cases: by what runs, or by the exact test after the last look.
+        let to_fail = |rate: f64| match stakes.requests_to_fail(&load, rate) {
+            Some(needed) if needed <= available => Some(needed),
+            _ if at_the_end(rate) >= 0.5 => Some(available),
+            needed => needed,
+        };
+        let requests_to_fail = to_fail(regressed);
         let seconds_to_fail = requests_to_fail.map(|requests| self.seconds(requests / load.candidate()));
         let to_pass = stakes.requests_to_pass(&load, *base_rate, self.plan.terms().beta);
         Sight {
             gate: name.clone(),
             base_rate: *base_rate,
             tolerated,
-            smallest: stakes.smallest_seen(&load, looks),
+            smallest: stakes.nearest(*base_rate, |rate| to_fail(rate).is_some_and(|needed| needed <= available)),
             regressed,
             regression: stakes.times(*base_rate, regressed),
             requests_to_fail,
             seconds_to_fail,
-            chance_to_fail: stakes.chance_to_fail(&load, regressed, looks),
+            chance_to_fail: stakes.chance_to_fail(&load, regressed, looks).max(at_the_end(regressed)),
             exposed: seconds_to_fail.map(|seconds| seconds * self.traffic.requests_per_second * self.share),
             seconds_to_pass: to_pass.map(|requests| {
                 let least = f64::from(self.plan.min_looks());

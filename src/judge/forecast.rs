@@ -80,7 +80,12 @@ impl Stakes {
     #[must_use]
     pub fn smallest_seen(&self, load: &Load, looks: f64) -> Option<f64> {
         let available = load.candidate() * looks;
-        let seen = |rate: f64| self.requests_to_fail(load, rate).is_some_and(|needed| needed <= available);
+        self.nearest(load.base_rate, |rate| self.requests_to_fail(load, rate).is_some_and(|needed| needed <= available))
+    }
+
+    /// The rate nearest to `base_rate`, among worse ones, that is seen; `None` when none is.
+    #[must_use]
+    pub fn nearest(&self, base_rate: f64, seen: impl Fn(f64) -> bool) -> Option<f64> {
         let worst = match self.rule.better {
             Better::Higher => 0.0,
             Better::Lower => 1.0,
@@ -88,7 +93,7 @@ impl Stakes {
         if !seen(worst) {
             return None;
         }
-        let (mut unseen, mut found) = (load.base_rate, worst);
+        let (mut unseen, mut found) = (base_rate, worst);
         // What is not seen lies on one side: halved until the rest does not matter.
         for _ in 0..60 {
             let middle = 0.5 * (unseen + found);

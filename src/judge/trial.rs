@@ -48,6 +48,9 @@ pub struct Trial {
     better: Panel,
     ratio: SampleRatio,
     requests: Arms<f64>,
+    /// Windows with the metric in which no request was counted: nobody knows between whom they compare.
+    #[serde(default, skip_serializing_if = "is_none")]
+    uncounted: u64,
     /// Windows in which both have a value, and the sums of those.
     valued: u64,
     sums: Arms<f64>,
@@ -73,7 +76,7 @@ pub enum Told {
     Inconclusive,
     /// The requests are not split as they should be.
     Mismatched,
-    /// The window lacked the metric.
+    /// The window lacked the metric, or the requests that it is about.
     NoData,
     /// The planned size is reached, and no difference is shown.
     Reached,
@@ -143,25 +146,32 @@ impl Trial {
             better,
             ratio: SampleRatio::new(design.share)?,
             requests: Arms::default(),
+            uncounted: 0,
             valued: 0,
             sums: Arms::default(),
             winner: None,
         })
     }
 
-    /// Books one window: what it says of the metric, and the requests of candidate and stable where it tells them.
+    /// Books one window: what it says of the metric, and the requests of candidate and stable where it tells them. Without
+    /// a request the window says nothing: that these are split as they should be is what makes the metric comparable.
     pub fn look(&mut self, evidence: &Evidence, requests: Option<(f64, f64)>) -> Told {
-        if let Some((candidate, stable)) = requests {
-            self.ratio.look(candidate, stable);
-            self.requests.add(candidate, stable);
-        }
+        let Some((candidate, stable)) = requests.filter(|(candidate, stable)| candidate + stable > 0.0) else {
+            self.uncounted = self.uncounted.saturating_add(u64::from(!evidence.is_silent()));
+            self.worse.pass_over(std::slice::from_ref(evidence));
+            self.better.pass_over(&[evidence.mirrored()]);
+            return if self.winner == Some(Winner::Stable) { Told::Worse } else { Told::NoData };
+        };
+        self.ratio.look(candidate, stable);
+        self.requests.add(candidate, stable);
         let values = evidence.values(&self.gate).filter(|(ours, theirs)| ours.abs().max(theirs.abs()) <= LARGEST);
         if let Some((candidate, stable)) = values {
             self.valued = self.valued.saturating_add(1);
             self.sums.add(candidate, stable);
         }
-        let worse = self.worse.look(std::slice::from_ref(evidence));
-        let better = self.better.look(&[evidence.mirrored()]);
+        // A metric that counts no requests does not tell who is starved of them.
+        let worse = self.worse.look_beside(std::slice::from_ref(evidence), requests);
+        let better = self.better.look_beside(&[evidence.mirrored()], Some((stable, candidate)));
         self.winner = self.winner.or(match (worse, better) {
             (Ruling::Fail, _) => Some(Winner::Stable),
             (_, Ruling::Fail) => Some(Winner::Candidate),
@@ -169,9 +179,10 @@ impl Trial {
         });
         let size = self.design.size.map(|size| size as f64);
         let reached = size.is_some_and(|size| self.requests.candidate + self.requests.stable >= size);
-        if worse == Ruling::Starved {
+        let mismatched = self.ratio.is_off();
+        if worse == Ruling::Starved || (mismatched && self.has_less_than_half()) {
             Told::Starved
-        } else if better == Ruling::Starved || self.ratio.is_off() {
+        } else if mismatched || better == Ruling::Starved {
             Told::Mismatched
         } else if self.winner == Some(Winner::Stable) {
             Told::Worse
@@ -184,6 +195,13 @@ impl Trial {
         } else {
             Told::Inconclusive
         }
+    }
+
+    /// Whether the candidate got less than half of its share so far. The test of the sample ratio sees that sooner than the one of
+    /// starvation, whose limit is nearer.
+    fn has_less_than_half(&self) -> bool {
+        let Arms { candidate, stable } = self.requests;
+        candidate < self.design.share / 2.0 * (candidate + stable)
     }
 
     /// The metric.
@@ -263,8 +281,18 @@ impl Trial {
             None => Verdict::Inconclusive,
         };
         let finding = self.worse.findings().into_iter().next()?;
+        let reason = match self.uncounted {
+            0 => finding.reason,
+            windows => {
+                format!(
+                    "{}; in {windows} windows no request of either was counted: they are not compared",
+                    finding.reason
+                )
+            }
+        };
         Some(Finding {
             verdict,
+            reason,
             ln_e_fail: worse,
             ln_e_pass: better,
             needed: Needed { fail: way(worse), pass: way(better) },
@@ -308,6 +336,12 @@ impl Trial {
             Difference::Plain => effect(Measure::Difference, mean, lower, upper),
         })
     }
+}
+
+/// Written only where there are any: journals without them stay as they were.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_none(windows: &u64) -> bool {
+    *windows == 0
 }
 
 impl Arms<f64> {

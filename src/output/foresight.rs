@@ -106,6 +106,10 @@ pub fn power(document: &Value) -> String {
             "  a false alarm: {} of bakes with nothing wrong\n",
             percent(number_of(deep(gate, "/healthy/chance")))
         );
+        if gate["final_look"] == true {
+            out +=
+                "  that is by what runs, at half of its alpha; the exact test at the end (`final_look`) finds more\n";
+        }
         let curve: Vec<f64> = list(&gate["curve"]).iter().map(number_of).collect();
         out += &format!("  {}x, {}: ", words(&asked["regression"]), percent(number_of(&asked["rate"])));
         out += &format!("{} within the bake, {}\n", percent(number_of(&asked["chance"])), median(asked));

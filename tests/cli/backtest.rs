@@ -2,11 +2,13 @@
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use mlroll_faults::{Outsider, make_blocks};
+use mlroll_faults::{Fault, Kind, Operation, Outsider, make_blocks};
 use tempfile::TempDir;
 
+use crate::scaled::{GATES, Reply, Store, config, healthy};
 use crate::world::World;
 
 const DAYS: u64 = 30;
@@ -142,6 +144,58 @@ fn a_month_of_minutes_and_five_gates_take_less_than_ten_seconds() {
     // arithmetic alone takes some 20 s of it.
     assert!(spent < if cfg!(debug_assertions) { 300.0 } else { 10.0 }, "{spent} s of work");
     assert!(cfg!(debug_assertions) || ran.took < Duration::from_secs(10), "it took {:?}", ran.took);
+}
+
+/// A window that the store fails to answer is none without data.
+#[test]
+fn what_the_store_fails_to_answer_is_asked_again_and_then_ends_it() {
+    for (status, times, code, said) in
+        [(503, usize::MAX, 7, "the metric store: "), (401, usize::MAX, 5, "the metric store: "), (401, 1, 0, "")]
+    {
+        let world = World::new();
+        // The one question before is about the newest window; this is about one that is two minutes older.
+        let (newest, left) = (Mutex::new(None), Mutex::new(times));
+        let store = Store::start(move |asked| {
+            let newest = *newest.lock().unwrap().get_or_insert(asked.time);
+            let mut left = left.lock().unwrap();
+            if asked.time != newest - 120 || *left == 0 {
+                return Reply::Body(healthy(asked, 6_000.0));
+            }
+            *left -= 1;
+            Reply::Status(status)
+        });
+        let keys = "steps = [\"10%\", \"100%\"]\nbake = \"3m\"\nwarm_up = \"0s\"\nlook = \"60s\"";
+        world.write("mlroll.toml", &config(store.port, keys, GATES));
+        let ran = world.run(&["gate", "backtest", "--since", "8m", "--output", "json"]).expect(code);
+        let document = ran.json();
+        if code == 0 {
+            for gate in document["gates"].as_array().unwrap() {
+                assert_eq!(gate["result"]["without_data"], 0, "{gate}");
+            }
+        } else {
+            assert!(document["error"]["message"].as_str().unwrap().starts_with(said), "{status}: {document}");
+        }
+    }
+}
+
+/// A control plane that does not answer is no mistake in the arguments.
+#[test]
+fn a_provider_that_does_not_answer_in_time_is_out_of_reach() {
+    let world = World::new();
+    let store = Store::start(|asked| Reply::Body(healthy(asked, 6_000.0)));
+    world.write("mlroll.toml", &config(store.port, "steps = [\"10%\", \"100%\"]\nbake = \"3m\"", GATES));
+    for typed in
+        [&["gate", "backtest"][..], &["plan", "--candidate", "3"], &["rollout", "--candidate", "3", "--dry-run"]]
+    {
+        // `plan` looks at the alias once to decide, and once more to say so.
+        for nth in 0..if typed[0] == "gate" { 1 } else { 2 } {
+            world.server.fault(Fault::on(Operation::GetAlias).skip(nth).kind(Kind::HangBefore));
+            let ran = world.run(&[typed, &["--timeout", "2s", "--output", "json"]].concat()).expect(7);
+            let said = ran.json()["error"]["message"].as_str().unwrap().to_owned();
+            assert!(said.contains("no answer within the time limit (--timeout)"), "{typed:?} {nth}: {said}");
+            world.server.clear_faults();
+        }
+    }
 }
 
 /// Seconds, from what the shell says.

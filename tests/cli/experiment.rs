@@ -1,10 +1,17 @@
 //! Experiments (A/B tests) on the sandbox, in scaled time.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
+use mlroll_faults::{Fault, Kind, Operation};
 use serde_json::{Value, json};
 
 use crate::sandbox::{FAILING, HEALTHY, Sandbox, config, world};
+use crate::scaled::{self, FastClock, GATES, Reply, Store, healthy};
+use crate::watched::start;
+use crate::world::World;
 
 const AB: [&str; 6] = ["experiment", "--pct", "50", "--metric", "score", "--summary"];
 
@@ -27,6 +34,13 @@ fn sandbox(candidate: &str, speed: &str) -> Sandbox {
     let sandbox = started(candidate, speed);
     sandbox.write("mlroll.toml", &(config("30s", "") + BUSINESS));
     sandbox
+}
+
+/// A service whose only gate is the score.
+fn unguarded() -> String {
+    let file = config("30s", "");
+    let gates = file.find("[[services.fraud.gates]]").unwrap();
+    file[..gates].to_owned() + BUSINESS
 }
 
 /// A healthy candidate that differs in one thing.
@@ -123,11 +137,31 @@ fn a_splitter_that_loses_requests_stops_it() {
     let decided = explained["run"]["events"].as_array().unwrap().iter().find(|event| event["event"] == "decided");
     assert!(decided.unwrap()["rule"].as_str().unwrap().contains("MISMATCHED"), "{explained}");
 
-    // Most of them: that is a candidate which does not serve, and the guard of every watched run.
-    let sandbox = self::sandbox(&but("lost = \"90%\""), "600");
-    let (code, outcome, summary) = tried(&sandbox);
-    assert_eq!((code, &summary["result"]), (1, &json!("sample_ratio_mismatch")), "{outcome}");
-    assert_eq!((&outcome["error"]["kind"], share(&sandbox)), (&json!("starved"), Value::Null));
+    // Most of them: that is a candidate which does not serve, and the guard of every watched run. Nothing else guards, and
+    // the metric counts no requests: it is the same.
+    for (lost, guarded) in [("90%", true), ("90%", false), ("100%", false)] {
+        let sandbox = started(&but(&format!("lost = \"{lost}\"")), "600");
+        sandbox.write("mlroll.toml", &if guarded { config("30s", "") + BUSINESS } else { unguarded() });
+        let (code, outcome, summary) = tried(&sandbox);
+        assert_eq!((code, &summary["result"]), (1, &json!("sample_ratio_mismatch")), "{outcome}");
+        assert_eq!((&outcome["error"]["kind"], share(&sandbox)), (&json!("starved"), Value::Null), "{lost} {guarded}");
+    }
+}
+
+/// Who counts requests that nobody makes would let any splitter pass.
+#[test]
+fn requests_that_nobody_counts_are_no_experiment() {
+    let sandbox = started(&but("score = { mean = 0.5, sd = 0.1 }"), "600");
+    let right = unguarded();
+    let wrong = right.replacen("http_requests_total{service=\"fraud\"", "http_requests_total{service=\"frauds\"", 1);
+    assert_ne!(wrong, right);
+    sandbox.write("mlroll.toml", &wrong);
+    for more in [&[][..], &["--dry-run"]] {
+        let (code, outcome) = sandbox.run(&[&AB[..], &["ab.json", "--bake", "1h"], more].concat());
+        assert_eq!((code, share(&sandbox)), (2, Value::Null), "{outcome}");
+        let said = outcome["error"]["message"].as_str().unwrap();
+        assert!(said.contains("none of stable in the last 40 windows; they are counted by `sample_ratio`"), "{said}");
+    }
 }
 
 #[test]
@@ -218,6 +252,71 @@ fn one_that_was_killed_goes_on_by_its_own_plan() {
     let (code, refused) = sandbox.run(&["experiment", "--pct", "50", "--metric", "error_rate"]);
     assert_eq!(code, 2, "{refused}");
     assert!(refused["error"]["message"].as_str().unwrap().contains("the gates have changed"), "{refused}");
+}
+
+/// What tells the requests is asked again when the store fails, as the metric is: no window is lost by it.
+#[test]
+fn a_store_that_fails_to_count_requests_is_asked_again() {
+    let clock = FastClock::start(600.0);
+    let world = Arc::new(World::new().set("MLROLL_CLOCK", &clock.url));
+    let (alias, failed) = (Arc::clone(&world), Mutex::new(BTreeSet::new()));
+    let store = Store::start(move |asked| {
+        let counts = asked.query.contains("\"requests0\"") && asked.time / 60 % 3 == 0;
+        if counts && !alias.alias().weights.is_empty() && failed.lock().unwrap().insert(asked.time) {
+            return Reply::Status(401);
+        }
+        Reply::Body(healthy(asked, 3_000.0))
+    });
+    let score = "[[services.fraud.gates]]\nname = \"score\"\nquery = 'score{version=\"{{revision}}\"}'";
+    let keys = "look = \"60s\"\nwarm_up = \"0s\"\nbake = \"45m\"";
+    world.write("mlroll.toml", &scaled::config(store.port, keys, score));
+    let typed = ["experiment", "--pct", "50", "--metric", "score", "--candidate", "3", "--summary", "ab.json"];
+    let ran = world.run(&[&typed[..], &["--output", "json"]].concat()).expect(3);
+    let summary: Value = serde_json::from_str(&std::fs::read_to_string(world.path().join("ab.json")).unwrap()).unwrap();
+    assert_eq!(summary["result"], "no_difference_shown", "{summary}");
+    let judged = summary["looks"]["judged"].as_f64().unwrap();
+    assert_eq!((judged, &summary["arms"][0]["requests"]), (45.0, &json!(3_000.0 * judged)), "{summary}");
+    assert!(!ran.stdout.contains("no request of either was counted"), "{}", ran.stdout);
+}
+
+/// The verdict stands in the journal: whoever only goes on with the way back tells it.
+#[test]
+fn one_that_was_killed_on_its_way_back_is_summed_up_by_its_journal() {
+    for (typed, kind) in [("experiment", Kind::HangBefore), ("resume", Kind::HangAfter)] {
+        let clock = FastClock::start(600.0);
+        let world = World::new().set("MLROLL_CLOCK", &clock.url);
+        let store = Store::start(|asked| {
+            // The splitter sends next to nothing to the candidate.
+            Reply::Body(healthy(asked, if asked.revision == "3" { 300.0 } else { 3_000.0 }))
+        });
+        world.write(
+            "mlroll.toml",
+            &scaled::config(store.port, "look = \"60s\"\nwarm_up = \"0s\"\nbake = \"1h\"", GATES),
+        );
+        let begin = ["experiment", "--pct", "50", "--metric", "error_rate", "--candidate", "3", "--summary", "ab.json"];
+        // The second write is that of the rollback.
+        world.server.fault(Fault::on(Operation::UpdateAlias).skip(1).kind(kind));
+        let mut child = start(&world, &begin);
+        let started = Instant::now();
+        while world.sent(Operation::UpdateAlias).len() < 2 {
+            assert!(child.try_wait().unwrap().is_none() && started.elapsed() < Duration::from_secs(120), "no way back");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        world.server.clear_faults();
+        assert!(!world.path().join("ab.json").exists());
+        let asked = store.count();
+        let again = if typed == "resume" { vec!["resume", "--summary", "ab.json"] } else { begin.to_vec() };
+        let ran = world.run(&[&again[..], &["--output", "json"]].concat()).expect(1);
+        let (document, summary) = (ran.json(), std::fs::read_to_string(world.path().join("ab.json")).unwrap());
+        let summary: Value = serde_json::from_str(&summary).unwrap();
+        assert_eq!(document["targets"][0]["experiment"], summary);
+        assert_eq!((&summary["result"], &summary["winner"]), (&json!("sample_ratio_mismatch"), &Value::Null));
+        assert_eq!(summary["arms"][0]["requests"].as_f64().unwrap() * 10.0, summary["arms"][1]["requests"]);
+        assert_eq!((world.split().as_str(), store.count()), ("2", asked), "what is decided is not judged again");
+        assert_eq!(world.run(&["explain", "--verify", "--output", "json"]).expect(0).json()["verified"], true);
+    }
 }
 
 #[test]

@@ -181,6 +181,35 @@ fn a_run_makes_the_calls_of_its_plan_by_a_store_that_nobody_bills() {
     }
 }
 
+/// What runs has half of alpha, and the exact test at the end of a step sees more than is lost by that.
+#[test]
+fn an_exact_test_at_the_end_is_foretold() {
+    let sandbox = Sandbox::start(&["--speed", "600"], &world(HEALTHY, "0s"));
+    let tolerates = r#"max_increase = { ratio = 1.5, abs = "0.2%" }"#;
+    let given = ["--rps", "200", "--base-rate", "1%"];
+    let [without, with] = ["", "final_look = true"].map(|more| {
+        let strict = format!("max_increase = {{ ratio = 1.5 }}\nfail = {{ ratio = 1.0 }}\n{more}");
+        sandbox.write("mlroll.toml", &config("30s", "").replace(tolerates, &strict));
+        let (code, plan) = sandbox.run(&[&["plan", "--regression", "1.27x"], &given[..]].concat());
+        assert_eq!(code, 0, "{plan}");
+        plan
+    });
+    let sight = |plan: &Value, name: &str| plan["steps"][0]["gates"][0][name].as_f64().unwrap();
+    for (name, less) in [("chance_to_fail", false), ("smallest", true), ("requests_to_fail", true)] {
+        let (without, with) = (sight(&without, name), sight(&with, name));
+        assert_eq!(with < without, less, "{name}: {with}, {without}");
+    }
+    assert_eq!(with["steps"][0]["requests"], with["steps"][0]["gates"][0]["requests_to_fail"], "after the last look");
+    assert_eq!(with["gates"][0]["alpha"], without["gates"][0]["alpha"], "the gate has what it had");
+    let typed = [&["gate", "power", "--pct", "10", "--gate", "error_rate"], &given[..]].concat();
+    let (code, power) = sandbox.run(&typed);
+    assert_eq!((code, &power["gates"][0]["final_look"]), (0, &json!(true)), "{power}");
+    let half = with["gates"][0]["alpha"].as_f64().unwrap() / 2.0;
+    assert_eq!(power["gates"][0]["alpha"].as_f64().unwrap(), half, "{power}");
+    let (_, bursty) = sandbox.run(&[&typed[..], &["--design-effect", "2"]].concat());
+    assert_eq!((&bursty["gates"][0]["final_look"], &bursty["gates"][0]["alpha"]), (&json!(false), &json!(2.0 * half)));
+}
+
 /// Times stable's rate, in `plan` as in `gate power` and `gate backtest`.
 #[test]
 fn a_regression_is_one_of_stable() {

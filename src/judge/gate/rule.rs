@@ -161,6 +161,14 @@ impl CountRule {
         self.against(self.boundaries.map(|boundaries| boundaries.pass))
     }
 
+    /// The level of the exact test at the end of one of `steps` (`final_look`), of a gate's part `alpha` of the risk: all steps
+    /// share the half of it that is kept for it, and so do the gate's limits.
+    #[must_use]
+    pub fn final_level(&self, alpha: f64, steps: u64) -> f64 {
+        let tests = self.fail().count().max(1) as f64;
+        alpha / 2.0 / steps.max(1) as f64 / tests
+    }
+
     fn against(&self, boundary: Option<Boundary>) -> impl Iterator<Item = Against> + use<> {
         let other = boundary.filter(|_| self.two_sided).map(Against::Mirrored);
         self.limit.map(Against::Limit).into_iter().chain(boundary.map(Against::Stable)).chain(other)

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use self::deciding::Deciding;
 pub use self::finding::{Finding, Needed};
 pub use self::prelude::Prelude;
+pub use self::read::requests_of;
 
 use self::seat::{Booked, Seat};
 use super::combine::{Combined, Critical, changed, combine};
@@ -75,16 +76,13 @@ impl Evidence {
     /// The requests of candidate and stable, where what `gate` asks for tells them.
     #[must_use]
     pub fn requests(&self, gate: &Gate) -> Option<(f64, f64)> {
-        if !gate.tells_requests() {
-            return None;
-        }
-        let of = |sample: &Sample| match sample {
-            Sample::Value(requests) if gate.metric() == Some("requests") => Some(requests.get()),
-            Sample::Counts { .. } | Sample::Histogram(_) | Sample::NoData(_) | Sample::Strata(_) | Sample::Value(_) => {
-                read::requests(sample)
-            }
-        };
-        of(&self.candidate).zip(of(&self.stable))
+        requests_of(gate, &self.candidate).zip(requests_of(gate, &self.stable))
+    }
+
+    /// Whether neither has anything to judge.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        !read::is_something(&self.candidate) && !read::is_something(&self.stable)
     }
 
     /// The values of candidate and stable, where `gate` compares values.
@@ -189,13 +187,23 @@ impl Panel {
 
     /// Books one window, one [`Evidence`] a gate in their order, and rules.
     pub fn look(&mut self, evidence: &[Evidence]) -> Ruling {
+        self.look_beside(evidence, None)
+    }
+
+    /// As [`look`](Self::look), where something beside these gates may tell the requests of candidate and stable.
+    pub fn look_beside(&mut self, evidence: &[Evidence], mut requests: Option<(f64, f64)>) -> Ruling {
         let mut missing = false;
-        let mut requests: Option<(f64, f64)> = None;
+        // Of gates that tell requests, the first that knows of any: one that is silent may look at what nobody writes.
+        let mut tell = |told: Option<(f64, f64)>| {
+            if requests.is_none_or(|(candidate, stable)| candidate + stable <= 0.0) {
+                requests = told.or(requests);
+            }
+        };
         for (seat, evidence) in self.seats.iter_mut().zip(evidence) {
             match seat.look(evidence, &self.risk) {
-                Booked::Counted { candidate, stable } => requests = requests.or(Some((candidate, stable))),
+                Booked::Counted { candidate, stable } => tell(Some((candidate, stable))),
                 Booked::Nothing { candidate, stable } => {
-                    requests = requests.or(candidate.zip(stable));
+                    tell(candidate.zip(stable));
                     missing |= !seat.gate().is_advisory();
                 }
                 Booked::Valued => {}
@@ -225,19 +233,27 @@ impl Panel {
         }
     }
 
-    /// What each gate says, for people. Advisory gates that changed are found by e-BH among themselves.
+    /// Shows what one window says to each gate, and judges nothing by it.
+    pub fn pass_over(&mut self, evidence: &[Evidence]) {
+        for (seat, evidence) in self.seats.iter_mut().zip(evidence) {
+            seat.show(evidence);
+        }
+    }
+
+    /// What each gate says, for people. Advisory gates that changed are found by e-BH among those that have an E; any other
+    /// has changed when it fails, and makes it no harder for them.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
-        let advisory: Vec<usize> =
-            self.seats.iter().enumerate().filter(|(_, seat)| seat.gate().is_advisory()).map(|(at, _)| at).collect();
-        let ln_es: Vec<f64> = self.seats.iter().filter(|seat| seat.gate().is_advisory()).map(Seat::ln_e_fail).collect();
+        let with_e = self.seats.iter().enumerate().filter(|(_, seat)| seat.gate().is_advisory() && seat.has_e());
+        let (advisory, ln_es): (Vec<usize>, Vec<f64>) = with_e.map(|(at, seat)| (at, seat.ln_e_fail())).unzip();
         let changed: Vec<usize> =
             changed(&ln_es, self.risk.alpha).into_iter().filter_map(|at| advisory.get(at).copied()).collect();
         let findings = self.seats.iter().zip(self.levels()).enumerate();
         findings
-            .map(|(at, (seat, alpha))| Finding {
-                changed: changed.contains(&at),
-                ..seat.finding(&self.risk, seat.running(alpha))
+            .map(|(at, (seat, alpha))| {
+                let finding = seat.finding(&self.risk, seat.running(alpha));
+                let fails = finding.advisory && finding.verdict == Verdict::Fail;
+                Finding { changed: changed.contains(&at) || (fails && !seat.has_e()), ..finding }
             })
             .collect()
     }

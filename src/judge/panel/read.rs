@@ -49,6 +49,23 @@ pub(super) fn value(gate: &Gate, sample: &Sample) -> Option<f64> {
     }
 }
 
+/// How many requests a sample knows of, where what `gate` asks for tells them.
+#[must_use]
+pub fn requests_of(gate: &Gate, sample: &Sample) -> Option<f64> {
+    match sample {
+        _ if !gate.tells_requests() => None,
+        Sample::Value(requests) if gate.metric() == Some("requests") => Some(requests.get()),
+        Sample::Counts { .. } | Sample::Histogram(_) | Sample::NoData(_) | Sample::Strata(_) | Sample::Value(_) => {
+            requests(sample)
+        }
+    }
+}
+
+/// Whether a sample has anything to judge: a number, or requests.
+pub(super) fn is_something(sample: &Sample) -> bool {
+    matches!(sample, Sample::Value(_)) || requests(sample).is_some_and(|requests| requests > 0.0)
+}
+
 /// How many requests a sample knows of.
 pub(super) fn requests(sample: &Sample) -> Option<f64> {
     match sample {

@@ -135,7 +135,7 @@ impl Seat {
     }
 
     pub(super) fn look(&mut self, evidence: &Evidence, risk: &Risk) -> Booked {
-        self.latest = Some(Latest::of(evidence));
+        self.show(evidence);
         let booked = self.book(evidence, risk);
         match booked {
             // Visits and scores are no requests: that the candidate has fewer of them starves nobody.
@@ -144,6 +144,11 @@ impl Seat {
             Booked::Nothing { .. } if !self.gate.tells_requests() => Booked::Nothing { candidate: None, stable: None },
             Booked::Counted { .. } | Booked::Nothing { .. } | Booked::Valued => booked,
         }
+    }
+
+    /// What the last window held, for people.
+    pub(super) fn show(&mut self, evidence: &Evidence) {
+        self.latest = Some(Latest::of(evidence));
     }
 
     fn book(&mut self, evidence: &Evidence, risk: &Risk) -> Booked {
@@ -185,9 +190,7 @@ impl Seat {
             evidence.conclude(rule, Levels { alpha, beta: risk.beta, windows: risk.step_looks, planned });
         }
         if let Some(rule) = self.takes_final_look() {
-            // Steps share the half of alpha that is kept for it, and so do the gate's limits.
-            let tests = rule.fail().count().max(1) as f64;
-            let level = alpha / 2.0 / risk.steps.max(1) as f64 / tests;
+            let level = rule.final_level(alpha, risk.steps);
             self.final_fail |= self.stages.final_p(&rule).is_some_and(|p| p <= level);
         }
     }
@@ -227,6 +230,15 @@ impl Seat {
             Tests::Drift(_) => self.drift(beta).zip(self.most_drift()).is_some_and(|(drift, max)| drift.upper < max),
             Tests::Planned(tests) => tests.passes(),
             Tests::Series(tests) => tests.pass().rejects(beta),
+        }
+    }
+
+    /// Whether its FAIL test is an e-process: others decide by p-values, bounds or at once, and a shape that has seen no
+    /// histogram has none yet.
+    pub(super) const fn has_e(&self) -> bool {
+        match &self.tests {
+            Tests::Counts(_) | Tests::Series(_) | Tests::Shape(Some(_)) => true,
+            Tests::Alarms(_) | Tests::Drift(_) | Tests::Planned(_) | Tests::Shape(None) => false,
         }
     }
 

@@ -1,5 +1,7 @@
 //! Gates judged together.
 
+mod properties;
+
 use mlroll_backend::{ErrorKind, Histogram, Sample, Why};
 use proptest::prelude::*;
 
@@ -390,6 +392,29 @@ fn advisory_gates_that_changed_are_listed_together() {
     }
     let changed: Vec<bool> = panel.findings().iter().map(|finding| finding.changed).collect();
     assert_eq!(changed, [false, true, false]);
+}
+
+/// What has no E to be weighed is no reason to ask more of what has one, and says itself when it has changed.
+#[test]
+fn advisory_gates_without_an_e_weaken_no_other() {
+    let carbon = r#"{"name": "carbon", "query": "q", "judge": "sign", "advisory": true}"#;
+    let silent = r#"{"metric": "latency", "judge": "shape", "advisory": true}"#;
+    let ranks = r#"{"name": "ranks", "query": "q", "judge": "kayenta", "advisory": true}"#;
+    let alarms = r#"{"alarms": ["slow"], "advisory": true}"#;
+    let drift = r#"{"name": "drift", "scores": "s", "max_psi": 0.1, "advisory": true}"#;
+    for open in [0.0, 1.0] {
+        let (mut alone, mut beside) = (panel(&[LIMIT, carbon]), panel(&[LIMIT, carbon, silent, ranks, alarms, drift]));
+        for n in 1..=20 {
+            let (fine, carbon) = (counts((300.0, 0.0), (2700.0, 0.0)), values(2.0, 1.0));
+            alone.look(&[fine.clone(), carbon.clone()]);
+            let none = nothing(&Why::NotANumber);
+            beside.look(&[fine, carbon, none.clone(), values(2.0, 1.0), value(open), none]);
+            let changed = |panel: &Panel| panel.findings().iter().map(|finding| finding.changed).collect::<Vec<_>>();
+            let carbon = changed(&alone)[1];
+            assert_eq!(changed(&beside), [false, carbon, false, false, open > 0.0, false], "look {n}");
+        }
+        assert!(alone.findings()[1].changed);
+    }
 }
 
 /// 1 - 0.95 is no short decimal: read back to the nearest but one float, it is another limit.

@@ -44,8 +44,10 @@ fn normal(dice: &mut Dice) -> f64 {
     (0..12).map(|_| dice.unit()).sum::<f64>() - 6.0
 }
 
+/// Where the metric does not tell the requests, something else tells that they are split in equal parts.
 fn told(trial: &mut Trial, evidence: &Evidence) -> Told {
-    let requests = evidence.requests(trial.gate());
+    let others = Some((500.0, 500.0)).filter(|_| !trial.gate().tells_requests());
+    let requests = evidence.requests(trial.gate()).or(others);
     trial.look(evidence, requests)
 }
 
@@ -156,6 +158,60 @@ fn a_broken_splitter_is_told_before_anything_is_decided_by_it() {
     assert_eq!(ends(&mut stable_lost, 40, |_| counts((1_000.0, 30.0), (100.0, 3.0))).0, Told::Mismatched);
     let Arms { candidate, stable } = stable_lost.requests();
     assert_eq!(candidate, 10.0 * stable);
+}
+
+/// A metric that counts no requests, whose requests something else tells: who gets how many of 100.
+#[test]
+fn a_starved_candidate_is_told_by_any_metric_and_at_little_traffic() {
+    for requests in [20.0, 100.0, 5_000.0] {
+        for (of_hundred, expected) in [
+            (0.0, Told::Starved),
+            (10.0, Told::Starved),
+            (22.0, Told::Starved),
+            (28.0, Told::Mismatched),
+            (70.0, Told::Mismatched),
+            (95.0, Told::Mismatched),
+            (50.0, Told::Inconclusive),
+        ] {
+            for gate in [SCORE, COST] {
+                let (mut trial, mut dice) = (trial(gate, 0.5, None), Dice::new(11));
+                let share = of_hundred / 100.0;
+                let mut looks = (0..400).map(|_| {
+                    // What differs by chance alone.
+                    let values = values((0.1 * normal(&mut dice)).exp(), (0.1 * normal(&mut dice)).exp());
+                    trial.look(&values, Some((requests * share, requests * (1.0 - share))))
+                });
+                let end = looks.find(|told| *told != Told::Inconclusive).unwrap_or(Told::Inconclusive);
+                assert_eq!(end, expected, "{gate}: {of_hundred} % of {requests}");
+            }
+        }
+    }
+}
+
+#[test]
+fn without_a_counted_request_nothing_is_compared() {
+    for requests in [None, Some((0.0, 0.0))] {
+        for (gate, worse) in [(SCORE, values(0.5, 1.0)), (COST, values(2.0, 1.0)), (PLAIN, values(2.0, 1.0))] {
+            for evidence in [worse.clone(), worse.mirrored()] {
+                let (mut silent, fresh) = (trial(gate, 0.5, None), trial(gate, 0.5, None));
+                for _ in 0..200 {
+                    assert_eq!(silent.look(&evidence, requests), Told::NoData, "{gate}");
+                }
+                assert_eq!((silent.ln_e(), silent.winner(), silent.effect()), (fresh.ln_e(), None, fresh.effect()));
+                let reason = silent.finding().unwrap().reason;
+                assert!(reason.contains("in 200 windows no request of either was counted"), "{reason}");
+                let kept: Trial = serde_json::from_str(&serde_json::to_string(&silent).unwrap()).unwrap();
+                assert_eq!(kept, silent);
+                // Those that are counted decide, and only by themselves.
+                let counted = |trial: &mut Trial| (0..60).map(|_| told(trial, &evidence)).collect::<Vec<_>>();
+                assert_eq!(counted(&mut silent), counted(&mut fresh.clone()));
+            }
+        }
+    }
+    let mut idle = trial(SCORE, 0.5, None);
+    let none = Evidence { candidate: Sample::NoData(Why::Empty), stable: Sample::NoData(Why::Empty) };
+    assert_eq!(idle.look(&none, Some((0.0, 0.0))), Told::NoData);
+    assert!(!idle.finding().unwrap().reason.contains("counted"), "nobody came, and nothing was to be compared");
 }
 
 #[test]
