@@ -16,5 +16,5 @@ mod read;
 pub use backtest::{Backtest, Backtested, Past, backtest};
 pub use draw::{Dice, Draw};
 pub use outlook::{Gated, Outlook, Sight, StepOutlook, Traffic, number, percent, span};
-pub use power::{Found, Power, RUNS, power};
+pub use power::{Effort, Found, Power, power};
 pub use read::{counting, counts};
