@@ -33,7 +33,8 @@ enum What {
 
 /// Judge the canary in flight by what its gates say of the last `bake`, and move nothing
 ///
-/// Exit code 1 when they fail, 3 when they are inconclusive.
+/// Exit code 1 when they fail, 3 when they are inconclusive. Whoever shifted less than a `bake` ago has looks from before the shift in it, which
+/// are judged as if the candidate had had its present share: wait for a bake.
 #[derive(Args, Debug)]
 struct CheckArgs {
     /// The service of mlroll.toml; may be left out when there is only one
