@@ -62,16 +62,13 @@ pub struct Found {
 
 /// All settings.
 pub fn grid() -> Vec<Setting> {
-    let all = GATES.iter().flat_map(|gate| TRAFFIC.iter().map(move |traffic| (gate, traffic)));
-    let all = all.flat_map(|both| REGRESSIONS.iter().map(move |times| (both, *times)));
-    let setting = |(((name, gate), (requests_per_second, percent)), times): ((&(_, _), &(_, _)), f64)| Setting {
-        name,
-        gate,
-        requests_per_second: *requests_per_second,
-        percent: *percent,
-        times,
-    };
-    all.map(setting).collect()
+    let mut settings = Vec::new();
+    for (name, gate) in GATES {
+        for (requests_per_second, percent) in TRAFFIC {
+            settings.extend(REGRESSIONS.map(|times| Setting { name, gate, requests_per_second, percent, times }));
+        }
+    }
+    settings
 }
 
 impl Setting {
