@@ -1,7 +1,7 @@
 //! `cargo bench --bench foretold`: whether what `gate power` foretells comes true in the sandbox; a few minutes.
 //!
 //!     ... -- --write              puts the table into docs/foresight.md
-//!     ... -- --bakes 500          with fewer bakes in the sandbox
+//!     ... -- --bakes 4000         with more bakes in the sandbox
 #![allow(
     clippy::indexing_slicing,
     clippy::panic,
@@ -22,7 +22,7 @@ const END: &str = "<!-- measured by benches/foretold: end -->";
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
-    let bakes = args.windows(2).find(|pair| pair[0] == "--bakes").map_or(4_000, |pair| pair[1].parse().unwrap());
+    let bakes = args.windows(2).find(|pair| pair[0] == "--bakes").map_or(1_000, |pair| pair[1].parse().unwrap());
     let table = foretold::table(10_000, bakes);
     println!("{table}");
     if args.iter().any(|arg| arg == "--write") {

@@ -176,23 +176,23 @@ fn ask(store: &CloudWatch, world: &mut World, from: i64) -> [f64; 4] {
 #[allow(dead_code, reason = "benches/foretold.rs prints it")]
 pub fn table(foretold: u64, rolled_out: u64) -> String {
     let mut table = String::from(
-        "| gate | requests/s | share | candidate | foretold: chance, median look | in the sandbox | apart, points |\n\
+        "| gate | requests/s | share | candidate | foretold: chance, median look | in the sandbox: chance ± standard error, median look | apart, points |\n\
          | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for setting in grid() {
         let (predicted, seen) = (setting.foretold(foretold), setting.rolled_out(rolled_out));
-        let found = |found: &Found| {
-            let median = found.median.map_or_else(|| "-".to_owned(), |look| look.to_string());
-            format!("{:.1} %, {median}", found.chance * 100.0)
-        };
+        let median = |found: &Found| found.median.map_or_else(|| "-".to_owned(), |look| look.to_string());
         table += &format!(
-            "| {} | {} | {} % | {}x | {} | {} | {:+.1} |\n",
+            "| {} | {} | {} % | {}x | {:.1} %, {} | {:.1} ± {:.1} %, {} | {:+.1} |\n",
             setting.name,
             setting.requests_per_second,
             setting.percent,
             setting.times,
-            found(&predicted),
-            found(&seen),
+            predicted.chance * 100.0,
+            median(&predicted),
+            seen.chance * 100.0,
+            seen.error * 100.0,
+            median(&seen),
             (predicted.chance - seen.chance) * 100.0
         );
     }
