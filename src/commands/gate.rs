@@ -33,7 +33,7 @@ enum What {
 
 /// Judge the canary in flight by what its gates say of the last `bake`, and move nothing
 ///
-/// Exit code 1 when they fail, 3 when they are inconclusive.
+/// Nothing from before the last shift and its warm-up is judged. Exit code 1 when they fail, 3 when they are inconclusive.
 #[derive(Args, Debug)]
 struct CheckArgs {
     /// The service of mlroll.toml; may be left out when there is only one

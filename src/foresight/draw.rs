@@ -13,6 +13,8 @@ pub struct Draw {
     /// Requests that one event stands for.
     size: f64,
     cumulative: Vec<f64>,
+    /// Where to look for a number, by so many equal parts of those from 0 to 1.
+    guide: Vec<u32>,
 }
 
 impl Dice {
@@ -73,11 +75,11 @@ impl Draw {
         let bursts = requests / burst;
         let trials = bursts.ceil();
         if trials <= 0.0 || rate <= 0.0 {
-            return Self { first: 0.0, size: burst, cumulative: vec![1.0] };
+            return Self::by(0.0, burst, vec![1.0]);
         }
         let chance = (rate * bursts / trials).min(1.0);
         if chance >= 1.0 {
-            return Self { first: trials, size: burst, cumulative: vec![1.0] };
+            return Self::by(trials, burst, vec![1.0]);
         }
         // Binomial weights outwards from the mode, as far as they count.
         let odds = chance / (1.0 - chance);
@@ -104,14 +106,54 @@ impl Draw {
             sum += weight / all;
             sum
         });
-        Self { first, size: burst, cumulative: cumulative.collect() }
+        Self::by(first, burst, cumulative.collect())
+    }
+
+    /// One of so many, from 0, that have these weights (0 or more, not all of them 0).
+    #[must_use]
+    pub fn one_of(weights: &[f64]) -> Self {
+        let all: f64 = weights.iter().sum();
+        let mut sum = 0.0;
+        let cumulative = weights.iter().map(|weight| {
+            sum += weight / all;
+            sum
+        });
+        Self::by(0.0, 1.0, cumulative.collect())
+    }
+
+    /// All numbers that may be drawn, with their chances.
+    pub fn chances(&self) -> impl Iterator<Item = (f64, f64)> {
+        let before = std::iter::once(&0.0).chain(&self.cumulative);
+        let chances = self.cumulative.iter().zip(before).zip(0u32..);
+        chances.map(|((upto, before), at)| ((self.first + f64::from(at)) * self.size, upto - before))
+    }
+
+    fn by(first: f64, size: f64, cumulative: Vec<f64>) -> Self {
+        let parts = 2 * cumulative.len();
+        let mut at = 0;
+        let guide = (0..parts).map(|part| {
+            let from = part as f64 / parts as f64;
+            at += cumulative.iter().skip(at).take_while(|sum| **sum <= from).count();
+            u32::try_from(at).unwrap_or(0)
+        });
+        let guide = guide.collect();
+        Self { first, size, cumulative, guide }
     }
 
     /// The next number of events.
+    #[inline]
     pub fn next(&self, dice: &mut Dice) -> f64 {
+        (self.first + self.place(dice) as f64) * self.size
+    }
+
+    /// Its place among all that may be drawn.
+    #[inline]
+    pub fn place(&self, dice: &mut Dice) -> usize {
         let unit = dice.unit();
-        let at = self.cumulative.partition_point(|sum| *sum <= unit).min(self.cumulative.len().saturating_sub(1));
-        (self.first + at as f64) * self.size
+        let part = (unit * self.guide.len() as f64) as usize;
+        let from = self.guide.get(part).map_or(0, |from| *from as usize);
+        let more = self.cumulative.iter().skip(from).take_while(|sum| **sum <= unit).count();
+        (from + more).min(self.cumulative.len().saturating_sub(1))
     }
 }
 

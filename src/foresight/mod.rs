@@ -18,5 +18,5 @@ pub use backtest::{Backtest, Backtested, Past, backtest};
 pub use draw::{Dice, Draw};
 pub use final_look::{FinalLook, staked};
 pub use outlook::{Gated, Outlook, Sight, StepOutlook, Traffic, number, percent, span};
-pub use power::{Found, Power, RUNS, power};
+pub use power::{Effort, Found, Power, power};
 pub use read::{counting, counts};

@@ -3,22 +3,20 @@
 use serde::Serialize;
 
 use super::draw::{Dice, Draw};
-use crate::judge::batch::Batch;
-use crate::judge::counts::Counts;
-use crate::judge::evidence::CountLook;
 use crate::judge::forecast::{Load, Stakes};
-
-/// Looks of an answer that are simulated at most: it shall take less than a second.
-const LOOKS: u64 = 1_200_000;
-
-/// Looks that are drawn before the judge is asked, which tells of each of them: asking it for several is faster.
-const AT_A_TIME: usize = 8;
-
-/// Bakes that say enough: the chance is then good to a point or better.
-pub const RUNS: u64 = 10_000;
+use crate::judge::steady::{Known, Outcome, Steady};
 
 /// Below as many requests a look their number varies too, as arrivals do.
 const FEW: f64 = 20.0;
+
+/// How much is simulated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Effort {
+    /// Bakes that say enough.
+    pub bakes: u64,
+    /// Looks that they may take in all. Long bakes are fewer for it, but [`Effort::LEAST`] at least.
+    pub looks: u64,
+}
 
 /// What bakes of one candidate come to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -33,6 +31,8 @@ pub struct Power {
     pub curve: Vec<f64>,
     /// How many bakes were simulated.
     pub runs: u64,
+    /// How many looks they took in all.
+    pub looks: u64,
 }
 
 /// How surely and how soon.
@@ -44,30 +44,45 @@ pub struct Found {
     pub median_look: Option<u64>,
 }
 
+impl Effort {
+    /// So many bakes are simulated, however long they are: it is known then how many looks one takes, on average.
+    pub const LEAST: u64 = 50;
+
+    fn bakes_at(self, looks_a_bake: f64) -> u64 {
+        let affordable = (self.looks as f64 / looks_a_bake.max(1.0)) as u64;
+        affordable.min(self.bakes).max(Self::LEAST)
+    }
+}
+
+impl Power {
+    /// By how much the simulated chance is off, as a rule: its standard error, with two bakes more of either kind, so that no
+    /// chance seems certain (Agresti and Coull, 1998).
+    #[must_use]
+    pub fn standard_error(&self) -> f64 {
+        let runs = self.runs as f64;
+        let chance = (self.simulated.chance * runs + 2.0) / (runs + 4.0);
+        (chance * (1.0 - chance) / (runs + 4.0)).sqrt()
+    }
+}
+
 /// The power of a gate in a bake of `looks` against a candidate whose rate is `rate`. The chance of a false alarm is that of
-/// a rate as stable's. `runs` bakes are simulated, or fewer long ones.
+/// a rate as stable's.
 #[must_use]
-pub fn power(stakes: &Stakes, load: &Load, rate: f64, looks: u64, runs: u64, seed: u64) -> Power {
+pub fn power(stakes: &Stakes, load: &Load, rate: f64, looks: u64, effort: Effort, seed: u64) -> Power {
     let looks = looks.max(1);
-    let runs = (LOOKS / looks).max(1_000).min(runs).max(1);
-    let mut batch = Batch::new(&[(stakes.rule, stakes.effect)], stakes.alpha, 0.5, looks);
-    let mut candidate = Side::new(load.candidate(), rate, stakes.effect.factor());
-    // The larger side is what it is: its number hardly varies.
-    let mut stable = Side::steady(load.stable(), load.base_rate, stakes.effect.factor());
+    let mut bake = Bake::new(stakes, load, rate, looks);
     let mut dice = Dice::new(seed);
     let mut failed_at = vec![0u64; usize::try_from(looks).unwrap_or(0)];
-    for _ in 0..runs {
-        batch.begin();
-        for some in (0..looks).step_by(AT_A_TIME) {
-            for _ in some..looks.min(some + AT_A_TIME as u64) {
-                let look = CountLook::exact(candidate.look(&mut dice), stable.look(&mut dice));
-                batch.look(std::slice::from_ref(&look));
-            }
-            if let Some(look) = batch.course().first_fail {
-                let slot = usize::try_from(look - 1).ok().and_then(|look| failed_at.get_mut(look));
-                slot.into_iter().for_each(|failed| *failed += 1);
-                break;
-            }
+    let (mut runs, mut wanted, mut taken) = (0, Effort::LEAST, 0);
+    while runs < wanted {
+        let failed = bake.first_fail(&mut dice);
+        if let Some(slot) = failed.and_then(|look| failed_at.get_mut(usize::try_from(look - 1).ok()?)) {
+            *slot += 1;
+        }
+        runs += 1;
+        taken += failed.unwrap_or(looks);
+        if runs == Effort::LEAST {
+            wanted = effort.bakes_at(taken as f64 / runs as f64);
         }
     }
     let mut sum = 0;
@@ -84,41 +99,111 @@ pub fn power(stakes: &Stakes, load: &Load, rate: f64, looks: u64, runs: u64, see
         chance: stakes.chance_to_fail(load, rate, looks as f64),
         median_look: needed.filter(|look| *look <= looks as f64).map(|look| look as u64),
     };
-    Power { rate, simulated, formula, curve, runs }
+    Power { rate, simulated, formula, curve, runs, looks: taken }
 }
 
-/// The requests of one revision.
-struct Side {
+/// Bakes of one candidate.
+struct Bake {
+    gate: Steady,
+    looks: u64,
     rate: f64,
     burst: f64,
+    /// Of the candidate, where their number varies.
     arrivals: Option<Draw>,
     requests: f64,
-    /// By the number of requests, where that varies; else one.
-    events: Vec<Option<Draw>>,
+    /// By the number of the candidate's requests, where that varies; else one.
+    candidate: Vec<Option<(f64, Known, Draw)>>,
+    /// The larger side is what it is: its number hardly varies.
+    stable_requests: f64,
+    stable_rate: f64,
+    stable: Draw,
+    /// All outcomes of a look, where they are few enough: then one number of chance tells which.
+    outcomes: Option<(Draw, Vec<Outcome>)>,
 }
 
-impl Side {
-    fn new(requests: f64, rate: f64, burst: f64) -> Self {
-        // Arrivals: many users, each with a small chance.
-        let arrivals = (requests < FEW).then(|| Draw::events(requests * 1000.0, 0.001, 1.0));
-        Self { arrivals, ..Self::steady(requests, rate, burst) }
-    }
+/// So many outcomes are few.
+const OUTCOMES: usize = 10_000;
 
-    const fn steady(requests: f64, rate: f64, burst: f64) -> Self {
-        Self { rate, burst, arrivals: None, requests, events: Vec::new() }
-    }
+/// An outcome with less than this chance is left out: all of them together are hardly one in a hundred million looks.
+const NEVER: f64 = 1e-13;
 
-    fn look(&mut self, dice: &mut Dice) -> Counts {
-        let requests = self.arrivals.as_ref().map_or(self.requests, |arrivals| arrivals.next(dice));
-        let at = if self.arrivals.is_some() { requests as usize } else { 0 };
-        if self.events.len() <= at {
-            self.events.resize(at + 1, None);
-        }
-        let Some(slot) = self.events.get_mut(at) else {
-            return Counts::NONE;
+impl Bake {
+    fn new(stakes: &Stakes, load: &Load, rate: f64, looks: u64) -> Self {
+        let (requests, burst) = (load.candidate(), stakes.effect.factor());
+        let mut bake = Self {
+            gate: Steady::new(&stakes.rule, stakes.effect, stakes.alpha, looks),
+            looks,
+            rate,
+            burst,
+            // Arrivals: many users, each with a small chance.
+            arrivals: (requests < FEW).then(|| Draw::events(requests * 1000.0, 0.001, 1.0)),
+            requests,
+            candidate: Vec::new(),
+            stable_requests: load.stable(),
+            stable_rate: load.base_rate,
+            stable: Draw::events(load.stable(), load.base_rate, burst),
+            outcomes: None,
         };
-        let events = slot.get_or_insert_with(|| Draw::events(requests, self.rate, self.burst)).next(dice);
-        Counts::new(requests, events.min(requests)).unwrap_or(Counts::NONE)
+        bake.outcomes = bake.all_outcomes();
+        bake
+    }
+
+    /// The look, from 1, after which the next bake fails.
+    fn first_fail(&mut self, dice: &mut Dice) -> Option<u64> {
+        self.gate.begin();
+        (1..=self.looks).find(|_| self.look(dice))
+    }
+
+    fn look(&mut self, dice: &mut Dice) -> bool {
+        if let Some((one, outcomes)) = &self.outcomes {
+            return outcomes.get(one.place(dice)).is_some_and(|outcome| self.gate.look(*outcome));
+        }
+        let requests = self.arrivals.as_ref().map_or(self.requests, |arrivals| arrivals.next(dice));
+        let Some((requests, known, events)) = self.with(requests) else {
+            return false;
+        };
+        let (requests, known, events) = (*requests, *known, events.next(dice));
+        self.gate.look_at(known, events.min(requests), self.stable.next(dice).min(self.stable_requests))
+    }
+
+    /// What is known of looks with so many requests of the candidate.
+    fn with(&mut self, requests: f64) -> Option<&(f64, Known, Draw)> {
+        let at = if self.arrivals.is_some() { requests as usize } else { 0 };
+        if self.candidate.len() <= at {
+            self.candidate.resize(at + 1, None);
+        }
+        let (gate, stable) = (&mut self.gate, self.stable_requests);
+        let slot = self.candidate.get_mut(at)?;
+        Some(slot.get_or_insert_with(|| {
+            let usual = [requests * self.rate, stable * self.stable_rate];
+            (requests, gate.requests(requests, stable, usual), Draw::events(requests, self.rate, self.burst))
+        }))
+    }
+
+    fn all_outcomes(&mut self) -> Option<(Draw, Vec<Outcome>)> {
+        let arrivals: Vec<(f64, f64)> =
+            self.arrivals.as_ref().map_or_else(|| vec![(self.requests, 1.0)], |arrivals| arrivals.chances().collect());
+        let most = self.stable_requests;
+        let theirs = self.stable.chances().filter(|(_, chance)| *chance > NEVER);
+        let theirs: Vec<(f64, f64)> = theirs.map(|(events, chance)| (events.min(most), chance)).collect();
+        let (mut chances, mut found) = (Vec::new(), Vec::new());
+        for (requests, arrive) in arrivals.into_iter().filter(|(_, chance)| *chance > NEVER) {
+            let (requests, known, ours) = self.with(requests)?;
+            for (events, chance) in ours.chances() {
+                for (theirs, also) in &theirs {
+                    let chance = arrive * chance * also;
+                    if chance > NEVER {
+                        chances.push(chance);
+                        found.push((*known, events.min(*requests), *theirs));
+                    }
+                }
+                if found.len() > OUTCOMES {
+                    return None;
+                }
+            }
+        }
+        let outcomes = found.into_iter().map(|(known, ours, theirs)| self.gate.outcome(known, ours, theirs));
+        Some((Draw::one_of(&chances), outcomes.collect()))
     }
 }
 
@@ -126,11 +211,15 @@ impl Side {
 mod tests {
     use super::*;
     use crate::judge::counting::CountingTest;
-    use crate::judge::counts::Boundary;
+    use crate::judge::counts::{Boundary, Counts};
     use crate::judge::design_effect::DesignEffect;
     use crate::judge::gate::{Better, Boundaries, CountRule};
     use crate::judge::ledger::Stake;
     use crate::judge::limit::Limit;
+
+    fn effort(bakes: u64) -> Effort {
+        Effort { bakes, looks: u64::MAX }
+    }
 
     /// Another stream than that of [`Dice`]: xorshift64* (Vigna, 2016).
     struct Coins(u64);
@@ -202,7 +291,7 @@ mod tests {
                 for times in [2.5, 4.0] {
                     let load = Load { requests, share, base_rate: 0.01 };
                     let (looks, rate) = (24, 0.01 * times);
-                    let predicted = power(&stakes, &load, rate, looks, 8_000, at as u64).simulated;
+                    let predicted = power(&stakes, &load, rate, looks, effort(8_000), at as u64).simulated;
                     let (chance, median) = by_users(&stakes, &load, rate, looks, 3_000);
                     let what = format!("gate {at}, {load:?}, {times}: {predicted:?}, not {chance} and {median:?}");
                     assert!((predicted.chance - chance).abs() <= 0.03, "{what}");
@@ -225,11 +314,39 @@ mod tests {
         let load = Load { requests: 600.0, share: 0.1, base_rate: 0.01 };
         for burst in [1.0, 3.0] {
             let stakes = Stakes { rule, alpha: 0.05, effect: DesignEffect::new(burst).unwrap() };
-            let alarms = power(&stakes, &load, 0.01, 20, 4_000, 1);
+            let alarms = power(&stakes, &load, 0.01, 20, effort(4_000), 1);
             assert!(alarms.simulated.chance <= 0.05 && alarms.simulated.median_look.is_none(), "{alarms:?}");
-            assert_eq!(alarms, power(&stakes, &load, 0.01, 20, 4_000, 1));
-            let worse = power(&stakes, &load, 0.05, 20, 4_000, 1);
+            assert_eq!(alarms, power(&stakes, &load, 0.01, 20, effort(4_000), 1));
+            let worse = power(&stakes, &load, 0.05, 20, effort(4_000), 1);
             assert!(worse.simulated.chance > 0.9 && worse.curve.len() == 20, "{worse:?}");
+        }
+    }
+
+    /// What it costs does not hang on where the evidence is: looks that cost the same each, and so many of them.
+    #[test]
+    fn an_answer_takes_the_looks_that_it_may_and_says_how_good_it_is() {
+        let boundaries =
+            Boundaries { fail: Boundary { ratio: 1.0, abs: 0.0 }, pass: Boundary { ratio: 1.5, abs: 0.001 } };
+        let rule = CountRule { better: Better::Lower, limit: None, boundaries: Some(boundaries), two_sided: false };
+        let stakes = Stakes { rule, alpha: 0.01, effect: DesignEffect::NONE };
+        let effort = Effort { bakes: 2_000, looks: 60_000 };
+        for (requests, share, looks) in
+            [(60.0, 0.1, 1_440), (1_500.0, 0.1, 1_440), (60.0, 0.1, 360), (600_000.0, 0.5, 45)]
+        {
+            let load = Load { requests, share, base_rate: 0.01 };
+            for times in [1.0, 1.25, 2.0, 10.0] {
+                let found = power(&stakes, &load, 0.01 * times, looks, effort, 1);
+                let what = format!("{requests}, {looks}, {times}: {} bakes, {} looks", found.runs, found.looks);
+                assert!(found.looks <= effort.looks.max(Effort::LEAST * looks) * 6 / 5, "{what}");
+                // Where it may take more, it does.
+                assert!(found.runs == effort.bakes || found.looks * 6 / 5 >= effort.looks, "{what}");
+                let (chance, runs) = (found.simulated.chance, found.runs as f64);
+                let error = found.standard_error();
+                assert!(
+                    error >= (chance * (1.0 - chance) / (runs + 4.0)).sqrt() * 0.99 && error < 0.08,
+                    "{what}: {error}"
+                );
+            }
         }
     }
 }

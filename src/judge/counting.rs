@@ -26,6 +26,18 @@ pub struct CountingTest {
     ledger: Ledger,
 }
 
+impl Against {
+    /// The log-likelihood ratio of grid point `g` for one look, in nats; `design_effect >= 1` divides it.
+    #[must_use]
+    pub fn increment(self, candidate: Counts, stable: Counts, g: f64, design_effect: f64) -> f64 {
+        match self {
+            Self::Limit(limit) => limit.increment(candidate, g, design_effect),
+            Self::Mirrored(boundary) => boundary.increment(stable, candidate, g, design_effect),
+            Self::Stable(boundary) => boundary.increment(candidate, stable, g, design_effect),
+        }
+    }
+}
+
 impl CountingTest {
     /// A test before its first look. `Up` rejects "at most the boundary", `Down` rejects "at least the boundary".
     #[must_use]
@@ -46,14 +58,7 @@ impl CountingTest {
     pub fn look_at_strata(&mut self, strata: &[(Counts, Counts)], design_effect: f64) {
         let against = self.against;
         self.ledger.look(|g| {
-            strata
-                .iter()
-                .map(|(candidate, stable)| match against {
-                    Against::Limit(limit) => limit.increment(*candidate, g, design_effect),
-                    Against::Mirrored(boundary) => boundary.increment(*stable, *candidate, g, design_effect),
-                    Against::Stable(boundary) => boundary.increment(*candidate, *stable, g, design_effect),
-                })
-                .sum()
+            strata.iter().map(|(candidate, stable)| against.increment(*candidate, *stable, g, design_effect)).sum()
         });
     }
 

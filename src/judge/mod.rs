@@ -8,7 +8,7 @@
 //! - decisions: [`combine`], [`starved`], [`final_look`], [`verdict`]
 //! - for people: [`interval`], [`power`], [`forecast`]
 //! - experiments: [`trial`], [`sample_ratio`]
-//! - many rollouts at once, for simulations and backtests: [`batch`]
+//! - many rollouts at once, for simulations and backtests: [`batch`]; many bakes under steady traffic: [`steady`]
 //! - Kayenta: [`kayenta`], [`kayenta_score`], [`wilcoxon`]
 //! - what users write and read: [`gate`], [`evidence`], [`panel`], [`replay`]
 
@@ -42,6 +42,7 @@ pub mod shape;
 pub mod sign;
 pub mod spending;
 pub mod starved;
+pub mod steady;
 pub mod student;
 pub mod trial;
 pub mod verdict;

@@ -125,6 +125,14 @@ pub fn power(document: &Value) -> String {
             ]);
         }
         out += &trimmed(&table);
+        let found = || [asked, &gate["healthy"]].into_iter().chain(list(&gate["ladder"]));
+        let fewest = found().map(|found| number_of(&found["runs"])).fold(f64::INFINITY, f64::min);
+        let error = found().map(|found| number_of(&found["standard_error"])).fold(0.0, f64::max);
+        out += &format!(
+            "  each by {} simulated bakes or more; standard error of a chance: {} points at most\n",
+            number(fewest),
+            number(error * 100.0)
+        );
     }
     out
 }

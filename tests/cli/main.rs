@@ -42,6 +42,7 @@ mod experiment;
 mod explain;
 mod faults;
 mod fleet;
+mod foretold;
 mod gate;
 mod github;
 mod google_credentials;

@@ -26,6 +26,8 @@ fn power_agrees_with_the_tables_of_the_page() {
     assert!((0.92..0.98).contains(&chance), "{gate}");
     let median = gate["asked"]["median_look"].as_u64().unwrap();
     assert!((23..=29).contains(&median), "{gate}");
+    let error = gate["asked"]["standard_error"].as_f64().unwrap();
+    assert!((0.001..0.003).contains(&error) && gate["asked"]["runs"] == 10_000, "{gate}");
     assert!(gate["healthy"]["chance"].as_f64().unwrap() <= 0.01, "{gate}");
     let curve: Vec<f64> = gate["curve"].as_array().unwrap().iter().map(|share| share.as_f64().unwrap()).collect();
     assert!(curve.len() == 60 && curve.windows(2).all(|pair| pair[0] <= pair[1]), "{curve:?}");
@@ -41,7 +43,7 @@ fn power_is_told_to_people_and_bad_arguments_exit_2() {
     let world = World::new();
     let fixed = ["gate", "power", "--rps", "100", "--pct", "10", "--base-rate", "1%"];
     let ran = world.run(&[&fixed[..], &["--gate", EQUAL]].concat()).expect(0);
-    ran.says("a false alarm").says("half of them after").says("failed by each look");
+    ran.says("a false alarm").says("half of them after").says("failed by each look").says("points at most");
     for (more, hint) in [
         (&["--gate", r#"{"metric": "latency", "judge": "t"}"#][..], "count events"),
         (&["--gate", r#"{"metric": "error_rate", "maximum": 1}"#], "unknown field"),

@@ -1,0 +1,34 @@
+//! `cargo bench --bench foretold`: whether what `gate power` foretells comes true in the sandbox; a few minutes.
+//!
+//!     ... -- --write              puts the table into docs/foresight.md
+//!     ... -- --bakes 4000         with more bakes in the sandbox
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    missing_docs,
+    unreachable_pub,
+    reason = "a measurement that fails is no measurement"
+)]
+
+#[path = "../tests/cli/foretold.rs"]
+mod foretold;
+
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/foresight.md");
+const BEGIN: &str = "<!-- measured by benches/foretold: begin -->\n";
+const END: &str = "<!-- measured by benches/foretold: end -->";
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    let bakes = args.windows(2).find(|pair| pair[0] == "--bakes").map_or(1_000, |pair| pair[1].parse().unwrap());
+    let table = foretold::table(10_000, bakes);
+    println!("{table}");
+    if args.iter().any(|arg| arg == "--write") {
+        let page = std::fs::read_to_string(PAGE).unwrap();
+        let (before, rest) = page.split_once(BEGIN).unwrap();
+        let (_, after) = rest.split_once(END).unwrap();
+        std::fs::write(PAGE, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+    }
+}
