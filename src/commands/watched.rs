@@ -304,7 +304,9 @@ pub(crate) fn check_now(
             (false, true) => Verdict::Pass,
             (false, false) => Verdict::Inconclusive,
         };
-        Ok((verdict, bench.findings(), plan.terms().candidate.clone()))
+        let findings = bench.findings();
+        findings.iter().filter_map(Finding::warning).for_each(|warning| printer.warn(&warning));
+        Ok((verdict, findings, plan.terms().candidate.clone()))
     };
     let judged = block_on(judged)?;
     wire.breach()?;

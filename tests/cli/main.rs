@@ -22,6 +22,7 @@ mod azure_logs_evidence;
 mod azure_ml;
 mod azure_rbac;
 mod azure_survival;
+mod azure_throttled;
 mod backtest;
 mod capacity;
 mod cloud_run;

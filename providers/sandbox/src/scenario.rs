@@ -102,6 +102,9 @@ pub struct Behaviour {
     /// The share of the requests meant for it that never reach it, as with a splitter that is broken.
     #[serde(deserialize_with = "share")]
     pub lost: f64,
+    /// The share of the requests that reach it which are turned away, as nobody is free to answer them: 429 on Azure ML.
+    #[serde(deserialize_with = "share")]
+    pub throttled: f64,
     /// The instances behind it; none: nothing is known of them.
     pub instances: Option<Instances>,
 }
@@ -399,6 +402,7 @@ impl Default for Behaviour {
             gco2e: 0.01,
             conversion_rate: 0.02,
             lost: 0.0,
+            throttled: 0.0,
             instances: None,
         }
     }

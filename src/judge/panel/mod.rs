@@ -16,7 +16,7 @@ use mlroll_backend::Sample;
 use serde::{Deserialize, Serialize};
 
 pub use self::deciding::Deciding;
-pub use self::finding::{Finding, Needed};
+pub use self::finding::{Finding, Needed, Throttled};
 pub use self::prelude::Prelude;
 
 use self::seat::{Booked, Seat};

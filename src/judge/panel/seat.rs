@@ -33,6 +33,9 @@ pub(super) struct Seat {
     /// Whether an exact test at the end of a stage has rejected.
     final_fail: bool,
     latest: Option<Latest>,
+    /// Requests of candidate and stable that were turned away, where any were.
+    #[serde(default, skip_serializing_if = "nobody")]
+    throttled: (f64, f64),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -99,11 +102,17 @@ impl Seat {
             Rule::Series(rule) => Tests::Series(SeriesEvidence::new(rule)),
             Rule::Shape(_) => Tests::Shape(None),
         };
-        Ok(Self { gate, prelude, tests, looks: 0, stages: Stages::default(), final_fail: false, latest: None })
+        let (stages, throttled) = (Stages::default(), (0.0, 0.0));
+        Ok(Self { gate, prelude, tests, looks: 0, stages, final_fail: false, latest: None, throttled })
     }
 
     pub(super) const fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    /// Requests of candidate and stable that were turned away.
+    pub(super) const fn throttled(&self) -> (f64, f64) {
+        self.throttled
     }
 
     pub(super) const fn prelude(&self) -> Prelude {
@@ -126,6 +135,8 @@ impl Seat {
 
     pub(super) fn look(&mut self, evidence: &Evidence, risk: &Risk) -> Booked {
         self.latest = Some(Latest::of(evidence));
+        self.throttled.0 += read::throttled(&evidence.candidate);
+        self.throttled.1 += read::throttled(&evidence.stable);
         let booked = self.book(evidence, risk);
         match booked {
             // Visits and scores are no requests: that the candidate has fewer of them starves nobody.
@@ -435,6 +446,11 @@ impl Seat {
         }
         Booked::Counted { candidate, stable }
     }
+}
+
+/// Whether nobody was turned away.
+fn nobody(throttled: &(f64, f64)) -> bool {
+    *throttled == (0.0, 0.0)
 }
 
 fn nothing(evidence: &Evidence) -> Booked {

@@ -50,6 +50,35 @@ fn a_bad_candidate_fails_and_a_good_one_passes() {
     assert!(!rulings.contains(&Ruling::Fail) && rulings.last() == Some(&Ruling::Pass), "{rulings:?}");
 }
 
+#[test]
+fn what_is_turned_away_is_told_and_not_judged() {
+    let (mut with, mut without) = (panel(&[ERRORS]), panel(&[ERRORS]));
+    let plain = counts((300.0, 3.0), (2700.0, 27.0));
+    let told = Evidence { candidate: plain.candidate.clone().beside_throttled(100.0), ..plain.clone() };
+    for _ in 0..9 {
+        assert_eq!(with.look(std::slice::from_ref(&told)), without.look(std::slice::from_ref(&plain)));
+    }
+    let resumed: Panel = serde_json::from_str(&serde_json::to_string(&with).unwrap()).unwrap();
+    assert_eq!(resumed, with);
+    let (with, without) = (with.findings().remove(0), without.findings().remove(0));
+    let throttled = Throttled { candidate: 900.0, candidate_share: 0.25, stable: 0.0, stable_share: 0.0 };
+    assert_eq!((with.throttled, with.ln_e_fail, with.verdict), (Some(throttled), without.ln_e_fail, without.verdict));
+    assert!(with.reason.ends_with("; turned away (429) besides: candidate 900, stable 0"), "{}", with.reason);
+    assert!(with.warning().unwrap().contains("25.0 % of the candidate's requests and 0.0 % of stable's"));
+    assert_eq!((without.throttled, without.warning()), (None, None));
+    // One in a hundred is worth a word, one in a thousand only the number.
+    let of = |throttled: f64| {
+        let mut panel = panel(&[ERRORS]);
+        panel.look(&[Evidence { candidate: Sample::counts(999.0, 0.0).beside_throttled(throttled), ..plain.clone() }]);
+        panel.findings().remove(0)
+    };
+    assert!(of(1.0).throttled.is_some() && of(1.0).warning().is_none() && of(20.0).warning().is_some());
+    // A candidate that answers less than half of its share is starved, whoever turned the others away.
+    let mut starving = panel(&[ERRORS]);
+    let away = Evidence { candidate: Sample::counts(30.0, 0.0).beside_throttled(270.0), ..plain };
+    assert!((0..20).any(|_| starving.look(std::slice::from_ref(&away)) == Ruling::Starved));
+}
+
 /// A part of the traffic: its name, and requests and events of candidate and stable.
 type Part<'a> = (&'a str, (f64, f64), (f64, f64));
 

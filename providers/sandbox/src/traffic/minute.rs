@@ -69,7 +69,8 @@ impl Minute {
         for within_minute in 0..60 {
             let second = begin.saturating_add(within_minute);
             let meant = cause.arrivals.expected(second) * cause.timeline.share(cause.revision, second);
-            let expected = meant * (1.0 - cause.behaviour.lost);
+            let arriving = meant * (1.0 - cause.behaviour.lost);
+            let expected = arriving * (1.0 - cause.behaviour.throttled);
             // None are drawn when none are expected.
             if let Ok(distribution) = Poisson::new(expected) {
                 let mut draws = cause.key.with(second as u64).draws();
@@ -87,6 +88,12 @@ impl Minute {
                     in_flight = in_flight.max(counters.latency_seconds.ceil() as u64);
                 }
                 sum.add(&counters);
+            }
+            if let Ok(distribution) = Poisson::new(arriving * cause.behaviour.throttled) {
+                let mut draws = cause.key.named("throttled").with(second as u64).draws();
+                let throttled = distribution.sample(&mut draws) as u64;
+                sum.throttled += throttled;
+                sum_kept.throttled += if within.contains(&within_minute) { throttled } else { 0 };
             }
             upto.push(sum);
         }
