@@ -194,7 +194,11 @@ impl Bench {
     ) -> Result<Self, Failure> {
         let History { queries, candidate, stable, samples, .. } =
             history(source.as_ref(), gates, plan, target, now).await?;
-        let preludes = gates.iter().zip(&samples).map(|(gate, samples)| Prelude::of(gate, samples));
+        let preludes = gates
+            .iter()
+            .zip(&samples)
+            .zip(&queries)
+            .map(|((gate, samples), query)| Prelude::of(gate, samples).with_caveat(source.caveat(query)));
         let standing = Standing::new(gates.iter().cloned().zip(preludes).collect(), plan).map_err(Failure::usage)?;
         let critical = gates.iter().zip(&samples).filter(|(gate, _)| !gate.is_advisory());
         let open_before =

@@ -197,6 +197,7 @@ mod tests {
             alpha: 0.01,
             interval: None,
             changed: false,
+            caveat: None,
             throttled: None,
         };
         let share = Weight::from_basis_points(1000).unwrap_or_default();

@@ -16,6 +16,8 @@ const STARVED: &str = r#"{ error_rate = 0.002, lost = "70%" }"#;
 /// Nobody's do: Azure Monitor has no series of it at all.
 const FORGOTTEN: &str = r#"{ lost = "100%" }"#;
 
+const AVERAGED: &str = "an average of percentiles by the minute, and no percentile of the window";
+
 /// How a rollout ended, and what its gates said.
 #[derive(Debug, PartialEq)]
 struct Verdict {
@@ -66,9 +68,19 @@ fn ended(candidate: &str, requests_per_second: u32, (late, settle): (&str, &str)
         "#
     );
     sandbox.write("mlroll.toml", &config);
+    let (planned, plan) = sandbox.run(&["plan"]);
+    assert_eq!((planned, &plan["gates"][0]["caveat"]), (0, &Value::Null), "{plan}");
+    assert_eq!(plan["gates"][1]["caveat"], "averaged_percentiles", "{plan}");
+    assert!(plan["notes"].to_string().contains(&format!("what `p95` judges is {AVERAGED}")), "{plan}");
     let (code, document) = sandbox.run(&["rollout"]);
     if requests_per_second > 0 {
         looks_are_disjoint_and_within_their_step(&sandbox);
+    }
+    for finding in document["findings"].as_array().unwrap() {
+        // Azure's percentiles are told as the averages that they are; what is counted is counted.
+        let is_percentile = finding["gate"] == "p95";
+        assert_eq!(finding["caveat"] == "averaged_percentiles", is_percentile, "{finding}");
+        assert_eq!(finding["reason"].as_str().unwrap().contains(AVERAGED), is_percentile, "{finding}");
     }
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let failed = document["findings"].as_array().unwrap().iter().filter(|finding| finding["verdict"] == "fail");

@@ -1,6 +1,6 @@
 //! What a gate says, for people and scripts.
 
-use mlroll_backend::{Sample, Why};
+use mlroll_backend::{Caveat, Sample, Why};
 use serde::{Deserialize, Serialize};
 
 use super::seat::Seat;
@@ -38,6 +38,9 @@ pub struct Finding {
     pub interval: Option<Interval>,
     /// Whether an advisory gate has changed, so many of them being watched (e-BH).
     pub changed: bool,
+    /// What is to be known of its numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caveat: Option<Caveat>,
     /// Requests that were turned away, where the store tells of any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub throttled: Option<Throttled>,
@@ -147,12 +150,21 @@ impl Finding {
             alpha,
             interval: seat.drift(alpha).map(Interval::from).or_else(|| seat.interval(alpha)),
             changed: false,
+            caveat: seat.prelude().caveat,
             throttled: Throttled::of(seat),
         }
     }
 }
 
 fn reason(seat: &Seat, alpha: f64) -> String {
+    let reason = said(seat, alpha);
+    match seat.prelude().caveat {
+        Some(caveat) => format!("{reason} ({caveat})"),
+        None => reason,
+    }
+}
+
+fn said(seat: &Seat, alpha: f64) -> String {
     if let (Some(open), Some(names)) = (seat.alarms_open(), seat.gate().alarms()) {
         let names = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         return match (open, seat.looks()) {

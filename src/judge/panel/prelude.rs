@@ -1,6 +1,6 @@
 //! What is measured on the stable revision before the bake, and frozen.
 
-use mlroll_backend::Sample;
+use mlroll_backend::{Caveat, Sample};
 use serde::{Deserialize, Serialize};
 
 use super::read;
@@ -21,6 +21,9 @@ pub struct Prelude {
     pub threshold: Option<Exact>,
     /// Whether its series is autocorrelated, so that means of blocks are fed.
     pub in_blocks: bool,
+    /// What is to be known of its numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caveat: Option<Caveat>,
 }
 
 impl Prelude {
@@ -57,6 +60,12 @@ impl Prelude {
                 Self { in_blocks: lag_1(&comparable) > MOST_AUTOCORRELATION, ..nothing }
             }
         }
+    }
+
+    /// The same, of numbers that are not quite what they may be taken for.
+    #[must_use]
+    pub fn with_caveat(self, caveat: Option<Caveat>) -> Self {
+        Self { caveat, ..self }
     }
 
     /// With a design effect that is known.

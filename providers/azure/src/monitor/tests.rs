@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mlroll_backend::{ErrorKind, MetricSource, Query, Resource, Sample, Subject, Timestamp, Window};
+use mlroll_backend::{Caveat, ErrorKind, MetricSource, Query, Resource, Sample, Subject, Timestamp, Window};
 use mlroll_faults::arm::{Arm, ArmFault, ArmKind, ArmOperation, TOKEN};
 use serde_json::{Value, json};
 
@@ -287,6 +287,22 @@ async fn what_fails_costs_its_own_samples_and_is_found_by_a_check() {
     ));
     assert!(monitor.check(&[Query::Requests], &[subject("green")], window(0, 1)).await.is_ok());
     assert_eq!(monitor.settle_delay(&Query::Requests, &subject("green")), Duration::from_secs(120));
+}
+
+#[test]
+fn percentiles_are_marked_as_the_averages_that_they_are() {
+    let arm = Arm::start();
+    let monitor = monitor(&arm);
+    let custom = |text: &str| monitor.caveat(&Query::Custom(text.to_owned()));
+    for metric in ["RequestLatency_P95", "requestlatency_p50", "RequestLatency_P99&aggregation=Maximum"] {
+        let marked = custom(&format!("metricnames={metric}&$filter=deployment eq '{{{{revision}}}}'"));
+        assert_eq!(marked, Some(Caveat::AveragedPercentiles), "{metric}");
+    }
+    assert_eq!(custom("metricnames=RequestLatency_P90&resource=deployment"), Some(Caveat::AveragedPercentiles));
+    assert_eq!(custom("metricnames=RequestLatency&resource=deployment"), None);
+    for query in [Query::ErrorRate, Query::Requests, Query::Headroom(Resource::Cpu), Query::Latency] {
+        assert_eq!(monitor.caveat(&query), None, "{query}");
+    }
 }
 
 #[test]
