@@ -70,6 +70,7 @@ mod scaled;
 mod schema;
 mod scores;
 mod shadow;
+mod shadow_difference;
 mod shape;
 mod status;
 mod watched;

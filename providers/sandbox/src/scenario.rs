@@ -13,7 +13,7 @@ use mlroll_backend::{Target, Timestamp};
 use serde::Deserialize;
 
 pub use self::alarms::{Alarm, AlarmState, Alert, Turn};
-use self::units::{share, span};
+use self::units::{share, some_share, span};
 
 /// A world to be simulated.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -105,6 +105,9 @@ pub struct Behaviour {
     /// The share of the requests that reach it which are turned away, as nobody is free to answer them: 429 on Azure ML.
     #[serde(deserialize_with = "share")]
     pub throttled: f64,
+    /// The share of its answers that are not stable's, as whoever compares them counts it; none: nobody does.
+    #[serde(deserialize_with = "some_share")]
+    pub differs: Option<f64>,
     /// The instances behind it; none: nothing is known of them.
     pub instances: Option<Instances>,
 }
@@ -403,6 +406,7 @@ impl Default for Behaviour {
             conversion_rate: 0.02,
             lost: 0.0,
             throttled: 0.0,
+            differs: None,
             instances: None,
         }
     }

@@ -148,6 +148,9 @@ impl Behaviour {
             place.number("instances.gpu", instances.gpu, 0.0..=1.0)?;
             place.number("instances.gpu_memory", instances.gpu_memory, 0.0..=1.0)?;
         }
+        if let Some(differs) = self.differs {
+            place.number("differs", differs, 0.0..=1.0)?;
+        }
         place.number("gco2e", self.gco2e, 0.0..=1e9)?;
         place.number("conversion_rate", self.conversion_rate, 0.0..=1.0)?;
         place.number("lost", self.lost, 0.0..=1.0)?;
@@ -196,6 +199,7 @@ mod tests {
         conversion_rate = "2%"
         lost = "1%"
         throttled = "2%"
+        differs = "3%"
         instances = { startup = "40s", cpu = "90%", gpu = 0.5, pending = 3 }
     "#;
 

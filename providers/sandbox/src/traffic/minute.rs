@@ -8,7 +8,7 @@ use mlroll_backend::RevisionId;
 use rand_distr::{Distribution as _, Poisson};
 
 use super::arrivals::{Arrivals, Timeline};
-use super::behaviour::{Answers, Chain, Scores};
+use super::behaviour::{Answers, Chain, Scores, binomial};
 use super::chance::Key;
 use super::counters::Counters;
 use super::histogram::{BINS, Histogram};
@@ -81,7 +81,12 @@ impl Minute {
                 let answers = Answers::at(cause.behaviour, age(second));
                 let kept = within.contains(&within_minute);
                 let bins = kept.then_some(bins.as_mut_slice());
-                let counters = answers.answer(requests, &mut chain, scores.as_deref(), &mut draws, bins);
+                let mut counters = answers.answer(requests, &mut chain, scores.as_deref(), &mut draws, bins);
+                if let Some(share) = cause.behaviour.differs {
+                    let mut draws = cause.key.named("differs").with(second as u64).draws();
+                    counters.compared = requests - counters.errors;
+                    counters.differing = binomial(counters.compared, share, &mut draws);
+                }
                 if kept {
                     // Little's law.
                     sum_kept.add(&counters);
