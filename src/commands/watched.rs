@@ -372,6 +372,7 @@ pub(super) async fn plan(
         overtakes: can.guard == GuardKind::Atomic,
         capacity: watching.capacity,
         experiment: watching.experiment.as_deref().cloned(),
+        score: watching.score.as_deref().cloned(),
     };
     let plan = Plan::new(terms, can.granule).map_err(|e| Failure::usage(e.to_string()).about(target))?;
     Ok((plan, exposed))

@@ -47,6 +47,7 @@ fn plan() -> Plan {
         overtakes: true,
         capacity: true,
         experiment: None,
+        score: None,
     };
     Plan::new(terms, weight(1)).unwrap()
 }

@@ -50,6 +50,7 @@ mod google_preflight;
 mod google_roles;
 mod google_smoke;
 mod hours;
+mod kayenta;
 mod killed;
 mod lambda_deploy;
 mod look;

@@ -229,7 +229,7 @@ mod tests {
         }
         let told = |sample: &Sample| match sample {
             Sample::Counts { requests, events, throttled } => Some([requests.get(), events.get(), throttled.get()]),
-            _ => None,
+            Sample::Histogram(_) | Sample::NoData(_) | Sample::Strata(_) | Sample::Value(_) => None,
         };
         assert_eq!(told(&Sample::counts(10.0, 3.0).beside_throttled(4.0)), Some([10.0, 3.0, 4.0]));
         assert!(matches!(Sample::counts(1.0, 0.0).beside_throttled(-1.0), Sample::NoData(Why::Inconsistent { .. })));

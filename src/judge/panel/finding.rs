@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::seat::Seat;
 use super::{Evidence, Risk};
 use crate::judge::drift::Drift;
+use crate::judge::exact::Exact;
 use crate::judge::interval::Interval;
+use crate::judge::planned::Said;
 use crate::judge::series::BLOCK;
 use crate::judge::verdict::Verdict;
 
@@ -204,7 +206,13 @@ fn said(seat: &Seat, alpha: f64) -> String {
         (None, Some(latest)) if seat.is_in_blocks() => {
             format!("{latest}; autocorrelated, judged in blocks of {BLOCK} windows")
         }
-        (None, Some(latest)) => latest,
+        (None, Some(latest)) => match seat.kayenta() {
+            Some(Said { metric, effect }) => {
+                let effect = effect.map_or_else(String::new, |Exact(effect)| format!(" (effect {effect:.3})"));
+                format!("{latest}; Kayenta says {}{effect}", metric.classification.name())
+            }
+            None => latest,
+        },
         (None, None) => "nothing to judge yet".to_owned(),
     }
 }

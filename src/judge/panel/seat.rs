@@ -1,6 +1,6 @@
 //! One gate with its evidence.
 
-use mlroll_backend::Sample;
+use mlroll_backend::{Sample, Why};
 use serde::{Deserialize, Serialize};
 
 use super::finding::Latest;
@@ -14,8 +14,9 @@ use crate::judge::evidence::{CountEvidence, CountLook, SeriesEvidence};
 use crate::judge::gate::{CountRule, Gate, LatencyRule, RankTest, Rule, SeriesStatistic};
 use crate::judge::histogram::Histogram;
 use crate::judge::interval::Interval;
+use crate::judge::kayenta::Nan;
 use crate::judge::mann_whitney::FEWEST_VALUES;
-use crate::judge::planned::{Levels, PlannedEvidence};
+use crate::judge::planned::{Levels, PlannedEvidence, Said};
 use crate::judge::series::SeriesTest;
 use crate::judge::shape::ShapeEvidence;
 
@@ -279,6 +280,14 @@ impl Seat {
         }
     }
 
+    /// What Kayenta said of it at the end of this stage.
+    pub(super) fn kayenta(&self) -> Option<Said> {
+        match &self.tests {
+            Tests::Planned(tests) => tests.said(),
+            Tests::Alarms(_) | Tests::Counts(_) | Tests::Drift(_) | Tests::Series(_) | Tests::Shape(_) => None,
+        }
+    }
+
     /// What it says by itself, at its own part of alpha.
     pub(super) fn finding(&self, risk: &Risk, alpha: f64) -> Finding {
         let fails = self.fails_alone(alpha) || (!self.decides_alone() && self.ln_e_fail() >= -alpha.ln());
@@ -395,11 +404,15 @@ impl Seat {
     fn values(&mut self, evidence: &Evidence) -> Booked {
         let value = |sample| read::value(&self.gate, sample);
         let (candidate, stable) = (value(&evidence.candidate), value(&evidence.stable));
+        // Kayenta would fill in for the candidate, too: but silence about the one on trial is no evidence.
+        let fills = matches!(self.gate.rule(), Rule::Samples(rule) if rule.kayenta.nan == Nan::Replace);
+        let is_silent = matches!(evidence.stable, Sample::NoData(Why::Empty | Why::NotANumber));
+        let filled = (fills && is_silent).then_some(0.0);
         let booked = match (&mut self.tests, self.gate.rule()) {
             (Tests::Series(tests), Rule::Series(rule)) => candidate
                 .zip(rule.max.or(stable))
                 .is_some_and(|(candidate, stable)| tests.look(rule, candidate, stable).is_ok()),
-            (Tests::Planned(tests), _) => match candidate.zip(stable) {
+            (Tests::Planned(tests), _) => match candidate.zip(stable.or(filled)) {
                 Some((candidate, stable)) => {
                     tests.look(candidate, stable);
                     true
