@@ -28,8 +28,8 @@ struct Verdict {
     split: Value,
 }
 
-/// Runs a rollout to its end; a request counts `late` after it was made, and minutes are read `settle` after their end.
-fn ended(candidate: &str, requests_per_second: u32, (late, settle): (&str, &str)) -> Verdict {
+/// A request counts `late` after it was made, and minutes are read `settle` after their end.
+fn stage(candidate: &str, requests_per_second: u32, (late, settle): (&str, &str)) -> Sandbox {
     let world = format!(
         r#"
         seed = 7
@@ -68,10 +68,12 @@ fn ended(candidate: &str, requests_per_second: u32, (late, settle): (&str, &str)
         "#
     );
     sandbox.write("mlroll.toml", &config);
-    let (planned, plan) = sandbox.run(&["plan"]);
-    assert_eq!((planned, &plan["gates"][0]["caveat"]), (0, &Value::Null), "{plan}");
-    assert_eq!(plan["gates"][1]["caveat"], "averaged_percentiles", "{plan}");
-    assert!(plan["notes"].to_string().contains(&format!("what `p95` judges is {AVERAGED}")), "{plan}");
+    sandbox
+}
+
+/// Runs a rollout to its end.
+fn ended(candidate: &str, requests_per_second: u32, late: (&str, &str)) -> Verdict {
+    let sandbox = stage(candidate, requests_per_second, late);
     let (code, document) = sandbox.run(&["rollout"]);
     if requests_per_second > 0 {
         looks_are_disjoint_and_within_their_step(&sandbox);
@@ -91,6 +93,14 @@ fn ended(candidate: &str, requests_per_second: u32, (late, settle): (&str, &str)
         failed: failed.filter_map(|finding| text(&finding["gate"])).collect(),
         split: document["targets"][0]["after"].clone(),
     }
+}
+
+#[test]
+fn a_percentile_is_planned_as_the_average_that_it_is() {
+    let (code, plan) = stage(HEALTHY, 100, ("60s", "auto")).run(&["plan"]);
+    assert_eq!((code, &plan["gates"][0]["caveat"]), (0, &Value::Null), "{plan}");
+    assert_eq!(plan["gates"][1]["caveat"], "averaged_percentiles", "{plan}");
+    assert!(plan["notes"].to_string().contains(&format!("what `p95` judges is {AVERAGED}")), "{plan}");
 }
 
 #[test]
