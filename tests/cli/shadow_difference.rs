@@ -28,8 +28,8 @@ fn ended(target: &str, [stable, candidate]: [&str; 2], behaviour: &str) -> (i32,
     let page = include_str!("../../docs/configuration.md");
     let (_, example) = page.split_once("### Answers that differ\n\n```toml\n").unwrap();
     let example = example.split_once("```").unwrap().0;
-    let config = example.replace("sagemaker:eu-west-1/fraud", target).replace("http://127.0.0.1:9090", &sandbox.url());
-    assert!(config.contains(target) && config.contains(&sandbox.url()), "{config}");
+    let config = example.replace("sagemaker:eu-west-1/fraud", target).replace("http://127.0.0.1:9090", sandbox.url());
+    assert!(config.contains(target) && config.contains(sandbox.url()), "{config}");
     sandbox.write("mlroll.toml", &config);
     sandbox.run(&["shadow", "fraud", "--pct", "20", "--candidate", candidate])
 }
