@@ -136,6 +136,8 @@ struct Expected {
     /// Of each gate: its part of alpha, base rate and design effect, as far as they are known.
     gates: Vec<Value>,
     outlook: Option<Outlook>,
+    /// What is to be known of the numbers.
+    caveats: Vec<String>,
     /// What is missing for more.
     missing: Vec<String>,
 }
@@ -153,7 +155,7 @@ impl Expected {
         let own: f64 = gates.iter().filter(|gate| gate.spends_alpha()).filter_map(Gate::alpha).sum();
         let sharing = gates.iter().filter(|gate| gate.spends_alpha() && gate.alpha().is_none()).count().max(1) as f64;
         let steps = terms.steps.iter().filter(|share| **share != Weight::FULL).count() as u64;
-        let (mut counted, mut said, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut counted, mut said, mut caveats, mut missing) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (at, gate) in gates.iter().enumerate() {
             let Measured { prelude, open, windows, base_rate, .. } = measured(at);
             let is_rate = matches!(gate.metric(), Some("error_rate" | "availability"));
@@ -167,9 +169,11 @@ impl Expected {
                 None => gate.alpha().unwrap_or((terms.alpha - own) / sharing),
             };
             let name = gate.name();
+            caveats.extend(prelude.caveat.map(|caveat| format!("what `{name}` judges is {caveat}")));
             said.push(json!({
                 "gate": name, "advisory": gate.is_advisory(), "alpha": alpha, "base_rate": base_rate,
                 "design_effect": effect.factor(), "windows": windows, "counts": counting(gate).is_some(),
+                "caveat": prelude.caveat,
             }));
             match (counting(gate), base_rate) {
                 _ if open => missing.push(format!(
@@ -208,7 +212,7 @@ impl Expected {
         }
         let outlook = traffic.filter(|_| !gates.is_empty());
         let outlook = outlook.map(|traffic| Outlook::of(&foreseen.plan, traffic, &counted, args.regression));
-        Self { traffic, gates: said, outlook, missing }
+        Self { traffic, gates: said, outlook, caveats, missing }
     }
 }
 
@@ -232,6 +236,7 @@ fn document(wanted: &Wanted<'_>, foreseen: &Foreseen, expected: &Expected) -> Va
         .collect();
     let mut unknown = foreseen.unknown();
     unknown.extend(expected.missing.iter().cloned());
+    let notes: Vec<&String> = foreseen.notes.iter().chain(&expected.caveats).collect();
     let warnings = expected.outlook.as_ref().map(|outlook| outlook.warnings.clone()).unwrap_or_default();
     let looks = |run: &Rehearsal| run.legs.iter().map(|leg| u64::from(leg.looks)).sum();
     let metrics = foreseen.measured.bill.map(|Bill { opening, look }| {
@@ -257,6 +262,6 @@ fn document(wanted: &Wanted<'_>, foreseen: &Foreseen, expected: &Expected) -> Va
         })),
         "opening": calls(&foreseen.opening), "observe": calls(&foreseen.look), "steps": steps,
         "rollback": foreseen.back.as_ref().map(|leg| calls(&leg.calls)),
-        "warnings": warnings, "notes": foreseen.notes, "unknown": unknown,
+        "warnings": warnings, "notes": notes, "unknown": unknown,
     })
 }

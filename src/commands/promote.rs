@@ -97,7 +97,9 @@ fn evidence(
         let (verdict, findings, judged) = match check_now(context, selected, service, folder, Past::SinceShift) {
             Ok(checked) => checked,
             // Who waits for evidence waits for the store too.
-            Err(Ended::Failed(failure)) if failure.exit == ExitStatus::Unreachable && wait && clock.left(deadline) > look => {
+            Err(Ended::Failed(failure))
+                if failure.exit == ExitStatus::Unreachable && wait && clock.left(deadline) > look =>
+            {
                 Progress::new(*printer, 1, false).waiting(&selected.target, &failure.message);
                 block_on(clock.sleep(look))?;
                 continue;

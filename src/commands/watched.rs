@@ -170,12 +170,12 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
             }
         };
     warn_of_keys_that_end(driver, backend.as_ref(), rollout.plan());
-    bench.caveats().iter().for_each(|caveat| driver.progress.say(caveat));
+    bench.assumed().iter().for_each(|assumed| driver.progress.say(assumed));
     let selected = selected.clone();
     let backend = backend.as_ref();
     let mut advice = advice(backend, target, rollout.plan(), context.global.output);
     if context.global.output == Format::Json {
-        advice.extend(bench.caveats().iter().cloned());
+        advice.extend(bench.assumed().iter().cloned());
     }
     let (interrupted, unrecorded) = (false, None);
     let mut watch = Watch {
@@ -282,7 +282,7 @@ pub(crate) fn check_now(
         // What stable was like is measured before it shared its traffic: what is judged must not set its own measure.
         let before = shifted.map_or(clock.now(), |at| at.plus(plan.terms().settle_delay).min(clock.now()));
         let mut bench = Bench::prepare(source, &service.gates, &plan, target, before).await?;
-        bench.caveats().iter().for_each(|caveat| progress.say(caveat));
+        bench.assumed().iter().for_each(|assumed| progress.say(assumed));
         let since = match (past, shifted) {
             (Past::Bake, None) => None,
             (Past::Bake | Past::SinceShift, Some(at)) => Some(at.plus(watching.warm_up)),
@@ -316,7 +316,9 @@ pub(crate) fn check_now(
             (false, true) => Verdict::Pass,
             (false, false) => Verdict::Inconclusive,
         };
-        Ok((verdict, bench.findings(), plan.terms().candidate.clone()))
+        let findings = bench.findings();
+        findings.iter().filter_map(Finding::warning).for_each(|warning| printer.warn(&warning));
+        Ok((verdict, findings, plan.terms().candidate.clone()))
     };
     let judged = block_on(judged)?;
     wire.breach()?;
@@ -386,6 +388,7 @@ pub(super) async fn plan(
         // What is given for a canary stays with the candidate: nobody is there to set it back.
         capacity: watching.capacity && (watching.kind == Kind::Rollout || backend.has_lasting_capacity()),
         experiment: watching.experiment.as_deref().cloned(),
+        score: watching.score.as_deref().cloned(),
     };
     let plan = Plan::new(terms, can.granule).map_err(|e| Failure::usage(e.to_string()).about(target))?;
     Ok((plan, exposed))

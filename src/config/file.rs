@@ -75,6 +75,26 @@ pub struct Service {
     /// What decides.
     #[serde(default)]
     pub gates: Vec<Gate>,
+    /// Kayenta's score, in place of the single gates that Kayenta judges.
+    pub kayenta: Option<Kayenta>,
+}
+
+/// Kayenta's score over the gates that it judges; its thresholds are those that Spinnaker proposes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Kayenta {
+    /// From here on it is a pass, 0 to 100.
+    pub pass: f64,
+    /// Below, it is a fail.
+    pub marginal: f64,
+    /// The weights of groups, 100 at most together.
+    pub weights: BTreeMap<String, f64>,
+}
+
+impl Default for Kayenta {
+    fn default() -> Self {
+        Self { pass: 95.0, marginal: 75.0, weights: BTreeMap::new() }
+    }
 }
 
 /// A stage in the life of a model, in its owners' own words.

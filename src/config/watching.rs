@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use mlroll_backend::Weight;
 
-use super::file::Service;
+use super::file::{Kayenta, Service};
 use super::values::{OnCapacity, OnFail, OnInconclusive};
-use crate::rollout::engine::{Experiment, Kind, Reaction};
+use crate::rollout::engine::{Experiment, Kind, Reaction, Score};
 
 /// How a candidate is watched: what the file says, with every default filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +45,8 @@ pub struct Watching {
     pub settle_timeout: Duration,
     /// What an experiment is about.
     pub experiment: Option<Box<Experiment>>,
+    /// Kayenta's score, where that decides.
+    pub score: Option<Box<Score>>,
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -66,7 +68,11 @@ impl Watching {
     /// An experiment at `share`.
     #[must_use]
     pub fn experiment(service: &Service, share: Weight, bake: Option<Duration>, about: Experiment) -> Self {
-        Self { experiment: Some(Box::new(about)), ..Self::of(service, Kind::Experiment, vec![share], bake) }
+        Self {
+            experiment: Some(Box::new(about)),
+            score: None,
+            ..Self::of(service, Kind::Experiment, vec![share], bake)
+        }
     }
 
     /// The same without a judge: every step holds for its whole bake, and nothing is watched after the promotion.
@@ -110,6 +116,10 @@ impl Watching {
             no_data_budget: or(service.no_data_budget, MINUTE * 10),
             settle_timeout: or(service.settle_timeout, MINUTE * 30),
             experiment: None,
+            score: service.kayenta.as_ref().map(|kayenta| {
+                let Kayenta { pass, marginal, weights } = kayenta.clone();
+                Box::new(Score { pass, marginal, weights })
+            }),
         }
     }
 }

@@ -31,7 +31,7 @@ pub struct Bench {
     /// Critical gates with an alarm that was open before anything was judged.
     open_before: Vec<String>,
     /// What is assumed, because it could not be measured.
-    caveats: Vec<String>,
+    assumed: Vec<String>,
     /// What was judged last.
     read: Vec<Vec<Evidence>>,
 }
@@ -199,10 +199,13 @@ impl Bench {
     ) -> Result<Self, Failure> {
         let History { queries, candidate, stable, samples, .. } =
             history(source.as_ref(), gates, plan, target, now).await?;
-        let measured: Vec<_> = gates.iter().zip(&samples).map(|(gate, samples)| Prelude::of(gate, samples)).collect();
-        let caveats = measured.iter().zip(gates.iter().zip(&samples));
-        let caveats = caveats.flat_map(|(prelude, (gate, samples))| prelude.caveats(gate, samples)).collect();
-        let standing = Standing::new(gates.iter().cloned().zip(measured).collect(), plan).map_err(Failure::usage)?;
+        let preludes = gates.iter().zip(&samples).zip(&queries);
+        let preludes: Vec<_> = preludes
+            .map(|((gate, samples), query)| Prelude::of(gate, samples).with_caveat(source.caveat(query)))
+            .collect();
+        let assumed = preludes.iter().zip(gates.iter().zip(&samples));
+        let assumed = assumed.flat_map(|(prelude, (gate, samples))| prelude.assumptions(gate, samples)).collect();
+        let standing = Standing::new(gates.iter().cloned().zip(preludes).collect(), plan).map_err(Failure::usage)?;
         let critical = gates.iter().zip(&samples).filter(|(gate, _)| !gate.is_advisory());
         let open_before =
             critical.filter(|(gate, samples)| is_open(gate, samples)).map(|(gate, _)| gate.name().to_owned());
@@ -215,7 +218,7 @@ impl Bench {
             stable,
             standing,
             open_before,
-            caveats,
+            assumed,
             read: Vec::new(),
         })
     }
@@ -255,7 +258,7 @@ impl Bench {
             stable,
             standing: None,
             open_before: Vec::new(),
-            caveats: Vec::new(),
+            assumed: Vec::new(),
             read: Vec::new(),
         }
     }
@@ -280,8 +283,8 @@ impl Bench {
 
     /// What is assumed of stable, because it could not be measured, and what a store can tell by half only; in words.
     #[must_use]
-    pub fn caveats(&self) -> &[String] {
-        &self.caveats
+    pub fn assumed(&self) -> &[String] {
+        &self.assumed
     }
 
     /// What must be stored to go on from here.

@@ -57,7 +57,9 @@ pub async fn measure(
 ) -> Result<Measurements, Failure> {
     let before = source.usage().unwrap_or_default();
     let found = history(source, gates, plan, target, now).await?;
-    let preludes: Vec<Prelude> = gates.iter().zip(&found.samples).map(|(gate, of)| Prelude::of(gate, of)).collect();
+    let asked = gates.iter().zip(&found.samples).zip(&found.queries);
+    let preludes: Vec<Prelude> =
+        asked.map(|((gate, of), query)| Prelude::of(gate, of).with_caveat(source.caveat(query))).collect();
     Standing::new(gates.iter().cloned().zip(preludes.iter().copied()).collect(), plan).map_err(Failure::usage)?;
     let measured = gates.iter().zip(preludes).zip(&found.samples).map(|((gate, prelude), samples)| {
         let windows: Vec<Counts> = samples.iter().filter_map(|sample| counts(gate, prelude, sample)).collect();

@@ -108,6 +108,12 @@ impl Report {
         self.doubt = Some(doubt);
     }
 
+    /// What the gates say, and what of it a person should know.
+    pub(super) fn found(&mut self, findings: Vec<Finding>) {
+        findings.iter().filter_map(Finding::warning).for_each(|warning| self.note(warning));
+        self.findings = findings;
+    }
+
     /// Something a person should know, said once.
     pub(super) fn note(&mut self, note: impl Into<String>) {
         let note = note.into();

@@ -105,7 +105,7 @@ impl<'a> Mirroring<'a> {
             }
             (Some(mirrored), Some(mut watched)) => {
                 let over = self.look_on(&mut watched, shadow, &mirrored, report, &mut interrupts).await;
-                report.findings = watched.bench.findings();
+                report.found(watched.bench.findings());
                 report.metrics = watched.bench.usage();
                 if let Some(Usage { calls, series }) = report.metrics.filter(|usage| usage.calls > 0) {
                     report.note(format!("the metric store was asked {calls} times, for {series} series in all"));

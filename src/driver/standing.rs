@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::judge::gate::Gate;
-use crate::judge::panel::{Deciding, Evidence, Finding, Panel, Prelude, Risk, Ruling};
+use crate::judge::panel::{Deciding, Evidence, Finding, Panel, Prelude, Risk, Ruling, Scoring};
 use crate::judge::trial::{Design, Told, Trial};
 use crate::rollout::engine::{Look, Plan, Stage, Verdict, Windows};
 
@@ -55,7 +55,12 @@ impl Standing {
             steps: terms.steps.iter().filter(|step| **step != Weight::FULL).count().max(1) as u64,
         };
         let Some(about) = &terms.experiment else {
-            return Ok(Self { stage: None, panel: Panel::new(gates, risk)?, experiment: None });
+            let scoring = terms.score.as_ref().map(|score| Scoring {
+                pass: score.pass,
+                marginal: score.marginal,
+                weights: score.weights.clone(),
+            });
+            return Ok(Self { stage: None, panel: Panel::new(gates, risk)?.scored(scoring)?, experiment: None });
         };
         let (metric, prelude) = gates.pop().ok_or("an experiment needs a metric")?;
         let share = terms.steps.first().map_or(0.0, |weight| weight.fraction());

@@ -251,7 +251,7 @@ impl Watch<'_> {
     /// What the end means.
     fn conclude(&self, mut report: Report) -> Report {
         report.calls = self.driver.wire.count(&self.selected.target);
-        report.findings = self.bench.findings();
+        report.found(self.bench.findings());
         report.experiment = self.bench.summary(&self.selected.target, &self.rollout);
         report.metrics = self.bench.usage();
         if let Some(Usage { calls, series }) = report.metrics.filter(|usage| usage.calls > 0) {

@@ -8,7 +8,7 @@ use crate::journal::{Asked, Basis, Replay};
 use crate::judge::gate::Gate;
 use crate::judge::panel::{Evidence, Finding};
 use crate::rollout::engine::{
-    Action, Cause, Ended, Experiment, Input, Pending, Plan, Reaction, Stage, Terms, Trouble, Verdict,
+    Action, Cause, Ended, Experiment, Input, Pending, Plan, Reaction, Score, Stage, Terms, Trouble, Verdict,
 };
 
 /// What happened in a run.
@@ -78,6 +78,9 @@ pub struct Planned {
     /// What an experiment is about; of that kind only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub experiment: Option<Experiment>,
+    /// Kayenta's score, where that decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<Score>,
 }
 
 /// Something that happened.
@@ -245,6 +248,7 @@ impl Planned {
             on_inconclusive: terms.on_inconclusive,
             on_starved: terms.on_starved,
             experiment: terms.experiment.clone(),
+            score: terms.score.clone(),
         }
     }
 }

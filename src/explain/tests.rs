@@ -53,6 +53,7 @@ fn terms() -> Terms {
         overtakes: true,
         capacity: true,
         experiment: None,
+        score: None,
     }
 }
 

@@ -25,7 +25,7 @@ pub fn counts(gate: &Gate, prelude: Prelude, sample: &Sample) -> Option<Counts> 
         return parts.into_iter().try_fold(Counts::NONE, |sum, part| Some(sum.plus(part?)));
     }
     match (gate.rule(), sample) {
-        (Rule::Count(_), Sample::Counts { requests, events }) => Counts::new(requests.get(), events.get()).ok(),
+        (Rule::Count(_), Sample::Counts { requests, events, .. }) => Counts::new(requests.get(), events.get()).ok(),
         (Rule::Latency(rule), Sample::Histogram(buckets)) => {
             let threshold = rule.threshold.or(prelude.threshold.map(|frozen| frozen.0))?;
             let histogram = Histogram::new(buckets.buckets().to_vec()).ok()?;

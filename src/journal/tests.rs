@@ -41,6 +41,7 @@ fn header() -> Header {
         overtakes: true,
         capacity: false,
         experiment: None,
+        score: None,
     };
     let plan = Plan::new(terms, weight(1)).unwrap();
     let target = "lambda:eu-west-1/fraud@prod".to_owned();

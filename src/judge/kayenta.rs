@@ -1,12 +1,15 @@
 //! Kayenta's judge v1.0, for people who migrate (docs/judge.md section 2, "Kayenta exactly").
 
+use serde::{Deserialize, Serialize};
+
 use super::mann_whitney::mean;
 use super::math::normal_quantile;
 use super::ranks::Ranks;
 use super::wilcoxon::{Shift, shift};
 
 /// Which change of a metric matters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Concern {
     /// Lower is bad.
     Decrease,
@@ -18,7 +21,8 @@ pub enum Concern {
 }
 
 /// What becomes of NaN.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Nan {
     /// It is dropped.
     #[default]
@@ -28,9 +32,11 @@ pub enum Nan {
 }
 
 /// What becomes of outliers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outliers {
     /// They are dropped: outside min(p1, Q1 - 3 IQR) .. max(p99, Q3 + 3 IQR).
+    #[serde(rename = "remove")]
     Drop,
     /// They stay.
     #[default]
@@ -70,7 +76,7 @@ pub struct Settings {
 }
 
 /// Kayenta's word on one metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Classification {
     /// Significantly and sufficiently above stable.
     High,
@@ -89,11 +95,22 @@ pub struct Judged {
     pub classification: Classification,
     /// The 98 % interval and the estimate of the shift.
     pub shift: Option<Shift>,
+    /// How large the change is, in the gate's measure; `None` where a mean is 0.
+    pub effect: Option<f64>,
 }
 
 impl Default for Effect {
     fn default() -> Self {
         Self::MeanRatio { allowed_increase: 1.0, allowed_decrease: 1.0 }
+    }
+}
+
+impl Effect {
+    /// The least that is High, and the greatest that is Low.
+    const fn allowed(self) -> (f64, f64) {
+        let (Self::Cles { allowed_increase, allowed_decrease }
+        | Self::MeanRatio { allowed_increase, allowed_decrease }) = self;
+        (allowed_increase, allowed_decrease)
     }
 }
 
@@ -113,7 +130,7 @@ impl Classification {
 /// Classifies one metric from its values per time step (NaN for a missing one).
 #[must_use]
 pub fn classify(candidate: &[f64], stable: &[f64], settings: &Settings) -> Judged {
-    let plain = |classification| Judged { classification, shift: None };
+    let plain = |classification| Judged { classification, shift: None, effect: None };
     let (x, y) = (prepared(candidate, settings), prepared(stable, settings));
     if x.is_empty() || y.is_empty() {
         return plain(match settings.nan {
@@ -130,7 +147,9 @@ pub fn classify(candidate: &[f64], stable: &[f64], settings: &Settings) -> Judge
     let Some(shift) = shift(&x, &y, 0.98) else {
         return plain(Classification::Nodata);
     };
-    let (high, low) = large_enough(&x, &y, settings.effect);
+    let (effect, allowed) = (size(&x, &y, settings.effect), settings.effect.allowed());
+    let (high, low) =
+        (effect.is_none_or(|effect| effect >= allowed.0), effect.is_none_or(|effect| effect <= allowed.1));
     // Relative to the estimated shift, not to the stable level: a small change measured precisely counts.
     let margin = 0.25 * shift.estimate.abs();
     let (up, down) = match settings.concern {
@@ -145,7 +164,7 @@ pub fn classify(candidate: &[f64], stable: &[f64], settings: &Settings) -> Judge
     } else {
         Classification::Pass
     };
-    Judged { classification, shift: Some(shift) }
+    Judged { classification, shift: Some(shift), effect }
 }
 
 fn prepared(values: &[f64], settings: &Settings) -> Vec<f64> {
@@ -197,19 +216,13 @@ fn with_noise(values: &[f64]) -> Vec<f64> {
     values.iter().enumerate().map(|(i, v)| v + 1e-5 * v * normal_quantile((i as f64 + 0.5) / n)).collect()
 }
 
-/// Whether the change is large enough to be High, and to be Low.
-fn large_enough(x: &[f64], y: &[f64], effect: Effect) -> (bool, bool) {
+/// How large the change is.
+fn size(x: &[f64], y: &[f64], effect: Effect) -> Option<f64> {
     match effect {
-        Effect::Cles { allowed_increase, allowed_decrease } => {
-            let cles = Ranks::of(x, y).u / (x.len() as f64 * y.len() as f64);
-            (cles >= allowed_increase, cles <= allowed_decrease)
-        }
-        Effect::MeanRatio { allowed_increase, allowed_decrease } => {
+        Effect::Cles { .. } => Some(Ranks::of(x, y).u / (x.len() as f64 * y.len() as f64)),
+        Effect::MeanRatio { .. } => {
             let (mean_x, mean_y) = (mean(x), mean(y));
-            if mean_x == 0.0 || mean_y == 0.0 {
-                return (true, true);
-            }
-            (mean_x / mean_y >= allowed_increase, mean_x / mean_y <= allowed_decrease)
+            (mean_x != 0.0 && mean_y != 0.0).then(|| mean_x / mean_y)
         }
     }
 }
@@ -254,7 +267,7 @@ mod tests {
         {
             assert_eq!(
                 classify(x, y, &Settings::default()),
-                Judged { classification: Classification::Pass, shift: None }
+                Judged { classification: Classification::Pass, shift: None, effect: None }
             );
         }
     }

@@ -1,9 +1,25 @@
 //! Kayenta's score over several metrics (docs/judge.md section 2, "Kayenta exactly").
 
-use super::kayenta::Classification;
+use serde::{Deserialize, Serialize};
 
-/// One classified metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use super::kayenta::{Classification, Judged};
+
+/// What one metric is to the score.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Stake {
+    /// A fail of it makes the whole score 0.
+    pub critical: bool,
+    /// The least effect of a High that does so; any when none is set.
+    pub critical_increase: Option<f64>,
+    /// The greatest effect of a Low that does so; any when none is set.
+    pub critical_decrease: Option<f64>,
+    /// `mustHaveData`: Nodata fails.
+    pub must_have_data: bool,
+}
+
+/// One classified metric. Serializes exactly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Metric {
     /// Kayenta's word.
     pub classification: Classification,
@@ -25,6 +41,18 @@ pub struct Group {
 }
 
 impl Metric {
+    /// What was judged of it.
+    #[must_use]
+    pub fn of(judged: &Judged, stake: &Stake) -> Self {
+        let beyond_critical = match (judged.classification, judged.effect) {
+            (Classification::High, Some(effect)) => stake.critical_increase.is_none_or(|least| effect >= least),
+            (Classification::Low, Some(effect)) => stake.critical_decrease.is_none_or(|most| effect <= most),
+            (Classification::High | Classification::Low | Classification::Nodata | Classification::Pass, _) => true,
+        };
+        let &Stake { critical, must_have_data, .. } = stake;
+        Self { classification: judged.classification, must_have_data, critical, beyond_critical }
+    }
+
     fn fails(&self) -> bool {
         match self.classification {
             Classification::High | Classification::Low => true,
@@ -84,6 +112,30 @@ mod tests {
         assert_eq!(score(&groups), 70.0);
         assert_eq!(score(&[group(1.0, &[Pass, Nodata])]), 0.0);
         assert_eq!(score(&[]), 0.0);
+    }
+
+    #[test]
+    fn only_a_change_beyond_the_critical_one_is_critical() {
+        let judged = |classification, effect| Judged { classification, shift: None, effect };
+        let stake =
+            Stake { critical: true, critical_increase: Some(1.5), critical_decrease: Some(0.5), ..Stake::default() };
+        for (word, effect, beyond) in [
+            (Classification::High, Some(1.6), true),
+            (Classification::High, Some(1.4), false),
+            (Classification::Low, Some(0.4), true),
+            (Classification::Low, Some(0.6), false),
+            (Classification::High, None, true),
+            (Classification::Nodata, None, true),
+        ] {
+            let metric = Metric::of(&judged(word, effect), &stake);
+            assert_eq!(metric.beyond_critical, beyond, "{word:?} {effect:?}");
+            assert!(Metric::of(&judged(word, effect), &Stake { critical: true, ..Stake::default() }).beyond_critical);
+        }
+        let mut group = group(1.0, &[Classification::Pass, Classification::Pass]);
+        group.metrics.push(Metric::of(&judged(Classification::High, Some(1.4)), &stake));
+        assert!((score(std::slice::from_ref(&group)) - 200.0 / 3.0).abs() < 1e-9);
+        group.metrics.push(Metric::of(&judged(Classification::High, Some(1.6)), &stake));
+        assert_eq!(score(&[group]), 0.0);
     }
 
     #[test]

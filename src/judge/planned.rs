@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::exact::Exact;
 use super::gate::{Better, RankTest, SampleRule};
-use super::kayenta::{Classification, Concern, Effect, Judged, Settings, classify};
+use super::kayenta::{Classification, Judged, classify};
+use super::kayenta_score::Metric;
 use super::mann_whitney::{FEWEST_VALUES, MannWhitney};
 use super::series::Difference;
 use super::spending::spent_between;
@@ -30,6 +31,19 @@ pub struct PlannedEvidence {
     spent: u64,
     fails: bool,
     passes: bool,
+    /// What Kayenta said of this stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    said: Option<Said>,
+}
+
+/// Kayenta's word on a stage. Serializes exactly.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Said {
+    /// The word, and what it is to the score.
+    pub metric: Metric,
+    /// How large the change is, in the gate's measure.
+    pub effect: Option<Exact>,
 }
 
 /// The levels of a planned look.
@@ -81,29 +95,18 @@ impl Compared {
     }
 }
 
-/// Kayenta's word on a look (NaN for a missing value), with the gate's tolerance as the allowed change.
+/// Kayenta's word on a look (NaN for a missing value).
 #[must_use]
 pub fn kayenta(rule: &SampleRule, candidate: &[f64], stable: &[f64]) -> Judged {
-    let settings = Settings {
-        concern: match rule.better {
-            Better::Higher => Concern::Decrease,
-            Better::Lower => Concern::Increase,
-        },
-        effect: Effect::MeanRatio {
-            allowed_increase: 1.0 + rule.tolerance,
-            allowed_decrease: 1.0 / (1.0 + rule.tolerance),
-        },
-        ..Settings::default()
-    };
-    classify(candidate, stable, &settings)
+    classify(candidate, stable, &rule.kayenta)
 }
 
 /// Whether Kayenta's word is a fail, and whether it is a pass.
 #[must_use]
-pub fn meaning(word: Classification) -> (bool, bool) {
+pub const fn meaning(rule: &SampleRule, word: Classification) -> (bool, bool) {
     match word {
         Classification::High | Classification::Low => (true, false),
-        Classification::Nodata => (false, false),
+        Classification::Nodata => (rule.stake.must_have_data, false),
         Classification::Pass => (false, true),
     }
 }
@@ -120,6 +123,7 @@ impl PlannedEvidence {
         self.candidate.clear();
         self.stable.clear();
         self.passes = false;
+        self.said = None;
     }
 
     /// The planned look at the end of a stage.
@@ -129,7 +133,12 @@ impl PlannedEvidence {
         let from = self.spent;
         self.spent = from.saturating_add(levels.windows);
         let (fails, passes) = match rule.test {
-            RankTest::Kayenta => meaning(kayenta(rule, &candidate, &stable).classification),
+            RankTest::Kayenta => {
+                let judged = kayenta(rule, &candidate, &stable);
+                let metric = Metric::of(&judged, &rule.stake);
+                self.said = Some(Said { metric, effect: judged.effect.map(Exact) });
+                meaning(rule, judged.classification)
+            }
             RankTest::MannWhitney => {
                 let test = Compared::of(rule, &candidate, &stable);
                 let alpha = spent_between(levels.alpha, from, self.spent, levels.planned);
@@ -138,6 +147,12 @@ impl PlannedEvidence {
         };
         self.fails |= fails;
         self.passes = passes;
+    }
+
+    /// What Kayenta said at the end of this stage.
+    #[must_use]
+    pub const fn said(&self) -> Option<Said> {
+        self.said
     }
 
     /// Whether a planned look has shown that the candidate is worse.

@@ -197,6 +197,8 @@ mod tests {
             alpha: 0.01,
             interval: None,
             changed: false,
+            caveat: None,
+            throttled: None,
         };
         let share = Weight::from_basis_points(1000).unwrap_or_default();
         Bake { step: 1, steps: 3, share, judged, of: 360, look: Duration::from_secs(60), findings: vec![finding] }

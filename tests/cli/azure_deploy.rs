@@ -106,6 +106,25 @@ fn a_model_that_crashes_is_told_with_the_end_of_its_log() {
 }
 
 #[test]
+fn a_failed_deployment_is_overwritten_by_nothing_else() {
+    let sandbox = world();
+    let crash = ["--model", "azureml:fraud:crash", "--name", "trial"];
+    assert_eq!((deploy(&sandbox, &crash).0, count(&sandbox, PUT)), (2, 1));
+    for more in [&[][..], &["--dry-run"]] {
+        let (code, document) = deploy(&sandbox, &[&["--model", "fraud:good", "--name", "trial"], more].concat());
+        let document = document.to_string();
+        assert_eq!((code, count(&sandbox, PUT)), (2, 1), "{document}");
+        for part in ["deployment trial is there already (failed), and is another: it has model ", "give another --name"]
+        {
+            assert!(document.contains(part), "{part}: {document}");
+        }
+    }
+    // The same again is another try, and another name is free.
+    assert_eq!((deploy(&sandbox, &crash).0, count(&sandbox, PUT)), (2, 2));
+    assert_eq!(deploy(&sandbox, &["--model", "fraud:good", "--name", "trial-2"]).0, 0);
+}
+
+#[test]
 fn what_azure_loses_refuses_or_delays_makes_no_second_deployment() {
     let updating = json!({ "fault": "status", "status": 409, "times": 2 });
     for (fault_on, more, writes) in [

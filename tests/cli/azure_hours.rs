@@ -16,6 +16,8 @@ const STARVED: &str = r#"{ error_rate = 0.002, lost = "70%" }"#;
 /// Nobody's do: Azure Monitor has no series of it at all.
 const FORGOTTEN: &str = r#"{ lost = "100%" }"#;
 
+const AVERAGED: &str = "an average of percentiles by the minute, and no percentile of the window";
+
 /// How a rollout ended, and what its gates said.
 #[derive(Debug, PartialEq)]
 struct Verdict {
@@ -26,8 +28,8 @@ struct Verdict {
     split: Value,
 }
 
-/// Runs a rollout to its end; a request counts `late` after it was made, and minutes are read `settle` after their end.
-fn ended(candidate: &str, requests_per_second: u32, (late, settle): (&str, &str)) -> Verdict {
+/// A request counts `late` after it was made, and minutes are read `settle` after their end.
+fn stage(candidate: &str, requests_per_second: u32, (late, settle): (&str, &str)) -> Sandbox {
     let world = format!(
         r#"
         seed = 7
@@ -66,9 +68,21 @@ fn ended(candidate: &str, requests_per_second: u32, (late, settle): (&str, &str)
         "#
     );
     sandbox.write("mlroll.toml", &config);
+    sandbox
+}
+
+/// Runs a rollout to its end.
+fn ended(candidate: &str, requests_per_second: u32, late: (&str, &str)) -> Verdict {
+    let sandbox = stage(candidate, requests_per_second, late);
     let (code, document) = sandbox.run(&["rollout"]);
     if requests_per_second > 0 {
         looks_are_disjoint_and_within_their_step(&sandbox);
+    }
+    for finding in document["findings"].as_array().unwrap() {
+        // Azure's percentiles are told as the averages that they are; what is counted is counted.
+        let is_percentile = finding["gate"] == "p95";
+        assert_eq!(finding["caveat"] == "averaged_percentiles", is_percentile, "{finding}");
+        assert_eq!(finding["reason"].as_str().unwrap().contains(AVERAGED), is_percentile, "{finding}");
     }
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let failed = document["findings"].as_array().unwrap().iter().filter(|finding| finding["verdict"] == "fail");
@@ -79,6 +93,14 @@ fn ended(candidate: &str, requests_per_second: u32, (late, settle): (&str, &str)
         failed: failed.filter_map(|finding| text(&finding["gate"])).collect(),
         split: document["targets"][0]["after"].clone(),
     }
+}
+
+#[test]
+fn a_percentile_is_planned_as_the_average_that_it_is() {
+    let (code, plan) = stage(HEALTHY, 100, ("60s", "auto")).run(&["plan"]);
+    assert_eq!((code, &plan["gates"][0]["caveat"]), (0, &Value::Null), "{plan}");
+    assert_eq!(plan["gates"][1]["caveat"], "averaged_percentiles", "{plan}");
+    assert!(plan["notes"].to_string().contains(&format!("what `p95` judges is {AVERAGED}")), "{plan}");
 }
 
 #[test]

@@ -82,12 +82,13 @@ fn healthy(request: &Request) -> Value {
     let (query, span) = (body["query"].as_str().unwrap(), body["timespan"].as_str().unwrap());
     let at = |text: &str| text.parse::<Timestamp>().unwrap().unix_seconds();
     let (from, until) = span.split_once('/').unwrap();
-    let bounds = query.split(" = countif(TotalDurationMs > ").skip(1);
+    let bounds = query.split(" = countif(Answered and TotalDurationMs > ").skip(1);
     let bounds: Vec<f64> = bounds.map(|rest| rest.split_once(')').unwrap().0.parse().unwrap()).collect();
     let column = |name: &str, kind: &str| json!({ "name": name, "type": kind });
     let mut columns = vec![column("Start", "datetime"), column("Deployment", "string")];
     columns.extend(["Requests", "Failed", "NoCode", "NoDuration"].map(|name| column(name, "long")));
     columns.extend((0..bounds.len()).map(|n| column(&format!("Above{n}"), "long")));
+    columns.push(column("Throttled", "long"));
     let mut rows = Vec::new();
     for second in (at(from)..at(until)).step_by(60) {
         for (name, requests, failed, scale) in [("blue", 54_000.0, 200, 45.0), ("green", 6_000.0, 20, 40.0)] {
@@ -99,6 +100,7 @@ fn healthy(request: &Request) -> Value {
             let mut row = vec![json!(Timestamp::from_unix_seconds(second).unwrap().to_string()), json!(name)];
             row.extend([json!(requests as u64), json!(failed), json!(0), json!(0)]);
             row.extend(bounds.iter().map(|bound| json!((requests * (-bound / scale).exp()) as u64)));
+            row.push(json!(0));
             rows.push(Value::Array(row));
         }
     }

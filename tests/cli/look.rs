@@ -74,6 +74,7 @@ fn plan(looks: u32) -> Plan {
         overtakes: true,
         capacity: false,
         experiment: None,
+        score: None,
     };
     Plan::new(terms, Weight::from_basis_points(1).unwrap()).unwrap()
 }

@@ -73,6 +73,85 @@ struct Service {
     metrics: Option<Metrics>,
     /// What decides
     gates: Option<Vec<Gate>>,
+    /// Kayenta's score, in place of the single gates that Kayenta judges
+    kayenta: Option<KayentaScore>,
+}
+
+/// Kayenta's score over the gates that it judges, 0 to 100.
+#[derive(JsonSchema, Serialize)]
+#[schemars(deny_unknown_fields)]
+struct KayentaScore {
+    /// From here on it is a pass; 95
+    pass: Option<f64>,
+    /// Below, it is a fail; 75
+    marginal: Option<f64>,
+    /// The weights of groups; the others share what is left of 100
+    weights: Option<BTreeMap<String, f64>>,
+}
+
+/// Kayenta's settings of one metric, in its own words.
+#[derive(JsonSchema, Serialize)]
+#[schemars(deny_unknown_fields)]
+struct KayentaMetric {
+    /// Which change matters
+    direction: Option<Direction>,
+    /// What becomes of values that are missing
+    nan_strategy: Option<NanStrategy>,
+    /// What becomes of outliers
+    outliers: Option<Outliers>,
+    /// The size that a change needs
+    effect_size: Option<EffectSize>,
+    /// A fail of it makes the whole score 0
+    critical: Option<bool>,
+    /// No data is a fail
+    must_have_data: Option<bool>,
+    /// Its group in the score
+    group: Option<String>,
+}
+
+/// The size that a change needs.
+#[derive(JsonSchema, Serialize)]
+#[schemars(deny_unknown_fields)]
+struct EffectSize {
+    /// How it is measured
+    measure: Option<Measure>,
+    /// The least effect that is High
+    allowed_increase: Option<f64>,
+    /// The greatest effect that is Low
+    allowed_decrease: Option<f64>,
+    /// The least effect that is critical
+    critical_increase: Option<f64>,
+    /// The greatest effect that is critical
+    critical_decrease: Option<f64>,
+}
+
+#[derive(JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Direction {
+    Decrease,
+    Either,
+    Increase,
+}
+
+#[derive(JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Measure {
+    Cles,
+    MeanRatio,
+}
+
+#[derive(JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum NanStrategy {
+    Remove,
+    Replace,
+}
+
+#[derive(JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Outliers {
+    Keep,
+    Remove,
 }
 
 /// A stage in the life of a model, in its owners' own words.
@@ -226,6 +305,8 @@ struct Gate {
     tolerance: Option<Share>,
     /// The PASS margin against stable, of a judge
     pass_tolerance: Option<Share>,
+    /// Kayenta's settings, of judge = "kayenta"
+    kayenta: Option<KayentaMetric>,
     /// How two values are compared
     difference: Option<Difference>,
     /// The gate's own part of the rollout's alpha

@@ -51,7 +51,7 @@ impl Store {
 #[track_caller]
 fn total(samples: &[Sample]) -> (f64, f64) {
     samples.iter().fold((0.0, 0.0), |(all, failed), sample| match sample {
-        Sample::Counts { requests, events } => (all + requests.get(), failed + events.get()),
+        Sample::Counts { requests, events, .. } => (all + requests.get(), failed + events.get()),
         other => panic!("{other:?} is no count"),
     })
 }

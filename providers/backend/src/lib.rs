@@ -37,7 +37,7 @@ pub use backend::{Access, Backend, Capabilities, GuardKind, ModelStage, Obstacle
 pub use error::{Error, ErrorKind, Result};
 pub use histogram::{Histogram, InvalidHistogram};
 pub use marker::{CarriedMarker, InvalidMarker, Marker, MarkerState, embed, extract};
-pub use metrics::{Granularity, MetricSource, Query, Resource, Subject, Usage};
+pub use metrics::{Caveat, Granularity, MetricSource, Query, Resource, Subject, Usage};
 pub use release::{Artifact, ArtifactKind, Capacity, Deployed, Pace, Probe, Question, Release, Settings};
 pub use revision::{InvalidRevisionId, Revision, RevisionId};
 pub use roles::{Roles, Shadow};

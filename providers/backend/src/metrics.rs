@@ -123,6 +123,14 @@ pub struct Granularity {
     pub because: String,
 }
 
+/// Why the numbers of a query are not quite what their author may take them for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Caveat {
+    /// The store keeps averages of the percentiles of short times, and no requests: a window's is no percentile of it.
+    AveragedPercentiles,
+}
+
 /// What a store that bills its answers was asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Usage {
@@ -146,6 +154,15 @@ impl Usage {
             calls: self.calls.saturating_add(other.calls.saturating_mul(times)),
             series: self.series.saturating_add(other.series.saturating_mul(times)),
         }
+    }
+}
+
+/// Writes it so that it can follow "that is".
+impl fmt::Display for Caveat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AveragedPercentiles => "an average of percentiles by the minute, and no percentile of the window",
+        })
     }
 }
 
@@ -194,6 +211,11 @@ pub trait MetricSource: Debug + Send + Sync {
     /// What the store is asked about `subject` over windows of this length, in its own language and with everything filled
     /// in, for people who want to ask it again; `None` when there are no such words.
     fn words(&self, _query: &Query, _subject: &Subject, _length: Duration) -> Option<String> {
+        None
+    }
+
+    /// What is to be known of the numbers that answer a query, besides their unit.
+    fn caveat(&self, _query: &Query) -> Option<Caveat> {
         None
     }
 

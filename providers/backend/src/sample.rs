@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{ErrorKind, Histogram};
 
 /// A finite number.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct Finite(f64);
 
@@ -23,6 +23,10 @@ pub enum Sample {
         requests: Finite,
         /// How many of them were events.
         events: Finite,
+        /// How many more were turned away for want of capacity (429): they tell nothing of the revision's quality, and are in
+        /// neither of the other two. Zero, too, where the store does not tell.
+        #[serde(default, skip_serializing_if = "Finite::is_zero")]
+        throttled: Finite,
     },
     /// How long requests took, in seconds.
     Histogram(Histogram),
@@ -87,6 +91,12 @@ impl Finite {
     pub const fn get(self) -> f64 {
         self.0
     }
+
+    /// Whether it is zero.
+    #[must_use]
+    pub const fn is_zero(&self) -> bool {
+        self.0 == 0.0
+    }
 }
 
 impl Sample {
@@ -99,12 +109,26 @@ impl Sample {
             (Self::Value(requests), Self::Value(events))
                 if requests.0 >= 0.0 && events.0 >= 0.0 && events.0 <= requests.0 * 1.1 + 1.0 =>
             {
-                Self::Counts { requests, events: Finite(events.0.min(requests.0)) }
+                Self::Counts { requests, events: Finite(events.0.min(requests.0)), throttled: Finite::default() }
             }
             _ => {
                 let found = format!("{events} failed requests of {requests}");
                 Self::NoData(Why::Inconsistent { found })
             }
+        }
+    }
+
+    /// Counts, beside so many requests that were turned away; anything else as it is.
+    #[must_use]
+    pub fn beside_throttled(self, throttled: f64) -> Self {
+        match (self, Self::value(throttled)) {
+            (Self::Counts { requests, events, .. }, Self::Value(throttled)) if throttled.0 >= 0.0 => {
+                Self::Counts { requests, events, throttled }
+            }
+            (Self::Counts { .. }, _) => {
+                Self::NoData(Why::Inconsistent { found: format!("{throttled} throttled requests") })
+            }
+            (other, _) => other,
         }
     }
 
@@ -184,7 +208,11 @@ mod tests {
     #[test]
     fn counts_fit_or_say_why_not() {
         let finite = |value| Finite::new(value).unwrap();
-        let counts = |requests, events| Sample::Counts { requests: finite(requests), events: finite(events) };
+        let counts = |requests, events| Sample::Counts {
+            requests: finite(requests),
+            events: finite(events),
+            throttled: Finite::default(),
+        };
         assert_eq!(Sample::counts(10.0, 3.5), counts(10.0, 3.5));
         assert_eq!(Sample::counts(0.0, 0.0), counts(0.0, 0.0));
         assert_eq!(Sample::counts(100.0, 105.0), counts(100.0, 100.0));
@@ -199,12 +227,27 @@ mod tests {
         ] {
             assert!(matches!(Sample::counts(requests, events), Sample::NoData(found) if found.name() == why));
         }
+        let told = |sample: &Sample| match sample {
+            Sample::Counts { requests, events, throttled } => Some([requests.get(), events.get(), throttled.get()]),
+            Sample::Histogram(_) | Sample::NoData(_) | Sample::Strata(_) | Sample::Value(_) => None,
+        };
+        assert_eq!(told(&Sample::counts(10.0, 3.0).beside_throttled(4.0)), Some([10.0, 3.0, 4.0]));
+        assert!(matches!(Sample::counts(1.0, 0.0).beside_throttled(-1.0), Sample::NoData(Why::Inconsistent { .. })));
+        assert!(matches!(
+            Sample::counts(1.0, 0.0).beside_throttled(f64::NAN),
+            Sample::NoData(Why::Inconsistent { .. })
+        ));
+        assert_eq!(Sample::value(1.0).beside_throttled(4.0), Sample::value(1.0));
     }
 
     #[test]
     fn is_written_and_read_for_the_journal() {
         for (sample, json) in [
             (Sample::counts(2.0, 1.0), r#"{"counts":{"requests":2.0,"events":1.0}}"#),
+            (
+                Sample::counts(2.0, 1.0).beside_throttled(3.0),
+                r#"{"counts":{"requests":2.0,"events":1.0,"throttled":3.0}}"#,
+            ),
             (Sample::value(0.25), r#"{"value":0.25}"#),
             (Sample::NoData(Why::Empty), r#"{"no_data":{"why":"empty"}}"#),
             (
@@ -227,7 +270,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_numbers_make_impossible_counts(requests in any::<f64>(), events in any::<f64>()) {
-            if let Sample::Counts { requests, events } = Sample::counts(requests, events) {
+            if let Sample::Counts { requests, events, .. } = Sample::counts(requests, events) {
                 prop_assert!(0.0 <= events.get() && events <= requests && requests.get().is_finite());
             }
         }

@@ -93,7 +93,9 @@ async fn whole_answers_are_read() {
         let server = Server::always(Reply::json(answer(&query, "2", END, 10)));
         let found = sample(&source(&server), &query).await;
         match query.name() {
-            "error_rate" => assert_eq!(found, Sample::Counts { requests: two, events: two }),
+            "error_rate" => {
+                assert_eq!(found, Sample::Counts { requests: two, events: two, throttled: Finite::default() })
+            }
             "latency" => {
                 assert!(matches!(found, Sample::Histogram(h) if h.buckets() == [(0.1, 2.0), (f64::INFINITY, 2.0)]));
             }
@@ -252,13 +254,13 @@ async fn errors_without_a_series_are_zero_only_with_traffic() {
     let requests = |count| vec![(r#""mlroll":"requests0""#, count), (r#""mlroll":"newest0""#, "1795229630")];
     let zero = Finite::new(0.0).unwrap();
     for (series, expected) in [
-        (requests("10"), Sample::Counts { requests: Finite::new(10.0).unwrap(), events: zero }),
+        (requests("10"), Sample::Counts { requests: Finite::new(10.0).unwrap(), events: zero, throttled: zero }),
         (requests("0"), Sample::NoData(Why::Empty)),
         (vec![(r#""mlroll":"errors0""#, "3"), (r#""mlroll":"newest0""#, "1795229630")], Sample::NoData(Why::Empty)),
         (vec![(r#""mlroll":"requests0""#, "10")], Sample::NoData(Why::Stale { age_seconds: None })),
         (
             [requests("0"), vec![(r#""mlroll":"errors0""#, "0")]].concat(),
-            Sample::Counts { requests: zero, events: zero },
+            Sample::Counts { requests: zero, events: zero, throttled: zero },
         ),
     ] {
         let server = Server::always(Reply::json(vector(END, &series)));

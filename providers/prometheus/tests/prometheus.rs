@@ -149,7 +149,7 @@ async fn counts_are_those_of_the_window() {
         ("quiet", 0.0, 0.0),
     ] {
         match sample(&source, &Query::ErrorRate, revision).await {
-            Sample::Counts { requests: found, events: failed } => {
+            Sample::Counts { requests: found, events: failed, .. } => {
                 assert_close(found.get(), requests, revision);
                 assert_close(failed.get(), events, revision);
             }
@@ -179,7 +179,7 @@ async fn parts_of_the_traffic_are_told_apart_by_a_label() {
     let by = |by: &str, of| Query::Stratified { by: by.to_owned(), of: Box::new(of) };
     let Sample::Strata(pods) = sample(&store.source(), &by("pod", Query::ErrorRate), "41").await else { panic!() };
     for ((name, found), (pod, requests, events)) in pods.iter().zip([("a", 404.0, 4.0), ("b", 196.0, 2.0)]) {
-        let Sample::Counts { requests: all, events: failed } = found else { panic!("{found:?}") };
+        let Sample::Counts { requests: all, events: failed, .. } = found else { panic!("{found:?}") };
         assert_eq!(name, pod);
         assert_close(all.get(), requests, pod);
         assert_close(failed.get(), events, pod);

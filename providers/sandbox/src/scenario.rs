@@ -13,7 +13,7 @@ use mlroll_backend::{Target, Timestamp};
 use serde::Deserialize;
 
 pub use self::alarms::{Alarm, AlarmState, Alert, Turn};
-use self::units::{share, span};
+use self::units::{share, some_share, span};
 
 /// A world to be simulated.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -102,6 +102,12 @@ pub struct Behaviour {
     /// The share of the requests meant for it that never reach it, as with a splitter that is broken.
     #[serde(deserialize_with = "share")]
     pub lost: f64,
+    /// The share of the requests that reach it which are turned away, as nobody is free to answer them: 429 on Azure ML.
+    #[serde(deserialize_with = "share")]
+    pub throttled: f64,
+    /// The share of its answers that are not stable's, as whoever compares them counts it; none: nobody does.
+    #[serde(deserialize_with = "some_share")]
+    pub differs: Option<f64>,
     /// The instances behind it; none: nothing is known of them.
     pub instances: Option<Instances>,
 }
@@ -399,6 +405,8 @@ impl Default for Behaviour {
             gco2e: 0.01,
             conversion_rate: 0.02,
             lost: 0.0,
+            throttled: 0.0,
+            differs: None,
             instances: None,
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::kayenta::{Beside, KayentaFile};
 use super::quantity::Quantity;
 use super::rule::{
     Better, Boundaries, CountRule, LatencyRule, RankTest, Rule, SampleRule, SeriesRule, SeriesStatistic, ShapeRule,
@@ -58,6 +59,8 @@ pub(super) struct GateFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     pass_tolerance: Option<Quantity>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) kayenta: Option<KayentaFile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     difference: Option<Difference>,
     #[serde(skip_serializing_if = "Option::is_none")]
     alpha: Option<Quantity>,
@@ -69,7 +72,7 @@ pub(super) struct GateFile {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
-fn is_false(flag: &bool) -> bool {
+pub(super) fn is_false(flag: &bool) -> bool {
     !*flag
 }
 
@@ -95,6 +98,9 @@ enum Judge {
 impl GateFile {
     /// The rule these keys ask for.
     pub(super) fn rule(&self) -> Result<Rule, String> {
+        if self.kayenta.is_some() && self.judge != Some(Judge::Kayenta) {
+            return Err("kayenta: these are settings of judge = \"kayenta\"".to_owned());
+        }
         if let Some(alarms) = &self.alarms {
             return self.vetoes(alarms);
         }
@@ -442,7 +448,10 @@ impl GateFile {
         }
         let difference = self.compared();
         let (tolerance, pass_tolerance) = self.tolerances(difference)?;
-        Ok(Rule::Samples(SampleRule { test, better: self.oriented()?, difference, tolerance, pass_tolerance }))
+        let better = self.oriented()?;
+        let beside = Beside { better: (self.better, better), tolerance: (self.tolerance.is_some(), tolerance) };
+        let (kayenta, stake) = KayentaFile::checked(self.kayenta.as_ref(), beside)?;
+        Ok(Rule::Samples(SampleRule { test, better, difference, tolerance, pass_tolerance, kayenta, stake }))
     }
 
     /// The boundaries against stable; the defaults, when a gate without any limit needs some.

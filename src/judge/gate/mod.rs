@@ -1,6 +1,7 @@
 //! A gate as `mlroll.toml` writes it (docs/cli.md, "mlroll.toml").
 
 mod file;
+mod kayenta;
 mod quantity;
 mod rule;
 mod valued;
@@ -120,6 +121,24 @@ impl Gate {
     #[must_use]
     pub fn final_look(&self) -> bool {
         self.file.final_look
+    }
+
+    /// Whether Kayenta's rule judges it.
+    #[must_use]
+    pub fn is_kayenta(&self) -> bool {
+        matches!(self.rule, Rule::Samples(SampleRule { test: RankTest::Kayenta, .. }))
+    }
+
+    /// The group of Kayenta's score that it belongs to.
+    #[must_use]
+    pub fn group(&self) -> Option<&str> {
+        self.file.kayenta.as_ref()?.group()
+    }
+
+    /// Whether it says what it is to Kayenta's score.
+    #[must_use]
+    pub fn is_about_score(&self) -> bool {
+        self.file.kayenta.as_ref().is_some_and(kayenta::KayentaFile::is_about_score)
     }
 
     /// The quantile of a latency it is about.

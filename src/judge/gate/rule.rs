@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::judge::counting::Against;
 use crate::judge::counts::Boundary;
+use crate::judge::kayenta::Settings;
+use crate::judge::kayenta_score::Stake;
 use crate::judge::ledger::Direction;
 use crate::judge::limit::Limit;
 use crate::judge::series::Difference;
@@ -119,6 +121,10 @@ pub struct SampleRule {
     pub tolerance: f64,
     /// PASS margin; Kayenta has none.
     pub pass_tolerance: f64,
+    /// Kayenta's own settings.
+    pub kayenta: Settings,
+    /// What it is to Kayenta's score.
+    pub stake: Stake,
 }
 
 /// The test of a [`SampleRule`].

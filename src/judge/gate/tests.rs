@@ -82,6 +82,21 @@ fn refuses_what_makes_no_sense_and_says_what_is_allowed() {
         (r#"{"metric":"latency","judge":"kayenta","max":1}"#, "stable"),
         (r#"{"metric":"latency","judge":"t","max":1,"tolerance":0.1}"#, "stable"),
         (r#"{"metric":"requests"}"#, "judge"),
+        (r#"{"metric":"error_rate","kayenta":{}}"#, "judge = \"kayenta\""),
+        (r#"{"name":"x","query":"q","judge":"t","kayenta":{}}"#, "judge = \"kayenta\""),
+        (r#"{"name":"x","query":"q","judge":"kayenta","kayenta":{"strategy":"keep"}}"#, "unknown field"),
+        (r#"{"name":"x","query":"q","judge":"kayenta","kayenta":{"direction":"up"}}"#, "increase"),
+        (r#"{"name":"x","query":"q","judge":"kayenta","kayenta":{"group":" "}}"#, "`group` is empty"),
+        (r#"{"name":"x","query":"q","judge":"kayenta","better":"lower","kayenta":{"direction":"either"}}"#, "`better`"),
+        (r#"{"name":"x","query":"q","judge":"kayenta","tolerance":0.1,"kayenta":{"effect_size":{}}}"#, "`tolerance`"),
+        (
+            r#"{"name":"x","query":"q","judge":"kayenta","kayenta":{"effect_size":{"measure":"cles","allowed_increase":2}}}"#,
+            "from 0 to 1",
+        ),
+        (
+            r#"{"name":"x","query":"q","judge":"kayenta","kayenta":{"effect_size":{"critical_increase":2}}}"#,
+            "critical = true",
+        ),
     ] {
         let message = refusal(json);
         assert!(message.contains(hint), "{json}: {message}");

@@ -29,7 +29,8 @@ impl Panel {
         let mean = self.mean().filter(|mean| mean.ln_e > f64::NEG_INFINITY);
         let name = |seat: &Seat| seat.gate().name().to_owned();
         let largest = mean.and_then(|mean| critical.get(mean.cause)).map(|seat| name(seat));
-        let alone = self.running().find(|(seat, alpha)| seat.fails_alone(*alpha));
+        let alone = self.alone().find(|(seat, alpha)| seat.fails_alone(*alpha));
+        let scored = self.score.as_ref().filter(|score| score.fails());
         let together = mean.is_some_and(|mean| mean.ln_e >= -alpha.ln());
         let (words, gate) = match ruling {
             Ruling::Fail => match (alone, mean, &largest) {
@@ -55,7 +56,10 @@ impl Panel {
                     let words = format!("FAIL: `{}` alone rejects at its part of alpha, {own}", name(seat));
                     (words, Some(name(seat)))
                 }
-                _ => ("FAIL".to_owned(), None),
+                _ => match scored {
+                    Some(score) => (format!("FAIL: Kayenta's {}", score.words()), None),
+                    None => ("FAIL".to_owned(), None),
+                },
             },
             Ruling::Starved => {
                 let ln_e = self.starvation.as_ref().map_or(0.0, |starved| starved.ledger().ln_e());
@@ -67,7 +71,7 @@ impl Panel {
                 (words, None)
             }
             Ruling::Pass => {
-                let each = critical.iter().map(|seat| passing(seat, beta));
+                let each = critical.iter().map(|seat| self.passing(seat));
                 let each = each.collect::<Vec<_>>().join(", ");
                 (format!("PASS: every critical gate shows it at 1/beta = {}: e-values {each}", shown(-beta.ln())), None)
             }
@@ -75,8 +79,8 @@ impl Panel {
                 let against = mean.map_or_else(String::new, |mean| {
                     format!("mean of FAIL e-values {} < 1/alpha = {}", shown(mean.ln_e), shown(-alpha.ln()))
                 });
-                let open = critical.iter().filter(|seat| !seat.passes(beta));
-                let open: Vec<String> = open.map(|seat| passing(seat, beta)).collect();
+                let open = critical.iter().filter(|seat| !self.passes(seat));
+                let open: Vec<String> = open.map(|seat| self.passing(seat)).collect();
                 let open = match (ruling, open.as_slice()) {
                     (Ruling::NoData, _) => "a critical gate had nothing to judge".to_owned(),
                     (_, []) => "every gate passes".to_owned(),
@@ -93,6 +97,14 @@ impl Panel {
             ln_e_fail: mean.map(|mean| mean.ln_e),
             needed_fail: -alpha.ln(),
             needed_pass: -beta.ln(),
+        }
+    }
+
+    /// How far a gate's PASS is, or that of the score that speaks for it.
+    fn passing(&self, seat: &Seat) -> String {
+        match self.score_of(seat) {
+            Some(score) => format!("`{}` in Kayenta's {}", seat.gate().name(), score.words()),
+            None => passing(seat, self.risk.beta),
         }
     }
 }

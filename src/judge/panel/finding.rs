@@ -1,12 +1,14 @@
 //! What a gate says, for people and scripts.
 
-use mlroll_backend::{Sample, Why};
+use mlroll_backend::{Caveat, Sample, Why};
 use serde::{Deserialize, Serialize};
 
 use super::seat::Seat;
 use super::{Evidence, Risk};
 use crate::judge::drift::Drift;
+use crate::judge::exact::Exact;
 use crate::judge::interval::Interval;
+use crate::judge::planned::Said;
 use crate::judge::series::BLOCK;
 use crate::judge::verdict::Verdict;
 
@@ -38,7 +40,29 @@ pub struct Finding {
     pub interval: Option<Interval>,
     /// Whether an advisory gate has changed, so many of them being watched (e-BH).
     pub changed: bool,
+    /// What is to be known of its numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caveat: Option<Caveat>,
+    /// Requests that were turned away, where the store tells of any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub throttled: Option<Throttled>,
 }
+
+/// Requests that were turned away for want of capacity (429). They are not among those that are judged.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Throttled {
+    /// Those of the revision on trial.
+    pub candidate: f64,
+    /// Their share of all that it was sent, from 0 to 1.
+    pub candidate_share: f64,
+    /// Those of the revision in charge.
+    pub stable: f64,
+    /// Likewise.
+    pub stable_share: f64,
+}
+
+/// The share of requests turned away from which on a person should know.
+const MANY_THROTTLED: f64 = 0.01;
 
 /// How far a gate is on its way, from 0 (nothing, or evidence for the opposite) to 1 (decided).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -63,7 +87,40 @@ impl Latest {
     }
 }
 
+impl Throttled {
+    fn of(seat: &Seat) -> Option<Self> {
+        let (candidate, stable) = seat.throttled();
+        let answered = seat.sums().unwrap_or_default();
+        let share = |away: f64, (answered, _): (f64, f64)| if away > 0.0 { away / (away + answered) } else { 0.0 };
+        (candidate > 0.0 || stable > 0.0).then(|| Self {
+            candidate,
+            candidate_share: share(candidate, answered.0),
+            stable,
+            stable_share: share(stable, answered.1),
+        })
+    }
+}
+
 impl Finding {
+    /// What a person should know beside the verdict.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let Throttled { candidate_share, stable_share, .. } = self.throttled?;
+        let shares = format!(
+            "{:.1} % of the candidate's requests and {:.1} % of stable's",
+            100.0 * candidate_share,
+            100.0 * stable_share
+        );
+        let cure = if candidate_share >= MANY_THROTTLED {
+            "the candidate has too few instances for its share"
+        } else if stable_share >= MANY_THROTTLED {
+            "stable has too few instances"
+        } else {
+            return None;
+        };
+        Some(format!("gate `{}`: {shares} were turned away (429), and are not judged: {cure}", self.gate))
+    }
+
     pub(super) fn new(seat: &Seat, fails: bool, passes: bool, risk: &Risk, alpha: f64) -> Self {
         let verdict = match (fails, passes) {
             (true, _) => Verdict::Fail,
@@ -97,11 +154,21 @@ impl Finding {
             alpha,
             interval: seat.drift(alpha).map(Interval::from).or_else(|| seat.interval(alpha)),
             changed: false,
+            caveat: seat.prelude().caveat,
+            throttled: Throttled::of(seat),
         }
     }
 }
 
 fn reason(seat: &Seat, alpha: f64) -> String {
+    let reason = said(seat, alpha);
+    match seat.prelude().caveat {
+        Some(caveat) => format!("{reason} ({caveat})"),
+        None => reason,
+    }
+}
+
+fn said(seat: &Seat, alpha: f64) -> String {
     if let (Some(open), Some(names)) = (seat.alarms_open(), seat.gate().alarms()) {
         let names = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         return match (open, seat.looks()) {
@@ -133,12 +200,21 @@ fn reason(seat: &Seat, alpha: f64) -> String {
                     if requests > 0.0 { format!("{:.3} %", 100.0 * events / requests) } else { "none".to_owned() };
                 format!("{share} ({events:.0} of {requests:.0})")
             };
-            format!("{}: candidate {}, stable {}", counted(seat), side(candidate), side(stable))
+            let away = Throttled::of(seat).map_or_else(String::new, |Throttled { candidate, stable, .. }| {
+                format!("; turned away (429) besides: candidate {candidate:.0}, stable {stable:.0}")
+            });
+            format!("{}: candidate {}, stable {}{away}", counted(seat), side(candidate), side(stable))
         }
         (None, Some(latest)) if seat.is_in_blocks() => {
             format!("{latest}; autocorrelated, judged in blocks of {BLOCK} windows")
         }
-        (None, Some(latest)) => latest,
+        (None, Some(latest)) => match seat.kayenta() {
+            Some(Said { metric, effect }) => {
+                let effect = effect.map_or_else(String::new, |Exact(effect)| format!(" (effect {effect:.3})"));
+                format!("{latest}; Kayenta says {}{effect}", metric.classification.name())
+            }
+            None => latest,
+        },
         (None, None) => "nothing to judge yet".to_owned(),
     }
 }
@@ -153,7 +229,7 @@ fn counted(seat: &Seat) -> String {
 
 fn shown(sample: &Sample) -> String {
     match sample {
-        Sample::Counts { requests, events } => format!("{:.0} of {:.0}", events.get(), requests.get()),
+        Sample::Counts { requests, events, .. } => format!("{:.0} of {:.0}", events.get(), requests.get()),
         Sample::Histogram(buckets) => {
             format!("{:.0} requests", buckets.buckets().last().map_or(0.0, |(_, count)| *count))
         }

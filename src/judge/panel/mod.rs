@@ -7,6 +7,7 @@ mod deciding;
 mod finding;
 mod prelude;
 mod read;
+mod score;
 mod seat;
 mod stages;
 #[cfg(test)]
@@ -16,10 +17,12 @@ use mlroll_backend::Sample;
 use serde::{Deserialize, Serialize};
 
 pub use self::deciding::Deciding;
-pub use self::finding::{Finding, Needed};
+pub use self::finding::{Finding, Needed, Throttled};
 pub use self::prelude::Prelude;
 pub use self::read::requests_of;
+pub use self::score::Scoring;
 
+use self::score::{Scored, is_judged};
 use self::seat::{Booked, Seat};
 use super::combine::{Combined, Critical, changed, combine};
 use super::design_effect::DesignEffect;
@@ -54,6 +57,9 @@ pub struct Panel {
     starvation: Option<Starvation>,
     /// Looks of this step in which no critical gate missed anything; `None` where no step is judged.
     step_looks: Option<u64>,
+    /// What decides in place of the single gates that Kayenta judges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    score: Option<Scored>,
 }
 
 /// What one window says to one gate.
@@ -134,7 +140,7 @@ impl Panel {
     pub fn guarding(gates: Vec<(Gate, Prelude)>, risk: Risk) -> Result<Self, String> {
         let seats = gates.into_iter().map(|(gate, prelude)| Seat::new(gate, prelude, &risk));
         let seats = seats.collect::<Result<Vec<_>, _>>()?;
-        let panel = Self { risk, seats, starvation: None, step_looks: None };
+        let panel = Self { risk, seats, starvation: None, step_looks: None, score: None };
         let own: f64 = panel.spending().filter_map(|seat| seat.gate().alpha()).sum();
         let all_have = panel.spending().all(|seat| seat.gate().alpha().is_some());
         if own > risk.alpha * (1.0 + 1e-9) || (!all_have && own >= risk.alpha * (1.0 - 1e-9)) {
@@ -144,6 +150,24 @@ impl Panel {
             ));
         }
         Ok(panel)
+    }
+
+    /// The same, where Kayenta's score decides in place of the single gates that Kayenta judges; without one these decide each.
+    ///
+    /// # Errors
+    /// The score makes no sense, or gates say what they are to one that there is not.
+    pub fn scored(self, scoring: Option<Scoring>) -> Result<Self, String> {
+        let Some(scoring) = scoring else {
+            let about_score = self.gates().find(|gate| gate.is_about_score()).map(|gate| gate.name().to_owned());
+            return about_score.map_or(Ok(self), |name| {
+                Err(format!(
+                    "gate `{name}`: kayenta: group and critical are about a score, and there is none: give the service \
+                     kayenta = {{ pass = 95, marginal = 75 }}"
+                ))
+            });
+        };
+        let score = Some(Scored::new(scoring, &self.seats)?);
+        Ok(Self { score, ..self })
     }
 
     /// The gates, in their order.
@@ -180,6 +204,9 @@ impl Panel {
     pub fn begin(&mut self, share: f64) {
         for seat in &mut self.seats {
             seat.begin();
+        }
+        if let Some(score) = &mut self.score {
+            score.begin();
         }
         self.starvation = Starvation::new(share, Stake::Once).ok();
         self.step_looks = (share < 1.0).then_some(0);
@@ -226,7 +253,7 @@ impl Panel {
             Ruling::Starved
         } else if missing {
             Ruling::NoData
-        } else if self.critical().all(|seat| seat.passes(self.risk.beta)) {
+        } else if self.critical().all(|seat| self.passes(seat)) {
             Ruling::Pass
         } else {
             Ruling::Inconclusive
@@ -253,7 +280,9 @@ impl Panel {
             .map(|(at, (seat, alpha))| {
                 let finding = seat.finding(&self.risk, seat.running(alpha));
                 let fails = finding.advisory && finding.verdict == Verdict::Fail;
-                Finding { changed: changed.contains(&at) || (fails && !seat.has_e()), ..finding }
+                let changed = changed.contains(&at) || (fails && !seat.has_e());
+                let score = self.score_of(seat).map_or_else(String::new, |score| format!("; {}", score.words()));
+                Finding { changed, reason: finding.reason + &score, ..finding }
             })
             .collect()
     }
@@ -264,13 +293,32 @@ impl Panel {
         for (seat, alpha) in self.seats.iter_mut().zip(levels) {
             seat.conclude(&self.risk, alpha);
         }
+        if let Some(score) = &mut self.score {
+            score.conclude(&self.seats);
+        }
+    }
+
+    /// Whether a gate passes, or the score that speaks for it.
+    fn passes(&self, seat: &Seat) -> bool {
+        self.score_of(seat).map_or_else(|| seat.passes(self.risk.beta), Scored::passes)
+    }
+
+    /// The score that speaks for a gate.
+    fn score_of(&self, seat: &Seat) -> Option<&Scored> {
+        self.score.as_ref().filter(|_| is_judged(seat))
     }
 
     /// `sum v_m E_m >= 1 / alpha` over the counting, shape and sign gates; a t test, whose E is two-sided, and what has no E
     /// decide alone at `alpha v_m`, and an open alarm at once.
     fn fails(&self) -> bool {
         let together = self.mean().is_some_and(|combined| combined.ln_e >= -self.risk.alpha.ln());
-        together || self.running().any(|(seat, alpha)| seat.fails_alone(alpha))
+        let scored = self.score.as_ref().is_some_and(Scored::fails);
+        together || scored || self.alone().any(|(seat, alpha)| seat.fails_alone(alpha))
+    }
+
+    /// Those of them that no score speaks for.
+    fn alone(&self) -> impl Iterator<Item = (&Seat, f64)> {
+        self.running().filter(|(seat, _)| self.score_of(seat).is_none())
     }
 
     /// The critical gates, each with its part of alpha for the tests that run.

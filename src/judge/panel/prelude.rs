@@ -1,6 +1,6 @@
 //! What is measured on the stable revision before the bake, and frozen.
 
-use mlroll_backend::Sample;
+use mlroll_backend::{Caveat, Sample};
 use serde::{Deserialize, Serialize};
 
 use super::read;
@@ -21,6 +21,9 @@ pub struct Prelude {
     pub threshold: Option<Exact>,
     /// Whether its series is autocorrelated, so that means of blocks are fed.
     pub in_blocks: bool,
+    /// What is to be known of its numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caveat: Option<Caveat>,
 }
 
 impl Prelude {
@@ -62,7 +65,7 @@ impl Prelude {
     /// What a person should know of how `gate` will be judged after this `history`: what had to be assumed, and a limit that lies
     /// between the bounds of the store's buckets (docs/judge.md sections 3.4 and 3.7).
     #[must_use]
-    pub fn caveats(&self, gate: &Gate, history: &[Sample]) -> Vec<String> {
+    pub fn assumptions(&self, gate: &Gate, history: &[Sample]) -> Vec<String> {
         let name = gate.name();
         let is_counted = match gate.rule() {
             Rule::Count(_) | Rule::Drift(_) | Rule::Latency(_) | Rule::Shape(_) => true,
@@ -99,6 +102,12 @@ impl Prelude {
             | Rule::Shape(_) => None,
         };
         assumed.into_iter().chain(between).collect()
+    }
+
+    /// The same, of numbers that are not quite what they may be taken for.
+    #[must_use]
+    pub fn with_caveat(self, caveat: Option<Caveat>) -> Self {
+        Self { caveat, ..self }
     }
 
     /// With a design effect that is known.

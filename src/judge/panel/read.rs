@@ -13,7 +13,7 @@ use crate::judge::histogram::{Exceedances, Histogram};
 /// Counts of a sample. A store that has nothing for a subject knows of no requests.
 pub(super) fn counts(sample: &Sample) -> Option<Counts> {
     match sample {
-        Sample::Counts { requests, events } => Counts::new(requests.get(), events.get()).ok(),
+        Sample::Counts { requests, events, .. } => Counts::new(requests.get(), events.get()).ok(),
         Sample::NoData(Why::Empty) => Some(Counts::NONE),
         Sample::Strata(parts) => parts.values().map(counts).try_fold(Counts::NONE, |sum, part| Some(sum.plus(part?))),
         Sample::Histogram(_) | Sample::NoData(_) | Sample::Value(_) => None,
@@ -74,6 +74,15 @@ pub(super) fn requests(sample: &Sample) -> Option<f64> {
         Sample::NoData(Why::Empty) => Some(0.0),
         Sample::Strata(parts) => parts.values().map(requests).sum(),
         Sample::NoData(_) | Sample::Value(_) => None,
+    }
+}
+
+/// How many requests a sample knows to have been turned away.
+pub(super) fn throttled(sample: &Sample) -> f64 {
+    match sample {
+        Sample::Counts { throttled, .. } => throttled.get(),
+        Sample::Strata(parts) => parts.values().map(throttled).sum(),
+        Sample::Histogram(_) | Sample::NoData(_) | Sample::Value(_) => 0.0,
     }
 }
 

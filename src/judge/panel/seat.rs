@@ -1,6 +1,6 @@
 //! One gate with its evidence.
 
-use mlroll_backend::Sample;
+use mlroll_backend::{Sample, Why};
 use serde::{Deserialize, Serialize};
 
 use super::finding::Latest;
@@ -14,8 +14,9 @@ use crate::judge::evidence::{CountEvidence, CountLook, SeriesEvidence};
 use crate::judge::gate::{CountRule, Gate, LatencyRule, RankTest, Rule, SeriesStatistic};
 use crate::judge::histogram::Histogram;
 use crate::judge::interval::Interval;
+use crate::judge::kayenta::Nan;
 use crate::judge::mann_whitney::FEWEST_VALUES;
-use crate::judge::planned::{Levels, PlannedEvidence};
+use crate::judge::planned::{Levels, PlannedEvidence, Said};
 use crate::judge::series::SeriesTest;
 use crate::judge::shape::ShapeEvidence;
 
@@ -33,6 +34,9 @@ pub(super) struct Seat {
     /// Whether an exact test at the end of a stage has rejected.
     final_fail: bool,
     latest: Option<Latest>,
+    /// Requests of candidate and stable that were turned away, where any were.
+    #[serde(default, skip_serializing_if = "nobody")]
+    throttled: (f64, f64),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -109,11 +113,17 @@ impl Seat {
             Rule::Series(rule) => Tests::Series(SeriesEvidence::new(rule)),
             Rule::Shape(_) => Tests::Shape(None),
         };
-        Ok(Self { gate, prelude, tests, looks: 0, stages: Stages::default(), final_fail: false, latest: None })
+        let (stages, throttled) = (Stages::default(), (0.0, 0.0));
+        Ok(Self { gate, prelude, tests, looks: 0, stages, final_fail: false, latest: None, throttled })
     }
 
     pub(super) const fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    /// Requests of candidate and stable that were turned away.
+    pub(super) const fn throttled(&self) -> (f64, f64) {
+        self.throttled
     }
 
     pub(super) const fn prelude(&self) -> Prelude {
@@ -136,6 +146,8 @@ impl Seat {
 
     pub(super) fn look(&mut self, evidence: &Evidence, risk: &Risk) -> Booked {
         self.show(evidence);
+        self.throttled.0 += read::throttled(&evidence.candidate);
+        self.throttled.1 += read::throttled(&evidence.stable);
         let booked = self.book(evidence, risk);
         match booked {
             // Visits and scores are no requests: that the candidate has fewer of them starves nobody.
@@ -281,6 +293,14 @@ impl Seat {
         }
     }
 
+    /// What Kayenta said of it at the end of this stage.
+    pub(super) fn kayenta(&self) -> Option<Said> {
+        match &self.tests {
+            Tests::Planned(tests) => tests.said(),
+            Tests::Alarms(_) | Tests::Counts(_) | Tests::Drift(_) | Tests::Series(_) | Tests::Shape(_) => None,
+        }
+    }
+
     /// What it says by itself, at its own part of alpha.
     pub(super) fn finding(&self, risk: &Risk, alpha: f64) -> Finding {
         let fails = self.fails_alone(alpha) || (!self.decides_alone() && self.ln_e_fail() >= -alpha.ln());
@@ -397,11 +417,15 @@ impl Seat {
     fn values(&mut self, evidence: &Evidence) -> Booked {
         let value = |sample| read::value(&self.gate, sample);
         let (candidate, stable) = (value(&evidence.candidate), value(&evidence.stable));
+        // Kayenta would fill in for the candidate, too: but silence about the one on trial is no evidence.
+        let fills = matches!(self.gate.rule(), Rule::Samples(rule) if rule.kayenta.nan == Nan::Replace);
+        let is_silent = matches!(evidence.stable, Sample::NoData(Why::Empty | Why::NotANumber));
+        let filled = (fills && is_silent).then_some(0.0);
         let booked = match (&mut self.tests, self.gate.rule()) {
             (Tests::Series(tests), Rule::Series(rule)) => candidate
                 .zip(rule.max.or(stable))
                 .is_some_and(|(candidate, stable)| tests.look(rule, candidate, stable).is_ok()),
-            (Tests::Planned(tests), _) => match candidate.zip(stable) {
+            (Tests::Planned(tests), _) => match candidate.zip(stable.or(filled)) {
                 Some((candidate, stable)) => {
                     tests.look(candidate, stable);
                     true
@@ -448,6 +472,11 @@ impl Seat {
         }
         Booked::Counted { candidate, stable }
     }
+}
+
+/// Whether nobody was turned away.
+fn nobody(throttled: &(f64, f64)) -> bool {
+    *throttled == (0.0, 0.0)
 }
 
 fn nothing(evidence: &Evidence) -> Booked {

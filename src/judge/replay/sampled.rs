@@ -52,10 +52,11 @@ fn present(values: &[f64]) -> Vec<f64> {
 
 fn kayenta(look: &Samples, rule: &SampleRule) -> Reading {
     let judged = planned::kayenta(rule, &look.candidate, &look.stable);
-    let (fails, passes) = planned::meaning(judged.classification);
+    let (fails, passes) = planned::meaning(rule, judged.classification);
     let mut extra = shown(&present(&look.candidate), &present(&look.stable));
     extra.extend([
         ("classification", judged.classification.name().into()),
+        ("effect", json!(judged.effect)),
         ("lower", json!(judged.shift.map(|shift| shift.lower))),
         ("upper", json!(judged.shift.map(|shift| shift.upper))),
         ("estimate", json!(judged.shift.map(|shift| shift.estimate))),

@@ -167,6 +167,67 @@ fn planned_looks_report_their_tests() {
 }
 
 #[test]
+fn kayenta_is_judged_by_its_own_settings() {
+    let high: Vec<f64> = (0..20).map(|k| 2.0 + 0.01 * f64::from(k * 7 % 20)).collect();
+    let low: Vec<f64> = (0..20).map(|k| 1.0 + 0.01 * f64::from(k * 7 % 20)).collect();
+    let many: Vec<f64> = (0..200).map(|k| 1.0 + 0.001 * f64::from(k * 7 % 200)).collect();
+    let spiked: Vec<f64> = many.iter().copied().chain([1e6]).collect();
+    let holed: Vec<Value> = low.iter().map(|value| json!(value)).chain(std::iter::repeat_n(Value::Null, 40)).collect();
+    for (settings, candidate, stable, word, verdict) in [
+        (json!({}), json!(high), json!(low), "High", "fail"),
+        (json!({}), json!(low), json!(high), "Pass", "pass"),
+        (json!({ "direction": "decrease" }), json!(high), json!(low), "Pass", "pass"),
+        (json!({ "direction": "decrease" }), json!(low), json!(high), "Low", "fail"),
+        (json!({ "direction": "either" }), json!(low), json!(high), "Low", "fail"),
+        (json!({ "effect_size": { "allowed_increase": 1.9 } }), json!(high), json!(low), "High", "fail"),
+        (json!({ "effect_size": { "allowed_increase": 2.1 } }), json!(high), json!(low), "Pass", "pass"),
+        (
+            json!({ "effect_size": { "measure": "cles", "allowed_increase": 0.99 } }),
+            json!(high),
+            json!(low),
+            "High",
+            "fail",
+        ),
+        (
+            json!({ "direction": "decrease", "effect_size": { "allowed_decrease": 0.4 } }),
+            json!(low),
+            json!(high),
+            "Pass",
+            "pass",
+        ),
+        (json!({}), json!([null, null]), json!(low), "Nodata", "inconclusive"),
+        (json!({ "must_have_data": true }), json!([null, null]), json!(low), "Nodata", "fail"),
+        (json!({ "nan_strategy": "replace" }), json!([]), json!(low), "Pass", "pass"),
+        (json!({ "nan_strategy": "replace", "direction": "either" }), json!(holed), json!(low), "Low", "fail"),
+        (json!({ "direction": "either" }), json!(holed), json!(low), "Pass", "pass"),
+        (json!({ "outliers": "remove" }), json!(spiked), json!(many), "Pass", "pass"),
+    ] {
+        let gate = json!({ "name": "x", "query": "q", "judge": "kayenta", "kayenta": settings });
+        let report = run(&json!({ "gate": gate, "looks": [{ "candidate": candidate, "stable": stable }] }));
+        let look = &report["looks"][0];
+        assert_eq!(
+            (&look["classification"], &report["verdict"]),
+            (&json!(word), &json!(verdict)),
+            "{settings}: {report}"
+        );
+    }
+    let sized = |measure: &str| {
+        let gate = json!({ "name": "x", "query": "q", "judge": "kayenta", "kayenta": { "effect_size": { "measure": measure } } });
+        run(&json!({ "gate": gate, "looks": [{ "candidate": high, "stable": low }] }))["looks"][0]["effect"].clone()
+    };
+    near(&sized("mean_ratio"), 2.095 / 1.095);
+    assert_eq!(sized("cles"), json!(1.0));
+    // Without its outlier one side is the other, which needs no test.
+    let gate =
+        |outliers: &str| json!({ "name": "x", "query": "q", "judge": "kayenta", "kayenta": { "outliers": outliers } });
+    let ratio = |outliers: &str| {
+        run(&json!({ "gate": gate(outliers), "looks": [{ "candidate": spiked, "stable": many }] }))["looks"][0]["effect"].clone()
+    };
+    assert!(ratio("keep").as_f64().unwrap() > 10.0, "{}", ratio("keep"));
+    assert_eq!(ratio("remove"), Value::Null);
+}
+
+#[test]
 fn a_better_sample_passes_and_few_values_decide_nothing() {
     let sides = |n: i32| -> (Vec<f64>, Vec<f64>) {
         ((0..n).map(|k| 1.0 + 0.01 * f64::from(k)).collect(), (0..n).map(|k| 2.0 + 0.01 * f64::from(k)).collect())

@@ -21,7 +21,7 @@ mod trouble;
 
 pub use action::{Action, Cause, Ended, Pending, Windows};
 pub use input::{Input, Look, Trouble, Verdict};
-pub use plan::{Experiment, InvalidPlan, Kind, Plan, Reaction, Terms};
+pub use plan::{Experiment, InvalidPlan, Kind, Plan, Reaction, Score, Terms};
 pub use state::{Rollout, Stage};
 
 #[cfg(test)]

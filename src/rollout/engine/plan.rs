@@ -1,5 +1,6 @@
 //! What a rollout will do, frozen when it starts.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -69,6 +70,22 @@ pub struct Terms {
     /// What an experiment is about; of that kind only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub experiment: Option<Experiment>,
+    /// Kayenta's score over the gates that it judges, where that decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<Score>,
+}
+
+/// What Kayenta's score decides, from 0 to 100, and how groups of gates weigh in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Score {
+    /// From here on it is a pass.
+    pub pass: f64,
+    /// Below, it is a fail.
+    pub marginal: f64,
+    /// The weights of groups; the others share what is left of 100.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub weights: BTreeMap<String, f64>,
 }
 
 /// What an experiment is about, fixed before it begins.

@@ -49,6 +49,11 @@ impl Landing<'_> {
                 Err(e) if e.kind() == ErrorKind::NotFound => None,
                 Err(e) => return Err(e),
             };
+            // What has the name is not overwritten by anything else, be it on its way, failed, or good.
+            let there = found.as_ref().filter(|_| put.is_none());
+            if let Some((there, difference)) = there.and_then(|there| Some((there, there.differs(self.wanted)?))) {
+                return Err(self.taken(there, &difference));
+            }
             let lags = put.as_ref().is_some_and(|put| found.as_ref().map(|found| &found.text) == put.before.as_ref());
             let is_sure = put.as_ref().is_some_and(|put| put.is_sure);
             let what = match &found {
@@ -61,19 +66,19 @@ impl Landing<'_> {
                     return Err(Error::new(ErrorKind::Unexpected, PUT_DEPLOYMENT, message));
                 }
                 Some(found) if found.deployment.state.eq_ignore_ascii_case("succeeded") => {
-                    return self.landed(found, put.is_some());
+                    return Ok(self.landed(found, put.is_some()));
                 }
                 Some(found) if is_terminal(&found.deployment.state) && put.is_some() && !lags => {
                     return Err(self.failure(found, put.and_then(|put| put.operation)).await);
                 }
                 Some(found) if !is_terminal(&found.deployment.state) => {
                     if let Some(difference) = found.differs(self.wanted) {
-                        return Err(self.taken(&difference));
+                        return Err(self.taken(found, &difference));
                     }
                     let state = crate::error::printable(&found.deployment.state, 40);
                     format!("deployment {name} is {state}")
                 }
-                // There is none, or one that failed some other day.
+                // There is none, or one like it that failed some other day.
                 before => match self.calls.put_deployment(name, &self.wanted.body).await {
                     Ok(operation) => {
                         let before = before.as_ref().map(|before| before.text.clone());
@@ -96,19 +101,14 @@ impl Landing<'_> {
         }
     }
 
-    fn landed(&self, found: &Blueprint, made: bool) -> Result<Deployed> {
-        match found.differs(self.wanted).filter(|_| !made) {
-            Some(difference) => Err(self.taken(&difference)),
-            None => {
-                let deployment = &found.deployment;
-                let revision = Revision {
-                    id: deployment.id.clone(),
-                    created: deployment.created,
-                    description: deployment.description.clone(),
-                };
-                Ok(Deployed { revision, made, notes: self.notes() })
-            }
-        }
+    fn landed(&self, found: &Blueprint, made: bool) -> Deployed {
+        let deployment = &found.deployment;
+        let revision = Revision {
+            id: deployment.id.clone(),
+            created: deployment.created,
+            description: deployment.description.clone(),
+        };
+        Deployed { revision, made, notes: self.notes() }
     }
 
     /// As a rehearsal has it.
@@ -122,8 +122,17 @@ impl Landing<'_> {
     }
 
     /// Somebody else's deployment has the name.
-    fn taken(&self, difference: &str) -> Error {
-        let message = format!("deployment {} is there already, and is another: it has {difference}", self.name);
+    fn taken(&self, found: &Blueprint, difference: &str) -> Error {
+        let state = &found.deployment.state;
+        let failed = if is_terminal(state) && !state.eq_ignore_ascii_case("succeeded") {
+            format!(" ({})", crate::error::printable(&state.to_ascii_lowercase(), 40))
+        } else {
+            String::new()
+        };
+        let message = format!(
+            "deployment {} is there already{failed}, and is another: it has {difference}; give another --name, or delete it first",
+            self.name
+        );
         Error::new(ErrorKind::Invalid, PUT_DEPLOYMENT, message)
     }
 

@@ -56,6 +56,7 @@ fn row(minute: u32, deployment: &str, requests: u64, failed: u64, slow: u64) -> 
         vec![json!(format!("2026-11-21T08:{minute:02}:00Z")), json!(deployment), json!(requests), json!(failed)];
     row.extend([json!(0), json!(0)]);
     row.extend(BOUNDS.iter().map(|bound| json!(if *bound <= 0.3 { slow } else { 0 })));
+    row.push(json!(0));
     Value::Array(row)
 }
 
@@ -64,6 +65,7 @@ fn answer(rows: &[Value]) -> Value {
     let mut columns = vec![column("Start", "datetime"), column("Deployment", "string")];
     columns.extend(["Requests", "Failed", "NoCode", "NoDuration"].map(|name| column(name, "long")));
     columns.extend((0..BOUNDS.len()).map(|n| column(&format!("Above{n}"), "long")));
+    columns.push(column("Throttled", "long"));
     json!({ "tables": [{ "name": "PrimaryResult", "columns": columns, "rows": rows }] })
 }
 
@@ -189,6 +191,7 @@ async fn what_is_nothing_is_no_data_and_never_zero() {
         (0, with(1, Value::Null), "failed", "makes no sense"),
         (0, answer(&[json!([])]), "failed", "makes no sense"),
         (0, answer(&[good(), good()]), "failed", "two rows"),
+        (0, without("Throttled"), "failed", "no column `Throttled` of type long"),
         (0, without("Failed"), "failed", "no column `Failed` of type long"),
         (1, without("Above3"), "failed", "no column `Above3`"),
         (0, twice, "failed", "more than one"),
@@ -206,6 +209,21 @@ async fn what_is_nothing_is_no_data_and_never_zero() {
         Sample::counts(10.0, 1.0)
     );
     assert_eq!(first(Query::Requests, Reply::json(with(codeless, json!(2)).to_string())).await, Sample::value(10.0));
+}
+
+#[tokio::test]
+async fn what_is_turned_away_is_neither_a_failure_nor_an_answer() {
+    let throttling = |requests: u64, throttled: u64| {
+        let mut row = row(0, "green", requests, requests / 10, 0);
+        *row.as_array_mut().unwrap().last_mut().unwrap() = json!(throttled);
+        Reply::json(answer(&[row]).to_string())
+    };
+    assert_eq!(first(Query::ErrorRate, throttling(100, 25)).await, Sample::counts(100.0, 10.0).beside_throttled(25.0));
+    assert_eq!(first(Query::Requests, throttling(100, 25)).await, Sample::value(100.0));
+    assert!(matches!(first(Query::Latency, throttling(100, 25)).await, Sample::Histogram(of) if of.total() == 100.0));
+    // Somebody came, and nobody was answered.
+    assert_eq!(first(Query::ErrorRate, throttling(0, 25)).await, Sample::counts(0.0, 0.0).beside_throttled(25.0));
+    assert!(matches!(first(Query::Latency, throttling(0, 25)).await, Sample::NoData(why) if why.name() == "empty"));
 }
 
 #[tokio::test]
@@ -312,7 +330,7 @@ async fn logs_are_later_than_metrics_and_finer() {
     let refused = monitor.sample(&both, std::slice::from_ref(&green), &[half]).await.unwrap_err();
     assert_eq!((refused.kind(), server.requests().len()), (ErrorKind::Invalid, 1));
     let words = monitor.words(&Query::Latency, &green, Duration::from_secs(60)).unwrap();
-    assert!(words.contains("countif(TotalDurationMs > 300)") && !words.contains("datetime("), "{words}");
+    assert!(words.contains("countif(Answered and TotalDurationMs > 300)") && !words.contains("datetime("), "{words}");
     assert!(monitor.words(&p95, &green, Duration::from_secs(60)).unwrap().starts_with("metricnames="));
     for query in [Query::InstanceStartup, Query::PendingRequests, Query::Scores("x".to_owned())] {
         let refused = monitor.sample(&[query], &[subject("green")], &[window(0, 1)]).await.unwrap_err();
@@ -357,9 +375,11 @@ proptest! {
         if let Ok(read) = Rows::parse("Op", answer(&rows).to_string().as_bytes(), &BOUNDS, hint) {
             for counted in [Counted::Failures, Counted::Latencies, Counted::Requests] {
                 match read.read(counted, &"green".parse().unwrap(), window(0, 1)) {
-                    Sample::Counts { requests, events } => prop_assert!(events <= requests && requests.get() > 0.0),
+                    Sample::Counts { requests, events, throttled } => {
+                        prop_assert!(events <= requests && requests.get() + throttled.get() > 0.0);
+                    }
                     Sample::Histogram(histogram) => prop_assert!(histogram.total() > 0.0),
-                    Sample::Value(value) => prop_assert!(value.get() > 0.0),
+                    Sample::Value(value) => prop_assert!(value.get() >= 0.0),
                     Sample::NoData(_) => {}
                     Sample::Strata(parts) => prop_assert!(false, "{parts:?}"),
                 }

@@ -98,6 +98,11 @@ impl Metric {
         !name.starts_with("requestlatency") && !name.starts_with("cpu")
     }
 
+    /// Whether it is one of the percentiles that Azure keeps: an average of those of its frontends, each minute.
+    pub(super) fn is_percentile(&self) -> bool {
+        self.name.to_ascii_lowercase().starts_with("requestlatency_p")
+    }
+
     /// `$filter` for a revision.
     pub(super) fn filter(&self, revision: &RevisionId) -> Option<String> {
         self.filter.as_ref().map(|filter| filter.replace(REVISION, revision.as_str()))

@@ -4,9 +4,9 @@
 //!   codes and windows: `RequestsPerMinute` split by `deployment` and `statusCode`, always with `top`, because without it
 //!   ten series are all that is answered.
 //! - **`error_rate`** counts 408 (the model was too slow), 424 (the model failed: what a client sees of any answer of the
-//!   container that is not 200) and 5xx. Other 4xx are the caller's, and 429 is want of capacity, not of quality: both are
-//!   requests and no failures.
-//! - **`requests`** is the sum over all status codes. Azure lists only the average of `RequestsPerMinute`; its minutes are
+//!   container that is not 200) and 5xx. Other 4xx are the caller's: requests, and no failures. 429 is want of capacity,
+//!   not of quality: it is told apart, and neither a failure nor a request that is judged.
+//! - **`requests`** is the sum over all status codes but 429. Azure lists only the average of `RequestsPerMinute`; its minutes are
 //!   added up. Where several frontends report, that is too little rather than too much: evidence is never made up.
 //! - **`latency`** is unsupported, unless the traffic log is read: Azure keeps averages of per-minute percentiles, from which no share of slow requests can
 //!   be told. They are for gates with a query of their own, judged as series:
@@ -26,7 +26,7 @@
 //!   windows: rows of `AmlOnlineEndpointTrafficLog`, which has one for each request, summarised by bins of time and
 //!   deployment. So counts are exact, also those above the limits of latency gates (`TotalDurationMs`, whole milliseconds; where
 //!   a client goes away, until then), and no percentile is averaged.
-//! - **`error_rate`** means the same as of metrics.
+//! - **`error_rate`** and **`requests`** mean the same as of metrics. No latency is that of a request that was turned away (429).
 //! - **No data** is: an answer without any row (with what to type where there is no diagnostic setting), `error` beside
 //!   `tables`, requests without a response code (of `error_rate`) or without a duration (of `latency`), and what failed. A
 //!   deployment without rows where others have some had no requests.

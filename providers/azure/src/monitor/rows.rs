@@ -23,8 +23,11 @@ pub(super) struct Rows {
 /// Requests of a bin to a deployment.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Cell {
+    /// Those that were answered, in any way.
     requests: u64,
     failed: u64,
+    /// Those that were turned away besides.
+    throttled: u64,
     /// Those whose response code is not known.
     uncoded: u64,
     /// Those that nobody knows the duration of.
@@ -106,7 +109,7 @@ impl Rows {
         self.find(revision, window).and_then(|cell| cell.sample(counted, &self.bounds)).unwrap_or_else(Sample::NoData)
     }
 
-    /// The requests to a revision in a window, of which there is one at least.
+    /// The requests to a revision in a window, of which there is one at least, be it one that was turned away.
     fn find(&self, revision: &RevisionId, window: Window) -> Result<Cell, Why> {
         if let Some(warning) = &self.warning {
             return Err(Why::Partial { warning: warning.clone() });
@@ -117,7 +120,7 @@ impl Rows {
         for (_, cell) in self.cells.range((name.clone(), from)..(name, until)) {
             sum.add(cell);
         }
-        if sum.requests == 0 { Err(Why::Empty) } else { Ok(sum) }
+        if sum.requests.saturating_add(sum.throttled) == 0 { Err(Why::Empty) } else { Ok(sum) }
     }
 }
 
@@ -126,7 +129,7 @@ fn read(operation: &'static str, table: &TableShown, bounds: usize) -> Result<Ve
     let columns = Columns(&table.columns, operation);
     let (start, deployment) = (columns.find("Start", "datetime")?, columns.find("Deployment", "string")?);
     let count = |name: &str| columns.find(name, "long");
-    let (requests, failed) = (count("Requests")?, count("Failed")?);
+    let (requests, failed, throttled) = (count("Requests")?, count("Failed")?, count("Throttled")?);
     let (uncoded, untimed) = (count("NoCode")?, count("NoDuration")?);
     let above = (0..bounds).map(|n| count(&format!("Above{n}"))).collect::<Result<Vec<_>>>()?;
     let mut rows = Vec::with_capacity(table.rows.len());
@@ -140,6 +143,7 @@ fn read(operation: &'static str, table: &TableShown, bounds: usize) -> Result<Ve
         let cell = Cell {
             requests: number(requests)?,
             failed: number(failed)?,
+            throttled: number(throttled)?,
             uncoded: number(uncoded)?,
             untimed: number(untimed)?,
             above: above.iter().map(|place| number(*place)).collect::<Result<_>>()?,
@@ -153,6 +157,7 @@ impl Cell {
     fn add(&mut self, other: &Self) {
         self.requests = self.requests.saturating_add(other.requests);
         self.failed = self.failed.saturating_add(other.failed);
+        self.throttled = self.throttled.saturating_add(other.throttled);
         self.uncoded = self.uncoded.saturating_add(other.uncoded);
         self.untimed = self.untimed.saturating_add(other.untimed);
         for (mine, theirs) in self.above.iter_mut().zip(&other.above) {
@@ -172,10 +177,13 @@ impl Cell {
             Counted::Failures if self.failed > self.requests => {
                 Err(odd(format!("{} failed requests of {requests}", self.failed)))
             }
-            Counted::Failures => Ok(Sample::counts(requests, self.failed as f64)),
+            Counted::Failures => {
+                Ok(Sample::counts(requests, self.failed as f64).beside_throttled(self.throttled as f64))
+            }
             Counted::Latencies if self.untimed > 0 => {
                 Err(odd(format!("{} of {requests} requests have no duration", self.untimed)))
             }
+            Counted::Latencies if self.requests == 0 => Err(Why::Empty),
             Counted::Latencies => {
                 let mut slower = self.requests;
                 let mut buckets = vec![(f64::INFINITY, requests)];

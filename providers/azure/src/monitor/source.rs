@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use futures_util::future::join;
 use futures_util::stream::{StreamExt, iter};
 use mlroll_backend::{
-    AzureMlEndpoint, Error, ErrorKind, Granularity, MetricSource, Query, Result, RevisionId, Sample, Subject, Target,
-    Timestamp, Why, Window, Wiretap,
+    AzureMlEndpoint, Caveat, Error, ErrorKind, Granularity, MetricSource, Query, Result, RevisionId, Sample, Subject,
+    Target, Timestamp, Why, Window, Wiretap,
 };
 
 use super::rows::Rows;
@@ -191,6 +191,13 @@ impl MetricSource for Monitor {
                 Some(log.query(endpoint_of(&subject.target).ok()?, &deployments, None, bin(window.as_slice())))
             }
             (Asked::Log(_), None) => None,
+        }
+    }
+
+    fn caveat(&self, query: &Query) -> Option<Caveat> {
+        match self.asked(query).ok()? {
+            Asked::Metric(Question::Metric(metric)) if metric.is_percentile() => Some(Caveat::AveragedPercentiles),
+            Asked::Log(_) | Asked::Metric(_) => None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mlroll_backend::{ErrorKind, MetricSource, Query, Resource, Sample, Subject, Timestamp, Window};
+use mlroll_backend::{Caveat, ErrorKind, MetricSource, Query, Resource, Sample, Subject, Timestamp, Window};
 use mlroll_faults::arm::{Arm, ArmFault, ArmKind, ArmOperation, TOKEN};
 use serde_json::{Value, json};
 
@@ -74,7 +74,8 @@ async fn one_request_answers_for_all_revisions_windows_and_counts() {
     let windows = [window(0, 1), window(1, 1), window(2, 1)];
     let subjects = [subject("green"), subject("blue")];
     let samples = monitor(&arm).sample(&[Query::ErrorRate, Query::Requests], &subjects, &windows).await.unwrap();
-    let expected = [Sample::counts(103.0, 7.0), Sample::counts(909.0, 9.0), Sample::value(103.0), Sample::value(909.0)];
+    let green = Sample::counts(99.0, 7.0).beside_throttled(4.0);
+    let expected = [green, Sample::counts(909.0, 9.0), Sample::value(99.0), Sample::value(909.0)];
     for (n, sample) in samples.iter().enumerate() {
         assert_eq!(*sample, expected[n / 3], "{n}");
     }
@@ -87,13 +88,23 @@ async fn one_request_answers_for_all_revisions_windows_and_counts() {
         ("200", "2026-11-21T08:00:00Z/2026-11-21T08:03:00Z")
     );
     let whole = monitor(&arm).sample(&[Query::ErrorRate], &subjects[..1], &[window(0, 3)]).await.unwrap();
-    assert_eq!(whole, [Sample::counts(309.0, 21.0)]);
+    assert_eq!(whole, [Sample::counts(297.0, 21.0).beside_throttled(12.0)]);
 }
 
 #[tokio::test]
 async fn a_model_that_crashes_is_all_424_and_all_failures() {
     let sample = error_rate(answer(&[("green", "424", &[Some(50.0)])])).await;
     assert_eq!(sample, Sample::counts(50.0, 50.0));
+}
+
+#[tokio::test]
+async fn what_is_turned_away_is_neither_a_failure_nor_an_answer() {
+    let told = error_rate(answer(&[("green", "429", &[Some(30.0)]), ("blue", "200", &[Some(9.0)])])).await;
+    assert_eq!(told, Sample::counts(0.0, 0.0).beside_throttled(30.0), "somebody came");
+    let arm = Arm::start();
+    arm.set_metrics(Some(answer(&[("green", "429", &[Some(30.0)]), ("green", "200", &[Some(9.0)])])));
+    let told = monitor(&arm).sample(&[Query::Requests], &[subject("green")], &[window(0, 1)]).await.unwrap();
+    assert_eq!(told, [Sample::value(9.0)]);
 }
 
 #[tokio::test]
@@ -276,6 +287,22 @@ async fn what_fails_costs_its_own_samples_and_is_found_by_a_check() {
     ));
     assert!(monitor.check(&[Query::Requests], &[subject("green")], window(0, 1)).await.is_ok());
     assert_eq!(monitor.settle_delay(&Query::Requests, &subject("green")), Duration::from_secs(120));
+}
+
+#[test]
+fn percentiles_are_marked_as_the_averages_that_they_are() {
+    let arm = Arm::start();
+    let monitor = monitor(&arm);
+    let custom = |text: &str| monitor.caveat(&Query::Custom(text.to_owned()));
+    for metric in ["RequestLatency_P95", "requestlatency_p50", "RequestLatency_P99&aggregation=Maximum"] {
+        let marked = custom(&format!("metricnames={metric}&$filter=deployment eq '{{{{revision}}}}'"));
+        assert_eq!(marked, Some(Caveat::AveragedPercentiles), "{metric}");
+    }
+    assert_eq!(custom("metricnames=RequestLatency_P90&resource=deployment"), Some(Caveat::AveragedPercentiles));
+    assert_eq!(custom("metricnames=RequestLatency&resource=deployment"), None);
+    for query in [Query::ErrorRate, Query::Requests, Query::Headroom(Resource::Cpu), Query::Latency] {
+        assert_eq!(monitor.caveat(&query), None, "{query}");
+    }
 }
 
 #[test]

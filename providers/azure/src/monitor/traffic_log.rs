@@ -140,11 +140,13 @@ impl TrafficLog {
             // Others of the same name may write there too.
             let _ = write!(query, " and _ResourceId =~ {}", quoted(&id(endpoint)));
         }
-        query.push_str("\n| extend Code = toint(ResponseCode)\n| summarize Requests = count()");
+        // One that is turned away is no answer of the deployment's, and it is quick.
+        query.push_str("\n| extend Code = toint(ResponseCode)\n| extend Answered = isnull(Code) or Code != 429");
+        query.push_str("\n| summarize Requests = countif(Answered), Throttled = countif(Code == 429)");
         query.push_str(", Failed = countif(Code == 408 or Code == 424 or (Code >= 500 and Code <= 599))");
-        query.push_str(", NoCode = countif(isnull(Code)), NoDuration = countif(isnull(TotalDurationMs))");
+        query.push_str(", NoCode = countif(isnull(Code)), NoDuration = countif(Answered and isnull(TotalDurationMs))");
         for (n, bound) in self.bounds().iter().enumerate() {
-            let _ = write!(query, ", Above{n} = countif(TotalDurationMs > {bound})");
+            let _ = write!(query, ", Above{n} = countif(Answered and TotalDurationMs > {bound})");
         }
         let _ = write!(query, " by Start = bin(TimeGenerated, {bin}s), Deployment = tolower(DeploymentName)");
         query
@@ -222,7 +224,7 @@ mod tests {
         ] {
             assert_eq!(quoted(name), literal);
             let query = TrafficLog::default().query(&endpoint(name), &[name.to_owned()].into(), None, 60);
-            assert_eq!((query.matches(literal).count(), query.lines().count()), (2, 4), "{query}");
+            assert_eq!((query.matches(literal).count(), query.lines().count()), (2, 5), "{query}");
         }
     }
 
@@ -234,7 +236,9 @@ mod tests {
         assert_eq!(bounds.len(), LADDER.len() + 3);
         let query = log.query(&endpoint("fraud"), &["blue".to_owned(), "green".to_owned()].into(), None, 30);
         assert!(
-            query.contains("Above0 = countif(TotalDurationMs > 0.7), Above1 = countif(TotalDurationMs > 5), "),
+            query.contains(
+                "Above0 = countif(Answered and TotalDurationMs > 0.7), Above1 = countif(Answered and TotalDurationMs > 5), "
+            ),
             "{query}"
         );
         assert!(query.contains("EndpointName =~ 'fraud' and DeploymentName in~ ('blue', 'green')\n"), "{query}");

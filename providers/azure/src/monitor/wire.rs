@@ -18,6 +18,9 @@ const API_VERSION: &str = "2024-02-01";
 /// The most that can be used of something, in percent, and as much as is measured too high now and then.
 const FULL: f64 = 101.0;
 
+/// What a client gets where too much waits for the instances of a deployment already.
+const THROTTLED: u16 = 429;
+
 /// How many series are asked for: 20 deployments with ten status codes each.
 const TOP: usize = 200;
 
@@ -33,6 +36,17 @@ pub(super) enum Question {
     },
     /// A metric of the author's choice.
     Metric(Metric),
+}
+
+/// The requests of a revision in a window.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Requests {
+    /// Those that it answered, in any way.
+    answered: f64,
+    /// The failed ones among them.
+    failed: f64,
+    /// Those that were turned away besides.
+    throttled: f64,
 }
 
 /// An answer about one metric.
@@ -198,8 +212,9 @@ impl Question {
     /// What an answer says about a revision in a window.
     pub(super) fn read(&self, reply: &Reply, revision: &RevisionId, window: Window) -> Sample {
         let read = match self {
-            Self::Requests { failures } => reply.requests(revision, window).map(|(requests, failed)| {
-                if *failures { Sample::counts(requests, failed) } else { Sample::value(requests) }
+            Self::Requests { failures } => reply.requests(revision, window).map(|told| match failures {
+                true => Sample::counts(told.answered, told.failed).beside_throttled(told.throttled),
+                false => Sample::value(told.answered),
             }),
             Self::Headroom(metric) => reply.headroom(metric, window).map(Sample::value),
             Self::Metric(metric) => reply.one(metric, window).map(Sample::value),
@@ -243,10 +258,10 @@ impl Reply {
         Ok(())
     }
 
-    /// All requests of a revision, and the failed ones.
-    fn requests(&self, revision: &RevisionId, window: Window) -> Result<(f64, f64), Why> {
+    /// The requests of a revision.
+    fn requests(&self, revision: &RevisionId, window: Window) -> Result<Requests, Why> {
         self.whole()?;
-        let (mut requests, mut failed) = (0.0, 0.0);
+        let mut told = Requests::default();
         for series in &self.series {
             let dimension = |name: &str| series.dimensions.get(name).map(String::as_str);
             let odd = |found: String| Why::Inconsistent { found };
@@ -263,13 +278,17 @@ impl Reply {
             }
             let code: u16 =
                 code.trim().parse().map_err(|_| odd(format!("a status code of `{}`", printable(code, 20))))?;
-            requests += sum;
+            if code == THROTTLED {
+                told.throttled += sum;
+                continue;
+            }
+            told.answered += sum;
             if matches!(code, 408 | 424 | 500..=599) {
-                failed += sum;
+                told.failed += sum;
             }
         }
         // Nothing but zeros is how a minute without traffic, or without measuring, looks too.
-        if requests > 0.0 { Ok((requests, failed)) } else { Err(Why::Empty) }
+        if told.answered + told.throttled > 0.0 { Ok(told) } else { Err(Why::Empty) }
     }
 
     /// The value of the only series.

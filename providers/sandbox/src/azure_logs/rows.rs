@@ -18,6 +18,9 @@ const MOST_STRETCHES: i64 = 6_000;
 /// What a client gets when the model's container answers with anything but 200.
 const FAILED: i64 = 424;
 
+/// What it gets when nobody is free to answer, and how many milliseconds that takes.
+const THROTTLED: (i64, i64) = (429, 1);
+
 /// An endpoint whose rows are looked at.
 #[derive(Debug)]
 pub(super) struct Scope {
@@ -93,7 +96,11 @@ pub(super) fn table(
                         deployment.clone(),
                         method.clone(),
                         Value::Int(code),
-                        Value::Int(if code == FAILED { 500 } else { 200 }),
+                        match code {
+                            FAILED => Value::Int(500),
+                            code if code == THROTTLED.0 => Value::Null,
+                            _ => Value::Int(200),
+                        },
                         Value::Int(milliseconds),
                         id.clone(),
                         subscription.clone(),
@@ -118,7 +125,8 @@ fn answers(measured: &Measured) -> impl Iterator<Item = (i64, i64, u64)> {
         }
     };
     let mut before = 0_u64;
-    let mut rows = Vec::new();
+    let (turned_away, instantly) = THROTTLED;
+    let mut rows = vec![(turned_away, instantly, measured.counters.throttled)];
     for (seconds, times) in measured.latency.iter() {
         let upto = before.saturating_add(times);
         let failed = failed_of(upto).saturating_sub(failed_of(before));

@@ -105,7 +105,8 @@ fn parts(metric: &Metric, measured: Measured) -> Vec<(u16, Cell)> {
         Kind::Requests => {
             let cell = |requests| Cell { requests, latency: Histogram::default() };
             let errors = measured.errors.min(measured.requests);
-            vec![(200, cell(measured.requests - errors)), (FAILED, cell(errors))]
+            let throttled = cell(measured.counters.throttled);
+            vec![(200, cell(measured.requests - errors)), (FAILED, cell(errors)), (THROTTLED, throttled)]
         }
         Kind::Mean | Kind::Quantile(_) | Kind::Used(_) => {
             vec![(200, Cell { requests: measured.requests, latency: measured.latency })]
@@ -116,12 +117,17 @@ fn parts(metric: &Metric, measured: Measured) -> Vec<(u16, Cell)> {
 /// What a client gets when the model's container answers with anything but 200.
 const FAILED: u16 = 424;
 
+/// What a client gets when nobody is free to answer.
+const THROTTLED: u16 = 429;
+
 /// The value that requests have in a dimension; `None` for one that there is not.
 fn value_of(dimension: &str, revision: &RevisionId, code: u16) -> Option<String> {
     match dimension {
         DEPLOYMENT_NAME => Some(revision.as_str().to_owned()),
         CODE | ENVOY => Some(code.to_string()),
         CODE_CLASS => Some(format!("{}xx", code / 100)),
+        // The model was not asked.
+        MODEL_CODE if code == THROTTLED => None,
         MODEL_CODE => Some(if code == FAILED { "500" } else { "200" }.to_owned()),
         _ => None,
     }

@@ -32,6 +32,8 @@ pub(super) enum Kind {
     ScoreSum,
     ScoreCount,
     Conversions,
+    Compared,
+    Differing,
     Carbon,
     Up,
 }
@@ -91,6 +93,8 @@ impl Kind {
             Self::ScoreSum,
             Self::ScoreCount,
             Self::Conversions,
+            Self::Compared,
+            Self::Differing,
             Self::Carbon,
             Self::Up,
         ];
@@ -108,6 +112,8 @@ impl Kind {
             Self::ScoreSum => "model_score_sum",
             Self::ScoreCount => "model_score_count",
             Self::Conversions => "conversions_total",
+            Self::Compared => "shadow_answers_compared_total",
+            Self::Differing => "shadow_answers_differing_total",
             Self::Carbon => "gco2e_grams_total",
             Self::Up => "up",
         }
@@ -126,6 +132,8 @@ impl Kind {
             | Self::ScoreSum
             | Self::ScoreCount
             | Self::Conversions
+            | Self::Compared
+            | Self::Differing
             | Self::Carbon
             | Self::Up => None,
         }
@@ -145,9 +153,14 @@ impl Kind {
             }
             Self::LatencySum => Some(("run_googleapis_com:request_latencies_sum", Vec::new())),
             Self::LatencyCount => Some(("run_googleapis_com:request_latencies_count", Vec::new())),
-            Self::ScoreBucket(_) | Self::ScoreSum | Self::ScoreCount | Self::Conversions | Self::Carbon | Self::Up => {
-                None
-            }
+            Self::ScoreBucket(_)
+            | Self::ScoreSum
+            | Self::ScoreCount
+            | Self::Conversions
+            | Self::Compared
+            | Self::Differing
+            | Self::Carbon
+            | Self::Up => None,
         }
     }
 
@@ -166,6 +179,8 @@ impl Kind {
             Self::ScoreSum => once(counters.scored(), counters.scores),
             Self::ScoreCount => once(counters.scored(), counters.scored() as f64),
             Self::Conversions => once(requests, counters.conversions as f64),
+            Self::Compared => once(counters.compared, counters.compared as f64),
+            Self::Differing => once(counters.compared, counters.differing as f64),
             Self::Carbon => (counters.gco2e_grams > 0.0).then_some(counters.gco2e_grams),
             Self::Up => Some(1.0),
         }

@@ -148,9 +148,13 @@ impl Behaviour {
             place.number("instances.gpu", instances.gpu, 0.0..=1.0)?;
             place.number("instances.gpu_memory", instances.gpu_memory, 0.0..=1.0)?;
         }
+        if let Some(differs) = self.differs {
+            place.number("differs", differs, 0.0..=1.0)?;
+        }
         place.number("gco2e", self.gco2e, 0.0..=1e9)?;
         place.number("conversion_rate", self.conversion_rate, 0.0..=1.0)?;
-        place.number("lost", self.lost, 0.0..=1.0)
+        place.number("lost", self.lost, 0.0..=1.0)?;
+        place.number("throttled", self.throttled, 0.0..=1.0)
     }
 }
 
@@ -194,6 +198,8 @@ mod tests {
         gco2e = 0.004
         conversion_rate = "2%"
         lost = "1%"
+        throttled = "2%"
+        differs = "3%"
         instances = { startup = "40s", cpu = "90%", gpu = 0.5, pending = 3 }
     "#;
 
@@ -220,8 +226,8 @@ mod tests {
         let third = &scenario.targets["lambda:us-east-1/fraud@prod"].revisions["3"];
         assert_eq!(format!("{:?}", third.latency), format!("{:?}", defaults.latency));
         assert_eq!(
-            (third.gco2e, third.conversion_rate, third.lost),
-            (defaults.gco2e, defaults.conversion_rate, defaults.lost)
+            (third.gco2e, third.conversion_rate, third.lost, third.throttled),
+            (defaults.gco2e, defaults.conversion_rate, defaults.lost, defaults.throttled)
         );
         assert_eq!(scenario.prometheus.scrape, world.prometheus.scrape);
         assert_eq!(scenario.cloudwatch.delay, world.cloudwatch.delay);

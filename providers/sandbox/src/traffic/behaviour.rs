@@ -137,7 +137,7 @@ impl Chain {
     }
 }
 
-fn binomial(requests: u64, share: f64, draws: &mut Pcg64Mcg) -> u64 {
+pub(super) fn binomial(requests: u64, share: f64, draws: &mut Pcg64Mcg) -> u64 {
     Binomial::new(requests, share).map_or(0, |distribution| distribution.sample(draws).min(requests))
 }
 

@@ -12,6 +12,12 @@ pub struct Counters {
     pub requests: u64,
     /// How many failed.
     pub errors: u64,
+    /// How many more were turned away before anybody answered them (429).
+    pub throttled: u64,
+    /// How many answers somebody compared with stable's.
+    pub compared: u64,
+    /// How many of those were not the same.
+    pub differing: u64,
     /// How many led to a sale.
     pub conversions: u64,
     /// What they cost, in grams of CO2 equivalent.
@@ -31,6 +37,9 @@ impl Counters {
     pub fn add(&mut self, other: &Self) {
         self.requests += other.requests;
         self.errors += other.errors;
+        self.throttled += other.throttled;
+        self.compared += other.compared;
+        self.differing += other.differing;
         self.conversions += other.conversions;
         self.gco2e_grams += other.gco2e_grams;
         self.latency_seconds += other.latency_seconds;

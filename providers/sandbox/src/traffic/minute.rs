@@ -8,7 +8,7 @@ use mlroll_backend::RevisionId;
 use rand_distr::{Distribution as _, Poisson};
 
 use super::arrivals::{Arrivals, Timeline};
-use super::behaviour::{Answers, Chain, Scores};
+use super::behaviour::{Answers, Chain, Scores, binomial};
 use super::chance::Key;
 use super::counters::Counters;
 use super::histogram::{BINS, Histogram};
@@ -69,7 +69,8 @@ impl Minute {
         for within_minute in 0..60 {
             let second = begin.saturating_add(within_minute);
             let meant = cause.arrivals.expected(second) * cause.timeline.share(cause.revision, second);
-            let expected = meant * (1.0 - cause.behaviour.lost);
+            let arriving = meant * (1.0 - cause.behaviour.lost);
+            let expected = arriving * (1.0 - cause.behaviour.throttled);
             // None are drawn when none are expected.
             if let Ok(distribution) = Poisson::new(expected) {
                 let mut draws = cause.key.with(second as u64).draws();
@@ -80,13 +81,24 @@ impl Minute {
                 let answers = Answers::at(cause.behaviour, age(second));
                 let kept = within.contains(&within_minute);
                 let bins = kept.then_some(bins.as_mut_slice());
-                let counters = answers.answer(requests, &mut chain, scores.as_deref(), &mut draws, bins);
+                let mut counters = answers.answer(requests, &mut chain, scores.as_deref(), &mut draws, bins);
+                if let Some(share) = cause.behaviour.differs {
+                    let mut draws = cause.key.named("differs").with(second as u64).draws();
+                    counters.compared = requests - counters.errors;
+                    counters.differing = binomial(counters.compared, share, &mut draws);
+                }
                 if kept {
                     // Little's law.
                     sum_kept.add(&counters);
                     in_flight = in_flight.max(counters.latency_seconds.ceil() as u64);
                 }
                 sum.add(&counters);
+            }
+            if let Ok(distribution) = Poisson::new(arriving * cause.behaviour.throttled) {
+                let mut draws = cause.key.named("throttled").with(second as u64).draws();
+                let throttled = distribution.sample(&mut draws) as u64;
+                sum.throttled += throttled;
+                sum_kept.throttled += if within.contains(&within_minute) { throttled } else { 0 };
             }
             upto.push(sum);
         }

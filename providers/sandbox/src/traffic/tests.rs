@@ -60,6 +60,25 @@ fn what_is_lost_reaches_nobody() {
 }
 
 #[test]
+fn what_is_turned_away_is_counted_apart() {
+    let measured = |throttled: f64| {
+        let mut traffic = world(|service| {
+            service.requests_per_second = 1000.0;
+            service.revisions.get_mut("3").unwrap().throttled = throttled;
+        });
+        traffic.route(&target(), &half(), at(BEGAN));
+        traffic.between(&target(), &revision("3"), BEGAN, BEGAN + 60)
+    };
+    let some = measured(0.4);
+    assert!(some.requests > 17_400 && some.requests < 18_600, "{}", some.requests);
+    assert!(some.counters.throttled > 11_500 && some.counters.throttled < 12_500, "{}", some.counters.throttled);
+    assert_eq!(some.latency.count(), some.requests);
+    let all = measured(1.0);
+    assert!(all.requests == 0 && all.counters.throttled > 29_000, "{all:?}");
+    assert_eq!(measured(0.0).counters.throttled, 0);
+}
+
+#[test]
 fn a_day_of_history_is_there_and_no_more() {
     let mut traffic = world(|_| {});
     let day = traffic.between(&target(), &revision("2"), BEGAN - 86_400, BEGAN - 86_400 + 600);

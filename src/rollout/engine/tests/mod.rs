@@ -66,6 +66,7 @@ fn terms() -> Terms {
         overtakes: true,
         capacity: false,
         experiment: None,
+        score: None,
     }
 }
 
