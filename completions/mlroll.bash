@@ -1349,7 +1349,7 @@ _mlroll() {
             return 0
             ;;
         mlroll__subcmd__promote)
-            opts="-q -v -h --force --candidate --no-wait --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help"
+            opts="-q -v -h --force --wait --candidate --no-wait --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -353,6 +353,7 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand --timeout 'Give up after this time, all told [default: 5m, and 30m more until the split is live]'
             cand --color 'When to colour'
             cand --force 'Skip the gates, and promote a candidate with fewer instances than stable'
+            cand --wait 'Wait until the gates pass or fail, for as long as a bake takes, or `--timeout`'
             cand --no-wait 'Return when the shift is accepted, not when it is live'
             cand --dry-run 'Print the calls that a run would make, and change nothing'
             cand -q 'Say nothing but errors'

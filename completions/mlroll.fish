@@ -324,6 +324,7 @@ complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l color -d 'When
 auto\t'On a terminal, unless `NO_COLOR` is set'
 never\t'Never'"
 complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l force -d 'Skip the gates, and promote a candidate with fewer instances than stable'
+complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l wait -d 'Wait until the gates pass or fail, for as long as a bake takes, or `--timeout`'
 complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l no-wait -d 'Return when the shift is accepted, not when it is live'
 complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -l dry-run -d 'Print the calls that a run would make, and change nothing'
 complete -c mlroll -n "__fish_mlroll_using_subcommand promote" -s q -l quiet -d 'Say nothing but errors'
