@@ -109,6 +109,26 @@ impl Draw {
         Self::by(first, burst, cumulative.collect())
     }
 
+    /// Bursts of `burst` requests (1 or more), each for itself and seldom: so many arrive on average (0 to 1e6), as in a Poisson
+    /// process; of a thousand moments for each.
+    #[must_use]
+    pub fn arrivals(bursts: f64, burst: f64) -> Self {
+        Self::events(bursts * 1000.0 * burst, 0.001, burst)
+    }
+
+    /// How many numbers may be drawn.
+    #[must_use]
+    pub fn numbers(&self) -> usize {
+        self.cumulative.len()
+    }
+
+    /// The number at a [place](Self::place).
+    #[inline]
+    #[must_use]
+    pub fn number(&self, place: usize) -> f64 {
+        (self.first + place as f64) * self.size
+    }
+
     /// One of so many, from 0, that have these weights (0 or more, not all of them 0).
     #[must_use]
     pub fn one_of(weights: &[f64]) -> Self {
@@ -143,7 +163,7 @@ impl Draw {
     /// The next number of events.
     #[inline]
     pub fn next(&self, dice: &mut Dice) -> f64 {
-        (self.first + self.place(dice) as f64) * self.size
+        self.number(self.place(dice))
     }
 
     /// Its place among all that may be drawn.

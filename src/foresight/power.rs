@@ -9,6 +9,9 @@ use crate::judge::steady::{Known, Outcome, Steady};
 /// Below as many requests a look their number varies too, as arrivals do.
 const FEW: f64 = 20.0;
 
+/// The same of bursts.
+const BURSTS: f64 = 10.0;
+
 /// How much is simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effort {
@@ -106,19 +109,31 @@ pub fn power(stakes: &Stakes, load: &Load, rate: f64, looks: u64, effort: Effort
 struct Bake {
     gate: Steady,
     looks: u64,
-    rate: f64,
-    burst: f64,
-    /// Of the candidate, where their number varies.
-    arrivals: Option<Draw>,
+    candidate: Side,
+    stable: Side,
+    /// By the places of the requests of candidate and stable.
+    known: Vec<Vec<Option<Known>>>,
+    /// All outcomes of a look, where they are few enough: then one number of chance tells which. In some of them nobody came.
+    outcomes: Option<(Draw, Vec<Option<Outcome>>)>,
+}
+
+/// The requests of one revision in a look, and how many of them are events.
+struct Side {
+    /// On average.
     requests: f64,
-    /// By the number of the candidate's requests, where that varies; else one.
-    candidate: Vec<Option<(f64, Known, Draw)>>,
-    /// The larger side is what it is: its number hardly varies.
-    stable_requests: f64,
-    stable_rate: f64,
-    stable: Draw,
-    /// All outcomes of a look, where they are few enough: then one number of chance tells which.
-    outcomes: Option<(Draw, Vec<Outcome>)>,
+    rate: f64,
+    /// Those that are no events, where their number varies.
+    others: Option<Draw>,
+    events: Draw,
+}
+
+/// What one revision had in a look.
+#[derive(Clone, Copy)]
+struct Had {
+    /// Which of all possible numbers of requests it is.
+    place: usize,
+    requests: f64,
+    events: f64,
 }
 
 /// So many outcomes are few.
@@ -127,21 +142,54 @@ const OUTCOMES: usize = 10_000;
 /// An outcome with less than this chance is left out: all of them together are hardly one in a hundred million looks.
 const NEVER: f64 = 1e-13;
 
+impl Side {
+    fn new(requests: f64, rate: f64, burst: f64) -> Self {
+        // Many requests are as many in each look, or nearly so. Of few the number varies; and a burst brings its own, as retries do.
+        let others = (requests < FEW.max(BURSTS * burst)).then(|| Draw::arrivals(requests * (1.0 - rate), 1.0));
+        let events = match others {
+            Some(_) => Draw::arrivals(requests * rate / burst, burst),
+            None => Draw::events(requests, rate, burst),
+        };
+        Self { requests, rate, others, events }
+    }
+
+    fn had(&self, others: Option<usize>, events: usize) -> Had {
+        let count = self.events.number(events);
+        match (&self.others, others) {
+            (Some(draw), Some(at)) => {
+                Had { place: at * self.events.numbers() + events, requests: draw.number(at) + count, events: count }
+            }
+            (_, _) => Had { place: 0, requests: self.requests, events: count.min(self.requests) },
+        }
+    }
+
+    fn next(&self, dice: &mut Dice) -> Had {
+        let others = self.others.as_ref().map(|others| others.place(dice));
+        self.had(others, self.events.place(dice))
+    }
+
+    /// All that it may have, with their chances.
+    fn all(&self) -> Vec<(Had, f64)> {
+        let others: Vec<(Option<usize>, f64)> = match &self.others {
+            Some(draw) => draw.chances().enumerate().map(|(at, (_, chance))| (Some(at), chance)).collect(),
+            None => vec![(None, 1.0)],
+        };
+        let both = others.into_iter().flat_map(|(at, chance)| {
+            self.events.chances().enumerate().map(move |(events, (_, also))| (self.had(at, events), chance * also))
+        });
+        both.filter(|(_, chance)| *chance > NEVER).collect()
+    }
+}
+
 impl Bake {
     fn new(stakes: &Stakes, load: &Load, rate: f64, looks: u64) -> Self {
-        let (requests, burst) = (load.candidate(), stakes.effect.factor());
+        let burst = stakes.effect.factor();
         let mut bake = Self {
             gate: Steady::new(&stakes.rule, stakes.effect, stakes.alpha, looks),
             looks,
-            rate,
-            burst,
-            // Arrivals: many users, each with a small chance.
-            arrivals: (requests < FEW).then(|| Draw::events(requests * 1000.0, 0.001, 1.0)),
-            requests,
-            candidate: Vec::new(),
-            stable_requests: load.stable(),
-            stable_rate: load.base_rate,
-            stable: Draw::events(load.stable(), load.base_rate, burst),
+            candidate: Side::new(load.candidate(), rate, burst),
+            stable: Side::new(load.stable(), load.base_rate, burst),
+            known: Vec::new(),
             outcomes: None,
         };
         bake.outcomes = bake.all_outcomes();
@@ -156,53 +204,51 @@ impl Bake {
 
     fn look(&mut self, dice: &mut Dice) -> bool {
         if let Some((one, outcomes)) = &self.outcomes {
-            return outcomes.get(one.place(dice)).is_some_and(|outcome| self.gate.look(*outcome));
+            let outcome = outcomes.get(one.place(dice)).copied().flatten();
+            return outcome.is_some_and(|outcome| self.gate.look(outcome));
         }
-        let requests = self.arrivals.as_ref().map_or(self.requests, |arrivals| arrivals.next(dice));
-        let Some((requests, known, events)) = self.with(requests) else {
-            return false;
-        };
-        let (requests, known, events) = (*requests, *known, events.next(dice));
-        self.gate.look_at(known, events.min(requests), self.stable.next(dice).min(self.stable_requests))
+        let (ours, theirs) = (self.candidate.next(dice), self.stable.next(dice));
+        match self.with(ours, theirs) {
+            Some(known) => self.gate.look_at(known, ours.events, theirs.events),
+            None => false,
+        }
     }
 
-    /// What is known of looks with so many requests of the candidate.
-    fn with(&mut self, requests: f64) -> Option<&(f64, Known, Draw)> {
-        let at = if self.arrivals.is_some() { requests as usize } else { 0 };
-        if self.candidate.len() <= at {
-            self.candidate.resize(at + 1, None);
+    /// What is known of looks with so many requests. Where nobody came a run books nothing.
+    fn with(&mut self, ours: Had, theirs: Had) -> Option<Known> {
+        if ours.requests + theirs.requests <= 0.0 {
+            return None;
         }
-        let (gate, stable) = (&mut self.gate, self.stable_requests);
-        let slot = self.candidate.get_mut(at)?;
-        Some(slot.get_or_insert_with(|| {
-            let usual = [requests * self.rate, stable * self.stable_rate];
-            (requests, gate.requests(requests, stable, usual), Draw::events(requests, self.rate, self.burst))
-        }))
+        if self.known.len() <= ours.place {
+            self.known.resize(ours.place + 1, Vec::new());
+        }
+        let row = self.known.get_mut(ours.place)?;
+        if row.len() <= theirs.place {
+            row.resize(theirs.place + 1, None);
+        }
+        let (gate, slot) = (&mut self.gate, row.get_mut(theirs.place)?);
+        let usual = [ours.requests * self.candidate.rate, theirs.requests * self.stable.rate];
+        Some(*slot.get_or_insert_with(|| gate.requests(ours.requests, theirs.requests, usual)))
     }
 
-    fn all_outcomes(&mut self) -> Option<(Draw, Vec<Outcome>)> {
-        let arrivals: Vec<(f64, f64)> =
-            self.arrivals.as_ref().map_or_else(|| vec![(self.requests, 1.0)], |arrivals| arrivals.chances().collect());
-        let most = self.stable_requests;
-        let theirs = self.stable.chances().filter(|(_, chance)| *chance > NEVER);
-        let theirs: Vec<(f64, f64)> = theirs.map(|(events, chance)| (events.min(most), chance)).collect();
+    fn all_outcomes(&mut self) -> Option<(Draw, Vec<Option<Outcome>>)> {
+        let (ours, theirs) = (self.candidate.all(), self.stable.all());
         let (mut chances, mut found) = (Vec::new(), Vec::new());
-        for (requests, arrive) in arrivals.into_iter().filter(|(_, chance)| *chance > NEVER) {
-            let (requests, known, ours) = self.with(requests)?;
-            for (events, chance) in ours.chances() {
-                for (theirs, also) in &theirs {
-                    let chance = arrive * chance * also;
-                    if chance > NEVER {
-                        chances.push(chance);
-                        found.push((*known, events.min(*requests), *theirs));
-                    }
-                }
-                if found.len() > OUTCOMES {
-                    return None;
+        for (ours, chance) in ours {
+            for (theirs, also) in &theirs {
+                if chance * also > NEVER {
+                    chances.push(chance * also);
+                    found.push((ours, *theirs));
                 }
             }
+            if found.len() > OUTCOMES {
+                return None;
+            }
         }
-        let outcomes = found.into_iter().map(|(known, ours, theirs)| self.gate.outcome(known, ours, theirs));
+        let outcomes = found.into_iter().map(|(ours, theirs)| {
+            let known = self.with(ours, theirs)?;
+            Some(self.gate.outcome(known, ours.events, theirs.events))
+        });
         Some((Draw::one_of(&chances), outcomes.collect()))
     }
 }
@@ -304,6 +350,58 @@ mod tests {
             }
         }
         assert!(settings >= 24 && undecided >= 6, "{undecided} of {settings} settings tell anything");
+    }
+
+    /// Users in clusters, one by one, whose requests all fail or none does: how many clusters come is chance, on both sides.
+    fn by_clusters(stakes: &Stakes, load: &Load, rate: f64, looks: u64, runs: u64) -> f64 {
+        let (mut coins, mut failed, burst) = (Coins(0xc105), 0, stakes.effect.factor());
+        let mut arrivals = |mean: f64| coins.count((mean * 500.0).ceil(), mean / (mean * 500.0).ceil().max(1.0));
+        for _ in 0..runs {
+            let against = stakes.rule.fail();
+            let mut tests: Vec<CountingTest> = against
+                .map(|against| CountingTest::new(against, stakes.rule.better.fail(), Stake::Spread(looks)))
+                .collect();
+            let fails = (1..=looks).any(|_| {
+                let mut side = |requests: f64, rate: f64| {
+                    let events = burst * arrivals(requests * rate / burst);
+                    Counts::new(arrivals(requests * (1.0 - rate)) + events, events).unwrap()
+                };
+                let (candidate, stable) = (side(load.candidate(), rate), side(load.stable(), load.base_rate));
+                if candidate.requests() + stable.requests() > 0.0 {
+                    for test in &mut tests {
+                        test.look_at_strata(&[(candidate, stable)], burst);
+                    }
+                }
+                let e = tests.iter().map(|test| test.ledger().ln_e().exp()).sum::<f64>() / tests.len() as f64;
+                e >= 1.0 / stakes.alpha
+            });
+            failed += u64::from(fails);
+        }
+        failed as f64 / runs as f64
+    }
+
+    /// Bursts larger than a look's requests once lost the most of themselves, and a stable with less than one request a look was
+    /// taken for better than it is.
+    #[test]
+    fn few_requests_and_large_bursts_are_foretold_too() {
+        let boundaries =
+            Boundaries { fail: Boundary { ratio: 1.0, abs: 0.0 }, pass: Boundary { ratio: 1.5, abs: 0.001 } };
+        let rule = CountRule { better: Better::Lower, limit: None, boundaries: Some(boundaries), two_sided: false };
+        for (requests, share, base_rate, burst, looks, times) in [
+            (60.0, 0.02, 0.05, 5.0, 300, 5.0),
+            (120.0, 0.01, 0.02, 3.0, 240, 5.0),
+            (3.0, 0.9, 0.1, 1.0, 360, 1.0),
+            (1.2, 0.5, 0.2, 1.0, 360, 1.0),
+            (20.0, 0.5, 0.1, 2.0, 240, 2.0),
+        ] {
+            let stakes = Stakes { rule, alpha: 0.05, effect: DesignEffect::new(burst).unwrap() };
+            let (load, rate) = (Load { requests, share, base_rate }, base_rate * times);
+            let found = power(&stakes, &load, rate, looks, effort(2_000), 1).simulated.chance;
+            let seen = by_clusters(&stakes, &load, rate, looks, 600);
+            let error = (seen * (1.0 - seen) / 600.0).sqrt() + (found * (1.0 - found) / 2_000.0).sqrt();
+            assert!((found - seen).abs() <= 0.02 + 3.0 * error, "{load:?}, {burst}: {found}, not {seen}");
+            assert!(times > 1.0 || found <= 0.05, "{load:?}: {found} false alarms");
+        }
     }
 
     #[test]
