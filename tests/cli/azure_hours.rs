@@ -52,6 +52,8 @@ fn stage(candidate: &str, requests_per_second: u32, (late, settle): (&str, &str)
         steps = ["10%", "50%", "100%"]
         bake = "1h"
         min_bake = "1h"
+        # The clocks of both processes may be a tenth of a second apart on a busy machine, which are minutes here.
+        warm_up = "5m"
         look = "60s"
         on_inconclusive = "hold"
         [services.fraud.metrics]

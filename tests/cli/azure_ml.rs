@@ -413,6 +413,18 @@ fn a_model_that_crashes_fails_the_default_gate_and_one_that_does_not_passes() {
     let world = World::with_canary();
     std::fs::write(world.folder.path().join("mlroll.toml"), GATED).unwrap();
     let check = || world.run(&["gate", "check", "fraud", "--output", "json"]);
+    check().expect(3).says("nothing to judge yet");
+    // The shift was an hour ago.
+    world.arm.fraud(|endpoint| {
+        endpoint.reads_to_settle = 0;
+        endpoint.begin(|record| {
+            let note = record["tags"]["mlroll-rollout"].as_str().unwrap().to_owned();
+            let (before, rest) = note.split_once("at=").unwrap();
+            let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            let at = rest[..digits].parse::<i64>().unwrap() - 3600;
+            record["tags"]["mlroll-rollout"] = json!(format!("{before}at={at}{}", &rest[digits..]));
+        });
+    });
     world.arm.set_rates(&[("blue", "200", 9000.0), ("blue", "424", 9.0), ("green", "424", 1000.0)]);
     let document = check().expect(1).json();
     assert_eq!(document["findings"][0]["verdict"], "fail", "{document}");

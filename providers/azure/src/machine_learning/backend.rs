@@ -45,6 +45,8 @@ struct Known {
     /// The last that was read, and the token that was told for it: a rollback edits it without reading again.
     read: Option<(String, Document)>,
     pending: Option<Pending>,
+    /// Candidate and stable, as they were when they were checked.
+    checked: Option<[Deployment; 2]>,
 }
 
 impl OnlineEndpoints {
@@ -193,7 +195,19 @@ impl Backend for OnlineEndpoints {
     async fn check(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Result<Vec<Obstacle>> {
         let calls = self.calls(target, GET_DEPLOYMENT)?;
         let (candidate, stable) = futures_util::try_join!(calls.deployment(candidate), calls.deployment(stable))?;
-        Ok([candidate, stable].iter().flat_map(obstacles).collect())
+        let both = [candidate, stable];
+        let found = both.iter().flat_map(obstacles).collect();
+        self.with_known(target, |known| known.checked = Some(both));
+        Ok(found)
+    }
+
+    fn advice(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId, share: Weight) -> Vec<String> {
+        let advice = self.with_known(target, |known| {
+            let [ours, theirs] = known.checked.as_ref()?;
+            let are_meant = ours.id == *candidate && theirs.id == *stable;
+            are_meant.then(|| capacity::advice(theirs, ours, share)).flatten()
+        });
+        advice.into_iter().collect()
     }
 
     async fn shift(&self, target: &Target, to: &TrafficSplit, seen: &Snapshot, marker: &Marker) -> Result<Snapshot> {

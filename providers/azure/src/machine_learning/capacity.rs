@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mlroll_backend::{Capacity, Error, ErrorKind, Pace, Result, RevisionId};
+use mlroll_backend::{Capacity, Error, ErrorKind, Pace, Result, RevisionId, Weight};
 use serde::{Deserialize, Serialize};
 
 use super::pending::is_terminal;
@@ -30,6 +30,26 @@ pub(super) fn change(stable: &Deployment, candidate: &Deployment) -> Option<Capa
     let change = Change { deployment: candidate.id.clone(), from, to };
     let changes = vec![format!("{}: {from} instances become {to}, as many as {} has", candidate.id, stable.id)];
     Some(Capacity { token: serde_json::to_string(&change).ok()?, changes })
+}
+
+/// Whether the candidate has fewer instances than its `share` of what stable's carry needs. Said, not refused: stable may have more
+/// than it needs.
+pub(super) fn advice(stable: &Deployment, candidate: &Deployment, share: Weight) -> Option<String> {
+    let (has, all) = candidate.capacity.zip(stable.capacity)?;
+    let needed = (all as f64 * share.fraction()).ceil().max(1.0) as u64;
+    let instances = |count: u64| if count == 1 { "1 instance".to_owned() } else { format!("{count} instances") };
+    (change(stable, candidate).is_some() && has < needed).then(|| {
+        format!(
+            "{} has {}, and {share} of what {} of {} carry is for {needed}: `az ml online-deployment update --name {} --set \
+             instance_count={needed}`, or a `rollout`, which gives it as many as {} has before its first share",
+            candidate.id,
+            instances(has),
+            instances(all),
+            stable.id,
+            candidate.id,
+            stable.id
+        )
+    })
 }
 
 impl Change {
@@ -87,6 +107,28 @@ mod tests {
             state: "Succeeded".to_owned(),
             compute: compute.to_owned(),
             capacity,
+        }
+    }
+
+    #[test]
+    fn too_few_instances_for_a_share_are_told() {
+        let told = |stable, candidate, percent: u16, compute| {
+            let (stable, candidate) = (deployment("blue", stable, compute), deployment("green", candidate, compute));
+            advice(&stable, &candidate, Weight::from_basis_points(percent * 100).unwrap())
+        };
+        let text = told(Some(4), Some(1), 50, "Managed").unwrap();
+        assert!(
+            text.starts_with("green has 1 instance, and 50 % of what 4 instances of blue carry is for 2: "),
+            "{text}"
+        );
+        for (stable, candidate, percent, compute) in [
+            (Some(4), Some(1), 25, "Managed"),
+            (Some(4), Some(2), 50, "Managed"),
+            (Some(1), Some(1), 100, "Managed"),
+            (Some(4), Some(1), 50, "Kubernetes"),
+            (None, Some(1), 50, "Managed"),
+        ] {
+            assert_eq!(told(stable, candidate, percent, compute), None);
         }
     }
 
