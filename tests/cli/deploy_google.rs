@@ -33,7 +33,20 @@ pub(crate) fn sandbox() -> Sandbox {
 
 pub(crate) fn call(sandbox: &Sandbox, method: &str, path: &str, body: &Value) -> Value {
     let mut command = Command::new("curl");
-    command.args(["-sf", "-X", method, "-H", "Authorization: Bearer any", "-H", "Content-Type: application/json"]);
+    // What is refused for its rate is asked again.
+    command.args([
+        "-sf",
+        "--noproxy",
+        "*",
+        "--retry",
+        "8",
+        "-X",
+        method,
+        "-H",
+        "Authorization: Bearer any",
+        "-H",
+        "Content-Type: application/json",
+    ]);
     if !body.is_null() {
         command.args(["-d", &body.to_string()]);
     }

@@ -188,8 +188,17 @@ fn every_kind_of_credentials_is_found_and_taken() {
 
 /// What GitHub answers a job with.
 fn vouched(url: &str) -> String {
-    let curl = ["-sf", "-H", "Authorization: Bearer job", &format!("{url}/github/token?audience=https:{POOL}")]
-        .map(str::to_owned);
+    let curl = [
+        "-sf",
+        "--noproxy",
+        "*",
+        "--retry",
+        "8",
+        "-H",
+        "Authorization: Bearer job",
+        &format!("{url}/github/token?audience=https:{POOL}"),
+    ]
+    .map(str::to_owned);
     String::from_utf8(std::process::Command::new("curl").args(curl).output().unwrap().stdout).unwrap()
 }
 
