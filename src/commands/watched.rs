@@ -385,7 +385,7 @@ pub(super) async fn plan(
         note_limit: can.note_limit,
         // Without a guard two operations would race; the way back then begins when the one under way has ended.
         overtakes: can.guard == GuardKind::Atomic,
-        // What is given for a canary stays with the candidate: nobody is there to set it back.
+        // What a canary's candidate is given may stay with it, when its gates pass: nobody is there to set it back then.
         capacity: watching.capacity && (watching.kind == Kind::Rollout || backend.has_lasting_capacity()),
         experiment: watching.experiment.as_deref().cloned(),
         score: watching.score.as_deref().cloned(),

@@ -23,9 +23,14 @@ fn start() -> Sandbox {
         "seed = 7\n[sagemaker]\nupdate = '10s'\ndeploy = '60s'\nautoscaling = [2, 8]\n[targets.\"{FRAUD}\"]\n\
          requests_per_second = 50\nstable = \"a\"\n[targets.\"{FRAUD}\".revisions]\na = {{}}\nb = {{}}\n"
     );
-    let sandbox = Sandbox::start(&["--speed", "600"], &world);
     let own = format!("[services.fraud]\ntarget = \"{FRAUD}\"\nsteps = [\"10%\", \"100%\"]\nbake = \"2m\"\n");
-    sandbox.write("mlroll.toml", &own);
+    staged(&world, &own)
+}
+
+/// A sandbox of this world, in which `a` has three instances and `b` bounds of its own that leave it one.
+pub(crate) fn staged(world: &str, config: &str) -> Sandbox {
+    let sandbox = Sandbox::start(&["--speed", "600"], world);
+    sandbox.write("mlroll.toml", config);
     let desired = json!([{ "VariantName": "a", "DesiredInstanceCount": 3 }]);
     let body = json!({ "EndpointName": "fraud", "DesiredWeightsAndCapacities": desired });
     aws(&sandbox, "UpdateEndpointWeightsAndCapacities", &body);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::sagemaker_capacity::{bounds, variants};
 use crate::sagemaker_deploy::aws;
-use crate::sagemaker_killed::{Boundary, Log, boundaries, killed, log, tag};
+use crate::sagemaker_killed::{Boundary, Log, boundaries, killed, log, staged, tag};
 use crate::sandbox::{FAILING, HEALTHY, Sandbox};
 
 const FRAUD: &str = "sagemaker:us-east-1/fraud";
@@ -19,22 +19,12 @@ fn start() -> Sandbox {
         "seed = 7\n[cloudwatch]\ndelay = '60s'\n[sagemaker]\nupdate = '10s'\nautoscaling = [2, 8]\n[targets.\"{FRAUD}\"]\n\
          requests_per_second = 200\nstable = \"a\"\n[targets.\"{FRAUD}\".revisions]\na = {HEALTHY}\nb = {FAILING}\n"
     );
-    let sandbox = Sandbox::start(&["--speed", "600"], &world);
     let config = format!(
         "[services.fraud]\ntarget = \"{FRAUD}\"\nsteps = [\"10%\", \"100%\"]\nbake = \"45m\"\n\
          [services.fraud.metrics]\nsource = \"cloudwatch\"\n\
          [[services.fraud.gates]]\nmetric = \"error_rate\"\nmax_increase = {{ ratio = 1.5, abs = \"0.2%\" }}\n"
     );
-    sandbox.write("mlroll.toml", &config);
-    let desired = json!([{ "VariantName": "a", "DesiredInstanceCount": 3 }]);
-    let body = json!({ "EndpointName": "fraud", "DesiredWeightsAndCapacities": desired });
-    aws(&sandbox, "UpdateEndpointWeightsAndCapacities", &body);
-    let of_b = json!({ "ServiceNamespace": "sagemaker", "ResourceId": "endpoint/fraud/variant/b",
-        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount", "MinCapacity": 1, "MaxCapacity": 1 });
-    aws(&sandbox, "RegisterScalableTarget", &of_b);
-    sandbox.ask("POST", "/_sandbox/clock", r#"{"advance": "1m"}"#);
-    sandbox.ask("DELETE", "/_sandbox/requests", "");
-    sandbox
+    staged(&world, &config)
 }
 
 /// Who goes on after the kill.
