@@ -1,13 +1,14 @@
 //! `mlroll canary`
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clap::Args;
 use mlroll_backend::{RevisionId, Target, Weight};
 
-use super::foresee::{Wanted, first_shift};
-use super::watched::{Begin, Watched, only, state_of, watch};
+use super::foresee::first_shifts;
+use super::watched::{Begin, Run, Watched, service_of, state_of, watch};
 use super::{Act, Context, Ended, act};
 use crate::cli::{duration, percent, revision};
 use crate::config::{Config, OnCapacity, Selected, Watching, select};
@@ -71,31 +72,26 @@ pub fn run(args: &CanaryArgs, context: &Context) -> Result<ExitStatus, Ended> {
     let (selected, config) = select(global.config.as_deref(), &global.target, &args.services, false)?;
     let gated = selected.iter().any(|s| has_gates(config.as_ref(), s));
     if gated && !args.no_gates && !args.no_wait {
-        let (selected, service) = only(&selected, config.as_ref())?;
-        let watching = Watching::canary(service, args.pct, args.bake);
-        let watching = Watching { capacity: watching.capacity && !args.leave_capacity, ..watching };
-        if watching.bake.is_zero() {
-            let failure = Failure::usage("a bake of no time at all judges nothing");
-            return Err(failure.hint("to shift without being judged: `--no-gates`").into());
-        }
         let (state, folder) = state_of(config.as_ref(), global.config.as_deref())?;
-        if global.dry_run {
-            let candidate = (args.candidate.clone(), args.again);
-            let wanted = Wanted {
-                verb: "canary",
-                selected,
-                service,
-                state: &state,
-                folder: &folder,
-                watching: &watching,
-                candidate,
-            };
-            return first_shift(context, &wanted);
-        }
-        let begin = Begin::New { watching, candidate: args.candidate.clone(), again: args.again, go_on: false };
-        let on_interrupt = args.on_interrupt;
-        let (verb, summary) = ("canary", None);
-        return watch(context, Watched { verb, selected, service, state, folder, begin, on_interrupt, summary });
+        let run = |selected| -> Result<Run<'_>, Failure> {
+            let service = service_of(selected, config.as_ref())?;
+            if service.gates.is_empty() {
+                let failure = Failure::usage("this one has no gates, and others have: nothing would judge it");
+                return Err(failure.about(&selected.target).hint("apart, or none of them judged: `--no-gates`"));
+            }
+            let watching = Watching::canary(service, args.pct, args.bake);
+            let watching = Watching { capacity: watching.capacity && !args.leave_capacity, ..watching };
+            if watching.bake.is_zero() {
+                let failure = Failure::usage("a bake of no time at all judges nothing");
+                return Err(failure.hint("to shift without being judged: `--no-gates`"));
+            }
+            let begin = Begin::New { watching, candidate: args.candidate.clone(), again: args.again, go_on: false };
+            Ok(Run { selected, service: Cow::Borrowed(service), begin })
+        };
+        let runs = selected.iter().map(run).collect::<Result<Vec<_>, _>>()?;
+        let (verb, on_interrupt, summary) = ("canary", args.on_interrupt, None);
+        let watched = Watched { verb, state, folder, on_interrupt, summary, runs };
+        return if global.dry_run { first_shifts(context, &watched) } else { watch(context, watched) };
     }
     if args.bake.is_some() {
         let failure = Failure::usage("`--bake` says how long gates watch, and there are none");
@@ -110,6 +106,7 @@ pub fn run(args: &CanaryArgs, context: &Context) -> Result<ExitStatus, Ended> {
     let canary = Act {
         verb: "canary",
         intent,
+        judged: BTreeMap::new(),
         selected: &selected,
         unreadable: &[],
         settle,

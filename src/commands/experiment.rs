@@ -1,5 +1,6 @@
 //! `mlroll experiment`
 
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -9,9 +10,9 @@ use clap::Args;
 use mlroll_backend::{RevisionId, Weight};
 use serde_json::{Value, json};
 
-use super::foresee::{Wanted, first_shift};
+use super::foresee::first_shifts;
 use super::plan::{positive, rate};
-use super::watched::{Begin, Watched, only, state_of, watch};
+use super::watched::{Begin, Run, Watched, only, state_of, watch};
 use super::{Context, Ended};
 use crate::cli::{duration, percent, revision};
 use crate::config::{Service, Watching, select};
@@ -90,15 +91,13 @@ pub fn run(args: &ExperimentArgs, context: &Context) -> Result<ExitStatus, Ended
     let about = Experiment { metric: args.metric.clone(), alpha: args.alpha, size: args.size, effect: args.effect };
     let watching = Watching::experiment(service, args.pct, args.bake, about);
     let (state, folder) = state_of(config.as_ref(), global.config.as_deref())?;
-    let (verb, candidate) = (watching.kind.verb(), args.candidate.clone());
-    if global.dry_run {
-        let (state, folder, watching, candidate) = (&state, &folder, &watching, (candidate, args.again));
-        return first_shift(context, &Wanted { verb, selected, service, state, folder, watching, candidate });
-    }
     // One that is unfinished is gone on with: to begin anew until something shows would be a way to any result.
-    let begin = Begin::New { watching, candidate, again: args.again, go_on: true };
+    let verb = watching.kind.verb();
+    let begin = Begin::New { watching, candidate: args.candidate.clone(), again: args.again, go_on: true };
+    let runs = vec![Run { selected, service: Cow::Borrowed(service), begin }];
     let (on_interrupt, summary) = (args.on_interrupt, Some(args.summary.clone()));
-    watch(context, Watched { verb, selected, service, state, folder, begin, on_interrupt, summary })
+    let watched = Watched { verb, state, folder, on_interrupt, summary, runs };
+    if global.dry_run { first_shifts(context, &watched) } else { watch(context, watched) }
 }
 
 /// The service with the metric that decides as its last gate, and before it what counts requests where nothing else does.

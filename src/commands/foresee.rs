@@ -7,8 +7,8 @@ use std::time::Duration;
 use mlroll_backend::{Call, GuardKind, RevisionId, Snapshot, Target};
 
 use super::earlier::unfinished;
-use super::watched::{advice, plan};
-use super::{Context, Ended, block_on, new_id};
+use super::watched::{Begin, Watched, advice, plan};
+use super::{Context, Ended, block_on, explain, new_id};
 use crate::config::{Selected, Service, Watching};
 use crate::driver::{
     Course, Driver, Imagined, Leg, Limits, Measurements, Rehearsal, Report, Sharpness, measure, time_is_up,
@@ -25,7 +25,6 @@ use crate::wire::{Aside, Wire};
 /// A run as it was asked for.
 #[derive(Debug)]
 pub(super) struct Wanted<'a> {
-    pub(super) verb: &'static str,
     pub(super) selected: &'a Selected,
     pub(super) service: &'a Service,
     pub(super) state: &'a Folder,
@@ -220,8 +219,43 @@ impl Foreseen {
     }
 }
 
-/// `--dry-run` of a watched run: its calls up to the first shift, and what the rest depends on.
-pub(super) fn first_shift(context: &Context, wanted: &Wanted<'_>) -> Result<ExitStatus, Ended> {
+/// `--dry-run` of watched runs: their calls up to the first shift, and what the rest depends on.
+pub(super) fn first_shifts(context: &Context, watched: &Watched<'_>) -> Result<ExitStatus, Ended> {
+    let Context { global, printer, .. } = context;
+    let (mut reports, mut calls) = (Vec::new(), Vec::new());
+    for run in &watched.runs {
+        let Begin::New { watching, candidate, again, .. } = &run.begin else { continue };
+        let wanted = Wanted {
+            selected: run.selected,
+            service: &run.service,
+            state: &watched.state,
+            folder: &watched.folder,
+            watching,
+            candidate: (candidate.clone(), *again),
+        };
+        match first_shift(context, &wanted) {
+            Ok((report, its_calls)) => {
+                reports.push(report);
+                calls.extend(its_calls);
+            }
+            Err(Ended::Failed(failure)) if watched.runs.len() > 1 => {
+                reports.push(Report::refused(run.selected, failure.about(&run.selected.target)));
+            }
+            Err(ended) => return Err(ended),
+        }
+    }
+    let (verb, reason) = (watched.verb, global.reason.as_deref());
+    let done = Done { verb, reason, reports: &reports, unreadable: &[], shared: None };
+    explain(*printer, &done);
+    let said = match global.output {
+        Format::Json => json::dry_run(&done, &calls).to_string(),
+        Format::Text => text::dry_run(&done, &calls),
+    };
+    printer.data(&said).map_err(|e| Ended::Unsaid(done.exit(), e))?;
+    Ok(done.exit())
+}
+
+fn first_shift(context: &Context, wanted: &Wanted<'_>) -> Result<(Report, Vec<Call>), Ended> {
     let foreseen = foresee(context, wanted, wanted.watching.judged)?;
     let first = foreseen.shortest.legs.first();
     let shift = first.map(|leg| leg.calls.clone()).unwrap_or_default();
@@ -243,15 +277,7 @@ pub(super) fn first_shift(context: &Context, wanted: &Wanted<'_>) -> Result<Exit
         .push("these are the calls up to the first shift; later ones depend on what is seen: `mlroll plan`".to_owned());
     report.notes.extend(foreseen.sharpness(wanted.service));
     report.notes.extend(foreseen.unknown().into_iter().map(|what| format!("not known before: {what}")));
-    let reports = [report];
-    let Context { global, printer, .. } = context;
-    let done = Done { verb: wanted.verb, reason: global.reason.as_deref(), reports: &reports, unreadable: &[] };
-    let said = match global.output {
-        Format::Json => json::dry_run(&done, &calls).to_string(),
-        Format::Text => text::dry_run(&done, &calls),
-    };
-    printer.data(&said).map_err(|e| Ended::Unsaid(ExitStatus::Success, e))?;
-    Ok(ExitStatus::Success)
+    Ok((report, calls))
 }
 
 /// A time in whole seconds, for JSON.

@@ -6,8 +6,9 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::backtest::{self, BacktestArgs};
+use super::check::{Past, check_now};
 use super::power::{self, PowerArgs};
-use super::watched::{Past, check_now, only, state_of};
+use super::watched::{only, state_of};
 use super::{Context, Ended};
 use crate::config::select;
 use crate::exit::ExitStatus;

@@ -1,15 +1,15 @@
 //! `mlroll hold`
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::earlier::unfinished;
-use super::watched::{only, state_of};
+use super::watched::state_of;
 use super::{Context, Ended};
-use crate::config::select;
+use crate::config::{Selected, select};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
-use crate::journal::Store;
+use crate::journal::{Folder, Store};
 use crate::output::Format;
 
 /// Ask a run that is going on to stop advancing and keep its split
@@ -17,7 +17,7 @@ use crate::output::Format;
 /// The run reads the request before its next write, and ends with exit code 3; `mlroll resume` goes on with it.
 #[derive(Args, Debug)]
 pub struct HoldArgs {
-    /// The service of mlroll.toml; may be left out when there is only one
+    /// Services of mlroll.toml; may be left out when there is only one
     #[arg(value_name = "SERVICE")]
     pub services: Vec<String>,
 }
@@ -29,25 +29,41 @@ pub struct HoldArgs {
 pub fn run(args: &HoldArgs, context: &Context) -> Result<ExitStatus, Ended> {
     let global = &context.global;
     let (selected, config) = select(global.config.as_deref(), &global.target, &args.services, false)?;
-    let selected = match selected.as_slice() {
-        // A run that is not judged needs no service: what is held is named by its target.
-        [one] => one,
-        meant => only(meant, config.as_ref())?.0,
-    };
     let (state, _) = state_of(config.as_ref(), global.config.as_deref())?;
-    let running = unfinished(context, &state, selected)?.into_iter().find(|read| read.rollout.ended().is_none());
-    let Some(read) = running else {
-        let none = Failure::usage("no run of this target is going on");
-        return Err(Failure { exit: ExitStatus::NotFound, kind: "not_found", ..none }.about(&selected.target).into());
-    };
-    let id = &read.header.plan.terms().id;
+    let mut held = Vec::new();
+    // What is held is named by its target: a run that is not judged needs no service.
+    for selected in &selected {
+        let running = unfinished(context, &state, selected)?.into_iter().find(|read| read.rollout.ended().is_none());
+        let Some(read) = running else { continue };
+        held.push(ask(context, &state, selected, &read.header.plan.terms().id)?);
+    }
+    if let (true, [first, others @ ..]) = (held.is_empty(), selected.as_slice()) {
+        let none = match others {
+            [] => Failure::usage("no run of this target is going on").about(&first.target),
+            [..] => Failure::usage("no run of any of these targets is going on"),
+        };
+        return Err(Failure { exit: ExitStatus::NotFound, kind: "not_found", ..none }.into());
+    }
+    if global.output == Format::Json {
+        let document = match held.as_slice() {
+            [one] => one.clone(),
+            [..] => json!({ "schema": "mlroll/hold/1", "targets": held }),
+        };
+        context.printer.data(&document.to_string()).map_err(|e| Ended::Unsaid(ExitStatus::Success, e))?;
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// Asks a run to hold, and says so.
+fn ask(context: &Context, state: &Folder, selected: &Selected, id: &str) -> Result<Value, Failure> {
+    let rehearsal = context.global.dry_run;
     // A lock that can be had is nobody's: no process would read the request.
     let orphaned = matches!(state.lock(id), Ok(Some(_)));
-    let asked = !orphaned && !global.dry_run;
+    let asked = !orphaned && !rehearsal;
     if asked {
         state.request_hold(id).map_err(|e| Failure::usage(e.to_string()))?;
     }
-    let said = match (orphaned, global.dry_run) {
+    let said = match (orphaned, rehearsal) {
         (true, _) => {
             "is ORPHANED: nobody goes on with it, and the split stays as it is; `mlroll resume` or `mlroll rollback`"
         }
@@ -55,11 +71,7 @@ pub fn run(args: &HoldArgs, context: &Context) -> Result<ExitStatus, Ended> {
         (false, false) => "is asked to hold",
     };
     context.printer.say(&format!("rollout {id} {said}"));
-    if global.output == Format::Json {
-        let document = json!({
-            "schema": "mlroll/hold/1", "target": selected.target, "run": id, "asked": asked, "orphaned": orphaned,
-        });
-        context.printer.data(&document.to_string()).map_err(|e| Ended::Unsaid(ExitStatus::Success, e))?;
-    }
-    Ok(ExitStatus::Success)
+    Ok(json!({
+        "schema": "mlroll/hold/1", "target": selected.target, "run": id, "asked": asked, "orphaned": orphaned,
+    }))
 }

@@ -3,6 +3,7 @@
 
 mod backtest;
 pub mod canary;
+mod check;
 pub mod completions;
 pub mod demo;
 pub mod deploy;
@@ -23,6 +24,7 @@ pub mod rollout;
 pub mod sandbox;
 pub mod shadow;
 pub mod status;
+mod stores;
 mod watched;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use mlroll_backend::{ModelStage, Target};
+use mlroll_backend::{ModelStage, RevisionId, Target};
 use ulid::Ulid;
 
 use crate::cli::Global;
@@ -93,6 +95,8 @@ const SETTLE: Duration = Duration::from_secs(30 * 60);
 pub(crate) struct Act<'a> {
     pub(crate) verb: &'static str,
     pub(crate) intent: Intent,
+    /// Whom the gates judged on each target: nobody else is promoted.
+    pub(crate) judged: BTreeMap<Target, RevisionId>,
     pub(crate) selected: &'a [Selected],
     /// What was meant too, but could not be read.
     pub(crate) unreadable: &'a [Unreadable],
@@ -107,6 +111,17 @@ pub(crate) struct Act<'a> {
     pub(crate) stages: BTreeMap<String, ModelStage>,
 }
 
+impl Act<'_> {
+    fn intent_on(&self, target: &Target) -> Intent {
+        match (&self.intent, self.judged.get(target)) {
+            (Intent::Promote { forced, .. }, Some(judged)) => {
+                Intent::Promote { candidate: Some(judged.clone()), forced: *forced }
+            }
+            (intent, _) => intent.clone(),
+        }
+    }
+}
+
 /// Performs it and reports.
 pub(crate) fn act(context: &Context, act: &Act<'_>) -> Result<ExitStatus, Ended> {
     let Context { global, env, printer, clock } = context;
@@ -117,7 +132,9 @@ pub(crate) fn act(context: &Context, act: &Act<'_>) -> Result<ExitStatus, Ended>
     let driver =
         Driver { clock: clock.clone(), wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(clock) };
     let mut reports = block_on(async {
-        let mut reports = driver.perform(&act.intent, act.selected, &act.leave).await;
+        let meant: Vec<(Selected, Intent)> =
+            act.selected.iter().map(|s| (s.clone(), act.intent_on(&s.target))).collect();
+        let mut reports = driver.perform(&meant, &act.leave).await;
         for report in reports.iter_mut().filter(|report| report.outcome == Outcome::Promoted) {
             let stage = report.service.as_ref().and_then(|service| act.stages.get(service));
             if let Some(stage) = stage
@@ -133,7 +150,13 @@ pub(crate) fn act(context: &Context, act: &Act<'_>) -> Result<ExitStatus, Ended>
     for report in reports.iter_mut().filter(|r| !matches!(r.outcome, Outcome::Failed | Outcome::Unchanged)) {
         report.notes.extend(act.note.map(str::to_owned));
     }
-    let done = Done { verb: act.verb, reason: global.reason.as_deref(), reports: &reports, unreadable: act.unreadable };
+    let done = Done {
+        verb: act.verb,
+        reason: global.reason.as_deref(),
+        reports: &reports,
+        unreadable: act.unreadable,
+        shared: None,
+    };
     explain(*printer, &done);
     let text = match (global.dry_run, global.output) {
         (true, Format::Json) => json::dry_run(&done, &wire.calls()).to_string(),

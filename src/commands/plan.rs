@@ -96,9 +96,8 @@ pub fn run(args: &PlanArgs, context: &Context) -> Result<ExitStatus, Ended> {
     }
     let watching = watching(args, service)?;
     let (state, folder) = state_of(config.as_ref(), global.config.as_deref())?;
-    let verb = watching.kind.verb();
     let candidate = (args.candidate.clone(), args.again);
-    let wanted = Wanted { verb, selected, service, state: &state, folder: &folder, watching: &watching, candidate };
+    let wanted = Wanted { selected, service, state: &state, folder: &folder, watching: &watching, candidate };
     let measures = watching.judged && (args.rps.is_none() || args.base_rate.is_none());
     let foreseen = foresee(context, &wanted, measures)?;
     let gates = if watching.judged { service.gates.as_slice() } else { &[] };
@@ -250,7 +249,7 @@ fn document(wanted: &Wanted<'_>, foreseen: &Foreseen, expected: &Expected) -> Va
         .map(|Blocked { step, until, most }| json!({ "step": step, "until": until, "seconds": { "most": seconds(most) } }))
         .collect();
     json!({
-        "schema": "mlroll/plan/1", "verb": wanted.verb, "target": wanted.selected.target, "service": wanted.selected.service,
+        "schema": "mlroll/plan/1", "verb": wanted.watching.kind.verb(), "target": wanted.selected.target, "service": wanted.selected.service,
         "stable": terms.stable, "candidate": terms.candidate, "guard": foreseen.guard.name(),
         "judged": terms.judged, "alpha": terms.alpha, "beta": terms.beta, "horizon": foreseen.plan.horizon(),
         "bake": seconds(terms.bake), "warm_up": seconds(terms.warm_up), "look": seconds(terms.look),

@@ -1,13 +1,15 @@
 //! `mlroll promote`
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use clap::Args;
-use mlroll_backend::{ModelStage, RevisionId, Weight};
+use mlroll_backend::{ModelStage, RevisionId, Target, Weight};
 use toml::Spanned;
 
 use super::canary::{has_gates, leaving, settle_timeout};
-use super::watched::{Past, check_now, only, state_of};
+use super::check::{Past, check_now};
+use super::watched::{service_of, state_of};
 use super::{Act, Context, Ended, act, block_on};
 use crate::cli::revision;
 use crate::config::{Selected, Service, Watching, select};
@@ -48,28 +50,28 @@ pub struct PromoteArgs {
 pub fn run(args: &PromoteArgs, context: &Context) -> Result<ExitStatus, Ended> {
     let global = &context.global;
     let (selected, config) = select(global.config.as_deref(), &global.target, &args.services, false)?;
-    let mut candidate = args.candidate.clone();
+    let mut judged = BTreeMap::new();
     if !args.force {
         if !selected.iter().any(|s| has_gates(config.as_ref(), s)) {
             let failure = Failure::usage("there are no gates, so nothing says that the candidate is good");
             return Err(failure.hint("to promote it all the same: `--force`").into());
         }
-        let (selected, service) = only(&selected, config.as_ref())?;
+        let with_service = |selected| Ok((selected, service_of(selected, config.as_ref())?));
+        let meant = selected.iter().map(with_service).collect::<Result<Vec<_>, Failure>>()?;
         let (_, folder) = state_of(config.as_ref(), global.config.as_deref())?;
-        let judged = evidence(args.wait, context, selected, service, &folder)?;
-        if let Some(named) = candidate.filter(|named| *named != judged) {
-            let other = Failure::usage(format!("another candidate is in flight: {judged}, asked for is {named}"));
-            return Err(Failure { exit: ExitStatus::Conflict, kind: "conflict", ..other }
-                .about(&selected.target)
-                .into());
+        judged = evidence(args.wait, context, &meant, &folder)?;
+        let other = |target: &Target| args.candidate.as_ref().filter(|named| judged.get(target) != Some(named));
+        if let Some((target, named)) = selected.iter().find_map(|s| Some((&s.target, other(&s.target)?))) {
+            let found = judged.get(target).map_or_else(|| "none".to_owned(), ToString::to_string);
+            let other = Failure::usage(format!("another candidate is in flight: {found}, asked for is {named}"));
+            return Err(Failure { exit: ExitStatus::Conflict, kind: "conflict", ..other }.about(target).into());
         }
-        // Whoever is in flight by now: only who was judged is promoted.
-        candidate = Some(judged);
     }
     let settle = settle_timeout(config.as_ref(), &selected);
     let promote = Act {
         verb: "promote",
-        intent: Intent::Promote { candidate, forced: args.force },
+        intent: Intent::Promote { candidate: args.candidate.clone(), forced: args.force },
+        judged,
         selected: &selected,
         unreadable: &[],
         settle,
@@ -81,39 +83,49 @@ pub fn run(args: &PromoteArgs, context: &Context) -> Result<ExitStatus, Ended> {
     act(context, &promote)
 }
 
-/// Who was judged, and is good enough: at once, or when there is enough to tell.
+/// Who was judged on each target, when all of them are good enough: at once, or when there is enough to tell.
 fn evidence(
     wait: bool,
     context: &Context,
-    selected: &Selected,
-    service: &Service,
+    meant: &[(&Selected, &Service)],
     folder: &Path,
-) -> Result<RevisionId, Ended> {
+) -> Result<BTreeMap<Target, RevisionId>, Ended> {
     let Context { global, printer, clock, .. } = context;
     // The share is of no matter here.
-    let Watching { bake, look, .. } = Watching::canary(service, Weight::ZERO, None);
+    let watching = |(_, service): &(&Selected, &Service)| Watching::canary(service, Weight::ZERO, None);
+    let bake = meant.iter().map(|one| watching(one).bake).max().unwrap_or_default();
+    let look = meant.iter().map(|one| watching(one).look).max().unwrap_or_default();
     let deadline = clock.deadline(global.timeout.unwrap_or(bake));
+    let progress = Progress::new(*printer, meant.len(), false);
     loop {
-        let (verdict, findings, judged) = match check_now(context, selected, service, folder, Past::SinceShift) {
-            Ok(checked) => checked,
-            // Who waits for evidence waits for the store too.
-            Err(Ended::Failed(failure))
-                if failure.exit == ExitStatus::Unreachable && wait && clock.left(deadline) > look =>
-            {
-                Progress::new(*printer, 1, false).waiting(&selected.target, &failure.message);
-                block_on(clock.sleep(look))?;
-                continue;
-            }
-            Err(ended) => return Err(ended),
-        };
-        if verdict == Verdict::Pass {
+        let mut judged = BTreeMap::new();
+        // What one waits for holds up all: they are looked at again together, so that none is promoted by what was.
+        let mut is_waiting = false;
+        for (selected, service) in meant {
+            let late = clock.left(deadline) <= look;
+            let failure = match check_now(context, selected, service, folder, Past::SinceShift) {
+                Ok((Verdict::Pass, _, candidate)) => {
+                    judged.insert(selected.target.clone(), candidate);
+                    continue;
+                }
+                Ok((verdict, findings, _)) => {
+                    let failure = not_good_enough(verdict, &findings, selected);
+                    if !wait || verdict == Verdict::Fail || late {
+                        return Err(failure.into());
+                    }
+                    failure
+                }
+                // Who waits for evidence waits for the store too.
+                Err(Ended::Failed(failure)) if failure.exit == ExitStatus::Unreachable && wait && !late => *failure,
+                Err(ended) => return Err(ended),
+            };
+            progress.waiting(&selected.target, &failure.message);
+            is_waiting = true;
+        }
+        if !is_waiting {
+            progress.clear();
             return Ok(judged);
         }
-        let failure = not_good_enough(verdict, &findings, selected);
-        if !wait || verdict == Verdict::Fail || clock.left(deadline) <= look {
-            return Err(failure.into());
-        }
-        Progress::new(*printer, 1, false).waiting(&selected.target, &failure.message);
         block_on(clock.sleep(look))?;
     }
 }

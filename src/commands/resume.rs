@@ -1,12 +1,13 @@
 //! `mlroll resume`
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use clap::Args;
 
 use super::earlier::unfinished;
 use super::experiment::{SUMMARY, check_place, with_metric};
-use super::watched::{Begin, Watched, only, state_of, watch};
+use super::watched::{Begin, Run, Watched, service_of, state_of, watch};
 use super::{Context, Ended};
 use crate::config::{Service, select};
 use crate::driver::OnInterrupt;
@@ -18,7 +19,7 @@ use crate::failure::Failure;
 /// Its plan and its evidence are those of its journal; the first thing it does is to look at the target.
 #[derive(Args, Debug)]
 pub struct ResumeArgs {
-    /// The service of mlroll.toml; may be left out when there is only one
+    /// Services of mlroll.toml; may be left out when there is only one
     #[arg(value_name = "SERVICE")]
     pub services: Vec<String>,
     /// What an interrupt does
@@ -41,27 +42,36 @@ pub fn run(args: &ResumeArgs, context: &Context) -> Result<ExitStatus, Ended> {
     check_place(&args.summary)?;
     let (selected, config) = select(global.config.as_deref(), &global.target, &args.services, false)?;
     let (state, folder) = state_of(config.as_ref(), global.config.as_deref())?;
-    let nothing_said = Service::default();
-    let (selected, service) = match selected.as_slice() {
-        // A run that is not judged needs no service; whether this is one, its journal says.
-        [one] if one.service.is_none() => (one, &nothing_said),
-        meant => only(meant, config.as_ref())?,
-    };
-    let Some(read) = unfinished(context, &state, selected)?.into_iter().next() else {
-        let none = Failure::usage("no run of this target is unfinished");
-        let failure = Failure { exit: ExitStatus::NotFound, kind: "not_found", ..none }.about(&selected.target);
-        return Err(failure.hint("begin one: `mlroll rollout`").into());
-    };
-    if read.header.plan.terms().judged && !read.rollout.is_decided() {
-        only(std::slice::from_ref(selected), config.as_ref())?;
+    let mut runs = Vec::new();
+    let mut experiments = 0;
+    for selected in &selected {
+        let Some(read) = unfinished(context, &state, selected)?.into_iter().next() else { continue };
+        let terms = read.header.plan.terms();
+        experiments += usize::from(terms.experiment.is_some());
+        let service = match service_of(selected, config.as_ref()) {
+            // A run that is not judged needs no service; whether this is one, its journal says.
+            Err(_) if !terms.judged || read.rollout.is_decided() => Cow::Owned(Service::default()),
+            found => Cow::Borrowed(found?),
+        };
+        // What an experiment is about is a gate of its own, beside those of the service.
+        let about = terms.experiment.as_ref().filter(|_| !read.rollout.is_decided());
+        let extended = about.map(|about| with_metric(&service, &about.metric)).transpose()?;
+        let service = extended.map_or(service, Cow::Owned);
+        runs.push(Run { selected, service, begin: Begin::Resume(Box::new(read)) });
     }
-    // What an experiment is about is a gate of its own, beside those of the service.
-    let experiment = read.header.plan.terms().experiment.as_ref();
-    let about = experiment.filter(|_| !read.rollout.is_decided());
-    let extended = about.map(|about| with_metric(service, &about.metric)).transpose()?;
-    let service = extended.as_ref().unwrap_or(service);
-    let summary = experiment.map(|_| args.summary.clone());
-    let begin = Begin::Resume(Box::new(read));
+    if let (true, [first, others @ ..]) = (runs.is_empty(), selected.as_slice()) {
+        let none = match others {
+            [] => Failure::usage("no run of this target is unfinished").about(&first.target),
+            [..] => Failure::usage("no run of any of these targets is unfinished"),
+        };
+        let failure = Failure { exit: ExitStatus::NotFound, kind: "not_found", ..none };
+        return Err(failure.hint("begin one: `mlroll rollout`").into());
+    }
+    if experiments > 1 {
+        let failure = Failure::usage(format!("{experiments} experiments are unfinished, and one summary is written"));
+        return Err(failure.hint("one after the other: `--target URI`").into());
+    }
+    let summary = (experiments > 0).then(|| args.summary.clone());
     let (verb, on_interrupt) = ("resume", args.on_interrupt);
-    watch(context, Watched { verb, selected, service, state, folder, begin, on_interrupt, summary })
+    watch(context, Watched { verb, state, folder, on_interrupt, summary, runs })
 }

@@ -56,6 +56,7 @@ pub fn run(args: &RollbackArgs, context: &Context) -> Result<ExitStatus, Ended> 
     let rollback = Act {
         verb: "rollback",
         intent: Intent::Rollback { to: args.to.clone(), recent },
+        judged: BTreeMap::new(),
         selected: &meant.selected,
         unreadable: &meant.unreadable,
         settle: None,

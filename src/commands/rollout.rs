@@ -1,12 +1,13 @@
 //! `mlroll rollout`
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use clap::Args;
 use mlroll_backend::{RevisionId, Weight};
 
-use super::foresee::{Wanted, first_shift};
-use super::watched::{Begin, Watched, only, state_of, watch};
+use super::foresee::first_shifts;
+use super::watched::{Begin, Run, Watched, service_of, state_of, watch};
 use super::{Context, Ended};
 use crate::cli::{duration, percent, revision};
 use crate::config::{Service, Steps, Watching, select};
@@ -17,11 +18,11 @@ use crate::failure::Failure;
 /// Take a candidate through all steps of its service, judged by its gates
 ///
 /// Each step must hold and pass; the last one, 100 %, is the promotion. A candidate that fails is rolled back. An
-/// unfinished rollout of the same target is gone on with. With `--no-gates` each step holds for its whole bake, and nothing
-/// is judged.
+/// unfinished rollout of the same target is gone on with. Several targets are watched side by side, wave by wave. With
+/// `--no-gates` each step holds for its whole bake, and nothing is judged.
 #[derive(Args, Debug)]
 pub struct RolloutArgs {
-    /// The service of mlroll.toml; may be left out when there is only one
+    /// Services of mlroll.toml; may be left out when there is only one
     #[arg(value_name = "SERVICE")]
     pub services: Vec<String>,
     /// The revision on trial
@@ -51,38 +52,33 @@ pub struct RolloutArgs {
 pub fn run(args: &RolloutArgs, context: &Context) -> Result<ExitStatus, Ended> {
     let global = &context.global;
     let (selected, config) = select(global.config.as_deref(), &global.target, &args.services, false)?;
-    let nothing_said = Service::default();
-    let (selected, service) = match selected.as_slice() {
-        // Without gates, what a service says is not needed.
-        [one] if args.no_gates && one.service.is_none() => (one, &nothing_said),
-        meant => only(meant, config.as_ref())?,
-    };
-    if service.gates.is_empty() && !args.no_gates {
-        let failure = Failure::usage("the service has no gates, so nothing would judge the candidate");
-        return Err(failure.hint("add [[services.NAME.gates]], or go without being judged: `--no-gates`").into());
-    }
+    let (state, folder) = state_of(config.as_ref(), global.config.as_deref())?;
     let steps = args.steps.clone().map(Steps::try_from).transpose();
     let steps = steps.map_err(|e| Failure::usage(format!("--steps: {e}")))?.map(|steps| steps.0);
+    let run = |selected| -> Result<Run<'_>, Failure> {
+        let service = match service_of(selected, config.as_ref()) {
+            // Without gates, what a service says is not needed.
+            Err(_) if args.no_gates && selected.service.is_none() => Cow::Owned(Service::default()),
+            found => Cow::Borrowed(found?),
+        };
+        let watching = watching(args, &service, steps.clone())?;
+        let begin = Begin::New { watching, candidate: args.candidate.clone(), again: args.again, go_on: true };
+        Ok(Run { selected, service, begin })
+    };
+    let runs = selected.iter().map(run).collect::<Result<Vec<_>, _>>()?;
+    let (verb, on_interrupt, summary) = ("rollout", args.on_interrupt, None);
+    let watched = Watched { verb, state, folder, on_interrupt, summary, runs };
+    if global.dry_run { first_shifts(context, &watched) } else { watch(context, watched) }
+}
+
+fn watching(args: &RolloutArgs, service: &Service, steps: Option<Vec<Weight>>) -> Result<Watching, Failure> {
+    if service.gates.is_empty() && !args.no_gates {
+        let failure = Failure::usage("the service has no gates, so nothing would judge the candidate");
+        return Err(failure.hint("add [[services.NAME.gates]], or go without being judged: `--no-gates`"));
+    }
     let watching = Watching::rollout(service, steps, args.bake).ok_or_else(|| {
         let failure = Failure::usage("nothing says what shares the candidate gets: the service has no `steps`");
         failure.hint("such as steps = [\"1%\", \"10%\", \"50%\", \"100%\"], or --steps 10%,50%,100%")
     })?;
-    let watching = if args.no_gates { watching.without_gates() } else { watching };
-    let (state, folder) = state_of(config.as_ref(), global.config.as_deref())?;
-    if global.dry_run {
-        let candidate = (args.candidate.clone(), args.again);
-        let wanted = Wanted {
-            verb: "rollout",
-            selected,
-            service,
-            state: &state,
-            folder: &folder,
-            watching: &watching,
-            candidate,
-        };
-        return first_shift(context, &wanted);
-    }
-    let begin = Begin::New { watching, candidate: args.candidate.clone(), again: args.again, go_on: true };
-    let (verb, on_interrupt, summary) = ("rollout", args.on_interrupt, None);
-    watch(context, Watched { verb, selected, service, state, folder, begin, on_interrupt, summary })
+    Ok(if args.no_gates { watching.without_gates() } else { watching })
 }

@@ -97,7 +97,8 @@ pub fn run(args: &ShadowArgs, context: &Context) -> Result<ExitStatus, Ended> {
     wire.breach()?;
     report.calls = wire.count(&selected.target);
     let reports = [report];
-    let done = Done { verb: "shadow", reason: global.reason.as_deref(), reports: &reports, unreadable: &[] };
+    let done =
+        Done { verb: "shadow", reason: global.reason.as_deref(), reports: &reports, unreadable: &[], shared: None };
     explain(*printer, &done);
     let text = match (global.dry_run, global.output) {
         (true, Format::Json) => json::dry_run(&done, &wire.calls()).to_string(),

@@ -78,7 +78,8 @@ pub fn run(args: &StatusArgs, context: &Context) -> Result<ExitStatus, Ended> {
     let exit = ExitStatus::worst(failures().map(|failure| failure.exit));
     let (ongoing, complaints) = runs.as_mut().map(|runs| runs.ongoing(clock.now())).unwrap_or_default();
     complaints.iter().for_each(|complaint| printer.warn(complaint));
-    let nothing = Done { verb: "status", reason: global.reason.as_deref(), reports: &[], unreadable: &[] };
+    let nothing =
+        Done { verb: "status", reason: global.reason.as_deref(), reports: &[], unreadable: &[], shared: None };
     let text = match (global.dry_run, global.output) {
         (true, Format::Json) => json::dry_run(&nothing, &wire.calls()).to_string(),
         (true, Format::Text) => text::dry_run(&nothing, &wire.calls()),

@@ -1,40 +1,52 @@
-//! What `canary` with gates, `rollout` and `resume` share: from arguments to a watched run.
+//! What `canary` with gates, `rollout` and `resume` share: from arguments to watched runs, side by side.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mlroll_backend::{Access, Backend, GuardKind, Marker, MarkerState, RevisionId, Subject, Target, Weight};
+use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
+use mlroll_backend::{
+    Access, Backend, GuardKind, Marker, MarkerState, ModelStage, RevisionId, Subject, Target, Usage, Weight,
+};
 
 use super::earlier::{Earlier, check_metrics, in_use};
 use super::experiment::replace;
+use super::stores::Stores;
 use super::{Context, Ended, block_on, explain, new_id};
 use crate::config::{Config, DEFAULT_FILE, Metrics, Selected, Service, Watching};
-use crate::driver::{Bench, Driver, Limits, OnInterrupt, Report, Watch, query_of, settle_delay};
+use crate::driver::{AT_ONCE, Bench, Driver, Interrupts, Limits, OnInterrupt, Report, Watch, query_of, settle_delay};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::journal::{Folder, Header, Journal, Replay};
-use crate::judge::panel::Finding;
-use crate::judge::verdict::Verdict;
 use crate::output::{Done, Format, Progress, announce, json, text};
 use crate::registry;
-use crate::rollout::engine::{Input, Kind, Plan, Rollout, Terms, Verdict as Ruling};
-use crate::rollout::{Intent, Step};
-use crate::wire::{Aside, Wire};
+use crate::rollout::engine::{Input, Kind, Plan, Rollout, Terms};
+use crate::rollout::{Choice, Intent, Step, choose};
+use crate::wire::Wire;
 
-/// A watched run as it was asked for.
+/// Watched runs as they were asked for.
 #[derive(Debug)]
 pub(crate) struct Watched<'a> {
     pub(crate) verb: &'static str,
-    pub(crate) selected: &'a Selected,
-    pub(crate) service: &'a Service,
     pub(crate) state: Folder,
     /// From which paths in the file are meant.
     pub(crate) folder: PathBuf,
-    pub(crate) begin: Begin,
     pub(crate) on_interrupt: OnInterrupt,
     /// Where it is written what an experiment came to.
     pub(crate) summary: Option<PathBuf>,
+    /// Each with a target of its own.
+    pub(crate) runs: Vec<Run<'a>>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Run<'a> {
+    pub(crate) selected: &'a Selected,
+    pub(crate) service: Cow<'a, Service>,
+    pub(crate) begin: Begin,
 }
 
 /// What to watch.
@@ -46,25 +58,25 @@ pub(crate) enum Begin {
     Resume(Box<Replay>),
 }
 
-/// The one service that is meant, with its one target: runs are watched one at a time.
+/// The one service that is meant, with its one target.
 pub(crate) fn only<'a>(
     selected: &'a [Selected],
     config: Option<&'a Config>,
 ) -> Result<(&'a Selected, &'a Service), Failure> {
     let [selected] = selected else {
-        let many = selected.len();
-        let failure = Failure::usage(format!("{many} targets are meant, and a run that is watched has one as yet"));
-        let failure =
-            failure.hint("one run each, side by side: `--target URI`; each has its own journal and its own verdict");
-        return Err(
-            failure.hint("all at once, not judged: `mlroll canary --no-gates --pct P`; `rollback` takes all of them")
-        );
+        let failure = Failure::usage(format!("{} targets are meant, and this is about one", selected.len()));
+        return Err(failure.hint("name it: `--target URI`"));
     };
+    Ok((selected, service_of(selected, config)?))
+}
+
+/// The service that says how a target is watched.
+pub(crate) fn service_of<'a>(selected: &Selected, config: Option<&'a Config>) -> Result<&'a Service, Failure> {
     let service = selected.service.as_deref().and_then(|name| config?.services.get(name));
     let none = || {
         Failure::usage(format!("no service of {DEFAULT_FILE} lists {}: nothing says how to watch it", selected.target))
     };
-    Ok((selected, service.ok_or_else(none)?.get_ref()))
+    Ok(service.ok_or_else(none)?.get_ref())
 }
 
 /// Where journals of a file are kept, and the folder that its paths are meant from.
@@ -80,28 +92,34 @@ pub(crate) fn state_of(config: Option<&Config>, path: Option<&Path>) -> Result<(
     }
 }
 
-/// Runs to the end and reports.
+/// Runs to the end, side by side, and reports.
 pub(crate) fn watch(context: &Context, watched: Watched<'_>) -> Result<ExitStatus, Ended> {
     let Context { global, env, printer, clock } = context;
-    let progress = Progress::new(*printer, 1, global.dry_run);
+    let progress = Progress::new(*printer, watched.runs.len(), global.dry_run);
     let limits = Limits { accept: global.timeout.unwrap_or(super::ACCEPT), settle: None, no_wait: false };
     let wire = Arc::new(Wire::new(global.dry_run, *printer).within(clock.reach()));
-    let driver =
-        Driver { clock: clock.clone(), wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(clock) };
+    let driver = |_: &Run<'_>| Driver {
+        clock: clock.clone(),
+        wire: Arc::clone(&wire),
+        limits,
+        progress: &progress,
+        id: new_id(clock),
+    };
+    let drivers: Vec<Driver<'_>> = watched.runs.iter().map(driver).collect();
     let (verb, summary) = (watched.verb, watched.summary.clone());
-    let report = block_on(run(context, &driver, watched))?;
+    let came_to = block_on(in_waves(context, &drivers, watched))?;
     progress.clear();
     wire.breach()?;
-    let mut report = report?;
-    if let (Some(path), Some(found)) = (summary, &report.experiment) {
-        match replace(&path, &format!("{found:#}\n")) {
+    let (mut reports, shared) = came_to?;
+    for report in &mut reports {
+        let (Some(path), Some(found)) = (&summary, &report.experiment) else { continue };
+        match replace(path, &format!("{found:#}\n")) {
             Ok(()) => report.notes.push(format!("what the experiment came to is in {}", path.display())),
             // What was decided and done stands; the result as JSON has the same.
             Err(e) => printer.warn(&format!("{} cannot be written: {e}", path.display())),
         }
     }
-    let reports = [report];
-    let done = Done { verb, reason: global.reason.as_deref(), reports: &reports, unreadable: &[] };
+    let done = Done { verb, reason: global.reason.as_deref(), reports: &reports, unreadable: &[], shared };
     explain(*printer, &done);
     let document = json::outcome(&done);
     announce(env, *printer, &done, &document);
@@ -110,25 +128,97 @@ pub(crate) fn watch(context: &Context, watched: Watched<'_>) -> Result<ExitStatu
     Ok(done.exit())
 }
 
-async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Result<Report, Failure> {
-    let Watched { selected, service, state, folder, begin, on_interrupt, .. } = watched;
-    let target = &selected.target;
-    let backend = registry::backend(target.provider(), Arc::clone(&driver.wire) as _, driver.clock.reach())
-        .map_err(|f| f.about(target))?;
-    let source = || {
-        let missing = || Failure::usage("the service has gates, and no `metrics` that they could read");
-        let reach = driver.clock.reach();
-        let tap = Arc::new(Aside::new(context.printer).within(reach));
-        let metrics = service.metrics.as_ref().ok_or_else(missing)?;
-        registry::metric_source(metrics, &service.gates, &folder, reach, tap)
-    };
-    let now = driver.clock.now();
-    let (rollout, bench, journal, first) =
-        match begin.earlier(context, driver, backend.as_ref(), &state, selected).await? {
+/// Wave by wave, and what those that share a metric store asked of it together. The next wave begins when all of the one before
+/// ended well.
+async fn in_waves(
+    context: &Context,
+    drivers: &[Driver<'_>],
+    watched: Watched<'_>,
+) -> Result<(Vec<Report>, Option<Usage>), Failure> {
+    let Watched { state, folder, on_interrupt, runs, .. } = watched;
+    let stores = Stores::new(context, &folder, &runs);
+    let alone = runs.len() == 1;
+    let mut waves: BTreeMap<usize, Vec<(usize, Run<'_>)>> = BTreeMap::new();
+    for (at, run) in runs.into_iter().enumerate() {
+        let wave = run.service.wave_of(&run.selected.target).unwrap_or_default();
+        waves.entry(wave).or_default().push((at, run));
+    }
+    let mut reports: Vec<(usize, Report)> = Vec::new();
+    // Heard from here on: one that comes between two waves is meant as well.
+    let mut interrupts = Interrupts::new();
+    for wave in waves.into_values() {
+        let at: Vec<usize> = wave.iter().map(|(at, _)| *at).collect();
+        let stopped = reports.iter().find(|(_, report)| report.stops_others()).map(|(_, report)| report.target.clone());
+        let ended = match stopped {
+            Some(other) => wave.iter().map(|(_, run)| Report::not_begun(run.selected, &other)).collect(),
+            None => {
+                let wave = wave.into_iter().filter_map(|(at, run)| Some((run, drivers.get(at)?))).collect();
+                let shared = Shared { context, stores: &stores, state: &state, on_interrupt, alone };
+                shared.side_by_side(&mut interrupts, wave).await
+            }
+        };
+        reports.extend(at.into_iter().zip(ended));
+    }
+    reports.sort_by_key(|(at, _)| *at);
+    let reports: Vec<Report> = reports.into_iter().map(|(_, report)| report).collect();
+    match reports.as_slice() {
+        [Report { failure: Some(failure), is_begun: false, .. }] if alone => Err(failure.clone()),
+        _ => Ok((reports, stores.usage())),
+    }
+}
+
+/// What all runs share.
+struct Shared<'a> {
+    context: &'a Context,
+    stores: &'a Stores<'a>,
+    state: &'a Folder,
+    on_interrupt: OnInterrupt,
+    /// Whether there is one only.
+    alone: bool,
+}
+
+impl Shared<'_> {
+    /// All of a wave at once. Where one cannot begin none does; those that were begun before go on.
+    async fn side_by_side(&self, interrupts: &mut Interrupts, runs: Vec<(Run<'_>, &Driver<'_>)>) -> Vec<Report> {
+        let (selected, drivers): (Vec<_>, Vec<_>) = runs.iter().map(|(run, driver)| (run.selected, *driver)).unzip();
+        let prepared = runs.into_iter().map(|(run, driver)| self.prepare(driver, run));
+        let prepared: Vec<_> = tokio::select! {
+            prepared = stream::iter(prepared).buffered(AT_ONCE).collect() => prepared,
+            _ = interrupts.next() => {
+                let interrupted = |one: &&Selected| Report::refused(one, Failure::interrupted(&one.target));
+                return selected.iter().map(interrupted).collect();
+            }
+        };
+        let refused =
+            prepared.iter().zip(&selected).find(|(run, _)| run.is_err()).map(|(_, selected)| &selected.target);
+        let going = prepared.into_iter().zip(drivers).zip(&selected).map(|((run, driver), selected)| async move {
+            let report = match (run, refused) {
+                (Err(failure), _) if self.alone => Report::refused(selected, failure),
+                (Err(failure), _) => Report::refused(selected, failure.about(&selected.target)),
+                (Ok(Prepared::Nothing(report)), _) => *report,
+                (Ok(Prepared::Ready(run)), Some(other)) if run.is_new() => Report::not_begun(selected, other),
+                (Ok(Prepared::Ready(run)), _) => run.go(driver, selected, self.state, self.on_interrupt).await,
+            };
+            driver.progress.finished(&report);
+            report
+        });
+        join_all(going).await
+    }
+
+    /// Finds out all that must be known before traffic moves.
+    async fn prepare(&self, driver: &Driver<'_>, run: Run<'_>) -> Result<Prepared<'_>, Failure> {
+        let Self { context, stores, state, alone, .. } = *self;
+        let Run { selected, service, begin } = run;
+        let (target, service) = (&selected.target, service.as_ref());
+        let backend = registry::backend(target.provider(), Arc::clone(&driver.wire) as _, driver.clock.reach())
+            .map_err(|f| f.about(target))?;
+        let source = || stores.of(selected, service);
+        let now = driver.clock.now();
+        let (rollout, bench, begun) = match begin.earlier(context, driver, backend.as_ref(), state, selected).await? {
             Earlier::Run(read) => {
-                driver.progress.say(&format!("going on with run {}", read.header.plan.terms().id));
+                driver.progress.tell(target, &format!("going on with run {}", read.header.plan.terms().id));
                 // Before anything else of it: whoever runs it has the say.
-                let journal = Journal::go_on(&state, &read).map_err(|e| in_use(&e, target))?;
+                let journal = Journal::go_on(state, &read).map_err(|e| in_use(&e, target))?;
                 // Whoever goes on no longer wants it held.
                 let _ = state.take_hold(&read.header.plan.terms().id);
                 let plan = &read.header.plan;
@@ -143,12 +233,22 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
                     None => Bench::prepare(source()?, &service.gates, plan, target, now).await?,
                 };
                 let first = if read.rollout.ended().is_some() { Input::Resume } else { Input::Started };
-                (read.rollout, bench, journal, first)
+                (read.rollout, bench, Begun::Before(journal, first))
             }
             Earlier::None(watching, candidate) => {
                 let source = if watching.judged { Some(source()?) } else { None };
-                let (plan, exposed) =
-                    plan(driver, backend.as_ref(), selected, service, source.as_deref(), &watching, candidate).await?;
+                let named = candidate.0.clone();
+                let planned =
+                    plan(driver, backend.as_ref(), selected, service, source.as_deref(), &watching, candidate);
+                let (plan, exposed) = match planned.await {
+                    Ok(planned) => planned,
+                    // Of several, those that have it already are no reason not to give it to the others.
+                    Err(failure) if !alone => match has_it_already(driver, backend.as_ref(), selected, named).await {
+                        Some(report) => return Ok(Prepared::Nothing(Box::new(report))),
+                        None => return Err(failure),
+                    },
+                    Err(failure) => return Err(failure),
+                };
                 let bench = match source {
                     Some(source) => Bench::prepare(source, &service.gates, &plan, target, now).await?,
                     None => Bench::without_gates(&plan, target),
@@ -161,41 +261,112 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
                 let measured = service.metrics.as_ref().filter(|_| plan.terms().judged);
                 let metrics = measured.map(Metrics::frozen).unwrap_or_default();
                 let header = Header { target: target.to_string(), at: now, reason, plan: plan.clone(), metrics };
-                let (journal, begun) = Journal::begin(&state, &header);
-                begun.map_err(|e| {
-                    Failure::usage(e.to_string())
-                        .hint("a run is not begun without its journal: make `state` a folder that can be written")
-                })?;
-                (Rollout::new(plan), bench, journal, Input::Started)
+                (Rollout::new(plan), bench, Begun::New(Box::new(header)))
             }
         };
-    warn_of_keys_that_end(driver, backend.as_ref(), rollout.plan());
-    bench.assumed().iter().for_each(|assumed| driver.progress.say(assumed));
-    let selected = selected.clone();
-    let backend = backend.as_ref();
-    let mut advice = advice(backend, target, rollout.plan(), context.global.output);
-    if context.global.output == Format::Json {
-        advice.extend(bench.assumed().iter().cloned());
+        warn_of_keys_that_end(driver, target, backend.as_ref(), rollout.plan());
+        bench.assumed().iter().for_each(|assumed| driver.progress.tell(target, assumed));
+        let output = context.global.output;
+        let mut advice = advice(backend.as_ref(), target, rollout.plan(), output);
+        if output == Format::Json {
+            advice.extend(bench.assumed().iter().cloned());
+        }
+        let stage = service.model_stage.as_ref().map(|stage| stage.told());
+        Ok(Prepared::Ready(Box::new(Ready { backend, rollout, bench, advice, stage, begun })))
     }
-    let (interrupted, unrecorded) = (false, None);
-    let mut watch = Watch {
-        driver,
-        backend,
-        selected,
-        rollout,
-        bench,
-        journal,
-        state: &state,
-        on_interrupt,
-        interrupted,
-        unrecorded,
+}
+
+/// What can be said of a run before traffic moves.
+enum Prepared<'a> {
+    /// All that must be known.
+    Ready(Box<Ready<'a>>),
+    /// There is nothing to do.
+    Nothing(Box<Report>),
+}
+
+/// A run of which all is known that must be known before traffic moves.
+struct Ready<'a> {
+    backend: Box<dyn Backend>,
+    rollout: Rollout,
+    bench: Bench,
+    /// What a person should know.
+    advice: Vec<String>,
+    stage: Option<ModelStage>,
+    begun: Begun<'a>,
+}
+
+/// Whether it has a journal.
+enum Begun<'a> {
+    /// Not yet: nothing was shifted.
+    New(Box<Header>),
+    Before(Journal<'a>, Input),
+}
+
+/// Whether the target's note tells that the revision that has everything was promoted, and it is the one that is meant: an
+/// earlier run of several got that far.
+async fn has_it_already(
+    driver: &Driver<'_>,
+    backend: &dyn Backend,
+    selected: &Selected,
+    named: Option<RevisionId>,
+) -> Option<Report> {
+    let deadline = driver.clock.deadline(driver.limits.accept);
+    let seen = driver.clock.by(deadline, backend.observe(&selected.target)).await.ok()?.ok()?;
+    let sole = seen.split.as_ref()?.sole()?;
+    let is_promoted = seen.marker.as_ref().is_some_and(|m| m.state == MarkerState::Promoted && m.stable == *sole);
+    let is_meant = match named {
+        Some(named) => named == *sole,
+        None => match backend.revisions(&selected.target, usize::MAX).await {
+            Ok(listed) => matches!(choose(selected.target.provider(), sole, &listed), Choice::Nothing),
+            Err(_) => false,
+        },
     };
-    let mut report = watch.run(first).await;
-    report.notes.splice(0..0, advice);
-    if let Some(stage) = &service.model_stage {
-        driver.tell_stage(backend, &stage.told(), &mut report).await;
+    (is_promoted && is_meant).then(|| {
+        let mut report = Report::unchanged(selected, format!("{sole} is promoted, and nothing newer is there"));
+        report.saw(&seen);
+        report
+    })
+}
+
+impl Ready<'_> {
+    const fn is_new(&self) -> bool {
+        matches!(self.begun, Begun::New(_))
     }
-    Ok(report)
+
+    /// From its journal to its end.
+    async fn go(self, driver: &Driver<'_>, selected: &Selected, state: &Folder, on_interrupt: OnInterrupt) -> Report {
+        let (journal, first) = match self.begun {
+            Begun::Before(journal, first) => (journal, first),
+            Begun::New(header) => match Journal::begin(state, &header) {
+                (journal, Ok(())) => (journal, Input::Started),
+                (_, Err(e)) => {
+                    let failure = Failure::usage(e.to_string()).about(&selected.target);
+                    let hint = "a run is not begun without its journal: make `state` a folder that can be written";
+                    return Report::refused(selected, failure.hint(hint));
+                }
+            },
+        };
+        let backend = self.backend.as_ref();
+        let (interrupted, unrecorded) = (false, None);
+        let mut watch = Watch {
+            driver,
+            backend,
+            selected: selected.clone(),
+            rollout: self.rollout,
+            bench: self.bench,
+            journal,
+            state,
+            on_interrupt,
+            interrupted,
+            unrecorded,
+        };
+        let mut report = watch.run(first).await;
+        report.notes.splice(0..0, self.advice);
+        if let Some(stage) = &self.stage {
+            driver.tell_stage(backend, stage, &mut report).await;
+        }
+        report
+    }
 }
 
 /// What a person should know, for those who only read the document: others were told when the candidate was found.
@@ -209,7 +380,7 @@ pub(super) fn advice(backend: &dyn Backend, target: &Target, plan: &Plan, output
 }
 
 /// Says so where the credentials end before the run may: whoever has none then cannot roll back.
-fn warn_of_keys_that_end(driver: &Driver<'_>, backend: &dyn Backend, plan: &Plan) {
+fn warn_of_keys_that_end(driver: &Driver<'_>, target: &Target, backend: &dyn Backend, plan: &Plan) {
     let Some(Access { what, ends, usually, remedy }) = backend.access() else { return };
     let terms = plan.terms();
     let steps = u32::try_from(terms.steps.len()).unwrap_or(u32::MAX);
@@ -223,107 +394,13 @@ fn warn_of_keys_that_end(driver: &Driver<'_>, backend: &dyn Backend, plan: &Plan
         None => format!("will end after {} as a rule", humantime::format_duration(usually)),
     };
     let planned = humantime::format_duration(planned);
-    driver.progress.warn(&format!(
+    driver.progress.caution(target, &format!(
         "{what} {end}, and the run may take {planned} and more: from then on nothing can be shifted, nor rolled back; {remedy}"
     ));
 }
 
 /// What a run takes besides its bakes: shifts, metrics that are late.
 const MARGIN: Duration = Duration::from_secs(600);
-
-/// The most looks that `promote` reads at once: a week of minutes. Who was watched by nobody for longer is judged anew.
-const MOST_LOOKS: u64 = 7 * 24 * 60;
-
-/// Which of the past is judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Past {
-    /// The last bake, or what there is of it since the last shift and its warm-up.
-    Bake,
-    /// All since the last shift and its warm-up.
-    SinceShift,
-}
-
-/// What the gates say of the canary in flight, and who it is.
-pub(crate) fn check_now(
-    context: &Context,
-    selected: &Selected,
-    service: &Service,
-    folder: &Path,
-    past: Past,
-) -> Result<(Verdict, Vec<Finding>, RevisionId), Ended> {
-    let Context { global, printer, clock, .. } = context;
-    let progress = Progress::new(*printer, 1, false);
-    let accept = global.timeout.unwrap_or(super::ACCEPT);
-    let limits = Limits { accept, settle: None, no_wait: true };
-    let wire = Arc::new(Wire::new(false, *printer).within(clock.reach()));
-    let driver =
-        Driver { clock: clock.clone(), wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(clock) };
-    let target = &selected.target;
-    let judged = async {
-        let backend =
-            registry::backend(target.provider(), Arc::clone(&wire) as _, clock.reach()).map_err(|f| f.about(target))?;
-        let missing = || Failure::usage("the service has gates, and no `metrics` that they could read");
-        let tap = Arc::new(Aside::new(*printer).within(clock.reach()));
-        let metrics = service.metrics.as_ref().ok_or_else(missing)?;
-        let source = registry::metric_source(metrics, &service.gates, folder, clock.reach(), tap)?;
-        let seen = backend.observe(target).await.map_err(|e| Failure::of(&e, target))?;
-        let share = match (&seen.split, &seen.roles.candidate) {
-            (Some(split), Some(candidate)) => split.weight_of(candidate),
-            _ => {
-                let none = Failure::usage(format!("no canary is in flight: {seen}"));
-                return Err(Failure { exit: ExitStatus::NotFound, kind: "not_found", ..none }.about(target));
-            }
-        };
-        let watching = Watching::canary(service, share, None);
-        let roles = (seen.roles.candidate.clone(), true);
-        let (plan, _) =
-            plan(&driver, backend.as_ref(), selected, service, Some(source.as_ref()), &watching, roles).await?;
-        let shifted = seen.marker.as_ref().and_then(|marker| marker.at);
-        // What stable was like is measured before it shared its traffic: what is judged must not set its own measure.
-        let before = shifted.map_or(clock.now(), |at| at.plus(plan.terms().settle_delay).min(clock.now()));
-        let mut bench = Bench::prepare(source, &service.gates, &plan, target, before).await?;
-        bench.assumed().iter().for_each(|assumed| progress.say(assumed));
-        let since = match (past, shifted) {
-            (Past::Bake, None) => None,
-            (Past::Bake | Past::SinceShift, Some(at)) => Some(at.plus(watching.warm_up)),
-            (Past::SinceShift, None) => {
-                let none = Failure::usage("no note says since when the candidate has its share: nothing can be judged");
-                let failure = Failure { exit: ExitStatus::Held, kind: "held", ..none }.about(target);
-                return Err(failure.hint("judge it from here: `mlroll canary --pct P` with the share it has"));
-            }
-        };
-        let most = (past == Past::Bake).then(|| plan.bake_looks());
-        if let (Some(since), None) = (since, most) {
-            let looks = clock.now().since(since).as_secs() / watching.look.as_secs().max(1);
-            if looks > MOST_LOOKS {
-                let many = format!(
-                    "the candidate has had its share since {since}: {looks} looks of {} s are more than the {MOST_LOOKS} that are read at once",
-                    watching.look.as_secs()
-                );
-                let held = Failure { exit: ExitStatus::Held, kind: "held", ..Failure::usage(many) }.about(target);
-                return Err(held.hint("judge it from here: `mlroll canary --pct P` with the share it has"));
-            }
-        }
-        let looks = bench.judge_past(&plan, since, most, clock.now()).await.map_err(|why| {
-            let down = Failure::usage(format!("the metric store: {why}"));
-            Failure { exit: ExitStatus::Unreachable, kind: "unavailable", ..down }.about(target)
-        })?;
-        let failed = looks.iter().any(|look| matches!(look.verdict, Ruling::Fail | Ruling::Starved));
-        let enough = looks.len() >= usize::try_from(plan.min_looks()).unwrap_or(usize::MAX);
-        let passed = enough && looks.last().is_some_and(|look| look.verdict == Ruling::Pass);
-        let verdict = match (failed, passed) {
-            (true, _) => Verdict::Fail,
-            (false, true) => Verdict::Pass,
-            (false, false) => Verdict::Inconclusive,
-        };
-        let findings = bench.findings();
-        findings.iter().filter_map(Finding::warning).for_each(|warning| printer.warn(&warning));
-        Ok((verdict, findings, plan.terms().candidate.clone()))
-    };
-    let judged = block_on(judged)?;
-    wire.breach()?;
-    Ok(judged?)
-}
 
 /// Finds out who is stable and who the candidate is, and freezes the plan; and whether the candidate has traffic already.
 pub(super) async fn plan(
@@ -356,7 +433,7 @@ pub(super) async fn plan(
         && let Err(e) = source.learn(&subjects).await
     {
         let hint = "how late its metrics are is not known, and the store's own delay is taken: `settle_delay` sets it";
-        driver.progress.say(&format!("{hint} ({e})"));
+        driver.progress.tell(target, &format!("{hint} ({e})"));
     }
     let can = backend.capabilities();
     let terms = Terms {

@@ -349,6 +349,12 @@ impl Service {
         self.target.iter().chain(self.lists().flat_map(Targets::iter))
     }
 
+    /// Which of its waves the target is in, from 0; `None` for a service without waves.
+    #[must_use]
+    pub fn wave_of(&self, target: &Target) -> Option<usize> {
+        self.waves.iter().position(|wave| wave.targets.iter().any(|t| t.may_be(target)))
+    }
+
     fn lists(&self) -> impl Iterator<Item = &Targets> {
         self.targets.iter().chain(self.waves.iter().map(|wave| &wave.targets))
     }

@@ -32,6 +32,7 @@ pub(super) struct Job<'a> {
     pub(super) shared: &'a Shared<'a>,
     pub(super) backend: &'a dyn Backend,
     pub(super) target: Target,
+    pub(super) intent: &'a Intent,
     /// Until when its next write has to be accepted.
     deadline: Cell<Deadline>,
 }
@@ -61,8 +62,13 @@ struct Candidate {
 }
 
 impl<'a> Job<'a> {
-    pub(super) const fn new(shared: &'a Shared<'a>, backend: &'a dyn Backend, target: Target) -> Self {
-        Self { shared, backend, target, deadline: Cell::new(shared.deadline) }
+    pub(super) const fn new(
+        shared: &'a Shared<'a>,
+        backend: &'a dyn Backend,
+        target: Target,
+        intent: &'a Intent,
+    ) -> Self {
+        Self { shared, backend, target, intent, deadline: Cell::new(shared.deadline) }
     }
 
     pub(super) async fn run(&self, report: &mut Report) {
@@ -213,7 +219,7 @@ impl<'a> Job<'a> {
     }
 
     const fn is_rollback(&self) -> bool {
-        matches!(self.shared.intent, Intent::Rollback { .. })
+        matches!(self.intent, Intent::Rollback { .. })
     }
 
     /// Whether an interrupt ends this job before its next write. A rollback is what an interrupt would want.
@@ -228,7 +234,7 @@ impl<'a> Job<'a> {
                 Err(error) if self.is_rollback() && error.kind() != ErrorKind::NotFound => {
                     let seen = self.backend.observe_without_marker(&self.target).await.ok();
                     let has_written = self.driver().wire.writes(&self.target) > 0;
-                    let is_told = matches!(self.shared.intent, Intent::Rollback { to: Some(_), .. });
+                    let is_told = matches!(self.intent, Intent::Rollback { to: Some(_), .. });
                     let tells = |seen: &Snapshot| {
                         let shared = seen.split.as_ref().is_some_and(|split| split.sole().is_none());
                         is_told || (shared && seen.roles.stable.is_some())
@@ -252,7 +258,7 @@ impl<'a> Job<'a> {
     async fn plan(&self, seen: &Snapshot, known: &mut Candidate, report: &mut Report) -> Result<Option<Step>, Failure> {
         let stamp = Stamp { at: self.driver().clock.now(), id: self.driver().id.clone() };
         let can = self.backend.capabilities();
-        let intent = self.shared.intent.for_provider(self.target.provider());
+        let intent = self.intent.for_provider(self.target.provider());
         let mut decision = decide(&intent, seen, &can, &stamp);
         if let (Decision::FindCandidate { stable }, Intent::Canary { share, again, .. }) = (&decision, &intent) {
             let candidate = match known.chosen.clone().filter(|chosen| chosen != stable) {

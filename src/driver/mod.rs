@@ -10,6 +10,7 @@ mod job;
 mod measure;
 mod ongoing;
 mod patience;
+mod pool;
 mod rehearse;
 mod report;
 mod shadow;
@@ -31,6 +32,7 @@ pub use self::deploy::{Delivered, Delivery};
 pub use self::experiment::Sharpness;
 pub use self::measure::{Bill, Measured, Measurements, measure};
 pub use self::ongoing::{Ongoing, Runs};
+pub use self::pool::Pool;
 pub use self::rehearse::{Course, Imagined, Leg, Rehearsal, Resized};
 pub use self::report::{Doubt, Report};
 pub use self::shadow::{Mirroring, Watched as WatchedShadow};
@@ -50,7 +52,7 @@ use crate::wire::Wire;
 
 /// How many targets are worked on at once: enough to keep a control plane's rate busy, and few enough that no call
 /// waits for its turn longer than an operation may take.
-const AT_ONCE: usize = 32;
+pub(crate) const AT_ONCE: usize = 32;
 
 /// Limits of a run.
 #[derive(Clone, Copy, Debug)]
@@ -79,21 +81,22 @@ pub struct Driver<'a> {
 }
 
 impl Driver<'_> {
-    /// Performs `intent` on each target, many at once. A target that fails stops no other. Candidates of the targets in `leave`
-    /// keep the capacity that they have.
-    pub async fn perform(&self, intent: &Intent, selected: &[Selected], leave: &BTreeSet<Target>) -> Vec<Report> {
-        let backends = self.backends(selected);
+    /// Performs what is meant for each target, many at once. A target that fails stops no other. Candidates of the targets in
+    /// `leave` keep the capacity that they have.
+    pub async fn perform(&self, meant: &[(Selected, Intent)], leave: &BTreeSet<Target>) -> Vec<Report> {
+        let selected: Vec<Selected> = meant.iter().map(|(selected, _)| selected.clone()).collect();
+        let backends = self.backends(&selected);
         let mut reports: Vec<Report> = selected.iter().map(Report::blank).collect();
         let shared = Shared {
             driver: self,
             backends: &backends,
-            intent,
             leave,
             deadline: self.clock.deadline(self.limits.accept),
             interrupted: AtomicBool::new(false),
         };
-        let mut waiting = reports.iter_mut();
-        let mut running: FuturesUnordered<_> = waiting.by_ref().take(AT_ONCE).map(|r| run_one(&shared, r)).collect();
+        let mut waiting = reports.iter_mut().zip(meant.iter().map(|(_, intent)| intent));
+        let run = |(report, intent)| run_one(&shared, report, intent);
+        let mut running: FuturesUnordered<_> = waiting.by_ref().take(AT_ONCE).map(run).collect();
         let mut interrupts = Interrupts::new();
         loop {
             tokio::select! {
@@ -104,7 +107,7 @@ impl Driver<'_> {
                     self.progress.say("interrupted: finishing what is on its way");
                 }
                 finished = running.next() => match finished {
-                    Some(()) => running.extend(waiting.next().map(|report| run_one(&shared, report))),
+                    Some(()) => running.extend(waiting.next().map(run)),
                     None => break,
                 },
             }
@@ -158,9 +161,9 @@ impl Driver<'_> {
         let deadline = self.clock.deadline(self.limits.accept);
         let leave = BTreeSet::from([selected.target.clone()]);
         let interrupted = AtomicBool::new(false);
-        let shared = Shared { driver: self, backends: &backends, intent, leave: &leave, deadline, interrupted };
+        let shared = Shared { driver: self, backends: &backends, leave: &leave, deadline, interrupted };
         let mut report = Report::blank(selected);
-        let found = Job::new(&shared, backend, selected.target.clone()).first_step(&mut report).await;
+        let found = Job::new(&shared, backend, selected.target.clone(), intent).first_step(&mut report).await;
         for note in &report.notes {
             self.progress.say(note);
         }
@@ -197,15 +200,14 @@ pub(crate) type Backends = BTreeMap<Provider, Result<Box<dyn Backend>, Failure>>
 struct Shared<'a> {
     driver: &'a Driver<'a>,
     backends: &'a Backends,
-    intent: &'a Intent,
     leave: &'a BTreeSet<Target>,
     deadline: Deadline,
     interrupted: AtomicBool,
 }
 
-async fn run_one(shared: &Shared<'_>, report: &mut Report) {
+async fn run_one(shared: &Shared<'_>, report: &mut Report, intent: &Intent) {
     match shared.backends.get(&report.target.provider()) {
-        Some(Ok(backend)) => Job::new(shared, backend.as_ref(), report.target.clone()).run(report).await,
+        Some(Ok(backend)) => Job::new(shared, backend.as_ref(), report.target.clone(), intent).run(report).await,
         Some(Err(failure)) => report.fail(failure.clone().about(&report.target)),
         None => report.fail(Failure::usage("no backend").about(&report.target)),
     }

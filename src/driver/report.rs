@@ -45,6 +45,8 @@ pub struct Report {
     pub failure: Option<Failure>,
     /// Whether its job came to an end.
     pub(super) finished: bool,
+    /// Whether it is of something that was begun.
+    pub is_begun: bool,
 }
 
 /// Why the last known split may not be how things are, or stay.
@@ -78,7 +80,31 @@ impl Report {
             experiment: None,
             failure: None,
             finished: false,
+            is_begun: true,
         }
+    }
+
+    /// It could not begin.
+    pub(crate) fn refused(selected: &Selected, failure: Failure) -> Self {
+        let mut report = Self { is_begun: false, ..Self::blank(selected) };
+        report.fail(failure);
+        report
+    }
+
+    /// There was nothing to do.
+    pub(crate) fn unchanged(selected: &Selected, why: impl Into<String>) -> Self {
+        let (outcome, exit) = (Outcome::Unchanged, ExitStatus::Success);
+        Self { outcome, exit, notes: vec![why.into()], is_begun: false, ..Self::blank(selected) }
+    }
+
+    /// It was left alone because of what became of `other`.
+    pub(crate) fn not_begun(selected: &Selected, other: &Target) -> Self {
+        Self::unchanged(selected, format!("not begun, because of {other}"))
+    }
+
+    /// Whether the waves behind it are not begun.
+    pub(crate) fn stops_others(&self) -> bool {
+        self.exit != ExitStatus::Success
     }
 
     /// The target as it was last seen.

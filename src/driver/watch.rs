@@ -99,7 +99,8 @@ impl Watch<'_> {
                     break;
                 }
                 if self.unrecorded.is_none() {
-                    self.driver.progress.warn(&format!("{e}; a rollback goes on without it"));
+                    let warning = format!("{e}; a rollback goes on without it");
+                    self.driver.progress.caution(&self.selected.target, &warning);
                 }
                 self.unrecorded = Some(e.to_string());
                 // What cannot be written down must not go further; the way back is never blocked by that.
@@ -141,7 +142,7 @@ impl Watch<'_> {
         match self.on_interrupt {
             OnInterrupt::Hold => Input::Hold,
             OnInterrupt::Rollback => {
-                self.driver.progress.say("interrupted: giving stable everything back");
+                self.driver.progress.tell(&self.selected.target, "interrupted: giving stable everything back");
                 Input::Abort
             }
         }

@@ -1,5 +1,7 @@
 //! What a verb did, as every output tells it.
 
+use mlroll_backend::Usage;
+
 use crate::config::Unreadable;
 use crate::driver::Report;
 use crate::exit::ExitStatus;
@@ -17,6 +19,8 @@ pub struct Done<'a> {
     pub reports: &'a [Report],
     /// What was meant too, but could not be read.
     pub unreadable: &'a [Unreadable],
+    /// What runs that share a metric store asked of it, all of them together; those of their own say it themselves.
+    pub shared: Option<Usage>,
 }
 
 impl Done<'_> {
@@ -51,6 +55,13 @@ impl Done<'_> {
     #[must_use]
     pub fn settled(&self) -> bool {
         self.unreadable.is_empty() && self.reports.iter().all(|r| r.settled)
+    }
+
+    /// What was asked of metric stores that bill their answers.
+    #[must_use]
+    pub fn metrics(&self) -> Option<Usage> {
+        let alone = self.reports.iter().filter_map(|report| report.metrics);
+        alone.chain(self.shared).reduce(|all, one| all.plus(one, 1))
     }
 
     /// The failure that decides the exit status.

@@ -27,9 +27,21 @@ pub fn outcome(done: &Done<'_>) -> Value {
         "settled": done.settled(),
         "reason": done.reason,
         "targets": targets(done),
-        "findings": done.reports.iter().flat_map(|r| &r.findings).collect::<Vec<_>>(),
+        "findings": done.reports.iter().flat_map(findings).collect::<Vec<_>>(),
+        "metrics": done.metrics(),
         "error": done.failure().map(failure_object),
         "exit_code": done.exit().code(),
+    })
+}
+
+/// What the gates say, and of which target.
+fn findings(report: &Report) -> impl Iterator<Item = Value> {
+    report.findings.iter().map(|finding| {
+        let mut value = json!(finding);
+        if let Some(keys) = value.as_object_mut() {
+            keys.insert("target".to_owned(), json!(report.target));
+        }
+        value
     })
 }
 

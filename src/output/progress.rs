@@ -1,5 +1,6 @@
 //! What whoever waits sees meanwhile: bars on a terminal, plain lines elsewhere.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -19,8 +20,8 @@ pub struct Progress {
     total: usize,
     rehearsal: bool,
     bar: OnceLock<ProgressBar>,
-    /// What a plain line said last, less what changes all the time.
-    said: Mutex<String>,
+    /// What was said last of each target; of a plain line, less what changes all the time.
+    said: Mutex<BTreeMap<Target, String>>,
 }
 
 /// How far a step of a watched run is.
@@ -46,7 +47,7 @@ impl Progress {
     /// Progress over `total` targets; in a `rehearsal` of what would be.
     #[must_use]
     pub const fn new(printer: Printer, total: usize, rehearsal: bool) -> Self {
-        Self { printer, total, rehearsal, bar: OnceLock::new(), said: Mutex::new(String::new()) }
+        Self { printer, total, rehearsal, bar: OnceLock::new(), said: Mutex::new(BTreeMap::new()) }
     }
 
     /// Something that concerns the run as a whole.
@@ -65,6 +66,21 @@ impl Progress {
         }
     }
 
+    /// Something that concerns one target.
+    pub fn tell(&self, target: &Target, text: &str) {
+        self.say(&self.about(target, text));
+    }
+
+    /// Something of one target that is not as it should be.
+    pub fn caution(&self, target: &Target, text: &str) {
+        self.warn(&self.about(target, text));
+    }
+
+    /// Whose it is needs to be said only where there are several.
+    fn about(&self, target: &Target, text: &str) -> String {
+        if self.total > 1 { format!("{target}: {text}") } else { text.to_owned() }
+    }
+
     /// A write is about to be sent.
     pub fn shifting(&self, target: &Target, before: &Snapshot, to: &TrafficSplit) {
         if self.printer.is_interactive() {
@@ -80,9 +96,8 @@ impl Progress {
     /// A target is being waited for.
     pub fn waiting(&self, target: &Target, why: &str) {
         if self.printer.is_interactive() {
-            self.bar().set_message(format!("{target}: {why}"));
-            self.bar().tick();
-        } else if self.is_news(format!("{target} {why}")) {
+            self.show(target, format!("{target}: {why}"));
+        } else if self.is_news(target, why) {
             self.printer.say(&format!("{target}: waiting: {why}"));
         }
     }
@@ -91,19 +106,28 @@ impl Progress {
     /// gate is another quarter of its way, and at every tenth of the bake.
     pub fn baking(&self, target: &Target, bake: &Bake) {
         if self.printer.is_interactive() {
-            self.bar().set_message(format!("{target}: {}{}", bake.head(), bake.bars()));
-            self.bar().tick();
-        } else if self.is_news(format!("{target} {}", bake.news())) {
+            self.show(target, format!("{target}: {}{}", bake.head(), bake.bars()));
+        } else if self.is_news(target, &bake.news()) {
             self.printer.say(&format!("{target}: {}{}", bake.head(), bake.words()));
         }
     }
 
-    /// Whether something else was said last.
-    fn is_news(&self, text: String) -> bool {
+    /// Whether something else was said of it last.
+    fn is_news(&self, target: &Target, text: &str) -> bool {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        let news = *said != text;
-        *said = text;
-        news
+        said.insert(target.clone(), text.to_owned()).is_none_or(|last| last != text)
+    }
+
+    /// Beside what is shown of the others.
+    fn show(&self, target: &Target, text: String) {
+        let shown = {
+            let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+            said.insert(target.clone(), text);
+            let lines: Vec<&str> = said.values().map(String::as_str).collect();
+            if self.total > 1 { format!("\n  {}", lines.join("\n  ")) } else { lines.concat() }
+        };
+        self.bar().set_message(shown);
+        self.bar().tick();
     }
 
     /// A target is done with.
@@ -207,9 +231,13 @@ mod tests {
     #[test]
     fn six_hours_of_looks_are_a_few_lines_in_a_log() {
         let progress = Progress::new(Printer::silent(), 1, false);
-        let lines = (0..360).filter(|n| progress.is_news(bake(*n, f64::from(*n) / 360.0).news())).count();
+        let one: Target = "lambda:us-east-1/fraud@prod".parse().unwrap();
+        let other: Target = "lambda:us-east-1/churn@prod".parse().unwrap();
+        let lines = (0..360).filter(|n| progress.is_news(&one, &bake(*n, f64::from(*n) / 360.0).news())).count();
         assert!((10..=20).contains(&lines), "{lines}");
-        assert!(progress.is_news(Bake { step: 2, ..bake(359, 0.99) }.news()));
+        assert!(progress.is_news(&one, &Bake { step: 2, ..bake(359, 0.99) }.news()));
+        assert!(progress.is_news(&other, &bake(359, 359.0 / 360.0).news()), "another target says the same for itself");
+        assert!(!progress.is_news(&one, &Bake { step: 2, ..bake(359, 0.99) }.news()), "nor is it forgotten meanwhile");
     }
 
     #[test]

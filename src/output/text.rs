@@ -1,7 +1,7 @@
 //! Tables for whoever reads.
 
 use comfy_table::{ContentArrangement, Table, presets};
-use mlroll_backend::{Call, Effect, MarkerState, Readiness, Shadow, Snapshot};
+use mlroll_backend::{Call, Effect, MarkerState, Readiness, Shadow, Snapshot, Usage};
 
 use super::Done;
 use crate::driver::{Look, Ongoing, Report};
@@ -34,7 +34,10 @@ pub fn outcome(done: &Done<'_>) -> String {
         let nothing = || "?".to_owned();
         table.add_row([service, "failed".to_owned(), nothing(), nothing(), "none".to_owned()]);
     }
-    trimmed(&table) + &remarks(*reason, reports)
+    let shared = done.shared.filter(|usage| usage.calls > 0).map_or_else(String::new, |Usage { calls, series }| {
+        format!("  note: the metric store was asked {calls} times, for {series} series in all, by these together\n")
+    });
+    trimmed(&table) + &remarks(*reason, reports) + &shared
 }
 
 /// A split, and what is mirrored besides.

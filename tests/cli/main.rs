@@ -76,6 +76,7 @@ mod scores;
 mod shadow;
 mod shadow_difference;
 mod shape;
+mod side_by_side;
 mod status;
 mod watched;
 mod world;

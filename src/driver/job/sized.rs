@@ -52,7 +52,7 @@ impl Job<'_> {
 
     /// Whoever cannot carry everything gets it only where somebody insists.
     pub(super) fn refuse_too_small(&self, step: &Step, report: &mut Report) -> Result<(), Failure> {
-        let Intent::Promote { forced, .. } = self.shared.intent else { return Ok(()) };
+        let Intent::Promote { forced, .. } = self.intent else { return Ok(()) };
         let (Outcome::Promoted, Some(previous)) = (step.outcome, &step.marker.previous) else { return Ok(()) };
         let Some(lack) = self.backend.shortfall(&self.target, previous, &step.marker.stable) else { return Ok(()) };
         if *forced || self.shared.leave.contains(&self.target) {

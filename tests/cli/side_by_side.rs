@@ -1,0 +1,231 @@
+//! Several targets watched at once: each judged for itself, wave by wave, and one question to the metric store for all.
+
+use serde_json::{Value, json};
+
+use crate::sandbox::{FAILING, HEALTHY, Sandbox};
+use crate::world::signal;
+
+/// A world of functions with version 2 in charge and these candidates.
+fn world(candidates: &[(&str, &str)], more: &str) -> String {
+    let target = |(name, candidate): &(&str, &str)| {
+        let newest = if candidate.is_empty() { String::new() } else { format!("3 = {candidate}") };
+        format!(
+            r#"
+            [targets."lambda:us-east-1/{name}@prod"]
+            requests_per_second = 200
+            stable = "2"
+            [targets."lambda:us-east-1/{name}@prod".revisions]
+            2 = {HEALTHY}
+            {newest}
+            "#
+        )
+    };
+    format!("seed = 7\n[cloudwatch]\ndelay = '0s'\n{more}\n{}", candidates.iter().map(target).collect::<String>())
+}
+
+/// A service whose targets are listed by `targets`.
+fn config(targets: &str) -> String {
+    format!(
+        r#"
+        [services.fleet]
+        steps = ["10%", "100%"]
+        bake = "30m"
+        look = "60s"
+        {targets}
+        [services.fleet.metrics]
+        source = "cloudwatch"
+        [[services.fleet.gates]]
+        metric = "error_rate"
+        max_increase = {{ ratio = 1.5, abs = "0.2%" }}
+        "#
+    )
+}
+
+fn listed(names: &[&str]) -> String {
+    let targets: Vec<String> = names.iter().map(|name| format!("\"lambda:us-east-1/{name}@prod\"")).collect();
+    format!("targets = [{}]", targets.join(", "))
+}
+
+fn sandbox(candidates: &[(&str, &str)], targets: &str) -> Sandbox {
+    let sandbox = Sandbox::start(&["--speed", "300"], &world(candidates, ""));
+    sandbox.write("mlroll.toml", &config(targets));
+    sandbox
+}
+
+fn log(sandbox: &Sandbox) -> Vec<Value> {
+    serde_json::from_str(&sandbox.ask("GET", "/_sandbox/requests", "")).unwrap()
+}
+
+fn alias(sandbox: &Sandbox, name: &str) -> Value {
+    serde_json::from_str(&sandbox.ask("GET", &format!("/2015-03-31/functions/{name}/aliases/prod"), "")).unwrap()
+}
+
+/// Where traffic is: who is behind the alias, and the candidate's weight.
+fn split(sandbox: &Sandbox, name: &str) -> (String, Option<f64>) {
+    let alias = alias(sandbox, name);
+    let weight = alias["RoutingConfig"]["AdditionalVersionWeights"]["3"].as_f64();
+    (alias["FunctionVersion"].as_str().unwrap().to_owned(), weight)
+}
+
+fn outcomes(document: &Value) -> Vec<&str> {
+    document["targets"].as_array().unwrap().iter().map(|target| target["outcome"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn each_is_judged_for_itself_and_the_store_is_asked_once_for_all() {
+    let names = ["a", "b", "c", "d"];
+    // A look of a second, so that those who wake at one moment do, and enough of them.
+    let candidates = [("a", HEALTHY), ("b", FAILING), ("c", HEALTHY), ("d", HEALTHY)];
+    let sandbox = Sandbox::start(&["--speed", "60"], &world(&candidates, ""));
+    sandbox.write("mlroll.toml", &config(&format!("min_bake = \"20m\"\n{}", listed(&names))));
+    let (code, outcome) = sandbox.run(&["rollout", "fleet"]);
+    assert_eq!(code, 1, "{outcome}");
+    assert_eq!(outcomes(&outcome), ["promoted", "rolled_back", "promoted", "promoted"], "{outcome}");
+    assert_eq!(split(&sandbox, "b"), ("2".to_owned(), None));
+    assert_eq!(split(&sandbox, "d"), ("3".to_owned(), None));
+    for finding in outcome["findings"].as_array().unwrap() {
+        let bad = finding["target"] == "lambda:us-east-1/b@prod";
+        assert_eq!(finding["verdict"], if bad { "fail" } else { "pass" }, "{finding}");
+    }
+    // Who shares a store is billed together; each look of all of them is one request, but for those that a machine with
+    // much to do has spread over two moments.
+    let calls = log(&sandbox).iter().filter(|request| request["operation"] == "GetMetricData").count();
+    assert_eq!(outcome["metrics"]["calls"], calls, "{outcome}");
+    let (_, history) = sandbox.run(&["history"]);
+    let runs = history["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), names.len(), "{history}");
+    let looks = |run: &Value| {
+        let (code, explained) = sandbox.run(&["explain", run["id"].as_str().unwrap()]);
+        assert_eq!(code, 0, "{explained}");
+        let events = explained["run"]["events"].as_array().unwrap();
+        events.iter().filter(|event| event["event"] == "look").count()
+    };
+    let looks: Vec<usize> = runs.iter().map(looks).collect();
+    let (longest, all) = (*looks.iter().max().unwrap(), looks.iter().sum::<usize>());
+    let before = 2 * names.len();
+    assert!(longest >= 18 && all > 3 * longest, "{looks:?}");
+    assert!(calls <= before + 2 * longest, "{calls} calls for looks of {looks:?}");
+}
+
+#[test]
+fn where_one_cannot_begin_none_does() {
+    let sandbox = sandbox(&[("a", HEALTHY), ("b", "")], &listed(&["a", "b"]));
+    let (code, outcome) = sandbox.run(&["rollout", "fleet"]);
+    assert_eq!(code, 6, "{outcome}");
+    assert_eq!(outcomes(&outcome), ["unchanged", "failed"], "{outcome}");
+    let note = outcome["targets"][0]["notes"][0].as_str().unwrap();
+    assert_eq!(note, "not begun, because of lambda:us-east-1/b@prod");
+    assert!(log(&sandbox).iter().all(|request| request["operation"] != "UpdateAlias"));
+    // Nor is there a journal of what was not begun.
+    assert_eq!(sandbox.run(&["history"]).1["runs"], json!([]));
+
+    let (code, rehearsed) = sandbox.run(&["rollout", "fleet", "--dry-run"]);
+    assert_eq!((code, outcomes(&rehearsed)), (6, vec!["shifted", "failed"]), "{rehearsed}");
+}
+
+#[test]
+fn the_next_wave_waits_for_the_one_before_and_what_is_done_is_not_done_again() {
+    let waves =
+        format!("[[services.fleet.waves]]\n{}\n[[services.fleet.waves]]\n{}", listed(&["a"]), listed(&["b", "c"]));
+    // Keys of the service itself go before its tables.
+    let config = config("").replace("[services.fleet.metrics]", &format!("{waves}\n[services.fleet.metrics]"));
+    let start = |candidates: &[(&str, &str)]| {
+        let sandbox = Sandbox::start(&["--speed", "600"], &world(candidates, ""));
+        sandbox.write("mlroll.toml", &config);
+        sandbox
+    };
+    let bad = start(&[("a", FAILING), ("b", HEALTHY), ("c", HEALTHY)]);
+    let (code, outcome) = bad.run(&["rollout"]);
+    assert_eq!((code, outcomes(&outcome)), (1, vec!["rolled_back", "unchanged", "unchanged"]), "{outcome}");
+    assert_eq!(outcome["targets"][2]["notes"][0], "not begun, because of lambda:us-east-1/a@prod");
+    assert!(log(&bad).iter().all(|request| !request["path"].as_str().unwrap_or_default().contains("functions/c/")));
+
+    let good = start(&[("a", HEALTHY), ("b", FAILING), ("c", HEALTHY)]);
+    let (code, outcome) = good.run(&["rollout"]);
+    assert_eq!((code, outcomes(&outcome)), (1, vec!["promoted", "rolled_back", "promoted"]), "{outcome}");
+    let written: Vec<String> = log(&good)
+        .iter()
+        .filter(|request| request["operation"] == "UpdateAlias")
+        .map(|request| request["path"].to_string())
+        .collect();
+    let last_of_a = written.iter().rposition(|path| path.contains("functions/a/")).unwrap();
+    assert!(written[..=last_of_a].iter().all(|path| path.contains("functions/a/")), "{written:?}");
+
+    // Again, with the one that is bad: those that have theirs are left alone.
+    let (code, outcome) = good.run(&["rollout", "--candidate", "3", "--again"]);
+    assert_eq!((code, outcomes(&outcome)), (1, vec!["unchanged", "rolled_back", "unchanged"]), "{outcome}");
+    assert_eq!(outcome["targets"][0]["notes"][0], "3 is promoted, and nothing newer is there");
+}
+
+#[test]
+fn an_interrupt_takes_all_of_them_back_and_a_kill_leaves_all_to_resume() {
+    let sandbox = Sandbox::start(&["--speed", "60"], &world(&[("a", HEALTHY), ("b", HEALTHY)], ""));
+    sandbox.write("mlroll.toml", &config(&listed(&["a", "b"])));
+    // By the log: the control plane counts who asks it.
+    let in_flight = || {
+        sandbox.ask("DELETE", "/_sandbox/requests", "");
+        for _ in 0..3_000 {
+            let written = log(&sandbox).iter().filter(|request| request["operation"] == "UpdateAlias").count();
+            if written >= 2 {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("nobody shifts");
+    };
+    let mut killed = sandbox.command(&["rollout", "fleet", "--quiet"]).spawn().unwrap();
+    in_flight();
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let (code, held) = sandbox.run(&["hold", "fleet"]);
+    assert_eq!(code, 0, "{held}");
+    let orphaned: Vec<_> = held["targets"].as_array().unwrap().iter().map(|target| &target["orphaned"]).collect();
+    assert_eq!(orphaned, [true, true]);
+    let (code, outcome) = sandbox.run(&["resume", "fleet"]);
+    assert_eq!((code, outcomes(&outcome)), (0, vec!["promoted", "promoted"]), "{outcome}");
+
+    for name in ["a", "b"] {
+        sandbox.ask("PUT", &format!("/2015-03-31/functions/{name}/aliases/prod"), r#"{"FunctionVersion":"2"}"#);
+    }
+    let stopped = sandbox
+        .command(&["rollout", "fleet", "--candidate", "3", "--output", "json"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    in_flight();
+    signal(&stopped, "TERM");
+    let output = stopped.wait_with_output().unwrap();
+    let outcome: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (output.status.code(), outcomes(&outcome)),
+        (Some(130), vec!["rolled_back", "rolled_back"]),
+        "{outcome}"
+    );
+    assert_eq!([split(&sandbox, "a"), split(&sandbox, "b")], [("2".to_owned(), None), ("2".to_owned(), None)]);
+}
+
+#[test]
+fn canaries_that_pass_are_promoted_together_and_one_that_does_not_holds_all() {
+    let sandbox = sandbox(&[("a", HEALTHY), ("b", HEALTHY)], &listed(&["a", "b"]));
+    let (code, outcome) = sandbox.run(&["canary", "fleet", "--pct", "20"]);
+    assert_eq!((code, outcomes(&outcome)), (0, vec!["shifted", "shifted"]), "{outcome}");
+    // Somebody shortens the evidence of one.
+    let note = alias(&sandbox, "b")["Description"].as_str().unwrap().to_owned();
+    let clock: Value = serde_json::from_str(&sandbox.ask("GET", "/_sandbox/clock", "")).unwrap();
+    let now: mlroll_backend::Timestamp = clock["now"].as_str().unwrap().parse().unwrap();
+    let words = note.trim_end_matches(']').split(' ');
+    let late =
+        |word: &str| if word.starts_with("at=") { format!("at={}", now.unix_seconds()) } else { word.to_owned() };
+    let late: Vec<String> = words.map(late).collect();
+    let body = json!({ "Description": format!("{}]", late.join(" ")) }).to_string();
+    sandbox.ask("PUT", "/2015-03-31/functions/b/aliases/prod", &body);
+    let (code, refused) = sandbox.run(&["promote", "fleet"]);
+    assert_eq!(code, 3, "{refused}");
+    assert_eq!(refused["error"]["target"], "lambda:us-east-1/b@prod", "{refused}");
+    assert_eq!((split(&sandbox, "a").0, split(&sandbox, "b").0), ("2".to_owned(), "2".to_owned()));
+
+    let (code, outcome) = sandbox.run(&["promote", "fleet", "--wait"]);
+    assert_eq!((code, outcomes(&outcome)), (0, vec!["promoted", "promoted"]), "{outcome}");
+    assert_eq!(["a", "b"].map(|name| split(&sandbox, name)), [("3".to_owned(), None), ("3".to_owned(), None)]);
+}
