@@ -1,5 +1,7 @@
 //! Several targets watched at once: each judged for itself, wave by wave, and one question to the metric store for all.
 
+use std::io::{BufRead, BufReader};
+
 use serde_json::{Value, json};
 
 use crate::sandbox::{FAILING, HEALTHY, Sandbox};
@@ -203,6 +205,29 @@ fn an_interrupt_takes_all_of_them_back_and_a_kill_leaves_all_to_resume() {
         "{outcome}"
     );
     assert_eq!([split(&sandbox, "a"), split(&sandbox, "b")], [("2".to_owned(), None), ("2".to_owned(), None)]);
+}
+
+/// Before anything has begun there is nothing to take back.
+#[test]
+fn an_interrupt_before_the_first_shift_shifts_nothing() {
+    let sandbox = Sandbox::start(&["--latency", "20s"], &world(&[("a", HEALTHY), ("b", HEALTHY)], ""));
+    sandbox.write("mlroll.toml", &config(&listed(&["a", "b"])));
+    for only in [&["--target", "lambda:us-east-1/a@prod"][..], &[]] {
+        let mut command = sandbox.command(&["rollout", "--output", "json"]);
+        let pipe = std::process::Stdio::piped;
+        let mut stopped = command.args(only).stdout(pipe()).stderr(pipe()).spawn().unwrap();
+        // It has said where its calls go, and waits for the answer to the first.
+        let mut said = String::new();
+        BufReader::new(stopped.stderr.as_mut().unwrap()).read_line(&mut said).unwrap();
+        assert!(said.starts_with("calls go to"), "{said}");
+        std::thread::sleep(std::time::Duration::from_millis(1_500));
+        signal(&stopped, "TERM");
+        let output = stopped.wait_with_output().unwrap();
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(130), "{document}");
+        assert_eq!(document["error"]["kind"], "interrupted", "{document}");
+    }
+    assert!(!sandbox.path().join(".mlroll").exists(), "nothing has begun");
 }
 
 #[test]
