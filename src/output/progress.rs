@@ -132,6 +132,7 @@ impl Progress {
 
     /// A target is done with.
     pub fn finished(&self, report: &Report) {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).remove(&report.target);
         if let Some(bar) = self.bar.get() {
             bar.inc(1);
         }
