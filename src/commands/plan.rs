@@ -260,7 +260,8 @@ fn document(wanted: &Wanted<'_>, foreseen: &Foreseen, expected: &Expected) -> Va
         "capacity": foreseen.shortest.resized.as_ref().map(|resized| json!({
             "changes": resized.changes, "reads": calls(&resized.reads), "prepare": calls(&resized.prepare),
         })),
-        "opening": calls(&foreseen.opening), "observe": calls(&foreseen.look), "steps": steps,
+        "opening": calls(&foreseen.opening), "learn": calls(&foreseen.learning),
+        "observe": calls(&foreseen.look), "observed": { "most": foreseen.longest.observed }, "steps": steps,
         "rollback": foreseen.back.as_ref().map(|leg| calls(&leg.calls)),
         "warnings": warnings, "notes": notes, "unknown": unknown,
     })

@@ -54,6 +54,7 @@ pub fn plan(document: &Value) -> String {
     out += &sights(document);
     out += "\ncalls (reads were made, writes were not)\n";
     out += &calls("to begin with", &document["opening"]);
+    out += &calls("to find out how late metrics are", &document["learn"]);
     let capacity = &document["capacity"];
     let back = if document["verb"] == "canary" { "where a gate fails" } else { "at the end" };
     for change in capacity["changes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
@@ -61,7 +62,11 @@ pub fn plan(document: &Value) -> String {
     }
     out += &calls("to find out about capacity", &capacity["reads"]);
     out += &calls("to make it ready", &capacity["prepare"]);
-    out += &calls("each look at the target", &document["observe"]);
+    let looks = deep(document, "/observed/most");
+    out += &calls(
+        &format!("each look at the target, {} at most and more while a split settles", words(looks)),
+        &document["observe"],
+    );
     for step in list(&document["steps"]) {
         out += &calls(&format!("step {}, {} %", words(&step["step"]), words(&step["percent"])), &step["calls"]);
     }
