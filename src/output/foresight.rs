@@ -111,9 +111,11 @@ pub fn power(document: &Value) -> String {
             "  a false alarm: {} of bakes with nothing wrong\n",
             percent(number_of(deep(gate, "/healthy/chance")))
         );
-        if gate["final_look"] == true {
-            out +=
-                "  that is by what runs, at half of its alpha; the exact test at the end (`final_look`) finds more\n";
+        if let Some(level) = gate["final_alpha"].as_f64() {
+            out += &format!(
+                "  an exact test at the end (`final_look`) has {} of alpha besides; it is in all chances\n",
+                number(level)
+            );
         }
         let curve: Vec<f64> = list(&gate["curve"]).iter().map(number_of).collect();
         out += &format!("  {}x, {}: ", words(&asked["regression"]), percent(number_of(&asked["rate"])));
