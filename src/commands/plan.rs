@@ -189,7 +189,9 @@ impl Expected {
                         .push(format!("what `{name}` can see: how much there is to count only its own queries tell"));
                 }
                 (None, _) => {
-                    missing.push(format!("what `{name}` can see: it compares values, which no formula foretells"))
+                    missing.push(format!(
+                        "what `{name}` can see: it compares values, which no formula foretells; `mlroll gate backtest` tries it on the past"
+                    ))
                 }
                 (Some(_), None) => {
                     missing

@@ -87,8 +87,14 @@ pub(super) struct Meant {
     pub(super) of: Option<(Selected, std::path::PathBuf)>,
 }
 
-/// Finds the gates that count and are meant.
-pub(super) fn meant(context: &Context, services: &[String], gate: Option<&str>) -> Result<Meant, Failure> {
+/// Finds the gates that are meant; with `counted` those that count events.
+pub(super) fn meant(
+    context: &Context,
+    services: &[String],
+    gate: Option<&str>,
+    counted: bool,
+) -> Result<Meant, Failure> {
+    let refuse_uncounted = |gate: &Gate| if counted { refuse_uncounted(gate) } else { Ok(()) };
     if let Some(text) = gate.filter(|text| text.trim_start().starts_with('{')) {
         let gate: Gate = serde_json::from_str(text).map_err(|e| Failure::usage(format!("--gate: {e}")))?;
         refuse_uncounted(&gate)?;
@@ -111,12 +117,13 @@ pub(super) fn meant(context: &Context, services: &[String], gate: Option<&str>) 
         refuse_uncounted(only)?;
     }
     let gates: Vec<(Gate, f64)> =
-        named.into_iter().filter(|of| counting(of).is_some()).map(|of| (of.clone(), part(of))).collect();
+        named.into_iter().filter(|of| !counted || counting(of).is_some()).map(|of| (of.clone(), part(of))).collect();
     if gates.is_empty() {
         let names: Vec<&str> = service.gates.iter().map(Gate::name).collect();
         let failure = Failure::usage(match gate {
             Some(name) => format!("the service has no gate `{}`; it has: {}", name.escape_debug(), names.join(", ")),
-            None => "the service has no gate that counts events".to_owned(),
+            None if counted => "the service has no gate that counts events".to_owned(),
+            None => "the service has no gates".to_owned(),
         });
         return Err(failure.hint("give one as JSON: --gate '{\"metric\": \"error_rate\", \"max\": \"1%\"}'"));
     }
@@ -127,9 +134,10 @@ fn refuse_uncounted(gate: &Gate) -> Result<(), Failure> {
     match counting(gate) {
         Some(_) => Ok(()),
         None => Err(Failure::usage(format!(
-            "gate `{}` compares values or whole histograms; power and backtest are of gates that count events",
+            "gate `{}` compares values or whole histograms; power is of gates that count events",
             gate.name()
-        ))),
+        ))
+        .hint("what it does on values that there were: `mlroll gate backtest`")),
     }
 }
 
@@ -138,7 +146,7 @@ pub(super) fn run(args: &PowerArgs, context: &Context) -> Result<ExitStatus, End
     if args.pct == Weight::ZERO {
         return Err(Failure::usage("--pct: without any traffic nothing is ever seen").into());
     }
-    let meant = meant(context, &args.services, args.gate.as_deref())?;
+    let meant = meant(context, &args.services, args.gate.as_deref(), true)?;
     let watching = Watching::canary(&meant.service, args.pct, args.bake);
     let look = watching.look.as_secs_f64();
     let looks = looks_of(&watching)?;
@@ -179,7 +187,7 @@ pub(super) fn run(args: &PowerArgs, context: &Context) -> Result<ExitStatus, End
                 runs || exact.is_some_and(|exact| exact.chance(&load, rate, looks as f64) >= 0.5)
             };
             Some(json!({
-                "gate": gate.name(), "alpha": alpha, "tolerated": stakes.tolerated(args.base_rate),
+                "gate": gate.name(), "alpha": stakes.alpha, "tolerated": stakes.tolerated(args.base_rate),
                 "smallest": stakes.nearest(args.base_rate, seen), "asked": asked, "healthy": healthy,
                 "curve": power.curve, "ladder": ladder,
                 "final_look": exact.is_some(), "final_alpha": exact.map(|exact| exact.level),

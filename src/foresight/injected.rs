@@ -70,6 +70,10 @@ impl Regression {
             Sample::Histogram(had) => match (self.injected, &self.tilt) {
                 (Injected::Index, Some((tilt, places))) => drifted(had, *tilt, places, dice),
                 (Injected::Index, None) => None,
+                _ if !is_divisible(&sample) => {
+                    Histogram::new(had.buckets().iter().map(|(bound, count)| (bound * self.times, *count)).collect())
+                        .ok()
+                }
                 _ => Histogram::new(slowed(had.buckets(), self.times)).ok(),
             }
             .map_or(sample, Sample::Histogram),
@@ -85,6 +89,21 @@ impl Regression {
             (_, Better::Higher) => value - value.abs() * (1.0 - 1.0 / self.times),
             (_, Better::Lower) => value + value.abs() * (self.times - 1.0),
         }
+    }
+}
+
+/// Whether it tells where its requests are. CloudWatch has no buckets: of a percentile there is the percentile and how many requests
+/// there were, as a histogram with one bound.
+pub(super) fn is_divisible(sample: &Sample) -> bool {
+    matches!(sample, Sample::Histogram(had) if had.buckets().len() > 2)
+}
+
+/// The same percentile of a `share` of the requests.
+pub(super) fn part(sample: &Sample, share: f64) -> Sample {
+    let part = |had: &Histogram| Histogram::new(had.buckets().iter().map(|(bound, n)| (*bound, n * share)).collect());
+    match sample {
+        Sample::Histogram(had) => part(had).map_or_else(|_| sample.clone(), Sample::Histogram),
+        Sample::Counts { .. } | Sample::NoData(_) | Sample::Strata(_) | Sample::Value(_) => sample.clone(),
     }
 }
 

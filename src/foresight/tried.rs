@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Backtested;
 use super::draw::Dice;
-use super::injected::{Injected, Regression, divided};
+use super::injected::{Injected, Regression, divided, is_divisible, part};
 use crate::judge::gate::{Gate, RankTest, Rule};
 use crate::judge::panel::{Evidence, Panel, Prelude, Risk, Ruling};
 use crate::judge::series::lag_1;
@@ -121,9 +121,9 @@ pub fn tried(record: &Record, seed: u64) -> Result<Tried, String> {
     }
     let trial = Trial { record, gate: &gate, null };
     let mut dice = Dice::new(seed);
-    let (healthy, _) = trial.bakes(&starts, &Regression::of(&gate, 1.0, &record.samples), &mut dice)?;
+    let healthy = trial.bakes(&starts, &Regression::of(&gate, 1.0, &record.samples), &mut dice)?;
     let regression = Regression::of(&gate, record.regression, &record.samples);
-    let (regressed, _) = trial.bakes(&starts, &regression, &mut dice)?;
+    let regressed = trial.bakes(&starts, &regression, &mut dice)?;
     let moved = |sample: &&Sample| regression.inject((*sample).clone(), &mut Dice::new(seed)) != **sample;
     let valued = || record.samples.iter().filter(|sample| matches!(sample, Sample::Value(_)));
     let unmoved = if record.regression > 1.0 { valued().count() - valued().filter(moved).count() } else { 0 };
@@ -152,7 +152,7 @@ struct Starts {
 
 impl Record {
     fn null(&self) -> Null {
-        let has_histograms = self.samples.iter().any(|sample| matches!(sample, Sample::Histogram(_)));
+        let has_histograms = self.samples.iter().any(is_divisible);
         match self.gate.rule() {
             Rule::Drift(_) | Rule::Shape(_) => Null::Divided,
             _ if has_histograms => Null::Divided,
@@ -215,7 +215,7 @@ struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    fn bakes(&self, starts: &Starts, regression: &Regression, dice: &mut Dice) -> Result<(Backtested, usize), String> {
+    fn bakes(&self, starts: &Starts, regression: &Regression, dice: &mut Dice) -> Result<Backtested, String> {
         let samples = &self.record.samples;
         let whole = match self.gate.rule() {
             Rule::Series(_) => None,
@@ -228,7 +228,9 @@ impl Trial<'_> {
             let before = samples.get(start.saturating_sub(HISTORY)..*start).unwrap_or_default();
             let prelude = whole.unwrap_or_else(|| Prelude::of(self.gate, before));
             for exchanged in ways {
-                let (fail, pass) = self.bake(*start, (starts.lag, *exchanged), prelude, regression, dice)?;
+                // One in which nothing was judged says nothing.
+                let bake = self.bake(*start, (starts.lag, *exchanged), prelude, regression, dice)?;
+                let Some((fail, pass)) = bake else { continue };
                 done.bakes += 1;
                 done.failed += usize::from(fail.is_some());
                 done.passed += usize::from(pass.is_some_and(|pass| fail.is_none_or(|fail| pass < fail)));
@@ -237,10 +239,10 @@ impl Trial<'_> {
         }
         failed_at.sort_unstable();
         done.median_look = failed_at.get(done.bakes.div_ceil(2).saturating_sub(1)).copied();
-        Ok((done, failed_at.len()))
+        Ok(done)
     }
 
-    /// The windows, from 1, at which a bake fails and passes.
+    /// The windows, from 1, at which a bake fails and passes; `None` where nothing was judged.
     fn bake(
         &self,
         start: usize,
@@ -248,7 +250,7 @@ impl Trial<'_> {
         prelude: Prelude,
         regression: &Regression,
         dice: &mut Dice,
-    ) -> Result<(Option<u64>, Option<u64>), String> {
+    ) -> Result<Option<(Option<u64>, Option<u64>)>, String> {
         let Record { levels: (alpha, beta), samples, looks, share, .. } = self.record;
         let planned = *looks as u64;
         let risk = Risk { alpha: *alpha, beta: *beta, horizon: planned, step_looks: planned, steps: 1 };
@@ -259,16 +261,17 @@ impl Trial<'_> {
         for (at, nth) in (start..samples.len()).zip(1..=2 * planned) {
             let Some(now) = samples.get(at).filter(|_| judged < *looks) else { break };
             let (candidate, stable) = match self.null {
-                Null::AsItWas => (now.clone(), Sample::NoData(Why::Empty)),
+                Null::AsItWas => (part(now, *share), Sample::NoData(Why::Empty)),
                 Null::Divided => divided(now, *share, dice).unwrap_or_else(|| (now.clone(), now.clone())),
                 Null::BakeBefore | Null::DayBefore => {
                     let then = at.checked_sub(lag).and_then(|at| samples.get(at)).unwrap_or(now);
-                    if exchanged { (then.clone(), now.clone()) } else { (now.clone(), then.clone()) }
+                    let (ours, theirs) = if exchanged { (then, now) } else { (now, then) };
+                    (part(ours, *share), part(theirs, 1.0 - share))
                 }
             };
             let candidate = regression.inject(candidate, dice);
             match panel.look(&[Evidence { candidate, stable }]) {
-                Ruling::Fail => return Ok((Some(nth), pass)),
+                Ruling::Fail => return Ok(Some((Some(nth), pass))),
                 Ruling::NoData => {}
                 Ruling::Pass => {
                     pass = pass.or(Some(nth));
@@ -277,14 +280,19 @@ impl Trial<'_> {
                 Ruling::Inconclusive | Ruling::Starved => judged += 1,
             }
         }
-        Ok((None, pass))
+        Ok((judged > 0).then_some((None, pass)))
     }
 }
 
 /// The values that the gate reads, comparable as it compares them, and how many windows have something to judge.
 fn values(gate: &Gate, samples: &[Sample]) -> (Vec<f64>, usize) {
     let evidence = |sample: &Sample| Evidence { candidate: sample.clone(), stable: sample.clone() };
-    let is_answer = |sample: &&Sample| matches!(sample, Sample::Histogram(_) | Sample::Value(_));
+    let reads_values = matches!(gate.rule(), Rule::Samples(_) | Rule::Series(_));
+    let is_answer = |sample: &&Sample| match sample {
+        Sample::Histogram(_) => true,
+        Sample::Value(_) => reads_values,
+        Sample::Counts { .. } | Sample::NoData(_) | Sample::Strata(_) => false,
+    };
     let values = samples.iter().filter_map(|sample| Some(evidence(sample).values(gate)?.0));
     (values.collect(), samples.iter().filter(is_answer).count())
 }

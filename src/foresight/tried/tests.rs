@@ -140,6 +140,27 @@ fn histograms_are_divided() {
     assert!(failed(&tried(&at, 1).unwrap().regressed) <= 0.01);
 }
 
+/// CloudWatch's percentiles are one bound and a number of requests, of which the candidate has its share.
+#[test]
+fn percentiles_are_compared_with_another_day() {
+    let percentile = |sample: &Sample| match sample {
+        Sample::Value(value) => {
+            let buckets = vec![(value.get() / 1_000.0, 9_500.0), (f64::INFINITY, 10_000.0)];
+            Sample::Histogram(Histogram::new(buckets).unwrap())
+        }
+        other => other.clone(),
+    };
+    let samples: Vec<Sample> = days(0.5, 0.0, 1).iter().map(percentile).collect();
+    let gate = r#"{"metric": "latency", "quantile": 0.95, "judge": "sign"}"#;
+    let found = tried(&record(gate, samples.clone()), 1).unwrap();
+    assert_eq!((found.null, found.injected), (Null::DayBefore, Injected::Latency), "{found:?}");
+    assert!(failed(&found.healthy) <= 0.03 && failed(&found.regressed) > 0.9, "{found:?}");
+    // Three in a hundred have too few requests for a 95th percentile: nothing is judged.
+    let few = Record { share: 0.03, ..record(gate, samples) };
+    let found = tried(&few, 1).unwrap();
+    assert_eq!((found.healthy.bakes, found.regressed.bakes), (0, 0), "{found:?}");
+}
+
 #[test]
 fn what_cannot_be_told_is_named() {
     for (gate, why) in [
