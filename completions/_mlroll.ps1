@@ -209,8 +209,8 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             break
         }
         'mlroll;gate;backtest' {
-            [CompletionResult]::new('--gate', '--gate', [CompletionResultType]::ParameterName, 'The gate: a name, or with --file one as JSON [default: all of the service that count]')
-            [CompletionResult]::new('--file', '--file', [CompletionResultType]::ParameterName, 'Windows of a look each, in place of the store: CSV with columns `requests` and `events`, or a JSON list of {"requests", "events"} (null for a window without data); `-` reads standard input')
+            [CompletionResult]::new('--gate', '--gate', [CompletionResultType]::ParameterName, 'The gate: a name, or with --file one as JSON [default: all of the service]')
+            [CompletionResult]::new('--file', '--file', [CompletionResultType]::ParameterName, 'Windows of a look each, in place of the store: CSV with columns `requests` and `events`, or `value`; or a JSON list of {"requests", "events"}, numbers, or {"buckets"} (null for a window without data); `-` reads standard input')
             [CompletionResult]::new('--since', '--since', [CompletionResultType]::ParameterName, 'How much of the past')
             [CompletionResult]::new('--revision', '--revision', [CompletionResultType]::ParameterName, 'Whose past, in place of the revision in charge')
             [CompletionResult]::new('--pct', '--pct', [CompletionResultType]::ParameterName, 'The candidate''s share in percent [default: the first step of the service, else 10]')

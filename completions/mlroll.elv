@@ -198,8 +198,8 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand help 'Print this message or the help of the given subcommand(s)'
         }
         &'mlroll;gate;backtest'= {
-            cand --gate 'The gate: a name, or with --file one as JSON [default: all of the service that count]'
-            cand --file 'Windows of a look each, in place of the store: CSV with columns `requests` and `events`, or a JSON list of {"requests", "events"} (null for a window without data); `-` reads standard input'
+            cand --gate 'The gate: a name, or with --file one as JSON [default: all of the service]'
+            cand --file 'Windows of a look each, in place of the store: CSV with columns `requests` and `events`, or `value`; or a JSON list of {"requests", "events"}, numbers, or {"buckets"} (null for a window without data); `-` reads standard input'
             cand --since 'How much of the past'
             cand --revision 'Whose past, in place of the revision in charge'
             cand --pct 'The candidate''s share in percent [default: the first step of the service, else 10]'

@@ -125,14 +125,18 @@ impl Wiretap for Wire {
 pub struct Aside {
     printer: Printer,
     named: Mutex<BTreeSet<String>>,
+    first: Mutex<Vec<Call>>,
     reach: Reach,
 }
+
+/// So many calls to a metric store are remembered: those by which it gets ready.
+const REMEMBERED: usize = 64;
 
 impl Aside {
     /// A way on which nothing was sent yet.
     #[must_use]
     pub const fn new(printer: Printer) -> Self {
-        Self { printer, named: Mutex::new(BTreeSet::new()), reach: Reach::Anywhere }
+        Self { printer, named: Mutex::new(BTreeSet::new()), first: Mutex::new(Vec::new()), reach: Reach::Anywhere }
     }
 
     /// This way, on which nothing leaves that is out of `reach`.
@@ -140,6 +144,12 @@ impl Aside {
     pub const fn within(mut self, reach: Reach) -> Self {
         self.reach = reach;
         self
+    }
+
+    /// The first calls, as far as there were any.
+    #[must_use]
+    pub fn first_calls(&self) -> Vec<Call> {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -149,6 +159,10 @@ impl Wiretap for Aside {
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
         if call.overridden && named.insert(endpoint.to_owned()) {
             self.printer.say(&format!("metrics come from {endpoint}, which is not the cloud's own endpoint"));
+        }
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        if first.len() < REMEMBERED {
+            first.push(call.clone());
         }
         self.printer.detail(|| format!("{} {} {}", call.operation, call.method, call.url));
         if self.reach.allows(&call.url) { Permit::Send } else { Permit::Withhold }

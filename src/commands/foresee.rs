@@ -40,8 +40,12 @@ pub(super) struct Foreseen {
     pub(super) plan: Plan,
     pub(super) seen: Snapshot,
     pub(super) guard: GuardKind,
+    /// What each write sends along that nobody knows before.
+    sent_along: Option<&'static str>,
     /// The reads that it begins with.
     pub(super) opening: Vec<Call>,
+    /// Those by which the metric store finds out how late it is. Nobody counts them as the run's own.
+    pub(super) learning: Vec<Call>,
     /// What looking at the target takes, each time.
     pub(super) look: Vec<Call>,
     /// When every look passes: the shortest run that promotes.
@@ -84,16 +88,17 @@ async fn look_ahead(
     let backend = registry::backend(target.provider(), Arc::clone(&driver.wire) as _, clock.reach())
         .map_err(|f| f.about(target))?;
     let backend = backend.as_ref();
+    let tap = Arc::new(Aside::new(context.printer).within(clock.reach()));
     let source = match (&service.metrics, watching.judged) {
         (_, false) => None,
         (None, true) => return Err(Failure::usage("the service has gates, and no `metrics` that they could read")),
         (Some(metrics), true) => {
-            let tap = Arc::new(Aside::new(context.printer).within(clock.reach()));
+            let tap = Arc::clone(&tap) as Arc<_>;
             Some(registry::metric_source(metrics, &service.gates, folder, clock.reach(), tap)?)
         }
     };
     let (plan, _) = plan(driver, backend, selected, service, source.as_deref(), watching, candidate.clone()).await?;
-    let opening = driver.wire.calls();
+    let (opening, learning) = (driver.wire.calls(), tap.first_calls());
     let measured = match &source {
         Some(source) if measures => measure(source.as_ref(), &service.gates, &plan, target, clock.now()).await?,
         Some(_) | None => Measurements::default(),
@@ -116,7 +121,9 @@ async fn look_ahead(
         tells_stage: service.model_stage.is_some() && plan.terms().kind == Kind::Rollout,
         seen: seen.clone(),
         guard: backend.capabilities().guard,
+        sent_along: backend.sent_along(),
         opening,
+        learning,
         look,
         shortest,
         longest,
@@ -181,6 +188,9 @@ impl Foreseen {
             GuardKind::ReadCompare => "",
         };
         unknown.push(format!("{guard}the time and the run's id in the note that travels with the split"));
+        unknown.extend(self.sent_along.map(str::to_owned));
+        unknown
+            .push("which calls are made again: what the provider refuses for its rate, or does not answer".to_owned());
         unknown.push(format!(
             "how long the provider takes until a split is live, and how often it is looked at meanwhile; at most {} each",
             humantime::format_duration(terms.settle_timeout)
@@ -261,8 +271,15 @@ fn first_shift(context: &Context, wanted: &Wanted<'_>) -> Result<(Report, Vec<Ca
     let shift = first.map(|leg| leg.calls.clone()).unwrap_or_default();
     let resized = foreseen.shortest.resized.clone().unwrap_or_default();
     let reads = foreseen.opening.len() + foreseen.look.len() + resized.reads.len();
-    let calls: Vec<Call> =
-        [foreseen.opening.clone(), foreseen.look.clone(), resized.reads, resized.prepare, shift].concat();
+    let calls: Vec<Call> = [
+        foreseen.opening.clone(),
+        foreseen.learning.clone(),
+        foreseen.look.clone(),
+        resized.reads,
+        resized.prepare,
+        shift,
+    ]
+    .concat();
     let mut report = Report::blank(wanted.selected);
     report.saw(&foreseen.seen);
     if let Some(leg) = first {

@@ -15,6 +15,7 @@ pub mod gate;
 pub mod history;
 pub mod hold;
 mod live;
+mod past;
 pub mod plan;
 mod power;
 pub mod promote;

@@ -188,7 +188,9 @@ impl Expected {
                         .push(format!("what `{name}` can see: how much there is to count only its own queries tell"));
                 }
                 (None, _) => {
-                    missing.push(format!("what `{name}` can see: it compares values, which no formula foretells"))
+                    missing.push(format!(
+                        "what `{name}` can see: it compares values, which no formula foretells; `mlroll gate backtest` tries it on the past"
+                    ))
                 }
                 (Some(_), None) => {
                     missing
@@ -259,7 +261,8 @@ fn document(wanted: &Wanted<'_>, foreseen: &Foreseen, expected: &Expected) -> Va
         "capacity": foreseen.shortest.resized.as_ref().map(|resized| json!({
             "changes": resized.changes, "reads": calls(&resized.reads), "prepare": calls(&resized.prepare),
         })),
-        "opening": calls(&foreseen.opening), "observe": calls(&foreseen.look), "steps": steps,
+        "opening": calls(&foreseen.opening), "learn": calls(&foreseen.learning),
+        "observe": calls(&foreseen.look), "observed": { "most": foreseen.longest.observed }, "steps": steps,
         "rollback": foreseen.back.as_ref().map(|leg| calls(&leg.calls)),
         "warnings": warnings, "notes": notes, "unknown": unknown,
     })

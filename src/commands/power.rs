@@ -13,7 +13,7 @@ use crate::cli::{duration, percent};
 use crate::config::{Selected, Service, Watching, select};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
-use crate::foresight::{Effort, Power, counting, power, staked};
+use crate::foresight::{Effort, FinalLook, Power, counting, power, staked};
 use crate::judge::design_effect::DesignEffect;
 use crate::judge::forecast::{Load, Stakes};
 use crate::judge::gate::Gate;
@@ -87,18 +87,14 @@ pub(super) struct Meant {
     pub(super) of: Option<(Selected, std::path::PathBuf)>,
 }
 
-impl Meant {
-    /// With the part of alpha that each gate leaves to the tests that run, where an exact one comes in the end (`final_look`).
-    fn running(mut self, effect: DesignEffect) -> Self {
-        for (gate, alpha) in &mut self.gates {
-            *alpha = staked(gate, *alpha, effect, 1).map_or(*alpha, |(stakes, _)| stakes.alpha);
-        }
-        self
-    }
-}
-
-/// Finds the gates that count and are meant.
-pub(super) fn meant(context: &Context, services: &[String], gate: Option<&str>) -> Result<Meant, Failure> {
+/// Finds the gates that are meant; with `counted` those that count events.
+pub(super) fn meant(
+    context: &Context,
+    services: &[String],
+    gate: Option<&str>,
+    counted: bool,
+) -> Result<Meant, Failure> {
+    let refuse_uncounted = |gate: &Gate| if counted { refuse_uncounted(gate) } else { Ok(()) };
     if let Some(text) = gate.filter(|text| text.trim_start().starts_with('{')) {
         let gate: Gate = serde_json::from_str(text).map_err(|e| Failure::usage(format!("--gate: {e}")))?;
         refuse_uncounted(&gate)?;
@@ -121,12 +117,13 @@ pub(super) fn meant(context: &Context, services: &[String], gate: Option<&str>) 
         refuse_uncounted(only)?;
     }
     let gates: Vec<(Gate, f64)> =
-        named.into_iter().filter(|of| counting(of).is_some()).map(|of| (of.clone(), part(of))).collect();
+        named.into_iter().filter(|of| !counted || counting(of).is_some()).map(|of| (of.clone(), part(of))).collect();
     if gates.is_empty() {
         let names: Vec<&str> = service.gates.iter().map(Gate::name).collect();
         let failure = Failure::usage(match gate {
             Some(name) => format!("the service has no gate `{}`; it has: {}", name.escape_debug(), names.join(", ")),
-            None => "the service has no gate that counts events".to_owned(),
+            None if counted => "the service has no gate that counts events".to_owned(),
+            None => "the service has no gates".to_owned(),
         });
         return Err(failure.hint("give one as JSON: --gate '{\"metric\": \"error_rate\", \"max\": \"1%\"}'"));
     }
@@ -137,9 +134,10 @@ fn refuse_uncounted(gate: &Gate) -> Result<(), Failure> {
     match counting(gate) {
         Some(_) => Ok(()),
         None => Err(Failure::usage(format!(
-            "gate `{}` compares values or whole histograms; power and backtest are of gates that count events",
+            "gate `{}` compares values or whole histograms; power is of gates that count events",
             gate.name()
-        ))),
+        ))
+        .hint("what it does on values that there were: `mlroll gate backtest`")),
     }
 }
 
@@ -148,7 +146,7 @@ pub(super) fn run(args: &PowerArgs, context: &Context) -> Result<ExitStatus, End
     if args.pct == Weight::ZERO {
         return Err(Failure::usage("--pct: without any traffic nothing is ever seen").into());
     }
-    let meant = meant(context, &args.services, args.gate.as_deref())?.running(args.design_effect);
+    let meant = meant(context, &args.services, args.gate.as_deref(), true)?;
     let watching = Watching::canary(&meant.service, args.pct, args.bake);
     let look = watching.look.as_secs_f64();
     let looks = looks_of(&watching)?;
@@ -161,10 +159,10 @@ pub(super) fn run(args: &PowerArgs, context: &Context) -> Result<ExitStatus, End
     let load = Load { requests, share: args.pct.fraction(), base_rate: args.base_rate };
     let seconds = |look: Option<u64>| look.map(|n| watching.warm_up.as_secs_f64() + n as f64 * look_seconds(&watching));
     let gates = meant.gates.len().max(1) as u64;
-    let tell = |stakes: &Stakes, times: f64, effort: Effort| -> (Value, Power) {
-        let rate = stakes.worse(args.base_rate, times);
+    let tell = |staked: (&Stakes, Option<FinalLook>), times: f64, effort: Effort| -> (Value, Power) {
+        let rate = staked.0.worse(args.base_rate, times);
         let effort = Effort { looks: effort.looks / gates, ..effort };
-        let found = power(stakes, &load, rate, looks, effort, args.seed);
+        let found = power(staked, &load, rate, looks, effort, args.seed);
         let told = json!({
             "regression": times, "rate": rate, "chance": found.simulated.chance, "median_look": found.simulated.median_look,
             "median_seconds": seconds(found.simulated.median_look), "runs": found.runs,
@@ -177,15 +175,22 @@ pub(super) fn run(args: &PowerArgs, context: &Context) -> Result<ExitStatus, End
         .gates
         .iter()
         .filter_map(|(gate, alpha)| {
-            let stakes = Stakes { rule: counting(gate)?, alpha: *alpha, effect: args.design_effect };
-            let (asked, power) = tell(&stakes, args.regression, ASKED);
-            let (healthy, _) = tell(&stakes, 1.0, HEALTHY);
-            let ladder: Vec<Value> = LADDER.iter().map(|times| tell(&stakes, *times, STEP).0).collect();
+            let (stakes, exact) = staked(gate, *alpha, args.design_effect, 1)?;
+            let both = (&stakes, exact);
+            let (asked, power) = tell(both, args.regression, ASKED);
+            let (healthy, _) = tell(both, 1.0, HEALTHY);
+            let ladder: Vec<Value> = LADDER.iter().map(|times| tell(both, *times, STEP).0).collect();
+            let seen = |rate: f64| {
+                let runs = stakes
+                    .requests_to_fail(&load, rate)
+                    .is_some_and(|needed| needed <= load.candidate() * looks as f64);
+                runs || exact.is_some_and(|exact| exact.chance(&load, rate, looks as f64) >= 0.5)
+            };
             Some(json!({
-                "gate": gate.name(), "alpha": alpha, "tolerated": stakes.tolerated(args.base_rate),
-                "smallest": stakes.smallest_seen(&load, looks as f64), "asked": asked, "healthy": healthy,
+                "gate": gate.name(), "alpha": stakes.alpha, "tolerated": stakes.tolerated(args.base_rate),
+                "smallest": stakes.nearest(args.base_rate, seen), "asked": asked, "healthy": healthy,
                 "curve": power.curve, "ladder": ladder,
-                "final_look": staked(gate, *alpha, args.design_effect, 1).is_some_and(|(_, exact)| exact.is_some()),
+                "final_look": exact.is_some(), "final_alpha": exact.map(|exact| exact.level),
             }))
         })
         .collect();

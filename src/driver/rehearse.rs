@@ -38,6 +38,8 @@ pub struct Rehearsal {
     pub resized: Option<Resized>,
     /// From its beginning to its end, when nothing takes time but waiting for data.
     pub lasts: Duration,
+    /// How often the target is looked at, when each split is live at once.
+    pub observed: u32,
 }
 
 /// What an imagined run does about capacity.
@@ -91,7 +93,7 @@ impl Imagined<'_> {
         let mut rollout = Rollout::new(self.plan.clone());
         let mut shown = self.seen.clone();
         let mut legs: Vec<Leg> = Vec::new();
-        let (mut judged, mut sized) = (0u32, None);
+        let (mut judged, mut observed, mut sized) = (0u32, 0u32, None);
         let mut input = Input::Started;
         for _ in 0..MOST_ACTIONS {
             input = match rollout.step(input, now) {
@@ -99,9 +101,12 @@ impl Imagined<'_> {
                     if let Some(last) = legs.last_mut() {
                         last.lasts = now.since(since);
                     }
-                    return Ok(Rehearsal { legs, ended, why, resized: sized, lasts: now.since(begun) });
+                    return Ok(Rehearsal { legs, ended, why, resized: sized, lasts: now.since(begun), observed });
                 }
-                Action::Observe => Input::Observed(Box::new(shown.clone())),
+                Action::Observe => {
+                    observed = observed.saturating_add(1);
+                    Input::Observed(Box::new(shown.clone()))
+                }
                 Action::Shift { to, marker, .. } => {
                     if let Some(last) = legs.last_mut() {
                         last.lasts = now.since(since);

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::FinalLook;
 use super::draw::Dice;
+use super::injected::among;
 use crate::judge::batch::Batch;
 use crate::judge::counts::Counts;
 use crate::judge::design_effect::DesignEffect;
@@ -159,12 +160,6 @@ fn worse(candidate: Counts, base_rate: f64, times: f64, better: Better, dice: &m
         Better::Higher => among(candidate.events(), 1.0 / times, dice),
     };
     Counts::new(candidate.requests(), events.min(candidate.requests())).unwrap_or(candidate)
-}
-
-/// How many of `count` are chosen, each with `chance`. Stores extrapolate: a count may be no whole number.
-fn among(count: f64, chance: f64, dice: &mut Dice) -> f64 {
-    let whole = count.floor();
-    (dice.chosen(whole, chance) + (count - whole) * chance).min(count)
 }
 
 #[cfg(test)]

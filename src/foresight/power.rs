@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
+use super::FinalLook;
 use super::draw::{Dice, Draw};
+use crate::judge::counts::Counts;
 use crate::judge::forecast::{Load, Stakes};
 use crate::judge::steady::{Known, Outcome, Steady};
 
@@ -68,12 +70,19 @@ impl Power {
     }
 }
 
-/// The power of a gate in a bake of `looks` against a candidate whose rate is `rate`. The chance of a false alarm is that of
-/// a rate as stable's.
+/// The power of a gate in a bake of `looks` against a candidate whose rate is `rate`, by its tests that run and by the exact one
+/// at the end, where it takes one. The chance of a false alarm is that of a rate as stable's.
 #[must_use]
-pub fn power(stakes: &Stakes, load: &Load, rate: f64, looks: u64, effort: Effort, seed: u64) -> Power {
+pub fn power(
+    (stakes, exact): (&Stakes, Option<FinalLook>),
+    load: &Load,
+    rate: f64,
+    looks: u64,
+    effort: Effort,
+    seed: u64,
+) -> Power {
     let looks = looks.max(1);
-    let mut bake = Bake::new(stakes, load, rate, looks);
+    let mut bake = Bake::new(stakes, exact, load, rate, looks);
     let mut dice = Dice::new(seed);
     let mut failed_at = vec![0u64; usize::try_from(looks).unwrap_or(0)];
     let (mut runs, mut wanted, mut taken) = (0, Effort::LEAST, 0);
@@ -98,9 +107,11 @@ pub fn power(stakes: &Stakes, load: &Load, rate: f64, looks: u64, effort: Effort
     let median = |look: usize| u64::try_from(look + 1).unwrap_or(u64::MAX);
     let simulated = Found { chance, median_look: curve.iter().position(|share| *share >= 0.5).map(median) };
     let needed = stakes.requests_to_fail(load, rate).map(|needed| (needed / load.candidate()).ceil().max(1.0));
+    let at_the_end = exact.map_or(0.0, |exact| exact.chance(load, rate, looks as f64));
+    let needed = needed.filter(|look| *look <= looks as f64).map(|look| look as u64);
     let formula = Found {
-        chance: stakes.chance_to_fail(load, rate, looks as f64),
-        median_look: needed.filter(|look| *look <= looks as f64).map(|look| look as u64),
+        chance: stakes.chance_to_fail(load, rate, looks as f64).max(at_the_end),
+        median_look: needed.or((at_the_end >= 0.5).then_some(looks)),
     };
     Power { rate, simulated, formula, curve, runs, looks: taken }
 }
@@ -114,7 +125,10 @@ struct Bake {
     /// By the places of the requests of candidate and stable.
     known: Vec<Vec<Option<Known>>>,
     /// All outcomes of a look, where they are few enough: then one number of chance tells which. In some of them nobody came.
-    outcomes: Option<(Draw, Vec<Option<Outcome>>)>,
+    outcomes: Option<(Draw, Vec<(Option<Outcome>, [Had; 2])>)>,
+    /// The test at the end, and requests and events of candidate and stable in the bake under way.
+    exact: Option<FinalLook>,
+    sums: [(f64, f64); 2],
 }
 
 /// The requests of one revision in a look, and how many of them are events.
@@ -182,7 +196,7 @@ impl Side {
 }
 
 impl Bake {
-    fn new(stakes: &Stakes, load: &Load, rate: f64, looks: u64) -> Self {
+    fn new(stakes: &Stakes, exact: Option<FinalLook>, load: &Load, rate: f64, looks: u64) -> Self {
         let burst = stakes.effect.factor();
         let mut bake = Self {
             gate: Steady::new(&stakes.rule, stakes.effect, stakes.alpha, looks),
@@ -191,6 +205,8 @@ impl Bake {
             stable: Side::new(load.stable(), load.base_rate, burst),
             known: Vec::new(),
             outcomes: None,
+            exact,
+            sums: [(0.0, 0.0); 2],
         };
         bake.outcomes = bake.all_outcomes();
         bake
@@ -199,15 +215,35 @@ impl Bake {
     /// The look, from 1, after which the next bake fails.
     fn first_fail(&mut self, dice: &mut Dice) -> Option<u64> {
         self.gate.begin();
-        (1..=self.looks).find(|_| self.look(dice))
+        self.sums = [(0.0, 0.0); 2];
+        let by_what_runs = (1..=self.looks).find(|_| self.look(dice));
+        by_what_runs.or_else(|| self.ends_with_fail().then_some(self.looks))
+    }
+
+    /// Whether the exact test at the end rejects.
+    fn ends_with_fail(&self) -> bool {
+        let counts = |(requests, events): (f64, f64)| Counts::new(requests, events).unwrap_or(Counts::NONE);
+        let [ours, theirs] = self.sums.map(counts);
+        self.exact.is_some_and(|exact| exact.rejects_soon(ours, theirs))
+    }
+
+    #[inline]
+    fn sum(&mut self, had: [Had; 2]) {
+        if self.exact.is_some() {
+            for (sum, had) in self.sums.iter_mut().zip(had) {
+                *sum = (sum.0 + had.requests, sum.1 + had.events);
+            }
+        }
     }
 
     fn look(&mut self, dice: &mut Dice) -> bool {
         if let Some((one, outcomes)) = &self.outcomes {
-            let outcome = outcomes.get(one.place(dice)).copied().flatten();
+            let Some((outcome, had)) = outcomes.get(one.place(dice)).copied() else { return false };
+            self.sum(had);
             return outcome.is_some_and(|outcome| self.gate.look(outcome));
         }
         let (ours, theirs) = (self.candidate.next(dice), self.stable.next(dice));
+        self.sum([ours, theirs]);
         match self.with(ours, theirs) {
             Some(known) => self.gate.look_at(known, ours.events, theirs.events),
             None => false,
@@ -231,7 +267,7 @@ impl Bake {
         Some(*slot.get_or_insert_with(|| gate.requests(ours.requests, theirs.requests, usual)))
     }
 
-    fn all_outcomes(&mut self) -> Option<(Draw, Vec<Option<Outcome>>)> {
+    fn all_outcomes(&mut self) -> Option<(Draw, Vec<(Option<Outcome>, [Had; 2])>)> {
         let (ours, theirs) = (self.candidate.all(), self.stable.all());
         let (mut chances, mut found) = (Vec::new(), Vec::new());
         for (ours, chance) in ours {
@@ -246,8 +282,8 @@ impl Bake {
             }
         }
         let outcomes = found.into_iter().map(|(ours, theirs)| {
-            let known = self.with(ours, theirs)?;
-            Some(self.gate.outcome(known, ours.events, theirs.events))
+            let known = self.with(ours, theirs);
+            (known.map(|known| self.gate.outcome(known, ours.events, theirs.events)), [ours, theirs])
         });
         Some((Draw::one_of(&chances), outcomes.collect()))
     }
@@ -257,7 +293,7 @@ impl Bake {
 mod tests {
     use super::*;
     use crate::judge::counting::CountingTest;
-    use crate::judge::counts::{Boundary, Counts};
+    use crate::judge::counts::Boundary;
     use crate::judge::design_effect::DesignEffect;
     use crate::judge::gate::{Better, Boundaries, CountRule};
     use crate::judge::ledger::Stake;
@@ -337,7 +373,7 @@ mod tests {
                 for times in [2.5, 4.0] {
                     let load = Load { requests, share, base_rate: 0.01 };
                     let (looks, rate) = (24, 0.01 * times);
-                    let predicted = power(&stakes, &load, rate, looks, effort(8_000), at as u64).simulated;
+                    let predicted = power((&stakes, None), &load, rate, looks, effort(8_000), at as u64).simulated;
                     let (chance, median) = by_users(&stakes, &load, rate, looks, 3_000);
                     let what = format!("gate {at}, {load:?}, {times}: {predicted:?}, not {chance} and {median:?}");
                     assert!((predicted.chance - chance).abs() <= 0.03, "{what}");
@@ -396,7 +432,7 @@ mod tests {
         ] {
             let stakes = Stakes { rule, alpha: 0.05, effect: DesignEffect::new(burst).unwrap() };
             let (load, rate) = (Load { requests, share, base_rate }, base_rate * times);
-            let found = power(&stakes, &load, rate, looks, effort(2_000), 1).simulated.chance;
+            let found = power((&stakes, None), &load, rate, looks, effort(2_000), 1).simulated.chance;
             let seen = by_clusters(&stakes, &load, rate, looks, 600);
             let error = (seen * (1.0 - seen) / 600.0).sqrt() + (found * (1.0 - found) / 2_000.0).sqrt();
             assert!((found - seen).abs() <= 0.02 + 3.0 * error, "{load:?}, {burst}: {found}, not {seen}");
@@ -412,10 +448,10 @@ mod tests {
         let load = Load { requests: 600.0, share: 0.1, base_rate: 0.01 };
         for burst in [1.0, 3.0] {
             let stakes = Stakes { rule, alpha: 0.05, effect: DesignEffect::new(burst).unwrap() };
-            let alarms = power(&stakes, &load, 0.01, 20, effort(4_000), 1);
+            let alarms = power((&stakes, None), &load, 0.01, 20, effort(4_000), 1);
             assert!(alarms.simulated.chance <= 0.05 && alarms.simulated.median_look.is_none(), "{alarms:?}");
-            assert_eq!(alarms, power(&stakes, &load, 0.01, 20, effort(4_000), 1));
-            let worse = power(&stakes, &load, 0.05, 20, effort(4_000), 1);
+            assert_eq!(alarms, power((&stakes, None), &load, 0.01, 20, effort(4_000), 1));
+            let worse = power((&stakes, None), &load, 0.05, 20, effort(4_000), 1);
             assert!(worse.simulated.chance > 0.9 && worse.curve.len() == 20, "{worse:?}");
         }
     }
@@ -433,7 +469,7 @@ mod tests {
         {
             let load = Load { requests, share, base_rate: 0.01 };
             for times in [1.0, 1.25, 2.0, 10.0] {
-                let found = power(&stakes, &load, 0.01 * times, looks, effort, 1);
+                let found = power((&stakes, None), &load, 0.01 * times, looks, effort, 1);
                 let what = format!("{requests}, {looks}, {times}: {} bakes, {} looks", found.runs, found.looks);
                 assert!(found.looks <= effort.looks.max(Effort::LEAST * looks) * 6 / 5, "{what}");
                 // Where it may take more, it does.

@@ -145,7 +145,8 @@ impl DriftEvidence {
 
 /// The upper bounds of all bins but the last: whole buckets, until a bin has its share of what `sum` counts. Where a single bucket
 /// has it all, there is a bin on either side of it.
-fn bins_of(sum: &Histogram, total: f64) -> Vec<f64> {
+#[must_use]
+pub fn bins_of(sum: &Histogram, total: f64) -> Vec<f64> {
     let mut bounds: Vec<f64> = Vec::new();
     let mut below = 0.0;
     for (bound, count) in sum.buckets().iter().filter(|(bound, _)| bound.is_finite()) {
@@ -220,7 +221,8 @@ impl From<Drift> for Interval {
 }
 
 /// What one bin adds to the index.
-fn distance(p: f64, q: f64) -> f64 {
+#[must_use]
+pub fn distance(p: f64, q: f64) -> f64 {
     let (p, q) = (p.max(LEAST_SHARE), q.max(LEAST_SHARE));
     (p - q) * (p / q).ln()
 }

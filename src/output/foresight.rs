@@ -54,6 +54,7 @@ pub fn plan(document: &Value) -> String {
     out += &sights(document);
     out += "\ncalls (reads were made, writes were not)\n";
     out += &calls("to begin with", &document["opening"]);
+    out += &calls("to find out how late metrics are", &document["learn"]);
     let capacity = &document["capacity"];
     let back = if document["verb"] == "canary" { "where a gate fails" } else { "at the end" };
     for change in capacity["changes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
@@ -61,7 +62,11 @@ pub fn plan(document: &Value) -> String {
     }
     out += &calls("to find out about capacity", &capacity["reads"]);
     out += &calls("to make it ready", &capacity["prepare"]);
-    out += &calls("each look at the target", &document["observe"]);
+    let looks = deep(document, "/observed/most");
+    out += &calls(
+        &format!("each look at the target, {} at most and more while a split settles", words(looks)),
+        &document["observe"],
+    );
     for step in list(&document["steps"]) {
         out += &calls(&format!("step {}, {} %", words(&step["step"]), words(&step["percent"])), &step["calls"]);
     }
@@ -106,9 +111,11 @@ pub fn power(document: &Value) -> String {
             "  a false alarm: {} of bakes with nothing wrong\n",
             percent(number_of(deep(gate, "/healthy/chance")))
         );
-        if gate["final_look"] == true {
-            out +=
-                "  that is by what runs, at half of its alpha; the exact test at the end (`final_look`) finds more\n";
+        if let Some(level) = gate["final_alpha"].as_f64() {
+            out += &format!(
+                "  an exact test at the end (`final_look`) has {} of alpha besides; it is in all chances\n",
+                number(level)
+            );
         }
         let curve: Vec<f64> = list(&gate["curve"]).iter().map(number_of).collect();
         out += &format!("  {}x, {}: ", words(&asked["regression"]), percent(number_of(&asked["rate"])));
@@ -158,16 +165,21 @@ pub fn backtest(document: &Value) -> String {
         let result = &gate["result"];
         let of = |name: &str| number_of(&result[name]);
         let bakes = |of: &Value| format!("{} of {} bakes", words(&of["failed"]), words(&of["bakes"]));
-        let effect = result["design_effect"].as_f64().map_or_else(|| "not measured".to_owned(), number);
         out += &format!(
-            "\ngate `{}`: {} windows ({} without data), {} requests each, base rate {}\n",
+            "\ngate `{}`: {} windows ({} without data), ",
             words(&gate["gate"]),
             words(&result["windows"]),
-            words(&result["without_data"]),
-            number(of("requests")),
-            percent(of("base_rate"))
+            words(&result["without_data"])
         );
-        out += &format!("  design effect {effect}, autocorrelation {}\n", number(of("autocorrelation")));
+        out += &match result["null"].as_str() {
+            Some(null) => compared(result, null),
+            None => {
+                let effect = result["design_effect"].as_f64().map_or_else(|| "not measured".to_owned(), number);
+                let (requests, rate) = (number(of("requests")), percent(of("base_rate")));
+                let lag = number(of("autocorrelation"));
+                format!("{requests} requests each, base rate {rate}\n  design effect {effect}, autocorrelation {lag}\n")
+            }
+        };
         out += &format!(
             "  with nothing wrong: failed in {}; passed first in {}\n",
             bakes(&result["healthy"]),
@@ -177,12 +189,49 @@ pub fn backtest(document: &Value) -> String {
         let soon = median
             .map_or_else(|| "fewer than half".to_owned(), |n| format!("half of all after {} of data", span(n * look)));
         out += &format!(
-            "  {}x injected: failed in {}; {soon}\n",
+            "  {}x {}injected: failed in {}; {soon}\n",
             words(&document["regression"]),
+            injected(&result["injected"]),
             bakes(&result["regressed"])
         );
     }
+    for gate in list(&document["untried"]) {
+        out += &format!("\ngate `{}`: not tried: {}\n", words(&gate["gate"]), words(&gate["why"]));
+    }
     out
+}
+
+/// What stands for two revisions of a gate that counts no events, and what its values are.
+fn compared(result: &Value, null: &str) -> String {
+    let beside = match null {
+        "as_it_was" => "the candidate is the past as it was",
+        "bake_before" => {
+            "each bake beside the one before: too short for the day before, so a wave of the day is a difference"
+        }
+        "day_before" => "each bake beside the same hours of the day before, both ways",
+        _ => "each request given to one of two",
+    };
+    let half = |name: &str, said: &str| {
+        result[name].as_f64().map_or_else(String::new, |value| format!("{said} {}, ", number(value)))
+    };
+    let values = half("median", "half of them below") + &half("autocorrelation", "autocorrelation");
+    let unmoved = match result["unmoved"].as_u64() {
+        Some(windows) if windows > 0 => format!("; {windows} windows stay as they are, as no factor changes 0"),
+        _ => String::new(),
+    };
+    let disjoint = words(&result["disjoint"]);
+    format!("{values}{beside}\n  {disjoint} bakes have no window in common, and others repeat them in part{unmoved}\n")
+}
+
+/// What is made worse.
+fn injected(what: &Value) -> &'static str {
+    match what.as_str() {
+        Some("index") => "the index allowed, ",
+        Some("latency") => "as slow, ",
+        Some("use") => "the use, ",
+        Some("value") => "as bad a value, ",
+        _ => "",
+    }
 }
 
 fn steps(document: &Value) -> String {

@@ -9,7 +9,7 @@ use crate::sandbox::{FAILING, HEALTHY, Sandbox, config, world};
 const FUNCTION: &str = "/2019-09-30/functions/fraud/provisioned-concurrency";
 
 /// Stable, the alias' version 2, has `on` provided with four environments.
-fn start(candidate: &str, on: &str) -> Sandbox {
+pub(crate) fn start(candidate: &str, on: &str) -> Sandbox {
     let sandbox = Sandbox::start(&["--speed", "600"], &world(candidate, "0s"));
     sandbox.write("mlroll.toml", &config("30s", "watch_after = \"2m\""));
     let body = r#"{"ProvisionedConcurrentExecutions": 4}"#;

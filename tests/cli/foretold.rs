@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use mlroll::foresight::{Effort, counting, power};
+use mlroll::foresight::{Effort, power, staked};
 use mlroll::judge::design_effect::DesignEffect;
-use mlroll::judge::forecast::{Load, Stakes};
+use mlroll::judge::forecast::Load;
 use mlroll::judge::gate::Gate;
 use mlroll::judge::panel::{Evidence, Panel, Prelude, Risk, Ruling};
 use mlroll_backend::{Sample, Target, Timestamp, TrafficSplit, Weight};
@@ -27,12 +27,13 @@ const ALPHA: f64 = 0.01;
 /// Of stable: the share of its requests that fail.
 const BASE: f64 = 0.01;
 
-/// Against stable without slack and with, a limit alone, and both.
-const GATES: [(&str, &str); 4] = [
+/// Against stable without slack and with, a limit alone, both, and an exact test at the end.
+const GATES: [(&str, &str); 5] = [
     ("at most stable's", r#"{"metric": "error_rate", "fail": {"ratio": 1.0, "abs": 0}}"#),
     ("1.5 times + 0.1 %", r#"{"metric": "error_rate", "fail": {"ratio": 1.5, "abs": 0.001}}"#),
     ("at most 1.2 %", r#"{"metric": "error_rate", "max": "1.2%"}"#),
     ("stable's and 1.2 %", r#"{"metric": "error_rate", "max": "1.2%", "fail": {"ratio": 1.0, "abs": 0}}"#),
+    ("stable's, `final_look`", r#"{"metric": "error_rate", "fail": {"ratio": 1.0, "abs": 0}, "final_look": true}"#),
 ];
 
 /// Requests a second of both, and the candidate's percent of them: 6, 60 and 300 requests a look for the candidate.
@@ -78,12 +79,11 @@ impl Setting {
 
     /// As `gate power` foretells it.
     pub fn foretold(&self, bakes: u64) -> Found {
-        let rule = counting(&self.gate()).unwrap();
-        let stakes = Stakes { rule, alpha: ALPHA, effect: DesignEffect::NONE };
+        let (stakes, exact) = staked(&self.gate(), ALPHA, DesignEffect::NONE, 1).unwrap();
         let requests = self.requests_per_second * LOOK as f64;
         let load = Load { requests, share: self.percent / 100.0, base_rate: BASE };
         let effort = Effort { bakes, looks: bakes * LOOKS };
-        let power = power(&stakes, &load, BASE * self.times, LOOKS, effort, 1);
+        let power = power((&stakes, exact), &load, BASE * self.times, LOOKS, effort, 1);
         Found { chance: power.simulated.chance, error: power.standard_error(), median: power.simulated.median_look }
     }
 

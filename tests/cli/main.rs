@@ -69,6 +69,7 @@ mod sagemaker_killed;
 mod sagemaker_killed_back;
 mod sagemaker_shadow;
 mod sagemaker_taken_back;
+mod same_calls;
 mod sandbox;
 mod scaled;
 mod schema;

@@ -97,3 +97,90 @@ fn a_backtest_reads_the_past_of_the_revision_in_charge() {
     let wrote = log.as_array().unwrap().iter().any(|r| r["api"] == "lambda" && r["method"] != "GET");
     assert!(!wrote, "{log}");
 }
+
+/// Values of a day and a half, from an export: what a limit had said, and what a comparison with another day.
+#[test]
+fn a_backtest_tries_values_too() {
+    let world = World::new();
+    // A wave by the day, and noise that comes from a recurrence.
+    let mut state = 1_u64;
+    let mut noise = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as f64 / f64::from(1_u32 << 31) - 0.5
+    };
+    let value = |n: usize, noise: f64| 100.0 + 30.0 * (n as f64 / 1_440.0 * std::f64::consts::TAU).sin() + 5.0 * noise;
+    let rows: String = (0..2_880).map(|n| format!("{n},{}\n", value(n, noise()))).collect();
+    world.write("past.csv", &format!("minute,value\n{rows}"));
+    let fixed = ["gate", "backtest", "--file", "past.csv", "--bake", "61m", "--regression", "1.25x"];
+    let tried = |gate: &str| {
+        let found = world.run(&[&fixed[..], &["--gate", gate, "--output", "json"]].concat()).expect(0).json();
+        assert_eq!((&found["schema"], &found["untried"]), (&"mlroll/backtest/1".into(), &serde_json::json!([])));
+        found["gates"][0].clone()
+    };
+    let failed = |found: &Value, side: &str| {
+        let of = |name: &str| found["result"][side][name].as_f64().unwrap();
+        (of("failed") / of("bakes"), of("bakes"))
+    };
+    for (gate, null) in [
+        (r#"{"name": "p95", "query": "q", "judge": "sign"}"#, "day_before"),
+        (r#"{"name": "p95", "query": "q", "judge": "t"}"#, "day_before"),
+        (r#"{"name": "p95", "query": "q", "judge": "sign", "max": 140}"#, "as_it_was"),
+    ] {
+        let found = tried(gate);
+        assert_eq!(
+            (&found["result"]["null"], &found["result"]["injected"]),
+            (&null.into(), &"value".into()),
+            "{found}"
+        );
+        let ((alarms, bakes), (caught, _)) = (failed(&found, "healthy"), failed(&found, "regressed"));
+        assert!(alarms <= 0.02 && bakes >= 400.0, "{found}");
+        // Of a limit the wave decides: a quarter more is beyond it in the upper half.
+        assert!(if null == "as_it_was" { (0.2..0.8).contains(&caught) } else { caught > 0.9 }, "{found}");
+    }
+    let gate = ["--gate", r#"{"name": "p95", "query": "q", "judge": "sign"}"#];
+    let ran = world.run(&[&fixed[..], &gate].concat()).expect(0);
+    ran.says("the same hours of the day before")
+        .says("1.25x as bad a value, injected: failed in")
+        .says("with nothing wrong");
+    for (gate, why) in [
+        (r#"{"name": "pages", "alarms": ["slow"]}"#, "nobody recorded"),
+        (EQUAL, "windows with requests and events"),
+        (r#"{"metric": "latency", "judge": "shape"}"#, "gate `latency`"),
+    ] {
+        world.run(&[&fixed[..], &["--gate", gate]].concat()).expect(2).says(why);
+    }
+}
+
+/// From the stores: values of CloudWatch with the day before, and histograms of Prometheus divided.
+#[test]
+fn a_backtest_reads_values_of_the_revision_in_charge() {
+    let cloudwatch = |text: String| {
+        let from = text.find("source = ").unwrap();
+        let gates = text.find("[[services.fraud.gates]]").unwrap();
+        format!("{}source = \"cloudwatch\"\n{}", &text[..from], &text[gates..])
+    };
+    let quantile = "metric = \"latency\"\n        quantile = 0.95\n        max = \"300ms\"";
+    let compared = "metric = \"latency\"\nname = \"p95\"\nquantile = 0.95\njudge = \"sign\"\n[[services.fraud.gates]]\nalarms = [\"slow\"]";
+    for (source, null) in [("cloudwatch", "day_before"), ("prometheus", "divided")] {
+        let sandbox = Sandbox::start(&["--speed", "60"], &world(HEALTHY, "0s"));
+        let text = config("30s", "").replace(quantile, compared).replace(
+            "alarms = [\"slow\"]",
+            if source == "cloudwatch" { "alarms = [\"slow\"]" } else { "metric = \"requests\"\njudge = \"sign\"" },
+        );
+        sandbox.write("mlroll.toml", &if source == "cloudwatch" { cloudwatch(text) } else { text });
+        let (code, tried) = sandbox.run(&["gate", "backtest", "--since", "2h", "--regression", "1.5x"]);
+        assert_eq!(code, 0, "{tried}");
+        let gates = tried["gates"].as_array().unwrap();
+        assert_eq!((&gates[0]["gate"], &gates[1]["gate"]), (&"error_rate".into(), &"p95".into()), "{tried}");
+        let result = &gates[1]["result"];
+        assert_eq!(result["null"], null, "{tried}");
+        let of = |side: &str, name: &str| result[side][name].as_f64().unwrap();
+        assert!(of("healthy", "failed") <= 0.02 * of("healthy", "bakes"), "{tried}");
+        assert!(of("regressed", "failed") > 0.6 * of("regressed", "bakes"), "{tried}");
+        // Alarms, and how many requests each gets, are named and not tried.
+        assert_eq!(tried["untried"].as_array().unwrap().len(), 1, "{tried}");
+        // The gate that counts has its two hours, and no day more.
+        let windows = gates[0]["result"]["windows"].as_u64().unwrap();
+        assert!((110..=121).contains(&windows), "{tried}");
+    }
+}

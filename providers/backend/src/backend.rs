@@ -133,6 +133,11 @@ pub trait Backend: Debug + Send + Sync {
     /// obstacle that names it.
     async fn check(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Result<Vec<Obstacle>>;
 
+    /// What a write sends along that the provider itself changes with each write, so that nobody knows it before. Makes no request.
+    fn sent_along(&self) -> Option<&'static str> {
+        None
+    }
+
     /// What a person should know before `candidate` gets `share` beside `stable`: nothing that stands in the way. Makes no
     /// request, and so knows only what [`check`](Self::check) has read.
     fn advice(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId, share: Weight) -> Vec<String> {

@@ -11,7 +11,7 @@ use crate::admin;
 use crate::api::{Answer, Api, Operation, Request, json_answer};
 use crate::clock::to_the_millisecond;
 use crate::faults::{Book, Fault, Kind};
-use crate::log::{Entry, Log};
+use crate::log::{self, Entry, Log};
 use crate::world::SharedWorld;
 
 /// All that the connections of a server share.
@@ -79,6 +79,8 @@ impl Exchange {
             target: operation.and_then(|operation| operation.target),
             method: request.method().to_string(),
             path: path.to_owned(),
+            query: request.uri().query().unwrap_or_default().to_owned(),
+            body: log::kept(request.body()),
             status: delivery.status(),
         });
         delivery

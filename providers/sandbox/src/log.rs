@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use serde::Serialize;
+use serde_json::Value;
 
 /// One request, and what became of it.
 #[derive(Clone, Debug, Serialize)]
@@ -18,8 +19,20 @@ pub(crate) struct Entry {
     pub(crate) method: String,
     /// As sent, without the query.
     pub(crate) path: String,
+    /// As sent; empty without one.
+    pub(crate) query: String,
+    /// What was sent as JSON; null for anything else, and for more than [`MOST_BODY`].
+    pub(crate) body: Option<Value>,
     /// The status sent; null when the connection was cut.
     pub(crate) status: Option<u16>,
+}
+
+/// A larger body is not kept, in bytes.
+const MOST_BODY: usize = 16 * 1024;
+
+/// A body as it is kept.
+pub(crate) fn kept(body: &[u8]) -> Option<Value> {
+    if body.len() > MOST_BODY { None } else { serde_json::from_slice(body).ok() }
 }
 
 /// The latest requests, in order of arrival.
@@ -72,6 +85,8 @@ mod tests {
             target: None,
             method: "GET".into(),
             path: path.into(),
+            query: String::new(),
+            body: None,
             status: Some(404),
         };
         let mut log = Log::new(2);
@@ -84,5 +99,12 @@ mod tests {
         let mut none = Log::new(0);
         none.record(entry("/1"));
         assert!(none.entries().is_empty());
+    }
+
+    #[test]
+    fn keeps_what_is_json_and_not_too_long() {
+        assert_eq!(kept(br#"{"a": 1}"#), Some(serde_json::json!({ "a": 1 })));
+        assert_eq!(kept(format!("\"{}\"", "x".repeat(MOST_BODY)).as_bytes()), None);
+        assert_eq!((kept(b""), kept(b"grant_type=x&assertion=y")), (None, None));
     }
 }

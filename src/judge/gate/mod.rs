@@ -105,6 +105,20 @@ impl Gate {
         self.file.valued().is_some()
     }
 
+    /// Whether its values are shares that are left unused.
+    #[must_use]
+    pub fn is_headroom(&self) -> bool {
+        self.file.valued().is_some_and(|valued| valued.unit == Unit::Share)
+    }
+
+    /// The same gate where it decides.
+    #[must_use]
+    pub fn decisive(&self) -> Self {
+        let mut gate = self.clone();
+        gate.file.advisory = false;
+        gate
+    }
+
     /// Whether it has a part of the rollout's alpha: it decides, and by evidence.
     #[must_use]
     pub fn spends_alpha(&self) -> bool {

@@ -201,6 +201,13 @@ impl Backend for OnlineEndpoints {
         Ok(found)
     }
 
+    /// A write is a PUT of the whole endpoint.
+    fn sent_along(&self) -> Option<&'static str> {
+        Some(
+            "what Azure itself keeps in the endpoint by then, such as `AzureAsyncOperationUri`: each write sends all of the endpoint back",
+        )
+    }
+
     fn advice(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId, share: Weight) -> Vec<String> {
         let advice = self.with_known(target, |known| {
             let [ours, theirs] = known.checked.as_ref()?;

@@ -10,7 +10,7 @@ fn requests_are_logged_with_what_became_of_them() {
     let sandbox = sandbox();
     let mut client = Client::new(&sandbox);
     client.get(&format!("{PROD}?x=y"));
-    client.put("/2015-03-31/functions/nope/code", &json!({}));
+    client.put("/2015-03-31/functions/nope/code", &json!({"ZipFile": "UEs="}));
     client.get("/elsewhere");
     client.get("/_sandbox/clock");
     let log = client.get("/_sandbox/requests").good();
@@ -23,13 +23,13 @@ fn requests_are_logged_with_what_became_of_them() {
         entry
     };
     let expected = json!({"n": 1, "api": "lambda", "operation": "GetAlias", "target": "fraud@prod", "method": "GET",
-        "path": PROD, "status": 200});
+        "path": PROD, "query": "x=y", "body": null, "status": 200});
     assert_eq!(without_time(0), expected);
     let expected = json!({"n": 2, "api": "lambda", "operation": "UpdateFunctionCode", "target": "nope", "method": "PUT",
-        "path": "/2015-03-31/functions/nope/code", "status": 404});
+        "path": "/2015-03-31/functions/nope/code", "query": "", "body": {"ZipFile": "UEs="}, "status": 404});
     assert_eq!(without_time(1), expected);
     let expected = json!({"n": 3, "api": null, "operation": null, "target": null, "method": "GET",
-        "path": "/elsewhere", "status": 404});
+        "path": "/elsewhere", "query": "", "body": null, "status": 404});
     assert_eq!(without_time(2), expected);
     client.delete("/_sandbox/requests").good();
     assert_eq!(client.get("/_sandbox/requests").good(), json!([]));
