@@ -197,7 +197,7 @@ impl Foreseen {
                 "how long the provider takes to change capacity, and how often it is looked at meanwhile, at most {} each way; \
                  and the calls that set it back {}",
                 humantime::format_duration(terms.settle_timeout),
-                if terms.kind == Kind::Canary { "where a gate fails" } else { "at the end" }
+                if terms.kind.may_leave_capacity() { "where stable gets everything back" } else { "at the end" }
             ));
         }
         unknown
@@ -228,7 +228,8 @@ pub(super) fn first_shift(context: &Context, wanted: &Wanted<'_>) -> Result<Exit
     let resized = foreseen.shortest.resized.clone().unwrap_or_default();
     let reads = foreseen.opening.len() + foreseen.look.len() + resized.reads.len();
     let calls: Vec<Call> =
-        [foreseen.opening.clone(), foreseen.look.clone(), resized.reads, resized.prepare, shift].concat();
+        [foreseen.opening.clone(), foreseen.look.clone(), resized.reads.clone(), resized.prepare.clone(), shift]
+            .concat();
     let mut report = Report::blank(wanted.selected);
     report.saw(&foreseen.seen);
     if let Some(leg) = first {
@@ -241,6 +242,8 @@ pub(super) fn first_shift(context: &Context, wanted: &Wanted<'_>) -> Result<Exit
     report
         .notes
         .push("these are the calls up to the first shift; later ones depend on what is seen: `mlroll plan`".to_owned());
+    let changes = resized.changes.iter();
+    report.notes.extend(changes.map(|change| format!("capacity before the first share: {change}")));
     report.notes.extend(foreseen.sharpness(wanted.service));
     report.notes.extend(foreseen.unknown().into_iter().map(|what| format!("not known before: {what}")));
     let reports = [report];

@@ -18,7 +18,7 @@ use crate::judge::panel::Finding;
 use crate::judge::verdict::Verdict;
 use crate::output::{Done, Format, Progress, announce, json, text};
 use crate::registry;
-use crate::rollout::engine::{Input, Kind, Plan, Rollout, Terms, Verdict as Ruling};
+use crate::rollout::engine::{Input, Plan, Rollout, Terms, Verdict as Ruling};
 use crate::rollout::{Intent, Step};
 use crate::wire::{Aside, Wire};
 
@@ -385,8 +385,7 @@ pub(super) async fn plan(
         note_limit: can.note_limit,
         // Without a guard two operations would race; the way back then begins when the one under way has ended.
         overtakes: can.guard == GuardKind::Atomic,
-        // What a canary's candidate is given may stay with it, when its gates pass: nobody is there to set it back then.
-        capacity: watching.capacity && (watching.kind == Kind::Rollout || backend.has_lasting_capacity()),
+        capacity: watching.capacity && (!watching.kind.may_leave_capacity() || backend.has_lasting_capacity()),
         experiment: watching.experiment.as_deref().cloned(),
         score: watching.score.as_deref().cloned(),
     };

@@ -14,7 +14,7 @@ use crate::journal::{Folder, Journal, JournalError, Record};
 use crate::judge::verdict::Verdict;
 use crate::output::Bake;
 use crate::rollout::Outcome;
-use crate::rollout::engine::{Action, Cause, Ended, Input, Kind, Pending, Rollout, Stage, Trouble, Verdict as Ruling};
+use crate::rollout::engine::{Action, Cause, Ended, Input, Pending, Rollout, Stage, Trouble, Verdict as Ruling};
 
 /// The longest one call to the provider may take, waits and retries included.
 const CALL: Duration = Duration::from_secs(60);
@@ -192,7 +192,7 @@ impl Watch<'_> {
                 Some(restored.map_or_else(|e| Input::Unrestored(trouble(&e, 1)), |()| Input::Restored))
             }
             Action::Size { stable, candidate } => {
-                let lasting = self.rollout.plan().terms().kind == Kind::Canary;
+                let lasting = self.rollout.plan().terms().kind.may_leave_capacity();
                 let size = capacity_of(self.backend, target, stable, candidate, lasting);
                 let size = clock.by(clock.deadline(CALL), size);
                 let sized = finishing(interrupts, told, size).await?.unwrap_or_else(|_| Err(job::time_is_up()));
@@ -257,7 +257,7 @@ impl Watch<'_> {
         if let Some(Usage { calls, series }) = report.metrics.filter(|usage| usage.calls > 0) {
             report.note(format!("the metric store was asked {calls} times, for {series} series in all"));
         }
-        let is_lasting = self.rollout.plan().terms().kind == Kind::Canary;
+        let is_lasting = self.rollout.plan().terms().kind.may_leave_capacity();
         if let Some(capacity) = self.rollout.reserved().filter(|_| is_lasting && self.rollout.unrestored().is_none()) {
             report.note(format!("the candidate keeps its capacity: {}", capacity.changes.join("; ")));
         } else if let Some(capacity) = self.rollout.reserved() {

@@ -55,7 +55,7 @@ pub fn plan(document: &Value) -> String {
     out += "\ncalls (reads were made, writes were not)\n";
     out += &calls("to begin with", &document["opening"]);
     let capacity = &document["capacity"];
-    let back = if document["verb"] == "canary" { "where a gate fails" } else { "at the end" };
+    let back = if document["verb"] == "canary" { "where stable gets everything back" } else { "at the end" };
     for change in capacity["changes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         out += &format!("capacity before the first share, set back {back}: {change}\n");
     }

@@ -65,6 +65,7 @@ mod sagemaker;
 mod sagemaker_by_hand;
 mod sagemaker_capacity;
 mod sagemaker_deploy;
+mod sagemaker_experiment;
 mod sagemaker_killed;
 mod sagemaker_killed_back;
 mod sagemaker_shadow;
