@@ -9,7 +9,7 @@ use mlroll_backend::{Access, Backend, GuardKind, Marker, MarkerState, RevisionId
 use super::earlier::{Earlier, check_metrics, in_use};
 use super::experiment::replace;
 use super::{Context, Ended, block_on, explain, new_id};
-use crate::config::{Config, DEFAULT_FILE, Metrics, Selected, Service, Watching};
+use crate::config::{Config, DEFAULT_FILE, Metrics, Selected, Service, Stage, Watching};
 use crate::driver::{Bench, Driver, Limits, OnInterrupt, Report, Watch, query_of, settle_delay};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
@@ -186,15 +186,13 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
         bench,
         journal,
         state: &state,
+        stage: service.model_stage.as_ref().map(Stage::told),
         on_interrupt,
         interrupted,
         unrecorded,
     };
     let mut report = watch.run(first).await;
     report.notes.splice(0..0, advice);
-    if let Some(stage) = &service.model_stage {
-        driver.tell_stage(backend, &stage.told(), &mut report).await;
-    }
     Ok(report)
 }
 

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 
 use serde_json::{Value, json};
 
+use crate::sagemaker_killed::{Boundary, killed};
 use crate::sandbox::Sandbox;
 
 const FRAUD: &str = "sagemaker:us-east-1/fraud";
@@ -232,6 +233,29 @@ fn the_registry_is_told_of_whom_was_promoted_where_the_file_says_so() {
         assert_eq!(verb(&sandbox, &["rollback"]).0, 0);
         let updates = sent(&sandbox).iter().filter(|sent| *sent == "UpdateModelPackage").count();
         assert_eq!(updates, 1, "{:?}", sent(&sandbox));
+    }
+}
+
+/// Whoever is killed at it has a run that is not finished, and `resume` tells it.
+#[test]
+fn a_kill_loses_no_word_to_the_registry() {
+    let file = "[services.fraud]\ntarget = \"sagemaker:us-east-1/fraud\"\nsteps = [\"10%\", \"100%\"]\nbake = \"2m\"\n\
+                model_stage = { stage = \"Production\", status = \"InUse\" }\n";
+    for (operation, done) in [("DescribeModel", true), ("UpdateModelPackage", false), ("UpdateModelPackage", true)] {
+        let sandbox = start("b = {}", "");
+        sandbox.write("mlroll.toml", file);
+        assert_eq!(verb(&sandbox, &["deploy", "--model-package", &package(1)]).0, 0);
+        sandbox.ask("DELETE", "/_sandbox/requests", "");
+        let (api, operation) = ("sagemaker".to_owned(), operation.to_owned());
+        let boundary = Boundary { deploys: false, api, operation, nth: 0, done };
+        let rollout = ["rollout", "--no-gates", "--candidate", "b"];
+        assert!(killed(&sandbox, &rollout, &boundary), "{boundary:?} is never reached");
+        let (code, resumed) = sandbox.run(&["resume"]);
+        assert_eq!((code, resumed["outcome"].as_str()), (0, Some("promoted")), "{boundary:?}: {resumed}");
+        assert!(resumed["targets"][0]["notes"].to_string().contains("is at Production (InUse)"), "{resumed}");
+        let told = aws(&sandbox, "DescribeModelPackage", &json!({ "ModelPackageName": package(1) }));
+        assert_eq!(told["ModelLifeCycle"], json!({ "Stage": "Production", "StageStatus": "InUse" }), "{boundary:?}");
+        assert_eq!(sandbox.run(&["resume"]).0, 6, "then it is over");
     }
 }
 
