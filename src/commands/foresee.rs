@@ -7,7 +7,7 @@ use std::time::Duration;
 use mlroll_backend::{Call, GuardKind, RevisionId, Snapshot, Target};
 
 use super::earlier::unfinished;
-use super::watched::{advice, plan};
+use super::watched::{Planned, advice, plan};
 use super::{Context, Ended, block_on, new_id};
 use crate::config::{Selected, Service, Watching};
 use crate::driver::{
@@ -93,10 +93,13 @@ async fn look_ahead(
             Some(registry::metric_source(metrics, &service.gates, folder, clock.reach(), tap)?)
         }
     };
-    let (plan, _) = plan(driver, backend, selected, service, source.as_deref(), watching, candidate.clone()).await?;
+    let Planned { plan, alone_since, .. } =
+        plan(driver, backend, selected, service, source.as_deref(), watching, candidate.clone()).await?;
     let opening = driver.wire.calls();
     let measured = match &source {
-        Some(source) if measures => measure(source.as_ref(), &service.gates, &plan, target, clock.now()).await?,
+        Some(source) if measures => {
+            measure(source.as_ref(), &service.gates, &plan, target, alone_since, clock.now()).await?
+        }
         Some(_) | None => Measurements::default(),
     };
     let looked = clock.by(clock.deadline(driver.limits.accept), backend.observe(target)).await;

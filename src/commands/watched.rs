@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mlroll_backend::{Access, Backend, GuardKind, Marker, MarkerState, RevisionId, Subject, Target, Weight};
+use mlroll_backend::{Access, Backend, GuardKind, Marker, MarkerState, RevisionId, Subject, Target, Timestamp, Weight};
 
 use super::earlier::{Earlier, check_metrics, in_use};
 use super::experiment::replace;
@@ -140,17 +140,18 @@ async fn run(context: &Context, driver: &Driver<'_>, watched: Watched<'_>) -> Re
                     evidence if read.rollout.is_decided() => Bench::decided(plan, target, evidence),
                     _ if !plan.terms().judged => Bench::without_gates(plan, target),
                     Some(evidence) => Bench::restore(source()?, &service.gates, plan, target, evidence)?,
-                    None => Bench::prepare(source()?, &service.gates, plan, target, now).await?,
+                    // It had not begun, and who had traffic meanwhile is not known.
+                    None => Bench::prepare(source()?, &service.gates, plan, target, None, now).await?,
                 };
                 let first = if read.rollout.ended().is_some() { Input::Resume } else { Input::Started };
                 (read.rollout, bench, journal, first)
             }
             Earlier::None(watching, candidate) => {
                 let source = if watching.judged { Some(source()?) } else { None };
-                let (plan, exposed) =
+                let Planned { plan, exposed, alone_since } =
                     plan(driver, backend.as_ref(), selected, service, source.as_deref(), &watching, candidate).await?;
                 let bench = match source {
-                    Some(source) => Bench::prepare(source, &service.gates, &plan, target, now).await?,
+                    Some(source) => Bench::prepare(source, &service.gates, &plan, target, alone_since, now).await?,
                     None => Bench::without_gates(&plan, target),
                 };
                 // One that has traffic is watched all the more.
@@ -274,12 +275,14 @@ pub(crate) fn check_now(
         };
         let watching = Watching::canary(service, share, None);
         let roles = (seen.roles.candidate.clone(), true);
-        let (plan, _) =
+        let Planned { plan, .. } =
             plan(&driver, backend.as_ref(), selected, service, Some(source.as_ref()), &watching, roles).await?;
         let shifted = seen.marker.as_ref().and_then(|marker| marker.at);
         // What stable was like is measured before it shared its traffic: what is judged must not set its own measure.
         let before = shifted.map_or(clock.now(), |at| at.plus(plan.terms().settle_delay).min(clock.now()));
-        let mut bench = Bench::prepare(source, &service.gates, &plan, target, before).await?;
+        // Until its first share stable had everything; whether this is its first is not known, and a store that tells shares apart does.
+        let alone_since = Timestamp::from_unix_seconds(0);
+        let mut bench = Bench::prepare(source, &service.gates, &plan, target, alone_since, before).await?;
         bench.assumed().iter().for_each(|assumed| progress.say(assumed));
         let since = match (past, shifted) {
             (Past::Bake, None) => None,
@@ -323,7 +326,17 @@ pub(crate) fn check_now(
     Ok(judged?)
 }
 
-/// Finds out who is stable and who the candidate is, and freezes the plan; and whether the candidate has traffic already.
+/// A plan, and who has traffic before it.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub(super) plan: Plan,
+    /// Whether the candidate has a share already.
+    pub(super) exposed: bool,
+    /// Since when stable has had everything, where it has: the beginning of time where nobody noted it.
+    pub(super) alone_since: Option<Timestamp>,
+}
+
+/// Finds out who is stable and who the candidate is, and freezes the plan.
 pub(super) async fn plan(
     driver: &Driver<'_>,
     backend: &dyn Backend,
@@ -332,7 +345,7 @@ pub(super) async fn plan(
     source: Option<&dyn mlroll_backend::MetricSource>,
     watching: &Watching,
     (candidate, again): (Option<RevisionId>, bool),
-) -> Result<(Plan, bool), Failure> {
+) -> Result<Planned, Failure> {
     let target = &selected.target;
     let share = watching.steps.first().copied().unwrap_or_default();
     let intent = Intent::Canary { share, candidate, again };
@@ -347,9 +360,12 @@ pub(super) async fn plan(
         },
     };
     let exposed = seen.split.as_ref().is_some_and(|split| split.weight_of(&candidate) > Weight::ZERO);
+    let sole = seen.split.as_ref().and_then(|split| split.sole()).filter(|sole| **sole == stable);
+    let noted = seen.marker.as_ref().and_then(|marker| marker.at);
+    let alone_since = sole.and(noted.or_else(|| Timestamp::from_unix_seconds(0)));
     let queries = service.gates.iter().map(query_of).collect::<Result<Vec<_>, _>>()?;
     // The later of the two is waited for: who is read too early lacks its slow requests, and looks better or worse for it.
-    let subjects = [&candidate, &stable].map(|id| Subject { target: target.clone(), revision: id.clone() });
+    let subjects = [&candidate, &stable].map(|id| Subject::new(target.clone(), id.clone()));
     if let Some(source) = source
         && let Err(e) = source.learn(&subjects).await
     {
@@ -388,5 +404,5 @@ pub(super) async fn plan(
         score: watching.score.as_deref().cloned(),
     };
     let plan = Plan::new(terms, can.granule).map_err(|e| Failure::usage(e.to_string()).about(target))?;
-    Ok((plan, exposed))
+    Ok(Planned { plan, exposed, alone_since })
 }

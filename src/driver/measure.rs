@@ -44,7 +44,7 @@ pub struct Measurements {
     pub bill: Option<Bill>,
 }
 
-/// Asks the store what a run would ask it before its first shift.
+/// Asks the store what a run would ask it before its first shift. `alone_since` is since when stable has had all traffic, where it has.
 ///
 /// # Errors
 /// What would stop the run, too: a query cannot work, the store cannot be reached, or the gates cannot judge together.
@@ -53,10 +53,11 @@ pub async fn measure(
     gates: &[Gate],
     plan: &Plan,
     target: &Target,
+    alone_since: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<Measurements, Failure> {
     let before = source.usage().unwrap_or_default();
-    let found = history(source, gates, plan, target, now).await?;
+    let found = history(source, gates, plan, target, alone_since, now).await?;
     let asked = gates.iter().zip(&found.samples).zip(&found.queries);
     let preludes: Vec<Prelude> =
         asked.map(|((gate, of), query)| Prelude::of(gate, of).with_caveat(source.caveat(query))).collect();

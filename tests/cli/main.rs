@@ -31,6 +31,7 @@ mod cloud_run_watched;
 mod cloudwatch;
 mod cloudwatch_evidence;
 mod cloudwatch_scenarios;
+mod cloudwatch_versions;
 mod completions;
 mod demo;
 mod deploy;
