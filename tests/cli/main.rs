@@ -30,6 +30,7 @@ mod cloud_run_faults;
 mod cloud_run_watched;
 mod cloudwatch;
 mod cloudwatch_evidence;
+mod cloudwatch_latencies;
 mod cloudwatch_scenarios;
 mod cloudwatch_versions;
 mod completions;

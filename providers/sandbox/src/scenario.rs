@@ -14,7 +14,7 @@ use mlroll_backend::{Target, Timestamp};
 use serde::Deserialize;
 
 pub use self::alarms::{Alarm, AlarmState, Alert, Turn};
-pub use self::cloudwatch::{CloudWatch, Versions};
+pub use self::cloudwatch::{CloudWatch, Latencies, Versions};
 use self::units::{share, some_share, span};
 
 /// A world to be simulated.

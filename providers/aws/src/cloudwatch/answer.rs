@@ -6,6 +6,14 @@ use super::alarms;
 use super::question::{Asked, Failures, Parts, Slow};
 use super::series::{Readings, Series};
 
+/// What helps where the store has no numbers above a threshold. Statistic sets have neither those nor percentiles (CloudWatch user
+/// guide, "Statistics definitions").
+const UNCOUNTED: &str = ", so nobody can count those above a limit: a gate with `quantile` and `judge = \"sign\"`, \"t\", \"mann_whitney\" or \"kayenta\" \
+                         reads the percentile; published as statistic sets it has none either";
+
+/// The same where it has no percentiles.
+const UNMEASURED: &str = ": it was published as statistic sets; its Average can be read by a `query`";
+
 impl Asked {
     /// The series that tells whether this subject had requests, and the one of all requests that it is a part of.
     fn share(&self) -> Option<(&Series, &Series)> {
@@ -125,7 +133,7 @@ fn latency(requests: &Series, slow: &[Slow], readings: &Readings, window: Window
         // A count of nothing may be told as zero or not at all; both missing means that there are no such counts.
         let fast = match (readings.at(at_most, window)?, readings.at(above, window)?) {
             (None, None) if total > 0.0 => {
-                let found = format!("{total} requests and no trimmed count: it was published without single values");
+                let found = format!("{total} requests and no trimmed count of them{UNCOUNTED}");
                 return Err(Why::Inconsistent { found });
             }
             (fast, above) => {
@@ -154,9 +162,8 @@ fn quantile(
         return Err(Why::Empty);
     };
     let inconsistent = |found: String| Why::Inconsistent { found };
-    let latency = latency?.ok_or_else(|| {
-        inconsistent(format!("{total} requests and no percentile: it was published without single values"))
-    })?;
+    let latency =
+        latency?.ok_or_else(|| inconsistent(format!("{total} requests and no percentile of them{UNMEASURED}")))?;
     Histogram::new(vec![(latency / per_second, share * total), (f64::INFINITY, total)])
         .map(Sample::Histogram)
         .map_err(|e| inconsistent(e.to_string()))

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::metric::{Metric, Published};
+use super::metric::{Kind, Metric, Published};
 use super::statistic::Point;
 use crate::scenario::{self, Versions};
 use crate::traffic::{Key, Traffic};
@@ -99,7 +99,11 @@ impl Reader<'_> {
                 }
                 for (from, until) in parts {
                     let measured = self.traffic.between(target, revision, from, until);
-                    points.entry(at).or_default().merge(&published.kind.point(&measured));
+                    let mut point = published.kind.point(&measured);
+                    if let Kind::Latency(_) = published.kind {
+                        point = point.told(self.settings.latencies);
+                    }
+                    points.entry(at).or_default().merge(&point);
                 }
             }
             at += period;

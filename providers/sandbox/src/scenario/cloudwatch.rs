@@ -23,10 +23,25 @@ pub struct CloudWatch {
     pub internal_error: f64,
     /// The most points in one page of an answer, less than AWS' own limit of 100,800.
     pub page: Option<usize>,
+    /// What it can tell of latencies.
+    pub latencies: Latencies,
     /// Of which requests to a Lambda alias it tells the version that served them.
     pub versions: Versions,
     /// Alarms, by name.
     pub alarms: BTreeMap<String, Alarm>,
+}
+
+/// What CloudWatch can tell of latencies, which depends on how they were published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Latencies {
+    /// Everything: they were published as single values.
+    #[default]
+    Counted,
+    /// Percentiles, and nothing of those within bounds.
+    Percentiles,
+    /// Count, sum, least and largest: they were published as statistic sets.
+    Sums,
 }
 
 /// Of which requests to a Lambda alias CloudWatch has series by `ExecutedVersion`. What AWS does is not documented.
@@ -49,6 +64,7 @@ impl Default for CloudWatch {
             late: 0.0,
             internal_error: 0.0,
             page: None,
+            latencies: Latencies::default(),
             versions: Versions::default(),
             alarms: BTreeMap::new(),
         }
