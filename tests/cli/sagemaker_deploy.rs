@@ -279,6 +279,48 @@ fn a_registry_that_refuses_and_a_model_of_none_change_nothing() {
     }
 }
 
+/// What is behind a location is not read: the same one is called so, and deployed again where somebody says so.
+#[test]
+fn a_location_that_was_overwritten_is_deployed_again_where_that_is_said() {
+    let sandbox = start("b = {}", "");
+    let data = ["deploy", "--model-data", "s3://models/fraud.tar.gz", "--image", "x.example/fraud:2"];
+    let again = [&data[..], &["--again"]].concat();
+    let models =
+        || config(&sandbox).iter().map(|slot| slot["ModelName"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(verb(&sandbox, &data).1["outcome"], "deployed");
+    let first = models();
+    let (code, same) = verb(&sandbox, &data);
+    assert_eq!((code, same["outcome"].as_str(), models()), (0, Some("unchanged"), first.clone()), "{same}");
+    let note = same["targets"][0]["notes"].to_string();
+    for part in ["s3://models/fraud.tar.gz and x.example/fraud:2", "was not compared", "`--again`"] {
+        assert!(note.contains(part), "{part}: {note}");
+    }
+
+    // Killed before the endpoint has taken it, and typed again: it is the same one.
+    let boundary = |operation: &str| Boundary {
+        deploys: true,
+        api: "sagemaker".to_owned(),
+        operation: operation.to_owned(),
+        nth: 0,
+        done: true,
+    };
+    for operation in ["CreateModel", "CreateEndpointConfig"] {
+        let before = models();
+        sandbox.ask("DELETE", "/_sandbox/requests", "");
+        let typed: Vec<&str> = again.iter().copied().chain(["--target", FRAUD]).collect();
+        assert!(killed(&sandbox, &typed, &boundary(operation)), "{operation} is never reached");
+        let (code, done) = verb(&sandbox, &again);
+        assert_eq!(code, 0, "{operation}: {done}");
+        let made = sent(&sandbox).iter().filter(|sent| *sent == "UpdateEndpoint").count();
+        assert_eq!((models()[0] == before[0], models()[1] != before[1], made), (true, true, 1), "{operation}: {done}");
+    }
+    let (code, done) = verb(&sandbox, &again);
+    assert_eq!((code, done["outcome"].as_str()), (0, Some("deployed")), "{done}");
+    // It is a word about data: whoever names a model names what cannot change.
+    let (code, refused) = verb(&sandbox, &["deploy", "--model", "fraud-a", "--again"]);
+    assert_eq!(code, 2, "{refused}");
+}
+
 #[test]
 fn what_was_bad_is_forgotten_with_its_model() {
     let sandbox = start("b = {}", "");
