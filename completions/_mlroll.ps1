@@ -134,6 +134,7 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Give up after this time, all told [default: 5m, and 30m more until the split is live]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
             [CompletionResult]::new('--from-stable', '--from-stable', [CompletionResultType]::ParameterName, 'A copy of the stable revision, with what is named replaced')
+            [CompletionResult]::new('--again', '--again', [CompletionResultType]::ParameterName, 'Make it although the same location was deployed before: what is behind it has been overwritten (SageMaker)')
             [CompletionResult]::new('--discard-previous', '--discard-previous', [CompletionResultType]::ParameterName, 'Overwrite the `previous` revision, the way back of the last promote, where there is no room for a third')
             [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print the calls that a run would make, and change nothing')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but errors')

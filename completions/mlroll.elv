@@ -127,6 +127,7 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand --timeout 'Give up after this time, all told [default: 5m, and 30m more until the split is live]'
             cand --color 'When to colour'
             cand --from-stable 'A copy of the stable revision, with what is named replaced'
+            cand --again 'Make it although the same location was deployed before: what is behind it has been overwritten (SageMaker)'
             cand --discard-previous 'Overwrite the `previous` revision, the way back of the last promote, where there is no room for a third'
             cand --dry-run 'Print the calls that a run would make, and change nothing'
             cand -q 'Say nothing but errors'

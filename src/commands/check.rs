@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mlroll_backend::RevisionId;
+use mlroll_backend::{RevisionId, Timestamp};
 
-use super::watched::plan;
+use super::planned::{Planned, plan};
 use super::{Context, Ended, block_on, new_id};
 use crate::config::{Selected, Service, Watching};
 use crate::driver::{Bench, Driver, Limits};
@@ -63,12 +63,14 @@ pub(crate) fn check_now(
         };
         let watching = Watching::canary(service, share, None);
         let roles = (seen.roles.candidate.clone(), true);
-        let (plan, _) =
+        let Planned { plan, .. } =
             plan(&driver, backend.as_ref(), selected, service, Some(source.as_ref()), &watching, roles).await?;
         let shifted = seen.marker.as_ref().and_then(|marker| marker.at);
         // What stable was like is measured before it shared its traffic: what is judged must not set its own measure.
         let before = shifted.map_or(clock.now(), |at| at.plus(plan.terms().settle_delay).min(clock.now()));
-        let mut bench = Bench::prepare(source, &service.gates, &plan, target, before).await?;
+        // Until its first share stable had everything; whether this is its first is not known, and a store that tells shares apart does.
+        let alone_since = Timestamp::from_unix_seconds(0);
+        let mut bench = Bench::prepare(source, &service.gates, &plan, target, alone_since, before).await?;
         bench.assumed().iter().for_each(|assumed| progress.say(assumed));
         let since = match (past, shifted) {
             (Past::Bake, None) => None,

@@ -75,6 +75,9 @@ pub struct DeployArgs {
     /// Where that request is sent to, such as /v1/models/fraud:predict [default: /] (Cloud Run)
     #[arg(long, value_name = "PATH", requires = "smoke", value_parser = path)]
     pub smoke_path: Option<String>,
+    /// Make it although the same location was deployed before: what is behind it has been overwritten (SageMaker)
+    #[arg(long, requires = "model_data", conflicts_with_all = ["zip", "s3", "model", "model_package", "from_stable"])]
+    pub again: bool,
     /// Overwrite the `previous` revision, the way back of the last promote, where there is no room for a third
     #[arg(long)]
     pub discard_previous: bool,
@@ -163,7 +166,8 @@ impl DeployArgs {
             return Err(Failure::usage("nothing is named to deploy")
                 .hint("give one of --image, --zip, --s3, --model, --model-package, --model-data, --from-stable"));
         };
-        Ok(Release { artifact, settings, name: self.name.clone(), may_discard_previous: self.discard_previous })
+        let (name, may_discard_previous) = (self.name.clone(), self.discard_previous);
+        Ok(Release { artifact, settings, name, may_discard_previous, anew: self.again })
     }
 }
 

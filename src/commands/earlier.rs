@@ -12,7 +12,7 @@ use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::journal::{Folder, Header, JournalError, Replay, Store, header_of, replay};
 use crate::rollout::Intent;
-use crate::rollout::engine::{Kind, Stage};
+use crate::rollout::engine::Stage;
 
 /// Journals of the target that were not brought to an end, the newest first: those behind one that was are over, whatever
 /// they say. A journal that cannot be read is told of.
@@ -163,9 +163,8 @@ struct Reserving {
 
 impl Reserving {
     fn of(read: &Replay) -> Option<Self> {
-        // A canary's may stay.
         let terms = read.header.plan.terms();
-        let changes = read.rollout.reserved().filter(|_| terms.kind != Kind::Canary)?.changes.join("; ");
+        let changes = read.rollout.reserved().filter(|_| !terms.kind.may_leave_capacity())?.changes.join("; ");
         let id = terms.id.clone();
         Some(Self { id, changes, is_ending: read.rollout.ending().is_some() })
     }

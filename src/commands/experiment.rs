@@ -30,7 +30,8 @@ pub(super) const SUMMARY: &str = "ab_summary.json";
 /// The test may be read after every look: it names a difference where there is none with a chance of at most --alpha. It ends
 /// with the look that shows one, or undecided after the bake or --size. The gates of the service guard it: when one fails,
 /// stable gets everything back. Requests that are not split as they should be stop it. A candidate that is shown to be worse is
-/// taken back (`on_fail`), one that is better keeps its share.
+/// taken back (`on_fail`), one that is better keeps its share. On SageMaker a candidate without traffic first gets as many
+/// instances as stable, and the bounds of its autoscaling.
 #[derive(Args, Debug)]
 pub struct ExperimentArgs {
     /// The service of mlroll.toml; may be left out when there is only one

@@ -7,7 +7,8 @@ use std::time::Duration;
 use mlroll_backend::{Call, GuardKind, RevisionId, Snapshot, Target};
 
 use super::earlier::unfinished;
-use super::watched::{Begin, Watched, advice, plan};
+use super::planned::{Planned, advice, plan};
+use super::watched::{Begin, Watched};
 use super::{Context, Ended, block_on, explain, new_id};
 use crate::config::{Selected, Service, Watching};
 use crate::driver::{
@@ -97,10 +98,13 @@ async fn look_ahead(
             Some(registry::metric_source(metrics, &service.gates, folder, clock.reach(), tap)?)
         }
     };
-    let (plan, _) = plan(driver, backend, selected, service, source.as_deref(), watching, candidate.clone()).await?;
+    let Planned { plan, alone_since, .. } =
+        plan(driver, backend, selected, service, source.as_deref(), watching, candidate.clone()).await?;
     let (opening, learning) = (driver.wire.calls(), tap.first_calls());
     let measured = match &source {
-        Some(source) if measures => measure(source.as_ref(), &service.gates, &plan, target, clock.now()).await?,
+        Some(source) if measures => {
+            measure(source.as_ref(), &service.gates, &plan, target, alone_since, clock.now()).await?
+        }
         Some(_) | None => Measurements::default(),
     };
     let looked = clock.by(clock.deadline(driver.limits.accept), backend.observe(target)).await;
@@ -206,7 +210,7 @@ impl Foreseen {
                 "how long the provider takes to change capacity, and how often it is looked at meanwhile, at most {} each way; \
                  and the calls that set it back {}",
                 humantime::format_duration(terms.settle_timeout),
-                if terms.kind == Kind::Canary { "where a gate fails" } else { "at the end" }
+                if terms.kind.may_leave_capacity() { "where stable gets everything back" } else { "at the end" }
             ));
         }
         unknown
@@ -292,6 +296,8 @@ fn first_shift(context: &Context, wanted: &Wanted<'_>) -> Result<(Report, Vec<Ca
     report
         .notes
         .push("these are the calls up to the first shift; later ones depend on what is seen: `mlroll plan`".to_owned());
+    let changes = resized.changes.iter();
+    report.notes.extend(changes.map(|change| format!("capacity before the first share: {change}")));
     report.notes.extend(foreseen.sharpness(wanted.service));
     report.notes.extend(foreseen.unknown().into_iter().map(|what| format!("not known before: {what}")));
     Ok((report, calls))

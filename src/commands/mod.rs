@@ -17,6 +17,7 @@ pub mod hold;
 mod live;
 mod past;
 pub mod plan;
+mod planned;
 mod power;
 pub mod promote;
 pub mod resume;

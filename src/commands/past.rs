@@ -91,7 +91,7 @@ pub(super) async fn ask(
     let mut queries = of_gate.clone();
     queries.sort();
     queries.dedup();
-    let subject = Subject { target: target.clone(), revision: revision.clone() };
+    let subject = Subject::new(target.clone(), revision.clone());
     // Without it the store's own delay is taken.
     let _ = source.learn(std::slice::from_ref(&subject)).await;
     let late = queries.iter().map(|query| source.settle_delay(query, &subject)).max().unwrap_or_default();

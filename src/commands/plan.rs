@@ -145,7 +145,7 @@ impl Expected {
     fn of(args: &PlanArgs, foreseen: &Foreseen, gates: &[Gate]) -> Self {
         let terms = foreseen.plan.terms();
         let stable = foreseen.seen.split.as_ref().map_or(1.0, |split| split.weight_of(&terms.stable).fraction());
-        let measured = |at: usize| foreseen.measured.gates.get(at).copied().unwrap_or_default();
+        let measured = |at: usize| foreseen.measured.gates.get(at).cloned().unwrap_or_default();
         // Visits, or whatever a gate counts by queries of its own, are no requests.
         let of_users = gates.iter().enumerate().filter(|(_, gate)| gate.ratio().is_none());
         let requests = of_users.filter_map(|(at, _)| measured(at).requests).find(|requests| *requests > 0.0);
@@ -156,7 +156,7 @@ impl Expected {
         let steps = terms.steps.iter().filter(|share| **share != Weight::FULL).count() as u64;
         let (mut counted, mut said, mut caveats, mut missing) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (at, gate) in gates.iter().enumerate() {
-            let Measured { prelude, open, windows, base_rate, .. } = measured(at);
+            let Measured { prelude, open, windows, base_rate, unusable, .. } = measured(at);
             let is_rate = matches!(gate.metric(), Some("error_rate" | "availability"));
             let base_rate = args.base_rate.filter(|_| is_rate).or(base_rate);
             // Nobody measured it where all numbers are given: then events are taken as independent.
@@ -174,6 +174,8 @@ impl Expected {
                 "design_effect": effect.factor(), "windows": windows, "counts": counting(gate).is_some(),
                 "caveat": prelude.caveat,
             }));
+            caveats
+                .extend(unusable.map(|found| format!("nothing of stable's past could be judged by `{name}`: {found}")));
             match (counting(gate), base_rate) {
                 _ if open => missing.push(format!(
                     "what becomes of `{name}`: an alarm of it is open, and no run begins before it closes"

@@ -8,7 +8,8 @@ use mlroll_backend::{Backend, MarkerState, RevisionId, Shadow, Weight};
 
 use super::canary::{has_gates, settle_timeout};
 use super::earlier::{in_charge, in_use, unfinished};
-use super::watched::{plan, state_of};
+use super::planned::{Planned, plan};
+use super::watched::state_of;
 use super::{Context, Ended, block_on, explain, new_id};
 use crate::cli::{duration, percent, revision};
 use crate::config::{Config, Selected, Watching, select};
@@ -195,9 +196,11 @@ impl Asked<'_> {
         let metrics = service.metrics.as_ref().ok_or_else(missing)?;
         let source = registry::metric_source(metrics, &service.gates, &folder, driver.clock.reach(), tap)?;
         let candidate = (candidate.clone(), *again);
-        let (plan, _) = plan(driver, backend, selected, service, Some(source.as_ref()), &watching, candidate).await?;
+        let Planned { plan, alone_since, .. } =
+            plan(driver, backend, selected, service, Some(source.as_ref()), &watching, candidate).await?;
         let plan = copies(&plan).map_err(|e| Failure::usage(e.to_string()).about(&selected.target))?;
-        let bench = Bench::prepare(source, &service.gates, &plan, &selected.target, driver.clock.now()).await?;
+        let bench =
+            Bench::prepare(source, &service.gates, &plan, &selected.target, alone_since, driver.clock.now()).await?;
         match bench.not_now() {
             Some(failure) => Err(failure),
             None => Ok(WatchedShadow { plan, bench }),

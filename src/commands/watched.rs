@@ -4,27 +4,25 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
-use mlroll_backend::{
-    Access, Backend, GuardKind, Marker, MarkerState, ModelStage, RevisionId, Subject, Target, Usage, Weight,
-};
+use mlroll_backend::{Backend, MarkerState, ModelStage, RevisionId, Usage};
 
 use super::earlier::{Earlier, check_metrics, in_use};
 use super::experiment::replace;
+use super::planned::{Planned, advice, plan, warn_of_keys_that_end};
 use super::stores::Stores;
 use super::{Context, Ended, block_on, explain, new_id};
-use crate::config::{Config, DEFAULT_FILE, Metrics, Selected, Service, Watching};
-use crate::driver::{AT_ONCE, Bench, Driver, Interrupts, Limits, OnInterrupt, Report, Watch, query_of, settle_delay};
+use crate::config::{Config, DEFAULT_FILE, Metrics, Selected, Service, Stage, Watching};
+use crate::driver::{AT_ONCE, Bench, Driver, Interrupts, Limits, OnInterrupt, Report, Watch};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::journal::{Folder, Header, Journal, Replay};
 use crate::output::{Done, Format, Progress, announce, json, text};
 use crate::registry;
-use crate::rollout::engine::{Input, Kind, Plan, Rollout, Terms};
-use crate::rollout::{Choice, Intent, Step, choose};
+use crate::rollout::engine::{Input, Rollout};
+use crate::rollout::{Choice, choose};
 use crate::wire::Wire;
 
 /// Watched runs as they were asked for.
@@ -230,7 +228,8 @@ impl Shared<'_> {
                     evidence if read.rollout.is_decided() => Bench::decided(plan, target, evidence),
                     _ if !plan.terms().judged => Bench::without_gates(plan, target),
                     Some(evidence) => Bench::restore(source()?, &service.gates, plan, target, evidence)?,
-                    None => Bench::prepare(source()?, &service.gates, plan, target, now).await?,
+                    // It had not begun, and who had traffic meanwhile is not known.
+                    None => Bench::prepare(source()?, &service.gates, plan, target, None, now).await?,
                 };
                 let first = if read.rollout.ended().is_some() { Input::Resume } else { Input::Started };
                 (read.rollout, bench, Begun::Before(journal, first))
@@ -240,7 +239,7 @@ impl Shared<'_> {
                 let named = candidate.0.clone();
                 let planned =
                     plan(driver, backend.as_ref(), selected, service, source.as_deref(), &watching, candidate);
-                let (plan, exposed) = match planned.await {
+                let Planned { plan, exposed, alone_since } = match planned.await {
                     Ok(planned) => planned,
                     // Of several, those that have it already are no reason not to give it to the others.
                     Err(failure) if !alone => match has_it_already(driver, backend.as_ref(), selected, named).await {
@@ -250,7 +249,7 @@ impl Shared<'_> {
                     Err(failure) => return Err(failure),
                 };
                 let bench = match source {
-                    Some(source) => Bench::prepare(source, &service.gates, &plan, target, now).await?,
+                    Some(source) => Bench::prepare(source, &service.gates, &plan, target, alone_since, now).await?,
                     None => Bench::without_gates(&plan, target),
                 };
                 // One that has traffic is watched all the more.
@@ -271,7 +270,7 @@ impl Shared<'_> {
         if output == Format::Json {
             advice.extend(bench.assumed().iter().cloned());
         }
-        let stage = service.model_stage.as_ref().map(|stage| stage.told());
+        let stage = service.model_stage.as_ref().map(Stage::told);
         Ok(Prepared::Ready(Box::new(Ready { backend, rollout, bench, advice, stage, begun })))
     }
 }
@@ -356,117 +355,13 @@ impl Ready<'_> {
             bench: self.bench,
             journal,
             state,
+            stage: self.stage,
             on_interrupt,
             interrupted,
             unrecorded,
         };
         let mut report = watch.run(first).await;
         report.notes.splice(0..0, self.advice);
-        if let Some(stage) = &self.stage {
-            driver.tell_stage(backend, stage, &mut report).await;
-        }
         report
     }
-}
-
-/// What a person should know, for those who only read the document: others were told when the candidate was found.
-pub(super) fn advice(backend: &dyn Backend, target: &Target, plan: &Plan, output: Format) -> Vec<String> {
-    let terms = plan.terms();
-    let share = terms.steps.first().copied().unwrap_or_default();
-    match output {
-        Format::Json => backend.advice(target, &terms.stable, &terms.candidate, share),
-        Format::Text => Vec::new(),
-    }
-}
-
-/// Says so where the credentials end before the run may: whoever has none then cannot roll back.
-fn warn_of_keys_that_end(driver: &Driver<'_>, target: &Target, backend: &dyn Backend, plan: &Plan) {
-    let Some(Access { what, ends, usually, remedy }) = backend.access() else { return };
-    let terms = plan.terms();
-    let steps = u32::try_from(terms.steps.len()).unwrap_or(u32::MAX);
-    let late = terms.settle_delay.saturating_mul(steps.saturating_add(1));
-    let planned = terms.bake.saturating_mul(steps).saturating_add(terms.watch_after).saturating_add(late);
-    let now = driver.clock.now();
-    let end = match ends {
-        Some(ends) if ends.since(now) > planned.saturating_add(MARGIN) => return,
-        None if usually > planned.saturating_add(MARGIN) => return,
-        Some(ends) => format!("will end at {ends}"),
-        None => format!("will end after {} as a rule", humantime::format_duration(usually)),
-    };
-    let planned = humantime::format_duration(planned);
-    driver.progress.caution(target, &format!(
-        "{what} {end}, and the run may take {planned} and more: from then on nothing can be shifted, nor rolled back; {remedy}"
-    ));
-}
-
-/// What a run takes besides its bakes: shifts, metrics that are late.
-const MARGIN: Duration = Duration::from_secs(600);
-
-/// Finds out who is stable and who the candidate is, and freezes the plan; and whether the candidate has traffic already.
-pub(super) async fn plan(
-    driver: &Driver<'_>,
-    backend: &dyn Backend,
-    selected: &Selected,
-    service: &Service,
-    source: Option<&dyn mlroll_backend::MetricSource>,
-    watching: &Watching,
-    (candidate, again): (Option<RevisionId>, bool),
-) -> Result<(Plan, bool), Failure> {
-    let target = &selected.target;
-    let share = watching.steps.first().copied().unwrap_or_default();
-    let intent = Intent::Canary { share, candidate, again };
-    let (step, seen) = driver.first_step(backend, selected, &intent).await?;
-    let (stable, candidate, previous) = match (step, &seen.roles) {
-        (Some(Step { marker: Marker { state: MarkerState::Canary { candidate }, stable, previous, .. }, .. }), _) => {
-            (stable, candidate, previous)
-        }
-        (_, roles) => match (&roles.stable, &roles.candidate) {
-            (Some(stable), Some(candidate)) => (stable.clone(), candidate.clone(), roles.previous.clone()),
-            _ => return Err(Failure::usage("the split does not tell who is stable").about(target)),
-        },
-    };
-    let exposed = seen.split.as_ref().is_some_and(|split| split.weight_of(&candidate) > Weight::ZERO);
-    let queries = service.gates.iter().map(query_of).collect::<Result<Vec<_>, _>>()?;
-    // The later of the two is waited for: who is read too early lacks its slow requests, and looks better or worse for it.
-    let subjects = [&candidate, &stable].map(|id| Subject { target: target.clone(), revision: id.clone() });
-    if let Some(source) = source
-        && let Err(e) = source.learn(&subjects).await
-    {
-        let hint = "how late its metrics are is not known, and the store's own delay is taken: `settle_delay` sets it";
-        driver.progress.tell(target, &format!("{hint} ({e})"));
-    }
-    let can = backend.capabilities();
-    let terms = Terms {
-        id: driver.id.clone(),
-        kind: watching.kind,
-        stable,
-        candidate,
-        previous,
-        steps: watching.steps.clone(),
-        bake: watching.bake,
-        judged: watching.judged,
-        warm_up: watching.warm_up,
-        min_bake: watching.min_bake,
-        look: watching.look,
-        settle_delay: source.map_or(Duration::ZERO, |source| {
-            subjects.iter().map(|subject| settle_delay(source, &queries, subject)).max().unwrap_or_default()
-        }),
-        watch_after: watching.watch_after,
-        alpha: watching.alpha,
-        beta: watching.beta,
-        on_fail: watching.on_fail,
-        on_inconclusive: watching.on_inconclusive,
-        on_starved: watching.on_starved,
-        no_data_budget: watching.no_data_budget,
-        settle_timeout: watching.settle_timeout,
-        note_limit: can.note_limit,
-        // Without a guard two operations would race; the way back then begins when the one under way has ended.
-        overtakes: can.guard == GuardKind::Atomic,
-        // What a canary's candidate is given may stay with it, when its gates pass: nobody is there to set it back then.
-        capacity: watching.capacity && (watching.kind == Kind::Rollout || backend.has_lasting_capacity()),
-        experiment: watching.experiment.as_deref().cloned(),
-        score: watching.score.as_deref().cloned(),
-    };
-    let plan = Plan::new(terms, can.granule).map_err(|e| Failure::usage(e.to_string()).about(target))?;
-    Ok((plan, exposed))
 }

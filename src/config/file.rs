@@ -62,7 +62,7 @@ pub struct Service {
     pub on_inconclusive: Option<OnInconclusive>,
     /// What a starved candidate does.
     pub on_starved: Option<OnFail>,
-    /// What a rollout does about the candidate's capacity.
+    /// What a run does about the candidate's capacity.
     pub capacity: Option<OnCapacity>,
     /// What a model registry is told of whom was promoted.
     pub model_stage: Option<Stage>,

@@ -112,7 +112,7 @@ impl Watching {
             on_fail: reaction(service.on_fail),
             on_inconclusive,
             on_starved: reaction(service.on_starved),
-            capacity: kind != Kind::Experiment && service.capacity.unwrap_or_default() == OnCapacity::Match,
+            capacity: service.capacity.unwrap_or_default() == OnCapacity::Match,
             no_data_budget: or(service.no_data_budget, MINUTE * 10),
             settle_timeout: or(service.settle_timeout, MINUTE * 30),
             experiment: None,

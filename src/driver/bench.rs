@@ -116,16 +116,17 @@ pub(super) struct History {
     pub(super) look: Option<Usage>,
 }
 
-/// Asks every query once, and for the windows before the bake.
+/// Asks every query once, and for the windows before the bake. `alone_since` is since when stable has had all traffic, where it has.
 pub(super) async fn history(
     source: &dyn MetricSource,
     gates: &[Gate],
     plan: &Plan,
     target: &Target,
+    alone_since: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<History, Failure> {
     let terms = plan.terms();
-    let subject = |revision: &RevisionId| Subject { target: target.clone(), revision: revision.clone() };
+    let subject = |revision: &RevisionId| Subject::new(target.clone(), revision.clone());
     let (candidate, stable) = (subject(&terms.candidate), subject(&terms.stable));
     let queries = gates.iter().map(query_of).collect::<Result<Vec<_>, _>>()?;
     let settled = Timestamp::from_unix_seconds(now.unix_seconds() - seconds(terms.settle_delay)).unwrap_or(now);
@@ -158,7 +159,8 @@ pub(super) async fn history(
         return Err(too_short(terms.look, &too_fine).about(target));
     }
     let windows: Vec<Window> = (0..i64::from(HISTORY)).rev().filter_map(window).collect();
-    let read = source.sample(&queries, std::slice::from_ref(&stable), &windows).await.map_err(|e| about(&e))?;
+    let past = stable.clone().alone(alone_since);
+    let read = source.sample(&queries, std::slice::from_ref(&past), &windows).await.map_err(|e| about(&e))?;
     let samples: Vec<_> = read.chunks(windows.len().max(1)).map(<[Sample]>::to_vec).collect();
     if terms.experiment.is_some() {
         super::experiment::check_requests(gates, &samples, target)?;
@@ -186,7 +188,8 @@ async fn refused(
 }
 
 impl Bench {
-    /// Asks every query once, before traffic moves, and measures how bursty the stable revision is.
+    /// Asks every query once, before traffic moves, and measures how bursty the stable revision is, which has had all traffic
+    /// since `alone_since`, or shares it.
     ///
     /// # Errors
     /// A query cannot work, the store cannot be reached, or the gates cannot judge together.
@@ -195,10 +198,11 @@ impl Bench {
         gates: &[Gate],
         plan: &Plan,
         target: &Target,
+        alone_since: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Self, Failure> {
         let History { queries, candidate, stable, samples, .. } =
-            history(source.as_ref(), gates, plan, target, now).await?;
+            history(source.as_ref(), gates, plan, target, alone_since, now).await?;
         let preludes = gates.iter().zip(&samples).zip(&queries);
         let preludes: Vec<_> = preludes
             .map(|((gate, samples), query)| Prelude::of(gate, samples).with_caveat(source.caveat(query)))
@@ -248,7 +252,7 @@ impl Bench {
     /// Judges nothing: for a run that no gate judges, and for one whose way back is decided.
     #[must_use]
     pub fn without_gates(plan: &Plan, target: &Target) -> Self {
-        let subject = |revision: &RevisionId| Subject { target: target.clone(), revision: revision.clone() };
+        let subject = |revision: &RevisionId| Subject::new(target.clone(), revision.clone());
         let terms = plan.terms();
         let (candidate, stable) = (subject(&terms.candidate), subject(&terms.stable));
         Self {
@@ -394,7 +398,9 @@ impl Bench {
                 Window::new(start, Timestamp::from_unix_seconds(first + (n + 1) * length)?).ok()
             })
             .collect();
-        let subjects = [self.candidate.clone(), self.stable.clone()];
+        // What was promoted has everything, from before its first window on.
+        let alone_since = (windows.stage == Stage::Watch).then_some(windows.from);
+        let subjects = [self.candidate.clone().alone(alone_since), self.stable.clone()];
         let samples = match source.sample(&self.queries, &subjects, &asked).await {
             Ok(samples) => samples,
             Err(e) => return Err(e.to_string()),

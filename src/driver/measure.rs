@@ -8,11 +8,11 @@ use crate::failure::Failure;
 use crate::foresight::counts;
 use crate::judge::counts::Counts;
 use crate::judge::gate::Gate;
-use crate::judge::panel::Prelude;
+use crate::judge::panel::{Prelude, unusable};
 use crate::rollout::engine::Plan;
 
 /// What was measured for one gate on stable's windows before the bake.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Measured {
     /// What a run would measure and freeze.
     pub prelude: Prelude,
@@ -24,6 +24,8 @@ pub struct Measured {
     pub requests: Option<f64>,
     /// The share of them that are events; `None` without a request.
     pub base_rate: Option<f64>,
+    /// What is wrong with all that was there of it.
+    pub unusable: Option<String>,
 }
 
 /// What a run asks of a store that bills its answers.
@@ -44,7 +46,7 @@ pub struct Measurements {
     pub bill: Option<Bill>,
 }
 
-/// Asks the store what a run would ask it before its first shift.
+/// Asks the store what a run would ask it before its first shift. `alone_since` is since when stable has had all traffic, where it has.
 ///
 /// # Errors
 /// What would stop the run, too: a query cannot work, the store cannot be reached, or the gates cannot judge together.
@@ -53,10 +55,11 @@ pub async fn measure(
     gates: &[Gate],
     plan: &Plan,
     target: &Target,
+    alone_since: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<Measurements, Failure> {
     let before = source.usage().unwrap_or_default();
-    let found = history(source, gates, plan, target, now).await?;
+    let found = history(source, gates, plan, target, alone_since, now).await?;
     let asked = gates.iter().zip(&found.samples).zip(&found.queries);
     let preludes: Vec<Prelude> =
         asked.map(|((gate, of), query)| Prelude::of(gate, of).with_caveat(source.caveat(query))).collect();
@@ -66,7 +69,8 @@ pub async fn measure(
         let sum = windows.iter().fold(Counts::NONE, |sum, window| sum.plus(*window));
         let requests = (!windows.is_empty()).then(|| sum.requests() / windows.len() as f64);
         let base_rate = (sum.requests() > 0.0).then(|| sum.events() / sum.requests());
-        Measured { prelude, open: is_open(gate, samples), windows: windows.len(), requests, base_rate }
+        let unusable = unusable(samples).map(str::to_owned);
+        Measured { prelude, open: is_open(gate, samples), windows: windows.len(), requests, base_rate, unusable }
     });
     let opening = source.usage().map(|now| now.since(before));
     let bill = opening.zip(found.look).map(|(opening, look)| Bill { opening, look });

@@ -217,7 +217,7 @@ mod tests {
 
     fn subjects(of: u8, count: u8) -> Vec<Subject> {
         let target = format!("lambda:us-east-1/f{of}@prod").parse().unwrap();
-        let subject = |n: u8| Subject { target: Clone::clone(&target), revision: n.to_string().parse().unwrap() };
+        let subject = |n: u8| Subject::new(Clone::clone(&target), n.to_string().parse().unwrap());
         (1..=count).map(subject).collect()
     }
 

@@ -159,7 +159,7 @@ impl Imagined<'_> {
             return Ok((None, Vec::new()));
         };
         let already = driver.wire.calls().len();
-        let lasting = self.plan.terms().kind == Kind::Canary;
+        let lasting = self.plan.terms().kind.may_leave_capacity();
         let found = super::sizing::capacity_of(backend, self.target, stable, candidate, lasting);
         let found = driver.clock.by(driver.clock.deadline(driver.limits.accept), found).await;
         let found = found.unwrap_or_else(|_| Err(super::job::time_is_up()));

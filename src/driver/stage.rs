@@ -3,15 +3,14 @@
 use mlroll_backend::{Backend, ModelStage};
 
 use super::{Driver, Report, job};
-use crate::rollout::Outcome;
 
 impl Driver<'_> {
-    /// Tells the registry, where the report is of a revision that was promoted and has everything. It stays promoted when that
-    /// fails: it is noted.
+    /// Tells the registry of the revision that was promoted, where the report knows that it has everything. It stays promoted when
+    /// that fails: it is noted.
     pub(crate) async fn tell_stage(&self, backend: &dyn Backend, stage: &ModelStage, report: &mut Report) {
         let is_there = report.settled || self.wire.is_rehearsal();
         let promoted = report.after.as_ref().and_then(|after| after.sole()).cloned();
-        let (Outcome::Promoted, Some(revision)) = (report.outcome, promoted) else { return };
+        let Some(revision) = promoted else { return };
         if !is_there {
             let ModelStage { stage, .. } = stage;
             return report.note(format!(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mlroll_backend::{Backend, Error, ErrorKind, Usage, Weight};
+use mlroll_backend::{Backend, Error, ErrorKind, ModelStage, Usage, Weight};
 
 use super::interrupt::{Interrupts, Told};
 use super::sizing::{Sizing, capacity_of};
@@ -14,7 +14,7 @@ use crate::journal::{Folder, Journal, JournalError, Record};
 use crate::judge::verdict::Verdict;
 use crate::output::Bake;
 use crate::rollout::Outcome;
-use crate::rollout::engine::{Action, Cause, Ended, Input, Kind, Pending, Rollout, Stage, Trouble, Verdict as Ruling};
+use crate::rollout::engine::{Action, Cause, Ended, Input, Pending, Rollout, Stage, Trouble, Verdict as Ruling};
 
 /// The longest one call to the provider may take, waits and retries included.
 const CALL: Duration = Duration::from_secs(60);
@@ -49,6 +49,8 @@ pub struct Watch<'a> {
     pub journal: Journal<'a>,
     /// Where a person leaves the wish that it holds.
     pub state: &'a Folder,
+    /// What the model registry is told of a candidate that was promoted, until it was.
+    pub stage: Option<ModelStage>,
     /// What an interrupt does.
     pub on_interrupt: OnInterrupt,
     /// Whether there was one.
@@ -89,6 +91,10 @@ impl Watch<'_> {
                 read.filter(|_| matches!(input, Input::Judged(_)))
             };
             let action = self.rollout.step(input.clone(), now);
+            if let Action::Done { ended: Ended::Promoted, .. } = &action {
+                // Before the end is written down: whoever is killed here has a run that `resume` finds unfinished, and tells it again.
+                self.tell_stage(&mut report).await;
+            }
             let record = Record { at: now, input, action: action.clone(), evidence, basis };
             if let Err(e) = self.journal.append(&record) {
                 if let (JournalError::Taken { .. }, false) = (&e, self.rollout.is_rolling_back()) {
@@ -134,7 +140,19 @@ impl Watch<'_> {
                 }
             };
         }
-        self.conclude(report)
+        let mut report = self.conclude(report);
+        if report.outcome == Outcome::Promoted {
+            // Somebody would not wait for capacity to be set back.
+            self.tell_stage(&mut report).await;
+        }
+        report
+    }
+
+    /// Once, and by a run that is gone on with once more: to say the same again changes nothing.
+    async fn tell_stage(&mut self, report: &mut Report) {
+        if let Some(stage) = self.stage.take() {
+            self.driver.tell_stage(self.backend, &stage, report).await;
+        }
     }
 
     fn stop(&mut self, _: Told) -> Input {
@@ -193,7 +211,7 @@ impl Watch<'_> {
                 Some(restored.map_or_else(|e| Input::Unrestored(trouble(&e, 1)), |()| Input::Restored))
             }
             Action::Size { stable, candidate } => {
-                let lasting = self.rollout.plan().terms().kind == Kind::Canary;
+                let lasting = self.rollout.plan().terms().kind.may_leave_capacity();
                 let size = capacity_of(self.backend, target, stable, candidate, lasting);
                 let size = clock.by(clock.deadline(CALL), size);
                 let sized = finishing(interrupts, told, size).await?.unwrap_or_else(|_| Err(job::time_is_up()));
@@ -258,7 +276,7 @@ impl Watch<'_> {
         if let Some(Usage { calls, series }) = report.metrics.filter(|usage| usage.calls > 0) {
             report.note(format!("the metric store was asked {calls} times, for {series} series in all"));
         }
-        let is_lasting = self.rollout.plan().terms().kind == Kind::Canary;
+        let is_lasting = self.rollout.plan().terms().kind.may_leave_capacity();
         if let Some(capacity) = self.rollout.reserved().filter(|_| is_lasting && self.rollout.unrestored().is_none()) {
             report.note(format!("the candidate keeps its capacity: {}", capacity.changes.join("; ")));
         } else if let Some(capacity) = self.rollout.reserved() {

@@ -61,7 +61,7 @@ fn terms() -> Terms {
 fn experiment() -> Terms {
     let about = Experiment { metric: "score".to_owned(), alpha: 0.05, size: None, effect: 0.1 };
     let (kind, steps) = (Kind::Experiment, vec![weight(5000)]);
-    Terms { kind, steps, experiment: Some(about), capacity: false, ..terms() }
+    Terms { kind, steps, experiment: Some(about), ..terms() }
 }
 
 fn time(milliseconds: i64) -> Timestamp {

@@ -56,7 +56,7 @@ pub fn plan(document: &Value) -> String {
     out += &calls("to begin with", &document["opening"]);
     out += &calls("to find out how late metrics are", &document["learn"]);
     let capacity = &document["capacity"];
-    let back = if document["verb"] == "canary" { "where a gate fails" } else { "at the end" };
+    let back = if document["verb"] == "canary" { "where stable gets everything back" } else { "at the end" };
     for change in capacity["changes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         out += &format!("capacity before the first share, set back {back}: {change}\n");
     }

@@ -18,6 +18,13 @@ const IMAGE: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com/fraud@sha256:0
 const NOT_ASKED_FOR: [&str; 3] =
     ["application-autoscaling:DeregisterScalableTarget", "iam:PassRole", "sagemaker:DeleteTags"];
 
+/// What AWS checks besides a call, by a policy of its own each: no request asks for it.
+const IMPLICIT: [(&str, &[&str]); 3] = [
+    ("lambda-deploy-image", &["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]),
+    ("lambda-deploy-s3", &["s3:GetObject", "s3:GetObjectVersion"]),
+    ("sagemaker-deploy-kms", &["kms:CreateGrant"]),
+];
+
 /// The action that a request needs.
 fn action(request: &Value) -> String {
     let (api, operation) = (request["api"].as_str().unwrap(), request["operation"].as_str().unwrap());
@@ -198,4 +205,27 @@ fn of_gates() {
     needed.extend(used(&["lambda-canary", "gates"], &functions, &[(&canary, &[0]), check]));
     let idle: Vec<String> = policy("gates").difference(&needed).cloned().collect();
     assert!(idle.is_empty(), "{idle:?}");
+}
+
+/// Each policy is told of, and what no request asks for stands apart from what requests do.
+#[test]
+fn what_is_checked_besides_the_calls_stands_apart() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let told = std::fs::read_to_string(docs.join("aws.md")).unwrap();
+    let mut implicit = BTreeSet::new();
+    for (name, actions) in IMPLICIT {
+        assert_eq!(policy(name), actions.iter().map(ToString::to_string).collect(), "{name}");
+        implicit.extend(policy(name));
+    }
+    for file in std::fs::read_dir(docs.join("iam")).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        assert!(told.contains(&format!("[{name}](iam/{name})")), "{name} is told of nowhere");
+        let name = name.strip_suffix(".json").unwrap();
+        if !IMPLICIT.iter().any(|(named, _)| *named == name) {
+            let both: Vec<String> = policy(name).intersection(&implicit).cloned().collect();
+            assert!(both.is_empty(), "{name}: {both:?}");
+            let apis = ["application-autoscaling:", "cloudwatch:", "iam:PassRole", "lambda:", "sagemaker:"];
+            assert!(policy(name).iter().all(|action| apis.iter().any(|api| action.starts_with(api))), "{name}");
+        }
+    }
 }

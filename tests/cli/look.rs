@@ -109,7 +109,7 @@ pub fn costs(looks: u32) -> Vec<Duration> {
     let mut now = Timestamp::from_unix_seconds(1_795_230_000).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let gates = gates();
-    let prepared = Bench::prepare(Box::new(Known), &gates, &plan, &target, now);
+    let prepared = Bench::prepare(Box::new(Known), &gates, &plan, &target, None, now);
     let mut bench = runtime.block_on(prepared).unwrap();
     let header =
         Header { target: target.to_string(), at: now, reason: None, plan: plan.clone(), metrics: Default::default() };

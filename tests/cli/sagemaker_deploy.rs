@@ -5,6 +5,7 @@ use std::net::TcpStream;
 
 use serde_json::{Value, json};
 
+use crate::sagemaker_killed::{Boundary, killed};
 use crate::sandbox::Sandbox;
 
 const FRAUD: &str = "sagemaker:us-east-1/fraud";
@@ -235,6 +236,29 @@ fn the_registry_is_told_of_whom_was_promoted_where_the_file_says_so() {
     }
 }
 
+/// Whoever is killed at it has a run that is not finished, and `resume` tells it.
+#[test]
+fn a_kill_loses_no_word_to_the_registry() {
+    let file = "[services.fraud]\ntarget = \"sagemaker:us-east-1/fraud\"\nsteps = [\"10%\", \"100%\"]\nbake = \"2m\"\n\
+                model_stage = { stage = \"Production\", status = \"InUse\" }\n";
+    for (operation, done) in [("DescribeModel", true), ("UpdateModelPackage", false), ("UpdateModelPackage", true)] {
+        let sandbox = start("b = {}", "");
+        sandbox.write("mlroll.toml", file);
+        assert_eq!(verb(&sandbox, &["deploy", "--model-package", &package(1)]).0, 0);
+        sandbox.ask("DELETE", "/_sandbox/requests", "");
+        let (api, operation) = ("sagemaker".to_owned(), operation.to_owned());
+        let boundary = Boundary { deploys: false, api, operation, nth: 0, done };
+        let rollout = ["rollout", "--no-gates", "--candidate", "b"];
+        assert!(killed(&sandbox, &rollout, &boundary), "{boundary:?} is never reached");
+        let (code, resumed) = sandbox.run(&["resume"]);
+        assert_eq!((code, resumed["outcome"].as_str()), (0, Some("promoted")), "{boundary:?}: {resumed}");
+        assert!(resumed["targets"][0]["notes"].to_string().contains("is at Production (InUse)"), "{resumed}");
+        let told = aws(&sandbox, "DescribeModelPackage", &json!({ "ModelPackageName": package(1) }));
+        assert_eq!(told["ModelLifeCycle"], json!({ "Stage": "Production", "StageStatus": "InUse" }), "{boundary:?}");
+        assert_eq!(sandbox.run(&["resume"]).0, 6, "then it is over");
+    }
+}
+
 #[test]
 fn a_registry_that_refuses_and_a_model_of_none_change_nothing() {
     let file = "[services.fraud]\ntarget = \"sagemaker:us-east-1/fraud\"\n\
@@ -253,6 +277,48 @@ fn a_registry_that_refuses_and_a_model_of_none_change_nothing() {
         assert_eq!((code, done["outcome"].as_str()), (0, Some("promoted")), "{done}");
         assert!(done["targets"][0]["notes"].to_string().contains(says), "{done}");
     }
+}
+
+/// What is behind a location is not read: the same one is called so, and deployed again where somebody says so.
+#[test]
+fn a_location_that_was_overwritten_is_deployed_again_where_that_is_said() {
+    let sandbox = start("b = {}", "");
+    let data = ["deploy", "--model-data", "s3://models/fraud.tar.gz", "--image", "x.example/fraud:2"];
+    let again = [&data[..], &["--again"]].concat();
+    let models =
+        || config(&sandbox).iter().map(|slot| slot["ModelName"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(verb(&sandbox, &data).1["outcome"], "deployed");
+    let first = models();
+    let (code, same) = verb(&sandbox, &data);
+    assert_eq!((code, same["outcome"].as_str(), models()), (0, Some("unchanged"), first.clone()), "{same}");
+    let note = same["targets"][0]["notes"].to_string();
+    for part in ["s3://models/fraud.tar.gz and x.example/fraud:2", "was not compared", "`--again`"] {
+        assert!(note.contains(part), "{part}: {note}");
+    }
+
+    // Killed before the endpoint has taken it, and typed again: it is the same one.
+    let boundary = |operation: &str| Boundary {
+        deploys: true,
+        api: "sagemaker".to_owned(),
+        operation: operation.to_owned(),
+        nth: 0,
+        done: true,
+    };
+    for operation in ["CreateModel", "CreateEndpointConfig"] {
+        let before = models();
+        sandbox.ask("DELETE", "/_sandbox/requests", "");
+        let typed: Vec<&str> = again.iter().copied().chain(["--target", FRAUD]).collect();
+        assert!(killed(&sandbox, &typed, &boundary(operation)), "{operation} is never reached");
+        let (code, done) = verb(&sandbox, &again);
+        assert_eq!(code, 0, "{operation}: {done}");
+        let made = sent(&sandbox).iter().filter(|sent| *sent == "UpdateEndpoint").count();
+        assert_eq!((models()[0] == before[0], models()[1] != before[1], made), (true, true, 1), "{operation}: {done}");
+    }
+    let (code, done) = verb(&sandbox, &again);
+    assert_eq!((code, done["outcome"].as_str()), (0, Some("deployed")), "{done}");
+    // It is a word about data: whoever names a model names what cannot change.
+    let (code, refused) = verb(&sandbox, &["deploy", "--model", "fraud-a", "--again"]);
+    assert_eq!(code, 2, "{refused}");
 }
 
 #[test]

@@ -25,7 +25,7 @@ impl Store {
         let shifted = case.now().await;
         case.advance("10m").await;
         let source = case.source();
-        let subject = |name: &str| Subject { target: case.target.clone(), revision: id(name) };
+        let subject = |name: &str| Subject::new(case.target.clone(), id(name));
         let (stable, candidate) = (subject(case.cloud.stable), subject(case.cloud.candidate));
         Self { case, source, stable, candidate, shifted }
     }

@@ -29,7 +29,7 @@ WORK = sys.argv[2]
 SESSION = botocore.session.get_session()
 MODELS = {
     name: SESSION.get_service_model(name)
-    for name in ["application-autoscaling", "cloudwatch", "lambda", "sagemaker", "sagemaker-runtime"]
+    for name in ["application-autoscaling", "cloudwatch", "lambda", "sagemaker", "sagemaker-runtime", "sts"]
 }
 BY_TARGET = {
     f"{model.metadata['targetPrefix']}.{name}": (service, model.operation_model(name))
@@ -141,6 +141,20 @@ def rest(operation, path, query, headers, body):
     return parameters
 
 
+def formed(body):
+    """Service, operation and parameters of a form, as the query protocol has them; lists and structures in it are not sent."""
+    form = dict(urllib.parse.parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True))
+    model = MODELS["sts"]
+    operation = model.operation_model(form.pop("Action"))
+    version = form.pop("Version", None)
+    if version != model.api_version:
+        problems.append(f"sts {operation.name}: version {version} is not {model.api_version}")
+    members = operation.input_shape.members
+    return "sts", operation, {
+        name: scalar(text, members[name]) if name in members else text for name, text in form.items()
+    }
+
+
 def parsed(method, target, headers, body):
     """Service, operation and parameters of a request; None for what is not AWS'."""
     path, _, query = target.partition("?")
@@ -154,6 +168,8 @@ def parsed(method, target, headers, body):
     if headers.get("x-amz-target"):
         service, operation = BY_TARGET[headers["x-amz-target"]]
         return service, operation, natural(json.loads(body), operation.input_shape)
+    if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return formed(body)
     if re.match(r"/20\d\d-\d\d-\d\d/|/endpoints/", path):
         queried = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
         for _, wanted, pattern, fixed, service, operation in BY_PATH:
@@ -173,7 +189,10 @@ def check(method, target, headers, body):
     where = f"{service} {operation.name}"
     signed = re.search(r"Credential=[^/]+/\d{8}/([^/]+)/([^/]+)/aws4_request", headers.get("authorization", ""))
     signing = MODELS[service].metadata.get("signingName") or MODELS[service].metadata["endpointPrefix"]
-    if not signed or signed[2] not in (signing, "monitoring"):
+    if operation.auth_type == "none":
+        if "authorization" in headers:
+            problems.append(f"{where}: who has nothing but a token signs nothing: {headers['authorization']}")
+    elif not signed or signed[2] not in (signing, "monitoring"):
         problems.append(f"{where}: it is not signed for {signing}: {headers.get('authorization')}")
     seen[where] = seen.get(where, 0) + 1
     bodies.append((where, parameters))
@@ -182,6 +201,16 @@ def check(method, target, headers, body):
         problems.append(f"{where}: {report.generate_report()}")
     else:
         strict(parameters, operation.input_shape, where)
+
+
+# What the sandbox has not: a job's token, and keys for it.
+OWN = {
+    "/token": json.dumps({"value": "eyJhbGciOiJSUzI1NiJ9.e30.c2ln"}).encode(),
+    "/": b"""<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+<AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>ASIAJOB</AccessKeyId><SecretAccessKey>secret</SecretAccessKey>
+<SessionToken>session</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>
+</AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>""",
+}
 
 
 class Between(http.server.BaseHTTPRequestHandler):
@@ -195,6 +224,13 @@ class Between(http.server.BaseHTTPRequestHandler):
             check(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
         except Exception as error:  # what cannot be read is a finding, too
             problems.append(f"{self.command} {self.path}: {error!r}")
+        own = OWN.get(self.path.partition("?")[0]) if body.startswith(b"Action=") or self.path.startswith("/token") else None
+        if own is not None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(own)))
+            self.end_headers()
+            self.wfile.write(own)
+            return
         headers = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "content-length", "connection")}
         request = urllib.request.Request(BEHIND + self.path, body or None, headers, method=self.command)
         try:
@@ -263,8 +299,20 @@ for name, value in exports.items():
 ENV = {"PATH": os.environ["PATH"], "HOME": WORK, **exports}
 
 
-def mlroll(*arguments, code=0):
-    ran = subprocess.run([MLROLL, *arguments, "--output", "json"], capture_output=True, text=True, env=ENV, cwd=WORK)
+# A job that has a role and no keys.
+KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
+JOB = {
+    **{name: value for name, value in ENV.items() if name not in KEYS},
+    "AWS_ENDPOINT_URL_STS": URL,
+    "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/deploys/mlroll",
+    "ACTIONS_ID_TOKEN_REQUEST_URL": f"{URL}/token?api-version=2.0",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "of this job",
+    "GITHUB_RUN_ID": "17",
+}
+
+
+def mlroll(*arguments, code=0, env=ENV):
+    ran = subprocess.run([MLROLL, *arguments, "--output", "json"], capture_output=True, text=True, env=env, cwd=WORK)
     assert ran.returncode == code, f"{arguments} ends with {ran.returncode}: {ran.stdout}{ran.stderr}"
     return json.loads(ran.stdout)
 
@@ -299,7 +347,7 @@ advisory = true
 
 def asked(*operations):
     for operation in operations:
-        assert seen.get(operation), f"{operation} was not asked for: {sorted(seen)}"
+        assert seen.get(operation), f"{operation} was not asked for: {sorted(seen)}, {problems}"
     assert not problems, "\n".join(problems)
 
 
@@ -314,6 +362,11 @@ try:
     on_lambda = ["--target", LAMBDA]
     file(LAMBDA)
     mlroll("status", *on_lambda)
+    mlroll("status", *on_lambda, env=JOB)
+    mlroll("status", *on_lambda, env={**JOB, "AWS_ROLE_SESSION_NAME": "nightly@fraud"})
+    asked("sts AssumeRoleWithWebIdentity")
+    sessions = [p["RoleSessionName"] for where, p in bodies if where == "sts AssumeRoleWithWebIdentity"]
+    assert sessions == ["mlroll-17", "nightly@fraud"], sessions
     made = mlroll("deploy", "--zip", "fraud.zip", "--smoke", "event.json", *on_lambda)["targets"][0]["revision"]
     boto3.client("lambda", **boto).put_provisioned_concurrency_config(
         FunctionName="fraud", Qualifier="2", ProvisionedConcurrentExecutions=2
@@ -370,3 +423,12 @@ finally:
 # A validator that finds nothing anywhere would be content with anything.
 check("POST", "/", {"x-amz-target": "SageMaker.DescribeEndpoint", "authorization": "Credential=k/20261121/us-east-1/sagemaker/aws4_request"}, b'{"EndpointNam": "-"}')
 assert len(problems) == 1 and "EndpointNam" in problems[0], problems
+form = {"content-type": "application/x-www-form-urlencoded"}
+for wrong, why in [
+    (b"Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=arn:aws:iam::123456789012:role/r&WebIdentityToken=abcd", "RoleSessionName"),
+    (b"Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=arn:aws:iam::123456789012:role/r&RoleSessionName=a+b&WebIdentityToken=abcd", "a b"),
+    (b"Action=AssumeRoleWithWebIdentity&Version=2011&RoleArn=arn:aws:iam::123456789012:role/r&RoleSessionName=job&WebIdentityToken=abcd", "version"),
+]:
+    problems.clear()
+    check("POST", "/", form, wrong)
+    assert len(problems) == 1 and why in problems[0], problems

@@ -112,6 +112,23 @@ pub struct Subject {
     pub target: Target,
     /// The revision.
     pub revision: RevisionId,
+    /// Since when nobody else has had traffic, as far as its caller knows; `None` where others may have a share. A store that
+    /// tells revisions apart only while they share the traffic has what came since under the name of the target.
+    pub alone_since: Option<Timestamp>,
+}
+
+impl Subject {
+    /// A revision beside which others may have traffic.
+    #[must_use]
+    pub const fn new(target: Target, revision: RevisionId) -> Self {
+        Self { target, revision, alone_since: None }
+    }
+
+    /// The same, beside which nobody has had traffic since a moment.
+    #[must_use]
+    pub fn alone(self, since: Option<Timestamp>) -> Self {
+        Self { alone_since: since, ..self }
+    }
 }
 
 /// How short a window of a store may be.

@@ -83,6 +83,8 @@ pub struct Release {
     /// Whether the `previous` revision, the way back of the last promote, may be overwritten where a provider has no room
     /// for a third.
     pub may_discard_previous: bool,
+    /// Whether it is made although what was made from the same location is there: what is behind it may be other by now.
+    pub anew: bool,
 }
 
 /// A release that has landed.

@@ -18,10 +18,8 @@ fn windows(minutes: i64) -> Vec<Window> {
 }
 
 fn subjects() -> Vec<Subject> {
-    let subject = |revision: &str| Subject {
-        target: "cloud-run:acme/europe-west3/fraud".parse().unwrap(),
-        revision: revision.parse().unwrap(),
-    };
+    let target = "cloud-run:acme/europe-west3/fraud";
+    let subject = |revision: &str| Subject::new(target.parse().unwrap(), revision.parse().unwrap());
     vec![subject("fraud-c"), subject("fraud-b")]
 }
 
@@ -424,7 +422,7 @@ async fn what_it_cannot_do_is_refused_before_anything_is_sent() {
         (error.kind(), error.message()),
         (ErrorKind::Invalid, "Cloud Monitoring aligns to whole minutes, and a window is 30 s long")
     );
-    let lambda = Subject { target: "lambda:us-east-1/f@a".parse().unwrap(), revision: "2".parse().unwrap() };
+    let lambda = Subject::new("lambda:us-east-1/f@a".parse().unwrap(), "2".parse().unwrap());
     let error = store.sample(&[Query::ErrorRate], &[lambda], &windows(1)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     let ratio = Query::Ratio { requests: "visits".to_owned(), events: "orders".to_owned() };

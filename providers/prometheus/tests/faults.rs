@@ -26,7 +26,7 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn subject(revision: &str) -> Subject {
-    Subject { target: "lambda:eu-west-1/fraud@prod".parse().unwrap(), revision: revision.parse().unwrap() }
+    Subject::new("lambda:eu-west-1/fraud@prod".parse().unwrap(), revision.parse().unwrap())
 }
 
 fn settings(url: &str) -> Settings {

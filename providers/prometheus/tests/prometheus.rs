@@ -119,7 +119,7 @@ fn window() -> Window {
 }
 
 fn subject(revision: &str) -> Subject {
-    Subject { target: "lambda:eu-west-1/fraud@prod".parse().unwrap(), revision: revision.parse().unwrap() }
+    Subject::new("lambda:eu-west-1/fraud@prod".parse().unwrap(), revision.parse().unwrap())
 }
 
 fn custom(text: &str) -> Query {

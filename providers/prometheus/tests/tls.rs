@@ -49,7 +49,7 @@ fn start() -> String {
 async fn a_certificate_is_trusted_when_it_is_said_to_be() {
     let limits = Limits { attempts: 1, ..Limits::default() };
     let settings = Settings { url: start(), auth: Auth::Bearer(Secret::new("hunter2")), limits, ..Settings::default() };
-    let subject = Subject { target: "lambda:eu-west-1/fraud@prod".parse().unwrap(), revision: "42".parse().unwrap() };
+    let subject = Subject::new("lambda:eu-west-1/fraud@prod".parse().unwrap(), "42".parse().unwrap());
     let end = Timestamp::from_unix_seconds(60).unwrap();
     let window = Window::within(Timestamp::epoch(), end, Duration::from_secs(60)).unwrap().next().unwrap();
     let queries = [Query::Custom("vector(3)".to_owned())];

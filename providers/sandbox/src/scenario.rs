@@ -2,6 +2,7 @@
 
 mod alarms;
 mod check;
+mod cloudwatch;
 mod units;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use mlroll_backend::{Target, Timestamp};
 use serde::Deserialize;
 
 pub use self::alarms::{Alarm, AlarmState, Alert, Turn};
+pub use self::cloudwatch::{CloudWatch, Latencies, Versions};
 use self::units::{share, some_share, span};
 
 /// A world to be simulated.
@@ -213,25 +215,6 @@ pub struct Prometheus {
     pub delay: Duration,
 }
 
-/// How CloudWatch publishes.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct CloudWatch {
-    /// How long after a request its part of a point can be read: until then the point lacks it.
-    #[serde(deserialize_with = "span")]
-    pub delay: Duration,
-    /// The share of one-minute points that get their last part up to ten minutes later still.
-    #[serde(deserialize_with = "share")]
-    pub late: f64,
-    /// The share of results that say `InternalError` in place of data; asked again a second later, chance decides anew.
-    #[serde(deserialize_with = "share")]
-    pub internal_error: f64,
-    /// The most points in one page of an answer, less than AWS' own limit of 100,800.
-    pub page: Option<usize>,
-    /// Alarms, by name.
-    pub alarms: BTreeMap<String, Alarm>,
-}
-
 /// What Azure ML grants, and how fast it is.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -421,12 +404,6 @@ impl Default for Instances {
 impl Default for Prometheus {
     fn default() -> Self {
         Self { scrape: Duration::from_secs(15), delay: Duration::ZERO }
-    }
-}
-
-impl Default for CloudWatch {
-    fn default() -> Self {
-        Self { delay: Duration::from_secs(60), late: 0.0, internal_error: 0.0, page: None, alarms: BTreeMap::new() }
     }
 }
 

@@ -233,6 +233,7 @@ fn shown(sample: &Sample) -> String {
         Sample::Histogram(buckets) => {
             format!("{:.0} requests", buckets.buckets().last().map_or(0.0, |(_, count)| *count))
         }
+        Sample::NoData(Why::Inconsistent { found }) => format!("no data (inconsistent: {found})"),
         Sample::NoData(Why::Partial { warning }) => format!("no data (partial: {warning})"),
         Sample::NoData(why) => format!("no data ({})", why.name()),
         Sample::Strata(parts) => format!("{} parts", parts.len()),

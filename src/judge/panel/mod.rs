@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::deciding::Deciding;
 pub use self::finding::{Finding, Needed, Throttled};
-pub use self::prelude::Prelude;
+pub use self::prelude::{Prelude, unusable};
 pub use self::read::requests_of;
 pub use self::score::Scoring;
 

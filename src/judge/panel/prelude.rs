@@ -1,6 +1,6 @@
 //! What is measured on the stable revision before the bake, and frozen.
 
-use mlroll_backend::{Caveat, Sample};
+use mlroll_backend::{Caveat, Sample, Why};
 use serde::{Deserialize, Serialize};
 
 use super::read;
@@ -67,6 +67,9 @@ impl Prelude {
     #[must_use]
     pub fn assumptions(&self, gate: &Gate, history: &[Sample]) -> Vec<String> {
         let name = gate.name();
+        if let Some(found) = unusable(history) {
+            return vec![format!("gate `{name}`: nothing of stable's past could be judged: {found}")];
+        }
         let is_counted = match gate.rule() {
             Rule::Count(_) | Rule::Drift(_) | Rule::Latency(_) | Rule::Shape(_) => true,
             Rule::Alarms | Rule::Samples(_) | Rule::Series(_) => false,
@@ -115,6 +118,22 @@ impl Prelude {
     pub fn with_effect(effect: DesignEffect) -> Self {
         Self { effect: Some(effect), ..Self::default() }
     }
+}
+
+/// What is wrong with all windows that are not empty, where that is something that another setting may mend.
+#[must_use]
+pub fn unusable(history: &[Sample]) -> Option<&str> {
+    let mut wrong = None;
+    for sample in history {
+        match sample {
+            Sample::NoData(Why::Empty) => {}
+            Sample::NoData(Why::Inconsistent { found }) => wrong = Some(found.as_str()),
+            Sample::Counts { .. } | Sample::Histogram(_) | Sample::NoData(_) | Sample::Strata(_) | Sample::Value(_) => {
+                return None;
+            }
+        }
+    }
+    wrong
 }
 
 fn frozen(rule: &LatencyRule, histograms: &[Histogram]) -> Option<f64> {

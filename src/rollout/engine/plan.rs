@@ -64,7 +64,7 @@ pub struct Terms {
     pub note_limit: usize,
     /// Whether the provider takes a rollback while an earlier shift is not yet live.
     pub overtakes: bool,
-    /// Whether the candidate gets stable's capacity before its first share; that of a canary may stay at its end.
+    /// Whether the candidate gets stable's capacity before its first share; where the split stays at the end, it may, too.
     #[serde(default, skip_serializing_if = "is_left")]
     pub capacity: bool,
     /// What an experiment is about; of that kind only.
@@ -138,6 +138,16 @@ impl Kind {
             Self::Canary => "canary",
             Self::Experiment => "experiment",
             Self::Rollout => "rollout",
+        }
+    }
+
+    /// Whether it may end with the split standing, and nobody there who would set the candidate's capacity back later: then the
+    /// candidate is given only what may stay with it.
+    #[must_use]
+    pub const fn may_leave_capacity(self) -> bool {
+        match self {
+            Self::Canary | Self::Experiment => true,
+            Self::Rollout => false,
         }
     }
 }
@@ -314,9 +324,6 @@ impl Terms {
         let rising = self.steps.windows(2).all(|pair| matches!(pair, [a, b] if a < b));
         if !rising || self.steps.first().is_none_or(|first| *first == Weight::ZERO) {
             return Some("steps rise, from above 0 %".to_owned());
-        }
-        if self.capacity && self.kind == Kind::Experiment {
-            return Some("an experiment prepares no capacity: its end does not give it back".to_owned());
         }
         match (self.kind, self.steps.as_slice()) {
             (Kind::Canary | Kind::Experiment, [share]) if *share != Weight::FULL => None,

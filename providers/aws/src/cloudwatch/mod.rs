@@ -25,13 +25,16 @@
 //! - **Settles** two minutes after a window's end. Lambda counts a request in the minute it began in, when it ends: for a
 //!   function it is its timeout and two minutes, where `lambda:GetFunctionConfiguration` tells the timeout.
 //! - **Gaps**: other windows of AWS' own metrics are whole minutes. A metric published as statistic sets or
-//!   with negative values has no percentiles and no trimmed counts. Whether `ExecutedVersion` is told while an alias has no
-//!   weights is not known; where the alias has requests and no version has, there is no data.
+//!   with negative values has no percentiles and no trimmed counts.
+//! - **Versions without weights**: whether `ExecutedVersion` is told while an alias has no weights is not known. Where the alias has
+//!   requests and no version has, and the caller says that a version had all of them, the alias' own series are taken for it, which
+//!   is one request more when that is first found; where nobody says so, there is no data.
 //!
-//! What goes where: `source` (the trait), `question` (which series answer a query, and what they say), `series` (what one is,
+//! What goes where: `source` (the trait), `question` (which series answer a query), `answer` (what they say), `series` (what one is,
 //! and what was read of it), `alarms`, `machines`, `expression` (queries of the user's own), `batch` (windows and series in requests), `wire`.
 
 mod alarms;
+mod answer;
 mod batch;
 mod expression;
 mod machines;

@@ -1,13 +1,10 @@
-//! Which series answer a query, and what they say.
+//! Which series answer a query.
 
-use mlroll_backend::{
-    Error, ErrorKind, Histogram, Query, Resource, Result, RevisionId, Sample, Subject, Target, Why, Window,
-};
+use mlroll_backend::{Error, ErrorKind, Query, Resource, Result, RevisionId, Subject, Target, Timestamp, Why, Window};
 
-use super::alarms;
 use super::expression::Expression;
 use super::machines::Machines;
-use super::series::{Place, Readings, Series};
+use super::series::{Place, Series};
 
 /// A query, made ready once for all subjects.
 #[derive(Clone, Debug)]
@@ -26,13 +23,25 @@ pub(super) enum Question {
 /// A question about one subject: the series that answer it.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
-    parts: Parts,
+    pub(super) parts: Parts,
     /// All requests of the thing that routes, whoever served them; known for Lambda.
-    routed: Option<Series>,
+    pub(super) routed: Option<Series>,
+    /// The same question about the thing that routes, for who may have had all of its requests; known for Lambda.
+    pub(super) whole: Option<Whole>,
+}
+
+/// What stands for a revision that had all requests, where the store does not tell it by name.
+#[derive(Clone, Debug)]
+pub(super) struct Whole {
+    /// Since when it has had all of them.
+    pub(super) since: Timestamp,
+    pub(super) parts: Parts,
+    /// Whether its series are asked for.
+    pub(super) is_asked: bool,
 }
 
 #[derive(Clone, Debug)]
-enum Parts {
+pub(super) enum Parts {
     Alarms {
         region: String,
         names: Vec<String>,
@@ -64,19 +73,19 @@ enum Parts {
 
 /// Requests on both sides of a threshold in seconds.
 #[derive(Clone, Debug)]
-struct Slow {
-    threshold: f64,
-    at_most: Series,
-    above: Series,
+pub(super) struct Slow {
+    pub(super) threshold: f64,
+    pub(super) at_most: Series,
+    pub(super) above: Series,
 }
 
 /// The metrics that count failed requests.
 #[derive(Clone, Debug)]
-struct Failures {
+pub(super) struct Failures {
     /// Those that the service calls failed.
-    counted: Series,
+    pub(super) counted: Series,
     /// SageMaker's model errors, and those of them that were the caller's fault.
-    model: Option<(Series, Series)>,
+    pub(super) model: Option<(Series, Series)>,
 }
 
 /// AWS publishes the metrics of its services once a minute.
@@ -136,14 +145,32 @@ impl Question {
     /// What is asked about one subject; `machines` is what its endpoint runs on, or why that is not known.
     pub(super) fn about(&self, subject: &Subject, machines: Option<&Result<Machines, Why>>) -> Result<Asked> {
         let of = Metrics::of(subject)?;
-        let parts = match self {
+        let parts = self.parts(&of, machines)?;
+        let routed = match &parts {
+            Parts::Alarms { .. } | Parts::Headroom { .. } | Parts::Value(_) => None,
+            Parts::ErrorRate { .. } | Parts::Latency { .. } | Parts::Quantile { .. } | Parts::Requests(_) => {
+                of.routed()
+            }
+        };
+        let whole = match subject.alone_since.filter(|_| routed.is_some()) {
+            Some(since) => {
+                let of = Metrics { of_all: true, ..of };
+                Some(Whole { since, parts: self.parts(&of, machines)?, is_asked: false })
+            }
+            None => None,
+        };
+        Ok(Asked { parts, routed, whole })
+    }
+
+    fn parts(&self, of: &Metrics<'_>, machines: Option<&Result<Machines, Why>>) -> Result<Parts> {
+        Ok(match self {
             Self::Alarms(names) => Parts::Alarms { region: of.place.region.clone(), names: names.clone() },
             Self::Headroom(resource) => {
                 let used = of.utilisation(*resource).ok_or_else(|| {
                     Query::Headroom(*resource).unsupported("GetMetricData", "CloudWatch, for anything but SageMaker,")
                 })?;
                 let full = match machines {
-                    Some(Ok(machines)) => machines.full(subject.revision.as_str(), *resource),
+                    Some(Ok(machines)) => machines.full(of.revision.as_str(), *resource),
                     Some(Err(why)) => Err(why.clone()),
                     None => Err(Why::Partial { warning: "nobody asked what it runs on".to_owned() }),
                 };
@@ -156,15 +183,8 @@ impl Question {
             },
             Self::Quantile(millionths) => of.quantile(*millionths),
             Self::Requests => Parts::Requests(of.requests()),
-            Self::Value(expression) => Parts::Value(expression.series(&of.place, &subject.revision)),
-        };
-        let routed = match &parts {
-            Parts::Alarms { .. } | Parts::Headroom { .. } | Parts::Value(_) => None,
-            Parts::ErrorRate { .. } | Parts::Latency { .. } | Parts::Quantile { .. } | Parts::Requests(_) => {
-                of.routed()
-            }
-        };
-        Ok(Asked { parts, routed })
+            Self::Value(expression) => Parts::Value(expression.series(&of.place, of.revision)),
+        })
     }
 }
 
@@ -173,17 +193,19 @@ struct Metrics<'s> {
     place: Place,
     target: &'s Target,
     revision: &'s RevisionId,
+    /// Those of the thing that routes, in place of its own.
+    of_all: bool,
 }
 
 impl<'s> Metrics<'s> {
     fn of(subject: &'s Subject) -> Result<Self> {
-        let Subject { target, revision } = subject;
+        let Subject { target, revision, .. } = subject;
         let place = Place::of(target).ok_or_else(|| {
             let message =
                 format!("CloudWatch has no metrics of {target}; it has those of lambda: and sagemaker: targets");
             Error::new(ErrorKind::Unsupported, "settings", message)
         })?;
-        Ok(Self { place, target, revision })
+        Ok(Self { place, target, revision, of_all: false })
     }
 
     fn series(&self, metric: &str, statistic: String, of_revision: bool) -> Series {
@@ -196,7 +218,7 @@ impl<'s> Metrics<'s> {
             Target::SageMaker(endpoint) => ("AWS/SageMaker", vec![pair("EndpointName", &endpoint.endpoint)]),
             Target::AzureMl(_) | Target::CloudRun(_) => ("", Vec::new()),
         };
-        if of_revision {
+        if of_revision && !self.of_all {
             let name = if matches!(self.target, Target::Lambda(_)) { "ExecutedVersion" } else { "VariantName" };
             dimensions.push(pair(name, self.revision.as_str()));
         }
@@ -271,21 +293,8 @@ impl<'s> Metrics<'s> {
 impl Asked {
     /// All series that it takes.
     pub(super) fn series(&self) -> Vec<&Series> {
-        let mut all: Vec<&Series> = self.routed.iter().collect();
-        match &self.parts {
-            Parts::ErrorRate { requests, failures } => {
-                all.extend([requests, &failures.counted]);
-                all.extend(failures.model.iter().flat_map(|(model, client)| [model, client]));
-            }
-            Parts::Latency { requests, slow } => {
-                all.push(requests);
-                all.extend(slow.iter().flat_map(|slow| [&slow.at_most, &slow.above]));
-            }
-            Parts::Quantile { requests, latency, .. } => all.extend([requests, latency]),
-            Parts::Alarms { .. } => {}
-            Parts::Headroom { used: series, .. } | Parts::Requests(series) | Parts::Value(series) => all.push(series),
-        }
-        all
+        let whole = self.whole.iter().filter(|whole| whole.is_asked).flat_map(|whole| whole.parts.series());
+        self.routed.iter().chain(self.parts.series()).chain(whole).collect()
     }
 
     /// The alarms that it takes, and their region.
@@ -301,122 +310,30 @@ impl Asked {
         }
     }
 
-    /// The series that tells whether this subject had requests, and the one of all requests that it is a part of.
-    fn share(&self) -> Option<(&Series, &Series)> {
-        match &self.parts {
-            Parts::ErrorRate { requests, .. }
-            | Parts::Latency { requests, .. }
-            | Parts::Quantile { requests, .. }
-            | Parts::Requests(requests) => Some((requests, self.routed.as_ref()?)),
-            Parts::Alarms { .. } | Parts::Headroom { .. } | Parts::Value(_) => None,
+    /// Asks for what stands for the revision, too.
+    pub(super) fn ask_for_the_whole(&mut self) {
+        if let Some(whole) = &mut self.whole {
+            whole.is_asked = true;
         }
-    }
-
-    /// What was read says of a window; `beside` are the same question's other subjects, and this one.
-    pub(super) fn read(&self, readings: &Readings, window: Window, beside: &[Self]) -> Sample {
-        let sample = match &self.parts {
-            Parts::Alarms { region, names } => {
-                let told: Vec<_> = names.iter().map(|name| (name.as_str(), readings.alarm(region, name))).collect();
-                alarms::read(&told, window)
-            }
-            Parts::Headroom { used, full } => readings.at(used, window).and_then(|used| {
-                let (used, full) = (used.ok_or(Why::Empty)?, full.clone()?);
-                Ok(Sample::value((1.0 - used / full).clamp(0.0, 1.0)))
-            }),
-            Parts::ErrorRate { requests, failures } => error_rate(requests, failures, readings, window),
-            Parts::Latency { requests, slow } => latency(requests, slow, readings, window),
-            Parts::Quantile { requests, latency, per_second, share } => {
-                let [requests, latency] = [requests, latency].map(|series| readings.at(series, window));
-                quantile(requests, latency, *per_second, *share)
-            }
-            Parts::Requests(series) | Parts::Value(series) => {
-                readings.at(series, window).and_then(|value| value.map(Sample::value).ok_or(Why::Empty))
-            }
-        };
-        match sample {
-            Ok(sample) => sample,
-            Err(Why::Empty) => Sample::NoData(self.nothing(readings, window, beside).err().unwrap_or(Why::Empty)),
-            Err(why) => Sample::NoData(why),
-        }
-    }
-
-    /// Fails when something was there that is not told: an alias whose requests no version has had.
-    fn nothing(&self, readings: &Readings, window: Window, beside: &[Self]) -> Result<(), Why> {
-        let Some((_, routed)) = self.share() else {
-            return Ok(());
-        };
-        let all = readings.at(routed, window)?.unwrap_or(0.0);
-        let mut told = false;
-        for (requests, theirs) in beside.iter().filter_map(Self::share) {
-            told |= theirs == routed && readings.at(requests, window)?.is_some_and(|count| count > 0.0);
-        }
-        if told || all <= 0.0 {
-            return Ok(());
-        }
-        let found = format!("the alias had {all} requests, and CloudWatch does not tell which version served them");
-        Err(Why::Inconsistent { found })
     }
 }
 
-fn error_rate(requests: &Series, failures: &Failures, readings: &Readings, window: Window) -> Result<Sample, Why> {
-    let at = |series: &Series| Ok::<f64, Why>(readings.at(series, window)?.unwrap_or(0.0));
-    let mut failed = at(&failures.counted)?;
-    // Model errors are all answers but 2xx, and no answer at all: without the caller's own faults, what is left is at least
-    // what was answered with 5xx.
-    if let Some((model, client)) = &failures.model {
-        failed = failed.max(at(model)? - at(client)?);
-    }
-    match readings.at(requests, window)? {
-        Some(requests) => Ok(Sample::counts(requests, failed)),
-        None if failed > 0.0 => Err(Why::Inconsistent { found: format!("{failed} failed requests of none") }),
-        None => Err(Why::Empty),
-    }
-}
-
-fn latency(requests: &Series, slow: &[Slow], readings: &Readings, window: Window) -> Result<Sample, Why> {
-    let Some(total) = readings.at(requests, window)? else {
-        return Err(Why::Empty);
-    };
-    let mut buckets = vec![(f64::INFINITY, total)];
-    for Slow { threshold, at_most, above } in slow {
-        // A count of nothing may be told as zero or not at all; both missing means that there are no such counts.
-        let fast = match (readings.at(at_most, window)?, readings.at(above, window)?) {
-            (None, None) if total > 0.0 => {
-                let found = format!("{total} requests and no trimmed count: it was published without single values");
-                return Err(Why::Inconsistent { found });
+impl Parts {
+    fn series(&self) -> Vec<&Series> {
+        match self {
+            Self::ErrorRate { requests, failures } => {
+                let model = failures.model.iter().flat_map(|(model, client)| [model, client]);
+                [requests, &failures.counted].into_iter().chain(model).collect()
             }
-            (fast, above) => {
-                let (fast, above) = (fast.unwrap_or(0.0), above.unwrap_or(0.0));
-                // Counts from distributions may be off by rounding.
-                if (fast + above - total).abs() > 1.0 + total * 0.01 {
-                    let found = format!("{fast} fast and {above} slow requests of {total}");
-                    return Err(Why::Inconsistent { found });
-                }
-                (total - above).max(0.0)
+            Self::Latency { requests, slow } => {
+                let slow = slow.iter().flat_map(|slow| [&slow.at_most, &slow.above]);
+                [requests].into_iter().chain(slow).collect()
             }
-        };
-        buckets.push((*threshold, fast));
+            Self::Quantile { requests, latency, .. } => vec![requests, latency],
+            Self::Alarms { .. } => Vec::new(),
+            Self::Headroom { used: series, .. } | Self::Requests(series) | Self::Value(series) => vec![series],
+        }
     }
-    Histogram::new(buckets).map(Sample::Histogram).map_err(|e| Why::Inconsistent { found: e.to_string() })
-}
-
-/// A bucket that ends at the quantile. A store that knows how many requests there were and no quantile of them was given sums.
-fn quantile(
-    requests: Result<Option<f64>, Why>,
-    latency: Result<Option<f64>, Why>,
-    per_second: f64,
-    share: f64,
-) -> Result<Sample, Why> {
-    let Some(total) = requests?.filter(|total| *total > 0.0) else {
-        return Err(Why::Empty);
-    };
-    let inconsistent = |found: String| Why::Inconsistent { found };
-    let latency = latency?.ok_or_else(|| {
-        inconsistent(format!("{total} requests and no percentile: it was published without single values"))
-    })?;
-    Histogram::new(vec![(latency / per_second, share * total), (f64::INFINITY, total)])
-        .map(Sample::Histogram)
-        .map_err(|e| inconsistent(e.to_string()))
 }
 
 /// As CloudWatch writes numbers. It takes ten decimals; fewer hide that 0.0007 s are not quite 700 us in binary.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mlroll_backend::{
-    Error, ErrorKind, Granularity, MetricSource, Query, Result, Sample, Subject, Target, Timestamp, Usage, Why, Window,
-    Wiretap,
+    Error, ErrorKind, Granularity, MetricSource, Query, Result, RevisionId, Sample, Subject, Target, Timestamp, Usage,
+    Why, Window, Wiretap,
 };
 use serde_json::json;
 
@@ -15,7 +15,7 @@ use super::alarms::Alarm;
 use super::batch::{Batch, batches};
 use super::machines::Machines;
 use super::question::{Asked, Question};
-use super::series::Readings;
+use super::series::{Readings, Series};
 use super::wire::{Answer, alarm_history, describe_alarms, get_metric_data, words};
 use crate::session::Session;
 
@@ -40,10 +40,12 @@ pub struct CloudWatch {
     pub(super) session: Session,
     pub(super) settings: Settings,
     /// How long each version of a function may run, as far as that was asked for.
-    pub(super) timeouts: Mutex<BTreeMap<Subject, Duration>>,
+    pub(super) timeouts: Mutex<BTreeMap<(Target, RevisionId), Duration>>,
     pub(super) usage: Mutex<Usage>,
     /// What endpoints run on, as far as that was asked for.
     pub(super) machines: Mutex<BTreeMap<Target, Machines>>,
+    /// Those of whose revisions there was nothing by name while one had all requests.
+    pub(super) untold: Mutex<BTreeSet<Target>>,
 }
 
 impl CloudWatch {
@@ -56,6 +58,7 @@ impl CloudWatch {
             timeouts: Mutex::new(BTreeMap::new()),
             usage: Mutex::new(Usage { calls: 0, series: 0 }),
             machines: Mutex::new(BTreeMap::new()),
+            untold: Mutex::new(BTreeSet::new()),
         }
     }
 
@@ -85,29 +88,59 @@ impl CloudWatch {
                     question.allows(*window, known)?;
                 }
             }
-            let about = |subject: &Subject| question.about(subject, machines.get(&subject.target));
+            let about = |subject: &Subject| {
+                let mut asked = question.about(subject, machines.get(&subject.target))?;
+                if self.untold.lock().unwrap_or_else(PoisonError::into_inner).contains(&subject.target) {
+                    asked.ask_for_the_whole();
+                }
+                Ok(asked)
+            };
             asked.push(subjects.iter().map(about).collect::<Result<_>>()?);
         }
-        let series: BTreeSet<_> = asked.iter().flatten().flat_map(Asked::series).cloned().collect();
         let mut readings = Readings::default();
         if let Some(about) = subjects.first().map(|subject| &subject.target) {
             let fault = self.read_alarms(asked.iter().flatten(), windows, about, &mut readings).await;
             failure = failure.or(fault);
         }
-        for batch in batches(series, windows) {
-            let Some(about) = subjects.first().map(|subject| &subject.target) else {
-                break;
-            };
-            let fault = self.read(&batch, about, &mut readings).await;
+        let series: BTreeSet<_> = asked.iter().flatten().flat_map(Asked::series).cloned().collect();
+        let fault = self.read_all(series.clone(), subjects, windows, &mut readings).await;
+        failure = failure.or(fault);
+        if self.learn_untold(&mut asked, subjects, windows, &readings) {
+            let all = asked.iter().flatten().flat_map(Asked::series).cloned();
+            let more = all.filter(|one| !series.contains(one)).collect();
+            let fault = self.read_all(more, subjects, windows, &mut readings).await;
             failure = failure.or(fault);
         }
         let mut samples = Vec::with_capacity(queries.len() * subjects.len() * windows.len());
         for beside in &asked {
             for one in beside {
-                samples.extend(windows.iter().map(|window| one.read(&readings, *window, beside)));
+                samples.extend(windows.iter().map(|window| one.read(&readings, *window, windows, beside)));
             }
         }
         Ok((samples, failure))
+    }
+
+    /// Finds those who had all requests and of whom nothing is told by name. From then on what stands for them is asked for at once.
+    fn learn_untold(
+        &self,
+        asked: &mut [Vec<Asked>],
+        subjects: &[Subject],
+        windows: &[Window],
+        readings: &Readings,
+    ) -> bool {
+        let found = asked.iter().flat_map(|beside| beside.iter().zip(subjects));
+        let found = found.filter(|(one, _)| one.lacks_the_whole(readings, windows));
+        let found: BTreeSet<Target> = found.map(|(_, subject)| subject.target.clone()).collect();
+        for (one, _) in asked
+            .iter_mut()
+            .flat_map(|beside| beside.iter_mut().zip(subjects))
+            .filter(|(_, subject)| found.contains(&subject.target))
+        {
+            one.ask_for_the_whole();
+        }
+        let learnt = !found.is_empty();
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+        learnt
     }
 
     /// What the endpoints run on, or why that is not known; the first failure is left in `failure`.
@@ -211,6 +244,23 @@ impl CloudWatch {
         failure
     }
 
+    /// Reads series over all windows; what failed is in the readings too.
+    async fn read_all(
+        &self,
+        series: BTreeSet<Series>,
+        subjects: &[Subject],
+        windows: &[Window],
+        readings: &mut Readings,
+    ) -> Option<Error> {
+        let about = &subjects.first()?.target;
+        let mut failure = None;
+        for batch in batches(series, windows) {
+            let fault = self.read(&batch, about, readings).await;
+            failure = failure.or(fault);
+        }
+        failure
+    }
+
     /// Reads a batch; what failed is in the readings too.
     async fn read(&self, batch: &Batch, about: &Target, readings: &mut Readings) -> Option<Error> {
         let client = self.session.cloudwatch(&batch.region).await;
@@ -251,7 +301,7 @@ impl MetricSource for CloudWatch {
                 && let Some(timeout) = crate::lambda::timeout(&self.session, &subject.target, &subject.revision).await?
             {
                 let mut timeouts = self.timeouts.lock().unwrap_or_else(PoisonError::into_inner);
-                timeouts.insert(subject.clone(), timeout);
+                timeouts.insert((subject.target.clone(), subject.revision.clone()), timeout);
             }
         }
         #[cfg(not(feature = "lambda"))]
@@ -291,7 +341,7 @@ impl MetricSource for CloudWatch {
 
     fn settle_delay(&self, _: &Query, subject: &Subject) -> Duration {
         let timeouts = self.timeouts.lock().unwrap_or_else(PoisonError::into_inner);
-        let runs = timeouts.get(subject).copied().unwrap_or_default();
+        let runs = timeouts.get(&(subject.target.clone(), subject.revision.clone())).copied().unwrap_or_default();
         self.settings.settle_delay.unwrap_or(SETTLE_DELAY + runs)
     }
 }

@@ -294,7 +294,7 @@ mod tests {
 
     fn release(model: Option<&str>, settings: Settings) -> Release {
         let artifact = model.map_or(Artifact::Stable, |model| Artifact::Model(model.to_owned()));
-        Release { artifact, settings, name: None, may_discard_previous: false }
+        Release { artifact, settings, name: None, may_discard_previous: false, anew: false }
     }
 
     const BLUE: &str = r#"{"id":"/x","name":"blue","type":"t","location":"eastus","kind":"Managed","tags":{"team":"fraud"},

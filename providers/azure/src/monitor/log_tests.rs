@@ -40,7 +40,7 @@ fn monitor(server: &Server) -> Monitor {
 
 fn subject(revision: &str) -> Subject {
     let target = "azure-ml:00000000-0000-0000-0000-000000000000/ml/prod/fraud".parse().unwrap();
-    Subject { target, revision: revision.parse().unwrap() }
+    Subject::new(target, revision.parse().unwrap())
 }
 
 /// The nth minutes of an hour.

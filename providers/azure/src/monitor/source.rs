@@ -156,7 +156,7 @@ impl Monitor {
             return Logged::new();
         };
         let mut deployments: BTreeMap<Target, BTreeSet<String>> = BTreeMap::new();
-        for Subject { target, revision } in subjects {
+        for Subject { target, revision, .. } in subjects {
             deployments.entry(target.clone()).or_default().insert(revision.as_str().to_owned());
         }
         let run = deployments.into_iter().map(|(target, deployments)| async move {

@@ -239,7 +239,7 @@ mod tests {
 
     fn release(artifact: Artifact, min_instances: Option<u32>) -> Release {
         let settings = Settings { min_instances, ..Settings::default() };
-        Release { artifact, settings, name: None, may_discard_previous: false }
+        Release { artifact, settings, name: None, may_discard_previous: false, anew: false }
     }
 
     fn name(release: &Release, stable: &str) -> String {

@@ -203,6 +203,6 @@ impl Kind {
             Self::InFlight => vec![(measured.in_flight as f64, 1.0)],
             Self::Utilised(hundredths) => vec![(f64::from(hundredths) / 100.0, 1.0)],
         };
-        Point { values, sums: None }
+        Point { values, ..Point::default() }
     }
 }

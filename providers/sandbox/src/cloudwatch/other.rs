@@ -139,19 +139,19 @@ fn point(datum: &Value) -> Result<Point, Fault> {
     let values = numbers("Values")?;
     let counts = numbers("Counts")?;
     match (number(datum, "Value")?, get(datum, "StatisticValues"), values.is_empty()) {
-        (Some(value), None, true) if value.is_finite() => Ok(Point { values: vec![(value, 1.0)], sums: None }),
+        (Some(value), None, true) if value.is_finite() => Ok(Point { values: vec![(value, 1.0)], ..Point::default() }),
         (None, None, false) => {
             if !counts.is_empty() && counts.len() != values.len() {
                 let message = "The parameters MetricData.member.1.Values and MetricData.member.1.Counts must be of the same size.";
                 return Err(Fault::invalid_value(message));
             }
             let counts = counts.into_iter().chain(std::iter::repeat(1.0));
-            Ok(Point { values: values.into_iter().zip(counts).collect(), sums: None })
+            Ok(Point { values: values.into_iter().zip(counts).collect(), ..Point::default() })
         }
         (None, Some(set), true) => {
             let part = |name: &str| number(set, name)?.ok_or_else(|| Fault::missing(name));
             let sums = (part("SampleCount")?, part("Sum")?, part("Minimum")?, part("Maximum")?);
-            Ok(Point { values: Vec::new(), sums: Some(sums) })
+            Ok(Point { sums: Some(sums), ..Point::default() })
         }
         _ => Err(Fault::invalid_combination(
             "Exactly one of the parameters Value, Values and StatisticValues must be given, and be a number.",

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use super::metric::{Metric, Published};
+use super::metric::{Kind, Metric, Published};
 use super::statistic::Point;
-use crate::scenario;
+use crate::scenario::{self, Versions};
 use crate::traffic::{Key, Traffic};
 
 /// The most by which the last part of a minute is late, in seconds.
@@ -87,9 +87,23 @@ impl Reader<'_> {
         while at < end.min(self.now) {
             for (target, revision) in &published.of {
                 let key = self.traffic.key().named("late").named(&target.to_string()).named(revision.as_str());
-                for (from, until) in seen(self.settings, self.now, key, at, at + period) {
+                let mut parts = seen(self.settings, self.now, key, at, at + period);
+                if published.metric.dimensions.contains_key("ExecutedVersion") {
+                    parts = match self.settings.versions {
+                        Versions::Always => parts,
+                        Versions::Never => Vec::new(),
+                        Versions::Shared => {
+                            parts.iter().flat_map(|(from, until)| self.traffic.shared(target, *from, *until)).collect()
+                        }
+                    };
+                }
+                for (from, until) in parts {
                     let measured = self.traffic.between(target, revision, from, until);
-                    points.entry(at).or_default().merge(&published.kind.point(&measured));
+                    let mut point = published.kind.point(&measured);
+                    if let Kind::Latency(_) = published.kind {
+                        point = point.told(self.settings.latencies);
+                    }
+                    points.entry(at).or_default().merge(&point);
                 }
             }
             at += period;

@@ -1,5 +1,7 @@
 //! Statistics of a point, from its raw values.
 
+use crate::scenario::Latencies;
+
 /// The values of a point.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Point {
@@ -7,6 +9,8 @@ pub(super) struct Point {
     pub(super) values: Vec<(f64, f64)>,
     /// Only these sums are known of some more values: count, sum, least, largest.
     pub(super) sums: Option<(f64, f64, f64, f64)>,
+    /// Nothing is told of those within bounds.
+    pub(super) is_unbounded: bool,
 }
 
 /// A statistic that can be asked for.
@@ -96,6 +100,7 @@ impl Statistic {
             Self::Minimum => Some(least),
             Self::Maximum => Some(largest),
             Self::Percentile(share) => point.raw().and_then(|values| quantile(&values, count, share)),
+            Self::Within(..) if point.is_unbounded => None,
             Self::Within(of, low, high) => point.raw().and_then(|values| within(of, &values, count, low, high)),
         }
     }
@@ -124,10 +129,21 @@ impl Point {
     /// Adds another's values.
     pub(super) fn merge(&mut self, other: &Self) {
         self.values.extend(&other.values);
+        self.is_unbounded |= other.is_unbounded;
         if let Some(theirs) = other.sums {
             let mine = self.sums.unwrap_or((0.0, 0.0, f64::INFINITY, f64::NEG_INFINITY));
             let sums = (mine.0 + theirs.0, mine.1 + theirs.1, mine.2.min(theirs.2), mine.3.max(theirs.3));
             self.sums = Some(sums);
+        }
+    }
+
+    /// The same, of which only this can be told.
+    pub(super) fn told(self, latencies: Latencies) -> Self {
+        match latencies {
+            Latencies::Counted => self,
+            Latencies::Percentiles => Self { is_unbounded: true, ..self },
+            Latencies::Sums if self.values.is_empty() => self,
+            Latencies::Sums => Self { sums: Some(self.sums()), values: Vec::new(), is_unbounded: true },
         }
     }
 
@@ -218,7 +234,7 @@ mod tests {
     use super::*;
 
     fn of(name: &str, values: &[(f64, f64)]) -> Option<f64> {
-        Statistic::parse(name)?.of(&Point { values: values.to_vec(), sums: None })
+        Statistic::parse(name)?.of(&Point { values: values.to_vec(), ..Point::default() })
     }
 
     #[test]
@@ -250,7 +266,7 @@ mod tests {
         assert_eq!(of("p50", &[(-1.0, 1.0), (2.0, 5.0)]), None);
         assert_eq!(of("Sum", &[]), None);
         assert_eq!(of("TM(200:300)", &hundred), None);
-        let sums = Point { values: vec![], sums: Some((4.0, 10.0, 1.0, 4.0)) };
+        let sums = Point { sums: Some((4.0, 10.0, 1.0, 4.0)), ..Point::default() };
         assert_eq!(Statistic::Average.of(&sums), Some(2.5));
         assert_eq!(Statistic::Percentile(0.5).of(&sums), None);
     }

@@ -75,6 +75,14 @@ impl Timeline {
         live + within(&self.mirrors, second, |mirror| copied(mirror.as_ref(), revision).fraction())
     }
 
+    /// The parts of a stretch of seconds in which more than one revision had a share.
+    pub(super) fn shared(&self, from: i64, until: i64) -> Vec<(i64, i64)> {
+        let ends = self.shifts.iter().skip(1).map(|(at, _)| at.div_euclid(1000)).chain([i64::MAX]);
+        let shared = self.shifts.iter().zip(ends).filter(|((_, split), _)| split.sole().is_none());
+        let within = shared.map(|((at, _), end)| (from.max(at.div_euclid(1000)), until.min(end)));
+        within.filter(|(from, until)| from < until).collect()
+    }
+
     /// When the revision first got traffic, or copies of it, in milliseconds since 1970.
     pub(super) fn first(&self, revision: &RevisionId) -> Option<i64> {
         let live = self.shifts.iter().find(|(_, split)| split.weight_of(revision) > Weight::ZERO).map(|(at, _)| *at);

@@ -163,6 +163,12 @@ impl Traffic {
         self.targets.get(target)?.timeline.first(revision).and_then(Timestamp::from_unix_milliseconds)
     }
 
+    /// The parts of a stretch of seconds since 1970 in which more than one revision had a share.
+    #[must_use]
+    pub fn shared(&self, target: &Target, from: i64, until: i64) -> Vec<(i64, i64)> {
+        self.targets.get(target).map(|users| users.timeline.shared(from, until)).unwrap_or_default()
+    }
+
     /// What became of the requests to `revision` of `target` in `window`, which may lie before the sandbox began.
     #[must_use]
     pub fn measure(&mut self, target: &Target, revision: &RevisionId, window: Window) -> Measured {

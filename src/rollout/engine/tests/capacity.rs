@@ -5,7 +5,7 @@ use mlroll_backend::{ErrorKind, TrafficSplit};
 use super::scenario::{Event, play, with};
 use super::world::World;
 use super::{id, terms};
-use crate::rollout::engine::{Action, Cause, Ended, Input, Pending, Rollout, Terms, Verdict};
+use crate::rollout::engine::{Action, Cause, Ended, Input, Kind, Pending, Reaction, Rollout, Terms, Verdict};
 
 fn planned() -> Terms {
     Terms { capacity: true, ..terms() }
@@ -39,6 +39,30 @@ fn it_is_ready_before_the_first_share_and_set_back_at_the_end() {
     let (named, ended, world) = actions(planned(), failing);
     assert_eq!(named, ["size", "prepare", "shift", "shift", "restore"]);
     assert_eq!((ended, world.kept, world.ready), (Ended::RolledBack, Some(id("41")), false));
+}
+
+/// Where the split stays nobody is there to set it back later; where stable gets everything, it is set back.
+#[test]
+fn an_experiment_sets_it_back_where_stable_gets_everything_and_leaves_it_where_the_split_stays() {
+    let experiment = Terms {
+        kind: Kind::Experiment,
+        steps: vec![super::weight(5000)],
+        experiment: Some(super::about()),
+        on_inconclusive: Reaction::Hold,
+        ..planned()
+    };
+    for (verdict, end, restored) in [
+        (Verdict::Better, Ended::Shifted, false),
+        (Verdict::Inconclusive, Ended::Held, false),
+        (Verdict::Mismatched, Ended::Held, false),
+        (Verdict::Worse, Ended::RolledBack, true),
+        (Verdict::Fail, Ended::RolledBack, true),
+    ] {
+        let (named, ended, world) = actions(experiment.clone(), World { verdicts: vec![verdict], ..World::small() });
+        let wanted: &[&str] =
+            if restored { &["size", "prepare", "shift", "shift", "restore"] } else { &["size", "prepare", "shift"] };
+        assert_eq!((named.as_slice(), ended, world.ready), (wanted, end, !restored), "{verdict:?}");
+    }
 }
 
 #[test]

@@ -156,7 +156,7 @@ pub(super) fn plans() -> impl Strategy<Value = Plan> {
                 on_inconclusive,
                 on_starved,
                 overtakes,
-                capacity: capacity && kind != Kind::Experiment,
+                capacity,
                 ..terms()
             })
         },

@@ -1,5 +1,6 @@
 //! The source over real HTTP, against a store that fails on demand.
 
+mod alone;
 mod cbor;
 
 use std::sync::{Arc, Mutex};
@@ -34,7 +35,7 @@ fn windows(count: i64, length: i64) -> Vec<Window> {
 }
 
 fn of(target: &str, revision: &str) -> Subject {
-    Subject { target: target.parse().unwrap(), revision: revision.parse().unwrap() }
+    Subject::new(target.parse().unwrap(), revision.parse().unwrap())
 }
 
 fn versions() -> [Subject; 2] {
@@ -48,7 +49,8 @@ fn variant() -> [Subject; 1] {
 async fn source(server: &Server) -> CloudWatch {
     let settings = Settings { slower_than: vec![0.3], ..Settings::default() };
     let session = Session::at(&server.url, Arc::new(Tap)).await;
-    CloudWatch { session, settings, timeouts: Mutex::default(), usage: Mutex::default(), machines: Mutex::default() }
+    let (timeouts, usage, machines, untold) = Default::default();
+    CloudWatch { session, settings, timeouts, usage, machines, untold }
 }
 
 /// A store with `value` at every period of a series, or none.

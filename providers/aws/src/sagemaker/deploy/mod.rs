@@ -85,7 +85,14 @@ pub(super) async fn deploy(
     let id = wanted.filling.slot.parse::<RevisionId>();
     let id = id.map_err(|e| Error::new(ErrorKind::Invalid, UPDATE, e.to_string()))?;
     let description = format!("model {}", wanted.filling.model);
-    Ok(Deployed { revision: Revision { id, created: None, description }, made, notes: notes(&now, &wanted, made) })
+    let mut notes = notes(&now, &wanted, made);
+    if let (false, Artifact::ModelData { data, image }) = (made, &release.artifact) {
+        notes.push(format!(
+            "variant {id} was made from {data} and {image} before: that is their location, and what is behind it was not compared; \
+             if either was overwritten since, `--again` deploys it anew"
+        ));
+    }
+    Ok(Deployed { revision: Revision { id, created: None, description }, made, notes })
 }
 
 fn refuse_foreign_settings(release: &Release) -> Result<()> {
@@ -175,7 +182,12 @@ async fn think(
         }
         Artifact::ModelData { data, image } => {
             let source = Source::Data { data: data.clone(), image: image.clone() };
-            (named(calls, &["data", data, image, &stable_model]), Some(source))
+            let held = slots.iter().find(|held| held.name == slot).and_then(|held| held.model.as_deref());
+            // Another than the slot holds, and the same as long as it holds that: typed again after a kill it goes on.
+            let again = held.filter(|_| release.anew).map(|held| ["again", held]);
+            let parts = ["data", data, image, &stable_model];
+            let parts: Vec<&str> = parts.into_iter().chain(again.into_iter().flatten()).collect();
+            (named(calls, &parts), Some(source))
         }
         Artifact::Image(_) | Artifact::S3 { .. } | Artifact::Stable | Artifact::Zip(_) => (stable_model.clone(), None),
     };

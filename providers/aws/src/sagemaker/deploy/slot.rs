@@ -93,6 +93,7 @@ mod tests {
                 settings: Settings::default(),
                 name: named.map(id),
                 may_discard_previous: may,
+                anew: false,
             };
             let found = idle(&slots, &id(stable), previous.map(id).as_ref(), &release);
             let found = found.map_err(|e| e.kind());
