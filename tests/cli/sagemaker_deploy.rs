@@ -290,7 +290,7 @@ fn a_location_that_was_overwritten_is_deployed_again_where_that_is_said() {
     assert_eq!(verb(&sandbox, &data).1["outcome"], "deployed");
     let first = models();
     let (code, same) = verb(&sandbox, &data);
-    assert_eq!((code, same["outcome"].as_str(), models()), (0, Some("unchanged"), first.clone()), "{same}");
+    assert_eq!((code, same["outcome"].as_str(), models()), (0, Some("unchanged"), first), "{same}");
     let note = same["targets"][0]["notes"].to_string();
     for part in ["s3://models/fraud.tar.gz and x.example/fraud:2", "was not compared", "`--again`"] {
         assert!(note.contains(part), "{part}: {note}");
