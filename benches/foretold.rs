@@ -1,7 +1,7 @@
-//! `cargo bench --bench foretold`: whether what `gate power` foretells comes true in the sandbox; a few minutes.
+//! `cargo bench --bench foretold`: whether what `gate power` foretells comes true in the sandbox; some minutes.
 //!
 //!     ... -- --write              puts the table into docs/foresight.md
-//!     ... -- --bakes 4000         with more bakes in the sandbox
+//!     ... -- --bakes 10000        with more bakes in the sandbox
 #![allow(
     clippy::indexing_slicing,
     clippy::panic,

@@ -62,8 +62,7 @@ pub(super) async fn ask(
     let ((selected, folder), metrics) = of.as_ref().zip(service.metrics.as_ref()).ok_or_else(missing)?;
     let (reach, target) = (clock.reach(), &selected.target);
     // Of whom the past tells nothing, it is not asked.
-    let (gates, silent): (Vec<&(Gate, f64)>, Vec<&(Gate, f64)>) =
-        gates.iter().partition(|(gate, _)| untold(gate).is_none());
+    let (gates, silent): (Vec<_>, Vec<_>) = gates.iter().partition(|(gate, _)| untold(gate).is_none());
     let own: Vec<Gate> = gates.iter().map(|(gate, _)| gate.clone()).collect();
     let silent =
         silent.into_iter().map(|(gate, alpha)| Lived { gate: gate.clone(), alpha: *alpha, samples: Vec::new() });
@@ -241,7 +240,9 @@ fn from_json(text: &str) -> Result<Vec<Sample>, String> {
             Value::Object(row) if row.keys().all(|key| ["requests", "events"].contains(&key.as_str())) => {
                 counted(number("requests")?, number("events")?)
             }
-            _ => Err("a window is {\"requests\", \"events\"}, a number, {\"buckets\"} or null".to_owned()),
+            Value::Array(_) | Value::Bool(_) | Value::Object(_) | Value::String(_) => {
+                Err("a window is {\"requests\", \"events\"}, a number, {\"buckets\"} or null".to_owned())
+            }
         }
     };
     let read = |(at, row): (usize, &Value)| window(row).map_err(|e| format!("[{at}]: {e}"));

@@ -122,7 +122,7 @@ mod tests {
                 let mut dice = Dice::new(3);
                 let draw = |requests, times: f64| Draw::events(requests, (0.3 * times).min(1.0), 1.0);
                 // Where half are rejected, or nearly so.
-                let near = 2.8 * (1.0 / ours + 1.0 / theirs as f64).sqrt() * (0.7_f64 / 0.3).sqrt();
+                let near = 2.8 * (1.0_f64 / ours + 1.0 / theirs).sqrt() * (0.7_f64 / 0.3).sqrt();
                 let times = if json == ERRORS { 1.0 + near } else { 1.0 - near };
                 let (x, y) = (draw(ours, times), draw(theirs, 1.0));
                 for _ in 0..2_000 {

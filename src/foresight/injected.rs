@@ -44,16 +44,17 @@ impl Regression {
             Rule::Samples(rule) => rule.better,
             Rule::Alarms | Rule::Count(_) | Rule::Drift(_) | Rule::Latency(_) | Rule::Shape(_) => Better::Lower,
         };
-        let injected = match gate.rule() {
-            Rule::Drift(_) => Injected::Index,
-            _ if has_histograms => Injected::Latency,
-            _ if gate.is_headroom() => Injected::Use,
-            _ => Injected::Value,
+        let drift = if let Rule::Drift(max) = gate.rule() { Some(max) } else { None };
+        let injected = if drift.is_some() {
+            Injected::Index
+        } else if has_histograms {
+            Injected::Latency
+        } else if gate.is_headroom() {
+            Injected::Use
+        } else {
+            Injected::Value
         };
-        let tilt = match gate.rule() {
-            Rule::Drift(max) if times > 1.0 => tilted(past, max * times),
-            _ => None,
-        };
+        let tilt = drift.filter(|_| times > 1.0).and_then(|max| tilted(past, max * times));
         Self { injected, better, times, tilt }
     }
 
@@ -223,10 +224,10 @@ mod tests {
         let value = |json: &str, value: f64, times: f64| {
             let past = [Sample::value(value)];
             let [had] = past.clone();
-            match Regression::of(&gate(json), times, &past).inject(had, &mut Dice::new(1)) {
-                Sample::Value(value) => value.get(),
-                other => panic!("{other:?}"),
-            }
+            let Sample::Value(found) = Regression::of(&gate(json), times, &past).inject(had, &mut Dice::new(1)) else {
+                panic!("no value")
+            };
+            found.get()
         };
         let free = r#"{"metric": "memory_headroom", "min": "20%"}"#;
         for (json, had, times, has) in [

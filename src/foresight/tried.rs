@@ -155,10 +155,17 @@ impl Record {
         let has_histograms = self.samples.iter().any(is_divisible);
         match self.gate.rule() {
             Rule::Drift(_) | Rule::Shape(_) => Null::Divided,
-            _ if has_histograms => Null::Divided,
-            _ if !compares_days(&self.gate) => Null::AsItWas,
-            _ if self.samples.len() >= self.day + self.looks => Null::DayBefore,
-            _ => Null::BakeBefore,
+            Rule::Alarms | Rule::Count(_) | Rule::Latency(_) | Rule::Samples(_) | Rule::Series(_) => {
+                if has_histograms {
+                    Null::Divided
+                } else if !compares_days(&self.gate) {
+                    Null::AsItWas
+                } else if self.samples.len() >= self.day.saturating_add(self.looks) {
+                    Null::DayBefore
+                } else {
+                    Null::BakeBefore
+                }
+            }
         }
     }
 
@@ -207,6 +214,9 @@ impl Record {
     }
 }
 
+/// The windows of a bake, from 1, at which it fails and passes.
+type Course = (Option<u64>, Option<u64>);
+
 /// Bakes by one null.
 struct Trial<'a> {
     record: &'a Record,
@@ -217,10 +227,8 @@ struct Trial<'a> {
 impl Trial<'_> {
     fn bakes(&self, starts: &Starts, regression: &Regression, dice: &mut Dice) -> Result<Backtested, String> {
         let samples = &self.record.samples;
-        let whole = match self.gate.rule() {
-            Rule::Series(_) => None,
-            _ => Some(Prelude::of(self.gate, samples)),
-        };
+        let in_blocks = matches!(self.gate.rule(), Rule::Series(_));
+        let whole = (!in_blocks).then(|| Prelude::of(self.gate, samples));
         let ways: &[bool] = if starts.lag > 0 { &[false, true] } else { &[false] };
         let mut done = Backtested::default();
         let mut failed_at = Vec::new();
@@ -242,7 +250,7 @@ impl Trial<'_> {
         Ok(done)
     }
 
-    /// The windows, from 1, at which a bake fails and passes; `None` where nothing was judged.
+    /// `None` where nothing was judged.
     fn bake(
         &self,
         start: usize,
@@ -250,7 +258,7 @@ impl Trial<'_> {
         prelude: Prelude,
         regression: &Regression,
         dice: &mut Dice,
-    ) -> Result<Option<(Option<u64>, Option<u64>)>, String> {
+    ) -> Result<Option<Course>, String> {
         let Record { levels: (alpha, beta), samples, looks, share, .. } = self.record;
         let planned = *looks as u64;
         let risk = Risk { alpha: *alpha, beta: *beta, horizon: planned, step_looks: planned, steps: 1 };

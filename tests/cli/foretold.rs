@@ -173,7 +173,15 @@ fn ask(store: &CloudWatch, world: &mut World, from: i64) -> [f64; 4] {
     })
 }
 
-/// The table of docs/foresight.md.
+/// Whether the chances are within 3 points, and what is put down to chance; and the medians within 10 % or a look.
+fn agree(foretold: &Found, seen: &Found, chance: f64) -> bool {
+    let medians = foretold.median.zip(seen.median);
+    let near = |(foretold, seen): (u64, u64)| foretold.abs_diff(seen) as f64 <= (0.1 * seen as f64).max(1.0);
+    (foretold.chance - seen.chance).abs() <= 0.03 + chance && medians.is_none_or(near)
+}
+
+/// The table of docs/foresight.md. What it shows is the aim without any allowance: with 4,000 bakes and more a chance is off by less
+/// than a point.
 #[allow(dead_code, reason = "benches/foretold.rs prints it")]
 pub fn table(foretold: u64, rolled_out: u64) -> String {
     let mut table = String::from(
@@ -182,6 +190,7 @@ pub fn table(foretold: u64, rolled_out: u64) -> String {
     );
     for setting in grid() {
         let (predicted, seen) = (setting.foretold(foretold), setting.rolled_out(rolled_out));
+        assert!(agree(&predicted, &seen, 0.0), "{setting:?}: {predicted:?}, not {seen:?}");
         let median = |found: &Found| found.median.map_or_else(|| "-".to_owned(), |look| look.to_string());
         table += &format!(
             "| {} | {} | {} % | {}x | {:.1} %, {} | {:.1} ± {:.1} %, {} | {:+.1} |\n",
@@ -200,21 +209,37 @@ pub fn table(foretold: u64, rolled_out: u64) -> String {
     table
 }
 
-/// Within 3 points and two standard errors of what is seen (of 400 bakes: 2.5 points at most), and the median within 10 % or a
-/// look. `cargo bench --bench foretold` takes more bakes.
+/// The aim is 3 points, and the median within 10 % or a look. 200 bakes, and 800 where it is open how they end, are off by chance
+/// themselves: a setting fails when it is beyond 3 points by more than two standard errors of the difference (4 points at most), and
+/// all together when they are off to one side by a point and a half on average, where chance leaves half a point. `cargo bench
+/// --bench foretold` has bakes enough to hold each setting to the aim itself.
 #[test]
 fn what_power_foretells_comes_true_in_the_sandbox() {
-    let (mut settings, mut undecided, mut medians) = (0, 0, 0);
-    for setting in grid() {
-        let (foretold, seen) = (setting.foretold(4_000), setting.rolled_out(400));
-        let what = format!("{setting:?}: {foretold:?}, not {seen:?}");
-        assert!((foretold.chance - seen.chance).abs() <= 0.03 + 2.0 * seen.error, "{what}");
-        if let (Some(foretold), Some(seen)) = (foretold.median, seen.median) {
-            assert!(foretold.abs_diff(seen) as f64 <= (0.1 * seen as f64).max(1.0), "{what}");
-            medians += 1;
+    let settings = grid();
+    let halves = settings.chunks(settings.len().div_ceil(2));
+    let compared = |of: &[Setting]| -> Vec<(Setting, Found, Found)> {
+        let compare = |setting: &Setting| {
+            let foretold = setting.foretold(10_000);
+            let open = (0.05..0.95).contains(&foretold.chance);
+            (*setting, foretold, setting.rolled_out(if open { 800 } else { 200 }))
+        };
+        of.iter().map(compare).collect()
+    };
+    let all: Vec<(Setting, Found, Found)> = std::thread::scope(|scope| {
+        let halves: Vec<_> = halves.map(|half| scope.spawn(|| compared(half))).collect();
+        halves.into_iter().flat_map(|half| half.join().unwrap()).collect()
+    });
+    let (mut apart, mut medians) = (Vec::new(), 0);
+    for (setting, foretold, seen) in &all {
+        let error = foretold.error.hypot(seen.error);
+        assert!(agree(foretold, seen, 2.0 * error), "{setting:?}: {foretold:?}, not {seen:?}");
+        medians += usize::from(foretold.median.and(seen.median).is_some());
+        if (0.05..0.95).contains(&foretold.chance) {
+            assert!(error <= 0.02, "{setting:?}: {error}");
+            apart.push(foretold.chance - seen.chance);
         }
-        settings += 1;
-        undecided += usize::from((0.05..0.95).contains(&seen.chance));
     }
-    assert!(settings >= 24 && undecided >= 6 && medians >= 6, "{undecided}, {medians} of {settings} tell anything");
+    let mean = apart.iter().sum::<f64>() / apart.len() as f64;
+    assert!(mean.abs() <= 0.015, "off by {mean} on average: {apart:?}");
+    assert!(all.len() >= 24 && apart.len() >= 6 && medians >= 6, "{apart:?}, {medians} of {} tell anything", all.len());
 }

@@ -111,7 +111,7 @@ fn known(unknown: &str, body: &Value) -> Value {
                 let is_new = |word: &&str| !["at=", "id="].iter().any(|name| word.starts_with(name));
                 text.trim_matches(['[', ']']).split(' ').filter(is_new).collect::<Vec<_>>().join(" ").into()
             }
-            other => other.clone(),
+            Value::Bool(_) | Value::Null | Value::Number(_) | Value::String(_) => value.clone(),
         }
     }
     masked(body, &|name| {
@@ -178,7 +178,7 @@ impl Printed {
             let writes = calls.iter().filter(|call| !call.is_read());
             writes.map(|call| (call.place(), known(&self.unknown, &call.body))).collect()
         };
-        let expected = written(&[&[self.first.clone()], &self.later[..]].concat().concat());
+        let expected = written(&[self.first.as_slice(), &self.later.concat()].concat());
         let mut wrote = written(&made);
         if self.sized {
             assert!(self.unknown.contains("the calls that set it back"), "{what}: {}", self.unknown);
@@ -206,7 +206,7 @@ impl Printed {
         let said = sorted(&self.first);
         let (read, mut since) = (sorted(before), sorted(after));
         if self.sized {
-            let mut more = read.clone();
+            let mut more = read;
             said.iter().for_each(|call| take(&mut more, call, what));
             assert!(more.iter().all(|call| said.contains(call)), "{what}: {more:?}");
         } else {
