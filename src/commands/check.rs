@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mlroll_backend::{RevisionId, Timestamp};
+use mlroll_backend::{MarkerState, RevisionId, Target, Timestamp};
 
 use super::planned::{Planned, plan};
 use super::{Context, Ended, block_on, new_id};
@@ -30,14 +30,31 @@ pub(crate) enum Past {
     SinceShift,
 }
 
-/// What the gates say of the canary in flight, and who it is.
+/// What was found.
+#[derive(Debug)]
+pub(crate) enum Checked {
+    /// What the gates say of the canary in flight, and who it is.
+    Judged(Verdict, Vec<Finding>, RevisionId),
+    /// No canary is in flight: the last one was promoted; and how the target is.
+    Promoted(String),
+}
+
+impl Checked {
+    /// The failure of whoever needs a canary in flight.
+    pub(crate) fn none_in_flight(seen: &str, target: &Target) -> Failure {
+        let none = Failure::usage(format!("no canary is in flight: {seen}"));
+        Failure { exit: ExitStatus::NotFound, kind: "not_found", ..none }.about(target)
+    }
+}
+
+/// What the gates say of the canary in flight.
 pub(crate) fn check_now(
     context: &Context,
     selected: &Selected,
     service: &Service,
     folder: &Path,
     past: Past,
-) -> Result<(Verdict, Vec<Finding>, RevisionId), Ended> {
+) -> Result<Checked, Ended> {
     let Context { global, printer, clock, .. } = context;
     let progress = Progress::new(*printer, 1, false);
     let accept = global.timeout.unwrap_or(super::ACCEPT);
@@ -56,10 +73,11 @@ pub(crate) fn check_now(
         let seen = backend.observe(target).await.map_err(|e| Failure::of(&e, target))?;
         let share = match (&seen.split, &seen.roles.candidate) {
             (Some(split), Some(candidate)) => split.weight_of(candidate),
-            _ => {
-                let none = Failure::usage(format!("no canary is in flight: {seen}"));
-                return Err(Failure { exit: ExitStatus::NotFound, kind: "not_found", ..none }.about(target));
+            // Not in flight any more: whoever promotes several again is done with this one.
+            _ if seen.is_settled() && seen.marker.as_ref().is_some_and(|m| m.state == MarkerState::Promoted) => {
+                return Ok(Checked::Promoted(seen.to_string()));
             }
+            _ => return Err(Checked::none_in_flight(&seen.to_string(), target)),
         };
         let watching = Watching::canary(service, share, None);
         let roles = (seen.roles.candidate.clone(), true);
@@ -107,7 +125,7 @@ pub(crate) fn check_now(
         };
         let findings = bench.findings();
         findings.iter().filter_map(Finding::warning).for_each(|warning| printer.warn(&warning));
-        Ok((verdict, findings, plan.terms().candidate.clone()))
+        Ok(Checked::Judged(verdict, findings, plan.terms().candidate.clone()))
     };
     let judged = block_on(judged)?;
     wire.breach()?;

@@ -12,7 +12,7 @@ use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::journal::{Folder, Header, JournalError, Replay, Store, header_of, replay};
 use crate::rollout::Intent;
-use crate::rollout::engine::Stage;
+use crate::rollout::engine::{Kind, Stage};
 
 /// Journals of the target that were not brought to an end, the newest first: those behind one that was are over, whatever
 /// they say. A journal that cannot be read is told of.
@@ -164,9 +164,12 @@ struct Reserving {
 impl Reserving {
     fn of(read: &Replay) -> Option<Self> {
         let terms = read.header.plan.terms();
-        let changes = read.rollout.reserved().filter(|_| !terms.kind.may_leave_capacity())?.changes.join("; ");
+        let is_ending = read.rollout.ending().is_some();
+        // What stays with a candidate is in nobody's way; what an experiment has yet to set back would be taken for all of a new one.
+        let in_the_way = !terms.kind.may_leave_capacity() || (terms.kind == Kind::Experiment && is_ending);
+        let changes = read.rollout.reserved().filter(|_| in_the_way)?.changes.join("; ");
         let id = terms.id.clone();
-        Some(Self { id, changes, is_ending: read.rollout.ending().is_some() })
+        Some(Self { id, changes, is_ending })
     }
 
     /// What it has would be taken for what stable has, and be doubled once more.

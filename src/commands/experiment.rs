@@ -97,7 +97,7 @@ pub fn run(args: &ExperimentArgs, context: &Context) -> Result<ExitStatus, Ended
     let begin = Begin::New { watching, candidate: args.candidate.clone(), again: args.again, go_on: true };
     let runs = vec![Run { selected, service: Cow::Borrowed(service), begin }];
     let (on_interrupt, summary) = (args.on_interrupt, Some(args.summary.clone()));
-    let watched = Watched { verb, state, folder, on_interrupt, summary, runs };
+    let watched = Watched { verb, state, folder, on_interrupt, summary, runs, refused: Vec::new() };
     if global.dry_run { first_shifts(context, &watched) } else { watch(context, watched) }
 }
 

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::backtest::{self, BacktestArgs};
-use super::check::{Past, check_now};
+use super::check::{Checked, Past, check_now};
 use super::power::{self, PowerArgs};
 use super::watched::{only, state_of};
 use super::{Context, Ended};
@@ -84,7 +84,10 @@ fn check(services: &[String], context: &Context) -> Result<ExitStatus, Ended> {
         return Err(Failure::usage("the service has no gates").hint("add [[services.NAME.gates]]").into());
     }
     let (_, folder) = state_of(config.as_ref(), global.config.as_deref())?;
-    let (verdict, findings, _) = check_now(context, selected, service, &folder, Past::Bake)?;
+    let (verdict, findings) = match check_now(context, selected, service, &folder, Past::Bake)? {
+        Checked::Judged(verdict, findings, _) => (verdict, findings),
+        Checked::Promoted(seen) => return Err(Checked::none_in_flight(&seen, &selected.target).into()),
+    };
     let exit = match verdict {
         Verdict::Fail => ExitStatus::GateFailed,
         Verdict::Inconclusive => ExitStatus::Held,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::earlier::unfinished;
 use super::watched::state_of;
-use super::{Context, Ended};
+use super::{Context, Ended, print_failure};
 use crate::config::{Selected, select};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
@@ -30,12 +30,20 @@ pub fn run(args: &HoldArgs, context: &Context) -> Result<ExitStatus, Ended> {
     let global = &context.global;
     let (selected, config) = select(global.config.as_deref(), &global.target, &args.services, false)?;
     let (state, _) = state_of(config.as_ref(), global.config.as_deref())?;
-    let mut held = Vec::new();
+    let (mut held, mut exits) = (Vec::new(), Vec::new());
     // What is held is named by its target: a run that is not judged needs no service.
-    for selected in &selected {
-        let running = unfinished(context, &state, selected)?.into_iter().find(|read| read.rollout.ended().is_none());
-        let Some(read) = running else { continue };
-        held.push(ask(context, &state, selected, &read.header.plan.terms().id)?);
+    for one in &selected {
+        match running(context, &state, one).and_then(|id| id.map(|id| ask(context, &state, one, &id)).transpose()) {
+            Ok(asked) => held.extend(asked),
+            // The others are asked all the same.
+            Err(failure) if selected.len() > 1 => {
+                let failure = failure.about(&one.target);
+                print_failure(context.printer, &failure, None);
+                exits.push(failure.exit);
+                held.push(json!({ "schema": "mlroll/hold/1", "target": one.target, "run": null, "asked": false, "orphaned": false }));
+            }
+            Err(failure) => return Err(failure.into()),
+        }
     }
     if let (true, [first, others @ ..]) = (held.is_empty(), selected.as_slice()) {
         let none = match others {
@@ -44,14 +52,21 @@ pub fn run(args: &HoldArgs, context: &Context) -> Result<ExitStatus, Ended> {
         };
         return Err(Failure { exit: ExitStatus::NotFound, kind: "not_found", ..none }.into());
     }
+    let exit = ExitStatus::worst(exits);
     if global.output == Format::Json {
-        let document = match held.as_slice() {
-            [one] => one.clone(),
-            [..] => json!({ "schema": "mlroll/hold/1", "targets": held }),
+        let document = match (selected.as_slice(), held.as_slice()) {
+            ([_], [one]) => one.clone(),
+            _ => json!({ "schema": "mlroll/hold/1", "targets": held }),
         };
-        context.printer.data(&document.to_string()).map_err(|e| Ended::Unsaid(ExitStatus::Success, e))?;
+        context.printer.data(&document.to_string()).map_err(|e| Ended::Unsaid(exit, e))?;
     }
-    Ok(ExitStatus::Success)
+    Ok(exit)
+}
+
+/// The run that is going on.
+fn running(context: &Context, state: &Folder, selected: &Selected) -> Result<Option<String>, Failure> {
+    let running = unfinished(context, state, selected)?.into_iter().find(|read| read.rollout.ended().is_none());
+    Ok(running.map(|read| read.header.plan.terms().id.clone()))
 }
 
 /// Asks a run to hold, and says so.
@@ -61,7 +76,7 @@ fn ask(context: &Context, state: &Folder, selected: &Selected, id: &str) -> Resu
     let orphaned = matches!(state.lock(id), Ok(Some(_)));
     let asked = !orphaned && !rehearsal;
     if asked {
-        state.request_hold(id).map_err(|e| Failure::usage(e.to_string()))?;
+        state.request_hold(id).map_err(|e| Failure::usage(e.to_string()).about(&selected.target))?;
     }
     let said = match (orphaned, rehearsal) {
         (true, _) => {
@@ -70,7 +85,7 @@ fn ask(context: &Context, state: &Folder, selected: &Selected, id: &str) -> Resu
         (false, true) => "would be asked to hold",
         (false, false) => "is asked to hold",
     };
-    context.printer.say(&format!("rollout {id} {said}"));
+    context.printer.say(&format!("rollout {id} of {} {said}", selected.target));
     Ok(json!({
         "schema": "mlroll/hold/1", "target": selected.target, "run": id, "asked": asked, "orphaned": orphaned,
     }))

@@ -136,7 +136,12 @@ pub(crate) fn act(context: &Context, act: &Act<'_>) -> Result<ExitStatus, Ended>
     let mut reports = block_on(async {
         let meant: Vec<(Selected, Intent)> =
             act.selected.iter().map(|s| (s.clone(), act.intent_on(&s.target))).collect();
-        let mut reports = driver.perform(&meant, &act.leave).await;
+        // Those that were judged are promoted all, or none: what keeps one from it is found before the first write.
+        let refused = if meant.len() > 1 && !act.judged.is_empty() { driver.refused(&meant).await } else { None };
+        let mut reports = match refused {
+            Some(reports) => reports,
+            None => driver.perform(&meant, &act.leave).await,
+        };
         for report in reports.iter_mut().filter(|report| report.outcome == Outcome::Promoted) {
             let stage = report.service.as_ref().and_then(|service| act.stages.get(service));
             if let Some(stage) = stage

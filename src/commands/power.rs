@@ -74,8 +74,8 @@ pub(super) struct PowerArgs {
 }
 
 pub(super) fn design_effect(text: &str) -> Result<DesignEffect, String> {
-    let factor = text.parse().map_err(|_| format!("`{text}` is no number; allowed are 1 and above"))?;
-    DesignEffect::new(factor)
+    let factor = text.parse().ok().filter(|factor| *factor <= 1_000.0);
+    DesignEffect::new(factor.ok_or_else(|| format!("`{text}` is no design effect; allowed are 1 to 1000"))?)
 }
 
 /// The gates that are meant, each with its part of alpha, and what else the service says.

@@ -8,7 +8,7 @@ use mlroll_backend::{ModelStage, RevisionId, Target, Weight};
 use toml::Spanned;
 
 use super::canary::{has_gates, leaving, settle_timeout};
-use super::check::{Past, check_now};
+use super::check::{Checked, Past, check_now};
 use super::watched::{service_of, state_of};
 use super::{Act, Context, Ended, act, block_on};
 use crate::cli::revision;
@@ -49,7 +49,7 @@ pub struct PromoteArgs {
 /// The arguments or the file are wrong, or output cannot be written.
 pub fn run(args: &PromoteArgs, context: &Context) -> Result<ExitStatus, Ended> {
     let global = &context.global;
-    let (selected, config) = select(global.config.as_deref(), &global.target, &args.services, false)?;
+    let (mut selected, config) = select(global.config.as_deref(), &global.target, &args.services, false)?;
     let mut judged = BTreeMap::new();
     if !args.force {
         if !selected.iter().any(|s| has_gates(config.as_ref(), s)) {
@@ -60,6 +60,13 @@ pub fn run(args: &PromoteArgs, context: &Context) -> Result<ExitStatus, Ended> {
         let meant = selected.iter().map(with_service).collect::<Result<Vec<_>, Failure>>()?;
         let (_, folder) = state_of(config.as_ref(), global.config.as_deref())?;
         judged = evidence(args.wait, context, &meant, &folder)?;
+        selected.retain(|one| {
+            let is_meant = judged.contains_key(&one.target);
+            if !is_meant {
+                context.printer.say(&format!("{}: was promoted before, and is left alone", one.target));
+            }
+            is_meant
+        });
         let other = |target: &Target| args.candidate.as_ref().filter(|named| judged.get(target) != Some(named));
         if let Some((target, named)) = selected.iter().find_map(|s| Some((&s.target, other(&s.target)?))) {
             let found = judged.get(target).map_or_else(|| "none".to_owned(), ToString::to_string);
@@ -98,17 +105,21 @@ fn evidence(
     let deadline = clock.deadline(global.timeout.unwrap_or(bake));
     let progress = Progress::new(*printer, meant.len(), false);
     loop {
-        let mut judged = BTreeMap::new();
+        let (mut judged, mut done) = (BTreeMap::new(), Vec::new());
         // What one waits for holds up all: they are looked at again together, so that none is promoted by what was.
         let mut is_waiting = false;
         for (selected, service) in meant {
             let late = clock.left(deadline) <= look;
             let failure = match check_now(context, selected, service, folder, Past::SinceShift) {
-                Ok((Verdict::Pass, _, candidate)) => {
+                Ok(Checked::Judged(Verdict::Pass, _, candidate)) => {
                     judged.insert(selected.target.clone(), candidate);
                     continue;
                 }
-                Ok((verdict, findings, _)) => {
+                Ok(Checked::Promoted(seen)) => {
+                    done.push(Checked::none_in_flight(&seen, &selected.target));
+                    continue;
+                }
+                Ok(Checked::Judged(verdict, findings, _)) => {
                     let failure = not_good_enough(verdict, &findings, selected);
                     if !wait || verdict == Verdict::Fail || late {
                         return Err(failure.into());
@@ -117,6 +128,7 @@ fn evidence(
                 }
                 // Who waits for evidence waits for the store too.
                 Err(Ended::Failed(failure)) if failure.exit == ExitStatus::Unreachable && wait && !late => *failure,
+                Err(Ended::Failed(failure)) if meant.len() > 1 => return Err(failure.about(&selected.target).into()),
                 Err(ended) => return Err(ended),
             };
             progress.waiting(&selected.target, &failure.message);
@@ -124,7 +136,11 @@ fn evidence(
         }
         if !is_waiting {
             progress.clear();
-            return Ok(judged);
+            // Those that an earlier command got to are done; where all of them are, there is nothing to promote.
+            return match done.into_iter().next() {
+                Some(failure) if judged.is_empty() => Err(failure.into()),
+                Some(_) | None => Ok(judged),
+            };
         }
         block_on(clock.sleep(look))?;
     }

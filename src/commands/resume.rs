@@ -9,10 +9,11 @@ use super::earlier::unfinished;
 use super::experiment::{SUMMARY, check_place, with_metric};
 use super::watched::{Begin, Run, Watched, service_of, state_of, watch};
 use super::{Context, Ended};
-use crate::config::{Service, select};
-use crate::driver::OnInterrupt;
+use crate::config::{Config, Selected, Service, select};
+use crate::driver::{OnInterrupt, Report};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
+use crate::journal::Folder;
 
 /// Go on with a run that was held, interrupted or cut off
 ///
@@ -42,24 +43,20 @@ pub fn run(args: &ResumeArgs, context: &Context) -> Result<ExitStatus, Ended> {
     check_place(&args.summary)?;
     let (selected, config) = select(global.config.as_deref(), &global.target, &args.services, false)?;
     let (state, folder) = state_of(config.as_ref(), global.config.as_deref())?;
-    let mut runs = Vec::new();
-    let mut experiments = 0;
-    for selected in &selected {
-        let Some(read) = unfinished(context, &state, selected)?.into_iter().next() else { continue };
-        let terms = read.header.plan.terms();
-        experiments += usize::from(terms.experiment.is_some());
-        let service = match service_of(selected, config.as_ref()) {
-            // A run that is not judged needs no service; whether this is one, its journal says.
-            Err(_) if !terms.judged || read.rollout.is_decided() => Cow::Owned(Service::default()),
-            found => Cow::Borrowed(found?),
-        };
-        // What an experiment is about is a gate of its own, beside those of the service.
-        let about = terms.experiment.as_ref().filter(|_| !read.rollout.is_decided());
-        let extended = about.map(|about| with_metric(&service, &about.metric)).transpose()?;
-        let service = extended.map_or(service, Cow::Owned);
-        runs.push(Run { selected, service, begin: Begin::Resume(Box::new(read)) });
+    let (mut runs, mut refused, mut experiments) = (Vec::new(), Vec::new(), 0);
+    for one in &selected {
+        match unfinished_run(context, &state, one, config.as_ref()) {
+            Ok(None) => {}
+            Ok(Some(run)) => {
+                experiments += usize::from(is_experiment(&run));
+                runs.push(run);
+            }
+            // What is wrong with one keeps nobody else from being taken up.
+            Err(failure) if selected.len() > 1 => refused.push(Report::refused(one, failure.about(&one.target))),
+            Err(failure) => return Err(failure.into()),
+        }
     }
-    if let (true, [first, others @ ..]) = (runs.is_empty(), selected.as_slice()) {
+    if let (true, [first, others @ ..]) = (runs.is_empty() && refused.is_empty(), selected.as_slice()) {
         let none = match others {
             [] => Failure::usage("no run of this target is unfinished").about(&first.target),
             [..] => Failure::usage("no run of any of these targets is unfinished"),
@@ -73,5 +70,30 @@ pub fn run(args: &ResumeArgs, context: &Context) -> Result<ExitStatus, Ended> {
     }
     let summary = (experiments > 0).then(|| args.summary.clone());
     let (verb, on_interrupt) = ("resume", args.on_interrupt);
-    watch(context, Watched { verb, state, folder, on_interrupt, summary, runs })
+    watch(context, Watched { verb, state, folder, on_interrupt, summary, runs, refused })
+}
+
+/// The run that is gone on with, and the service that watches it.
+fn unfinished_run<'a>(
+    context: &Context,
+    state: &Folder,
+    selected: &'a Selected,
+    config: Option<&'a Config>,
+) -> Result<Option<Run<'a>>, Failure> {
+    let Some(read) = unfinished(context, state, selected)?.into_iter().next() else { return Ok(None) };
+    let terms = read.header.plan.terms();
+    let service = match service_of(selected, config) {
+        // A run that is not judged needs no service; whether this is one, its journal says.
+        Err(_) if !terms.judged || read.rollout.is_decided() => Cow::Owned(Service::default()),
+        found => Cow::Borrowed(found?),
+    };
+    // What an experiment is about is a gate of its own, beside those of the service.
+    let about = terms.experiment.as_ref().filter(|_| !read.rollout.is_decided());
+    let extended = about.map(|about| with_metric(&service, &about.metric)).transpose()?;
+    let service = extended.map_or(service, Cow::Owned);
+    Ok(Some(Run { selected, service, begin: Begin::Resume(Box::new(read)) }))
+}
+
+fn is_experiment(run: &Run<'_>) -> bool {
+    matches!(&run.begin, Begin::Resume(read) if read.header.plan.terms().experiment.is_some())
 }

@@ -67,7 +67,7 @@ pub fn run(args: &RolloutArgs, context: &Context) -> Result<ExitStatus, Ended> {
     };
     let runs = selected.iter().map(run).collect::<Result<Vec<_>, _>>()?;
     let (verb, on_interrupt, summary) = ("rollout", args.on_interrupt, None);
-    let watched = Watched { verb, state, folder, on_interrupt, summary, runs };
+    let watched = Watched { verb, state, folder, on_interrupt, summary, runs, refused: Vec::new() };
     if global.dry_run { first_shifts(context, &watched) } else { watch(context, watched) }
 }
 

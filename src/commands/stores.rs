@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mlroll_backend::{MetricSource, Usage};
+use mlroll_backend::{MetricSource, Target, Usage};
 
 use super::Context;
 use super::watched::Run;
@@ -14,37 +14,56 @@ use crate::judge::gate::Gate;
 use crate::registry;
 use crate::wire::Aside;
 
-/// Metric stores. What runs of one service ask at the same moment is one question, where the store bills each.
+/// Metric stores. What runs of one service in one region ask at the same moment is one question, where the store bills each. A region
+/// that does not answer keeps no other one waiting.
 pub(super) struct Stores<'a> {
     context: &'a Context,
     folder: &'a Path,
-    pools: Vec<(&'a str, Vec<Gate>, Pool)>,
+    pools: Vec<(Group, Pool)>,
+}
+
+/// Who asks together.
+#[derive(PartialEq)]
+struct Group {
+    service: String,
+    region: Option<String>,
+    gates: Vec<Gate>,
+}
+
+impl Group {
+    /// `None` for a target that no service lists.
+    fn of(selected: &Selected, service: &Service) -> Option<Self> {
+        let region = match &selected.target {
+            Target::Lambda(alias) => Some(alias.region.clone()),
+            Target::SageMaker(endpoint) => Some(endpoint.region.clone()),
+            Target::AzureMl(_) | Target::CloudRun(_) => None,
+        };
+        Some(Self { service: selected.service.clone()?, region, gates: service.gates.clone() })
+    }
 }
 
 impl<'a> Stores<'a> {
-    pub(super) fn new(context: &'a Context, folder: &'a Path, runs: &[Run<'a>]) -> Self {
+    pub(super) fn new(context: &'a Context, folder: &'a Path, runs: &[Run<'_>]) -> Self {
         let mut stores = Self { context, folder, pools: Vec::new() };
-        for (at, Run { selected, service, .. }) in runs.iter().enumerate() {
-            let same =
-                |other: &Run<'_>| other.selected.service == selected.service && other.service.gates == service.gates;
-            let Some(name) = selected.service.as_deref() else { continue };
-            if stores.pool(selected, service).is_none()
-                && runs.iter().skip(at + 1).any(same)
+        let groups: Vec<Option<Group>> = runs.iter().map(|run| Group::of(run.selected, &run.service)).collect();
+        for (at, (group, run)) in groups.iter().zip(runs).enumerate() {
+            if group.is_some()
+                && groups.iter().skip(at + 1).any(|other| other == group)
+                && stores.pool(run.selected, &run.service).is_none()
                 // One that cannot be had fails whoever needs it.
-                && let Ok(source) = stores.open(service)
+                && let Ok(source) = stores.open(&run.service)
                 && source.usage().is_some()
             {
-                stores.pools.push((name, service.gates.clone(), Pool::new(source, context.clock.clone())));
+                let pool = Pool::new(source, context.clock.clone());
+                stores.pools.extend(Group::of(run.selected, &run.service).map(|group| (group, pool)));
             }
         }
         stores
     }
 
     fn pool(&self, selected: &Selected, service: &Service) -> Option<&Pool> {
-        let same = |(name, gates, _): &&(&str, Vec<Gate>, Pool)| {
-            selected.service.as_deref() == Some(*name) && service.gates == *gates
-        };
-        self.pools.iter().find(same).map(|(_, _, pool)| pool)
+        let group = Group::of(selected, service)?;
+        self.pools.iter().find(|(other, _)| *other == group).map(|(_, pool)| pool)
     }
 
     fn open(&self, service: &Service) -> Result<Box<dyn MetricSource>, Failure> {
@@ -61,6 +80,6 @@ impl<'a> Stores<'a> {
 
     /// What runs that share a store asked of it, all of them together.
     pub(super) fn usage(&self) -> Option<Usage> {
-        self.pools.iter().filter_map(|(_, _, pool)| pool.usage()).reduce(|all, one| all.plus(one, 1))
+        self.pools.iter().filter_map(|(_, pool)| pool.usage()).reduce(|all, one| all.plus(one, 1))
     }
 }

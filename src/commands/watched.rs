@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 use mlroll_backend::{Backend, MarkerState, ModelStage, RevisionId, Usage};
 
-use super::earlier::{Earlier, check_metrics, in_use};
+use super::earlier::{Earlier, check_metrics, in_use, unfinished};
 use super::experiment::replace;
 use super::planned::{Planned, advice, plan, warn_of_keys_that_end};
 use super::stores::Stores;
@@ -21,7 +21,7 @@ use crate::failure::Failure;
 use crate::journal::{Folder, Header, Journal, Replay};
 use crate::output::{Done, Format, Progress, announce, json, text};
 use crate::registry;
-use crate::rollout::engine::{Input, Rollout};
+use crate::rollout::engine::{self, Input, Rollout};
 use crate::rollout::{Choice, choose};
 use crate::wire::Wire;
 
@@ -37,6 +37,8 @@ pub(crate) struct Watched<'a> {
     pub(crate) summary: Option<PathBuf>,
     /// Each with a target of its own.
     pub(crate) runs: Vec<Run<'a>>,
+    /// What was meant too, and cannot be gone on with.
+    pub(crate) refused: Vec<Report>,
 }
 
 /// One of them.
@@ -93,7 +95,7 @@ pub(crate) fn state_of(config: Option<&Config>, path: Option<&Path>) -> Result<(
 /// Runs to the end, side by side, and reports.
 pub(crate) fn watch(context: &Context, watched: Watched<'_>) -> Result<ExitStatus, Ended> {
     let Context { global, env, printer, clock } = context;
-    let progress = Progress::new(*printer, watched.runs.len(), global.dry_run);
+    let progress = Progress::new(*printer, watched.runs.len() + watched.refused.len(), global.dry_run);
     let limits = Limits { accept: global.timeout.unwrap_or(super::ACCEPT), settle: None, no_wait: false };
     let wire = Arc::new(Wire::new(global.dry_run, *printer).within(clock.reach()));
     let driver = |_: &Run<'_>| Driver {
@@ -126,43 +128,65 @@ pub(crate) fn watch(context: &Context, watched: Watched<'_>) -> Result<ExitStatu
     Ok(done.exit())
 }
 
-/// Wave by wave, and what those that share a metric store asked of it together. The next wave begins when all of the one before
-/// ended well.
+/// Wave by wave, and what those that share a metric store asked of it together. Those that were begun before go on first. The next
+/// wave begins when all of the one before ended well.
 async fn in_waves(
     context: &Context,
     drivers: &[Driver<'_>],
     watched: Watched<'_>,
 ) -> Result<(Vec<Report>, Option<Usage>), Failure> {
-    let Watched { state, folder, on_interrupt, runs, .. } = watched;
+    let Watched { state, folder, on_interrupt, runs, refused, .. } = watched;
     let stores = Stores::new(context, &folder, &runs);
-    let alone = runs.len() == 1;
-    let mut waves: BTreeMap<usize, Vec<(usize, Run<'_>)>> = BTreeMap::new();
-    for (at, run) in runs.into_iter().enumerate() {
-        let wave = run.service.wave_of(&run.selected.target).unwrap_or_default();
-        waves.entry(wave).or_default().push((at, run));
-    }
+    let alone = runs.len() + refused.len() == 1;
+    let shared = Shared { context, stores: &stores, state: &state, on_interrupt, alone };
     let mut reports: Vec<(usize, Report)> = Vec::new();
+    let (mut begun, mut waves) = (Vec::new(), BTreeMap::<usize, Vec<One<'_, '_>>>::new());
+    for ((at, run), driver) in runs.into_iter().enumerate().zip(drivers) {
+        let wave = run.service.wave_of(&run.selected.target).unwrap_or_default();
+        let one = One { at, run, driver };
+        if !alone && shared.is_in_flight(&one.run) { &mut begun } else { waves.entry(wave).or_default() }.push(one);
+    }
     // Heard from here on: one that comes between two waves is meant as well.
     let mut interrupts = Interrupts::new();
+    let going = begun.into_iter().map(|one| shared.go_on(one, Interrupts::new()));
+    for gone in join_all(going).await {
+        match gone {
+            Gone::Ended(at, report) => reports.push((at, *report)),
+            Gone::Anew(one) => {
+                let wave = one.run.service.wave_of(&one.run.selected.target).unwrap_or_default();
+                waves.entry(wave).or_default().push(*one);
+            }
+        }
+    }
     for wave in waves.into_values() {
-        let at: Vec<usize> = wave.iter().map(|(at, _)| *at).collect();
+        let at: Vec<usize> = wave.iter().map(|one| one.at).collect();
         let stopped = reports.iter().find(|(_, report)| report.stops_others()).map(|(_, report)| report.target.clone());
         let ended = match stopped {
-            Some(other) => wave.iter().map(|(_, run)| Report::not_begun(run.selected, &other)).collect(),
-            None => {
-                let wave = wave.into_iter().filter_map(|(at, run)| Some((run, drivers.get(at)?))).collect();
-                let shared = Shared { context, stores: &stores, state: &state, on_interrupt, alone };
-                shared.side_by_side(&mut interrupts, wave).await
-            }
+            Some(other) => wave.iter().map(|one| Report::not_begun(one.run.selected, &other)).collect(),
+            None => shared.side_by_side(&mut interrupts, wave).await,
         };
         reports.extend(at.into_iter().zip(ended));
     }
     reports.sort_by_key(|(at, _)| *at);
-    let reports: Vec<Report> = reports.into_iter().map(|(_, report)| report).collect();
+    let reports: Vec<Report> = reports.into_iter().map(|(_, report)| report).chain(refused).collect();
     match reports.as_slice() {
         [Report { failure: Some(failure), is_begun: false, .. }] if alone => Err(failure.clone()),
         _ => Ok((reports, stores.usage())),
     }
+}
+
+/// A run, its place among all, and what drives it.
+struct One<'a, 'b> {
+    at: usize,
+    run: Run<'a>,
+    driver: &'b Driver<'b>,
+}
+
+/// What became of a run that seemed to be in flight.
+enum Gone<'a, 'b> {
+    Ended(usize, Box<Report>),
+    /// What was in flight is over: it is one to be begun, in its own wave.
+    Anew(Box<One<'a, 'b>>),
 }
 
 /// What all runs share.
@@ -176,27 +200,79 @@ struct Shared<'a> {
 }
 
 impl Shared<'_> {
-    /// All of a wave at once. Where one cannot begin none does; those that were begun before go on.
-    async fn side_by_side(&self, interrupts: &mut Interrupts, runs: Vec<(Run<'_>, &Driver<'_>)>) -> Vec<Report> {
-        let (selected, drivers): (Vec<_>, Vec<_>) = runs.iter().map(|(run, driver)| (run.selected, *driver)).unzip();
-        let prepared = runs.into_iter().map(|(run, driver)| self.prepare(driver, run));
-        let prepared: Vec<_> = tokio::select! {
-            prepared = stream::iter(prepared).buffered(AT_ONCE).collect() => prepared,
-            _ = interrupts.next() => {
-                let interrupted = |one: &&Selected| Report::refused(one, Failure::interrupted(&one.target));
-                return selected.iter().map(interrupted).collect();
+    /// Whether its journal says that it has shifted traffic, and was left. What cannot be told now is told when it begins.
+    fn is_in_flight(&self, run: &Run<'_>) -> bool {
+        match &run.begin {
+            Begin::Resume(_) => true,
+            Begin::New { go_on: false, .. } => false,
+            Begin::New { go_on: true, .. } => unfinished(self.context, self.state, run.selected)
+                .is_ok_and(|open| open.iter().any(|read| read.rollout.stage() != engine::Stage::Start)),
+        }
+    }
+
+    /// One that was begun before: it waits for nobody.
+    async fn go_on<'a, 'b>(&self, one: One<'a, 'b>, mut interrupts: Interrupts) -> Gone<'a, 'b> {
+        let One { at, run, driver } = one;
+        let selected = run.selected;
+        let again = match &run.begin {
+            Begin::Resume(_) => None,
+            Begin::New { watching, candidate, again, go_on } => Some(Run {
+                selected,
+                service: run.service.clone(),
+                begin: Begin::New {
+                    watching: watching.clone(),
+                    candidate: candidate.clone(),
+                    again: *again,
+                    go_on: *go_on,
+                },
+            }),
+        };
+        let prepared = tokio::select! {
+            biased;
+            _ = interrupts.next() => Err(Failure::interrupted(&selected.target)),
+            prepared = self.prepare(driver, run) => prepared,
+        };
+        let mut report = match (prepared, again) {
+            (Err(failure), _) => Report::refused(selected, failure.about(&selected.target)),
+            (Ok(Prepared::Nothing(report)), _) => *report,
+            (Ok(Prepared::Ready(ready)), Some(run)) if ready.is_new() => {
+                return Gone::Anew(Box::new(One { at, run, driver }));
+            }
+            (Ok(Prepared::Ready(ready)), _) => {
+                ready.go(driver, selected, self.state, self.on_interrupt, interrupts).await
             }
         };
-        let refused =
-            prepared.iter().zip(&selected).find(|(run, _)| run.is_err()).map(|(_, selected)| &selected.target);
-        let going = prepared.into_iter().zip(drivers).zip(&selected).map(|((run, driver), selected)| async move {
-            let report = match (run, refused) {
+        report.calls = driver.wire.count(&selected.target);
+        driver.progress.finished(&report);
+        Gone::Ended(at, Box::new(report))
+    }
+
+    /// All of a wave at once. Where one cannot begin none does.
+    async fn side_by_side(&self, interrupts: &mut Interrupts, wave: Vec<One<'_, '_>>) -> Vec<Report> {
+        // Before anything else, so that each hears what comes while others are still at it.
+        let heard: Vec<Interrupts> = wave.iter().map(|_| Interrupts::new()).collect();
+        let all: Vec<(&Selected, &Driver<'_>)> = wave.iter().map(|one| (one.run.selected, one.driver)).collect();
+        let prepared = wave.into_iter().map(|one| self.prepare(one.driver, one.run));
+        let prepared: Vec<_> = tokio::select! {
+            biased;
+            _ = interrupts.next() => {
+                let interrupted = |(selected, _): &(&Selected, _)| {
+                    Report::refused(selected, Failure::interrupted(&selected.target))
+                };
+                return all.iter().map(interrupted).collect();
+            }
+            prepared = stream::iter(prepared).buffered(AT_ONCE).collect() => prepared,
+        };
+        let refused = prepared.iter().zip(&all).find(|(run, _)| run.is_err()).map(|(_, (one, _))| &one.target);
+        let going = prepared.into_iter().zip(heard).zip(&all).map(|((run, heard), (selected, driver))| async move {
+            let mut report = match (run, refused) {
                 (Err(failure), _) if self.alone => Report::refused(selected, failure),
                 (Err(failure), _) => Report::refused(selected, failure.about(&selected.target)),
                 (Ok(Prepared::Nothing(report)), _) => *report,
                 (Ok(Prepared::Ready(run)), Some(other)) if run.is_new() => Report::not_begun(selected, other),
-                (Ok(Prepared::Ready(run)), _) => run.go(driver, selected, self.state, self.on_interrupt).await,
+                (Ok(Prepared::Ready(run)), _) => run.go(driver, selected, self.state, self.on_interrupt, heard).await,
             };
+            report.calls = driver.wire.count(&selected.target);
             driver.progress.finished(&report);
             report
         });
@@ -227,7 +303,7 @@ impl Shared<'_> {
                 let bench = match read.evidence() {
                     evidence if read.rollout.is_decided() => Bench::decided(plan, target, evidence),
                     _ if !plan.terms().judged => Bench::without_gates(plan, target),
-                    Some(evidence) => Bench::restore(source()?, &service.gates, plan, target, evidence)?,
+                    Some(evidence) => Bench::restore(source()?, &service.gates, plan, target, evidence, now)?,
                     // It had not begun, and who had traffic meanwhile is not known.
                     None => Bench::prepare(source()?, &service.gates, plan, target, None, now).await?,
                 };
@@ -236,18 +312,15 @@ impl Shared<'_> {
             }
             Earlier::None(watching, candidate) => {
                 let source = if watching.judged { Some(source()?) } else { None };
-                let named = candidate.0.clone();
-                let planned =
-                    plan(driver, backend.as_ref(), selected, service, source.as_deref(), &watching, candidate);
-                let Planned { plan, exposed, alone_since } = match planned.await {
-                    Ok(planned) => planned,
-                    // Of several, those that have it already are no reason not to give it to the others.
-                    Err(failure) if !alone => match has_it_already(driver, backend.as_ref(), selected, named).await {
-                        Some(report) => return Ok(Prepared::Nothing(Box::new(report))),
-                        None => return Err(failure),
-                    },
-                    Err(failure) => return Err(failure),
-                };
+                // Of several, those that have it already are left alone: beside a revision that was promoted there may be another
+                // one, such as what was stable before.
+                if !alone
+                    && let Some(report) = has_it_already(driver, backend.as_ref(), selected, candidate.0.as_ref()).await
+                {
+                    return Ok(Prepared::Nothing(Box::new(report)));
+                }
+                let Planned { plan, exposed, alone_since } =
+                    plan(driver, backend.as_ref(), selected, service, source.as_deref(), &watching, candidate).await?;
                 let bench = match source {
                     Some(source) => Bench::prepare(source, &service.gates, &plan, target, alone_since, now).await?,
                     None => Bench::without_gates(&plan, target),
@@ -302,38 +375,50 @@ enum Begun<'a> {
 }
 
 /// Whether the target's note tells that the revision that has everything was promoted, and it is the one that is meant: an
-/// earlier run of several got that far.
+/// earlier run of several got that far. Nobody else is meant when the only other one is what was stable before it.
 async fn has_it_already(
     driver: &Driver<'_>,
     backend: &dyn Backend,
     selected: &Selected,
-    named: Option<RevisionId>,
+    named: Option<&RevisionId>,
 ) -> Option<Report> {
     let deadline = driver.clock.deadline(driver.limits.accept);
     let seen = driver.clock.by(deadline, backend.observe(&selected.target)).await.ok()?.ok()?;
     let sole = seen.split.as_ref()?.sole()?;
-    let is_promoted = seen.marker.as_ref().is_some_and(|m| m.state == MarkerState::Promoted && m.stable == *sole);
+    let marker = seen.marker.as_ref().filter(|m| m.state == MarkerState::Promoted && m.stable == *sole)?;
     let is_meant = match named {
-        Some(named) => named == *sole,
-        None => match backend.revisions(&selected.target, usize::MAX).await {
-            Ok(listed) => matches!(choose(selected.target.provider(), sole, &listed), Choice::Nothing),
-            Err(_) => false,
-        },
+        Some(named) => named == sole,
+        None => {
+            let listing = backend.revisions(&selected.target, usize::MAX);
+            match choose(selected.target.provider(), sole, &driver.clock.by(deadline, listing).await.ok()?.ok()?) {
+                Choice::Found { candidate, .. } => marker.previous.as_ref() == Some(&candidate),
+                Choice::Nothing => true,
+                Choice::Several(others) => others.is_empty(),
+            }
+        }
     };
-    (is_promoted && is_meant).then(|| {
-        let mut report = Report::unchanged(selected, format!("{sole} is promoted, and nothing newer is there"));
+    (is_meant && seen.is_settled()).then(|| {
+        let mut report = Report::unchanged(selected, format!("{sole} was promoted here before"));
         report.saw(&seen);
         report
     })
 }
 
 impl Ready<'_> {
-    const fn is_new(&self) -> bool {
-        matches!(self.begun, Begun::New(_))
+    /// Whether it has shifted nothing yet.
+    fn is_new(&self) -> bool {
+        matches!(self.begun, Begun::New(_)) || self.rollout.stage() == engine::Stage::Start
     }
 
     /// From its journal to its end.
-    async fn go(self, driver: &Driver<'_>, selected: &Selected, state: &Folder, on_interrupt: OnInterrupt) -> Report {
+    async fn go(
+        self,
+        driver: &Driver<'_>,
+        selected: &Selected,
+        state: &Folder,
+        on_interrupt: OnInterrupt,
+        interrupts: Interrupts,
+    ) -> Report {
         let (journal, first) = match self.begun {
             Begun::Before(journal, first) => (journal, first),
             Begun::New(header) => match Journal::begin(state, &header) {
@@ -360,7 +445,7 @@ impl Ready<'_> {
             interrupted,
             unrecorded,
         };
-        let mut report = watch.run(first).await;
+        let mut report = watch.run(first, interrupts).await;
         report.notes.splice(0..0, self.advice);
         report
     }

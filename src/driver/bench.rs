@@ -34,6 +34,8 @@ pub struct Bench {
     assumed: Vec<String>,
     /// What was judged last.
     read: Vec<Vec<Evidence>>,
+    /// Since when this process watches, where it went on with a run.
+    watched_since: Option<Timestamp>,
 }
 
 /// What a gate asks the store for.
@@ -224,6 +226,7 @@ impl Bench {
             open_before,
             assumed,
             read: Vec::new(),
+            watched_since: None,
         })
     }
 
@@ -238,6 +241,7 @@ impl Bench {
         plan: &Plan,
         target: &Target,
         evidence: &Value,
+        now: Timestamp,
     ) -> Result<Self, Failure> {
         let unreadable = |e| Failure::usage(format!("the journal's evidence cannot be read: {e}"));
         let standing: Standing = serde_json::from_value(evidence.clone()).map_err(unreadable)?;
@@ -246,7 +250,13 @@ impl Bench {
             return Err(failure.hint("put them back, or end it: `mlroll rollback`"));
         }
         let queries = gates.iter().map(query_of).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { judged_by: Some(source), queries, standing: Some(standing), ..Self::without_gates(plan, target) })
+        Ok(Self {
+            judged_by: Some(source),
+            queries,
+            standing: Some(standing),
+            watched_since: Some(now),
+            ..Self::without_gates(plan, target)
+        })
     }
 
     /// Judges nothing: for a run that no gate judges, and for one whose way back is decided.
@@ -264,6 +274,7 @@ impl Bench {
             open_before: Vec::new(),
             assumed: Vec::new(),
             read: Vec::new(),
+            watched_since: None,
         }
     }
 
@@ -399,7 +410,9 @@ impl Bench {
             })
             .collect();
         // What was promoted has everything, from before its first window on.
-        let alone_since = (windows.stage == Stage::Watch).then_some(windows.from);
+        // While nobody watched, anybody may have had it.
+        let watched = self.watched_since.map_or(windows.from, |since| since.max(windows.from));
+        let alone_since = (windows.stage == Stage::Watch).then_some(watched);
         let subjects = [self.candidate.clone().alone(alone_since), self.stable.clone()];
         let samples = match source.sample(&self.queries, &subjects, &asked).await {
             Ok(samples) => samples,

@@ -120,6 +120,32 @@ impl Driver<'_> {
         reports
     }
 
+    /// Finds out whether each intent could begin, and changes nothing: what became of all of them when one could not.
+    pub(crate) async fn refused(&self, meant: &[(Selected, Intent)]) -> Option<Vec<Report>> {
+        let selected: Vec<Selected> = meant.iter().map(|(selected, _)| selected.clone()).collect();
+        let backends = self.backends(&selected);
+        let asking = meant.iter().map(|(selected, intent)| {
+            let backend = backends.get(&selected.target.provider());
+            async move {
+                match backend {
+                    Some(Ok(backend)) => self.first_step(backend.as_ref(), selected, intent).await.err(),
+                    Some(Err(failure)) => Some(failure.clone().about(&selected.target)),
+                    None => Some(Failure::usage("no backend").about(&selected.target)),
+                }
+            }
+        });
+        let failures: Vec<Option<Failure>> = futures_util::stream::iter(asking).buffered(AT_ONCE).collect().await;
+        let (first, _) = selected.iter().zip(&failures).find(|(_, failure)| failure.is_some())?;
+        let report = |(selected, failure): (&Selected, Option<Failure>)| {
+            let report = match failure {
+                Some(failure) => Report::refused(selected, failure),
+                None => Report::not_begun(selected, &first.target),
+            };
+            Report { calls: self.wire.count(&selected.target), ..report }
+        };
+        Some(selected.iter().zip(failures).map(report).collect())
+    }
+
     /// Looks at each target, many at once: how its provider keeps two writers apart, and what was seen.
     pub async fn look(&self, selected: &[Selected]) -> Vec<Look> {
         self.look_by(&self.backends(selected), selected).await

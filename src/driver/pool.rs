@@ -80,9 +80,9 @@ impl Pool {
         windows: &[Window],
     ) -> (usize, Shared<BoxFuture<'static, Answer>>) {
         let mut gatherings = lock(&self.gatherings);
-        gatherings.retain(|gathering| lock(&gathering.subjects).is_some());
+        // Without anybody left to drive it, one would never end.
+        gatherings.retain(|g| lock(&g.subjects).is_some() && g.answer.upgrade().is_some());
         for gathering in gatherings.iter().filter(|g| g.queries == queries && g.windows == windows) {
-            // Without anybody left to drive it, it would never end.
             let Some(answer) = gathering.answer.upgrade() else { continue };
             if let Some(asked) = lock(&gathering.subjects).as_mut() {
                 let first = asked.len();

@@ -60,11 +60,10 @@ pub struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// Runs to the end.
-    pub async fn run(&mut self, first: Input) -> Report {
+    /// Runs to the end, or until one of `interrupts`.
+    pub(crate) async fn run(&mut self, first: Input, mut interrupts: Interrupts) -> Report {
         let clock = &self.driver.clock;
         let mut report = Report::blank(&self.selected);
-        let mut interrupts = Interrupts::new();
         let mut told: Option<Told> = None;
         let mut input = first;
         loop {

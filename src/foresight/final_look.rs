@@ -3,7 +3,7 @@
 use super::counting;
 use crate::judge::counts::Counts;
 use crate::judge::design_effect::DesignEffect;
-use crate::judge::final_look::p_value;
+use crate::judge::final_look::{MOST_EVENTS, p_value};
 use crate::judge::forecast::{Load, Stakes};
 use crate::judge::gate::Gate;
 use crate::judge::ledger::Direction;
@@ -52,6 +52,9 @@ impl FinalLook {
         let weighted = self.ratio * candidate.requests();
         let share = weighted / (weighted + stable.requests());
         let (x, events) = (candidate.events().round(), candidate.events().round() + stable.events().round());
+        if events > MOST_EVENTS {
+            return false;
+        }
         let variance = events * share * (1.0 - share);
         if variance <= MANY {
             return self.rejects(candidate, stable);
@@ -74,6 +77,10 @@ impl FinalLook {
         let (ours, theirs) = (load.candidate() * looks, load.stable() * looks);
         let share = self.ratio * ours / (self.ratio * ours + theirs);
         let (x, y) = (ours * rate, theirs * load.base_rate);
+        // A run gives it up there.
+        if x + y > MOST_EVENTS {
+            return 0.0;
+        }
         let excess = x * (1.0 - share) - y * share;
         let toward = match self.direction {
             Direction::Down => -excess,

@@ -185,9 +185,15 @@ impl Record {
         let disjoint = (windows - lag) / looks;
         // Chance divides the past anew as often as there is need to.
         if null == Null::Divided {
+            let many = BAKES * 4;
+            if disjoint > many {
+                // The newest of a long past count as much as the oldest.
+                let at = (0..many).map(|nth| nth * disjoint / many * looks).collect();
+                return Ok(Starts { at, disjoint, lag });
+            }
             let rounds = most.div_ceil(disjoint).max(1);
             let chunks = (0..rounds).flat_map(|_| (0..disjoint).map(|chunk| chunk * looks));
-            return Ok(Starts { at: chunks.take(most.max(disjoint.min(BAKES * 4))).collect(), disjoint, lag });
+            return Ok(Starts { at: chunks.take(most.max(disjoint)).collect(), disjoint, lag });
         }
         // As in a run there is something before, by which the gate is set.
         let first = lag.max(HISTORY.min(last));

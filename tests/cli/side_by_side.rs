@@ -154,9 +154,11 @@ fn the_next_wave_waits_for_the_one_before_and_what_is_done_is_not_done_again() {
     assert!(written[..=last_of_a].iter().all(|path| path.contains("functions/a/")), "{written:?}");
 
     // Again, with the one that is bad: those that have theirs are left alone.
+    let (code, rehearsed) = good.run(&["promote"]);
+    assert_eq!((code, &rehearsed["error"]["kind"]), (6, &json!("not_found")), "{rehearsed}");
     let (code, outcome) = good.run(&["rollout", "--candidate", "3", "--again"]);
     assert_eq!((code, outcomes(&outcome)), (1, vec!["unchanged", "rolled_back", "unchanged"]), "{outcome}");
-    assert_eq!(outcome["targets"][0]["notes"][0], "3 is promoted, and nothing newer is there");
+    assert_eq!(outcome["targets"][0]["notes"][0], "3 was promoted here before");
 }
 
 #[test]
@@ -207,6 +209,54 @@ fn an_interrupt_takes_all_of_them_back_and_a_kill_leaves_all_to_resume() {
     assert_eq!([split(&sandbox, "a"), split(&sandbox, "b")], [("2".to_owned(), None), ("2".to_owned(), None)]);
 }
 
+/// What is in flight goes before what is to be begun, whatever its wave, and whatever becomes of the others.
+#[test]
+fn what_was_left_in_flight_waits_for_no_wave() {
+    let sandbox = Sandbox::start(&["--speed", "120"], &world(&[("a", ""), ("b", HEALTHY)], ""));
+    let waves = format!("[[services.fleet.waves]]\n{}\n[[services.fleet.waves]]\n{}", listed(&["a"]), listed(&["b"]));
+    let config = config("").replace("[services.fleet.metrics]", &format!("{waves}\n[services.fleet.metrics]"));
+    sandbox.write("mlroll.toml", &config);
+    let only = ["--target", "lambda:us-east-1/b@prod"];
+    let mut killed = sandbox.command(&["rollout", "--quiet"]).args(only).spawn().unwrap();
+    while log(&sandbox).iter().all(|request| request["operation"] != "UpdateAlias") {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    // The first wave has no candidate at all.
+    let (code, outcome) = sandbox.run(&["rollout", "fleet"]);
+    assert_eq!((code, outcomes(&outcome)), (6, vec!["failed", "promoted"]), "{outcome}");
+    assert_eq!(split(&sandbox, "b"), ("3".to_owned(), None));
+}
+
+/// Beside the revision that was promoted there is always another one on SageMaker: the one from before.
+#[test]
+fn a_slot_from_before_is_no_candidate_of_a_rollout_that_is_typed_again() {
+    let endpoint = |name: &str, candidate: &str| {
+        format!(
+            r#"
+            [targets."sagemaker:us-east-1/{name}"]
+            requests_per_second = 200
+            stable = "a"
+            [targets."sagemaker:us-east-1/{name}".revisions]
+            a = {HEALTHY}
+            b = {candidate}
+            "#
+        )
+    };
+    let world =
+        format!("seed = 7\n[cloudwatch]\ndelay = '0s'\n{}{}", endpoint("one", HEALTHY), endpoint("two", FAILING));
+    let sandbox = Sandbox::start(&["--speed", "300"], &world);
+    sandbox.write("mlroll.toml", &config("targets = [\"sagemaker:us-east-1/one\", \"sagemaker:us-east-1/two\"]"));
+    let (code, outcome) = sandbox.run(&["rollout"]);
+    assert_eq!((code, outcomes(&outcome)), (1, vec!["promoted", "rolled_back"]), "{outcome}");
+    let (code, outcome) = sandbox.run(&["rollout"]);
+    // The other one is bad, and is not tried again without being named.
+    assert_eq!((code, outcomes(&outcome)), (2, vec!["unchanged", "failed"]), "{outcome}");
+    assert_eq!(outcome["targets"][0]["notes"][0], "b was promoted here before");
+    assert_eq!(outcome["targets"][0]["after"], json!([{ "revision": "b", "percent": 100.0 }]));
+}
+
 /// Before anything has begun there is nothing to take back.
 #[test]
 fn an_interrupt_before_the_first_shift_shifts_nothing() {
@@ -232,7 +282,9 @@ fn an_interrupt_before_the_first_shift_shifts_nothing() {
 
 #[test]
 fn canaries_that_pass_are_promoted_together_and_one_that_does_not_holds_all() {
-    let sandbox = sandbox(&[("a", HEALTHY), ("b", HEALTHY)], &listed(&["a", "b"]));
+    // A warm-up that is longer than a write that Lambda throttles: the note's time is that of its first attempt.
+    let sandbox = Sandbox::start(&["--speed", "60"], &world(&[("a", HEALTHY), ("b", HEALTHY)], ""));
+    sandbox.write("mlroll.toml", &config(&format!("warm_up = \"4m\"\n{}", listed(&["a", "b"]))));
     let (code, outcome) = sandbox.run(&["canary", "fleet", "--pct", "20"]);
     assert_eq!((code, outcomes(&outcome)), (0, vec!["shifted", "shifted"]), "{outcome}");
     // Somebody shortens the evidence of one.
@@ -250,7 +302,13 @@ fn canaries_that_pass_are_promoted_together_and_one_that_does_not_holds_all() {
     assert_eq!(refused["error"]["target"], "lambda:us-east-1/b@prod", "{refused}");
     assert_eq!((split(&sandbox, "a").0, split(&sandbox, "b").0), ("2".to_owned(), "2".to_owned()));
 
+    // One that is done is left alone, so that the verb can be typed again.
+    let (code, outcome) = sandbox.run(&["promote", "--target", "lambda:us-east-1/a@prod"]);
+    assert_eq!((code, outcomes(&outcome)), (0, vec!["promoted"]), "{outcome}");
     let (code, outcome) = sandbox.run(&["promote", "fleet", "--wait"]);
-    assert_eq!((code, outcomes(&outcome)), (0, vec!["promoted", "promoted"]), "{outcome}");
+    assert_eq!((code, outcomes(&outcome)), (0, vec!["promoted"]), "{outcome}");
+    assert_eq!(outcome["targets"][0]["target"], "lambda:us-east-1/b@prod");
+    let (code, refused) = sandbox.run(&["promote", "fleet"]);
+    assert_eq!((code, &refused["error"]["kind"]), (6, &json!("not_found")), "{refused}");
     assert_eq!(["a", "b"].map(|name| split(&sandbox, name)), [("3".to_owned(), None), ("3".to_owned(), None)]);
 }
