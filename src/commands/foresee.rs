@@ -8,7 +8,7 @@ use mlroll_backend::{Call, GuardKind, RevisionId, Snapshot, Target};
 
 use super::earlier::unfinished;
 use super::planned::{Planned, advice, plan};
-use super::watched::{Begin, Watched};
+use super::watched::{Begin, Watched, has_it_already};
 use super::{Context, Ended, block_on, explain, new_id};
 use crate::config::{Selected, Service, Watching};
 use crate::driver::{
@@ -247,6 +247,12 @@ pub(super) fn first_shifts(context: &Context, watched: &Watched<'_>) -> Result<E
             watching,
             candidate: (candidate.clone(), *again),
         };
+        if watched.runs.len() > 1
+            && let Some(report) = left_alone(context, &wanted)?
+        {
+            reports.push(report);
+            continue;
+        }
         match first_shift(context, &wanted) {
             Ok((report, its_calls)) => {
                 reports.push(report);
@@ -267,6 +273,23 @@ pub(super) fn first_shifts(context: &Context, watched: &Watched<'_>) -> Result<E
     };
     printer.data(&said).map_err(|e| Ended::Unsaid(done.exit(), e))?;
     Ok(done.exit())
+}
+
+/// What a run of several targets leaves alone.
+fn left_alone(context: &Context, wanted: &Wanted<'_>) -> Result<Option<Report>, Ended> {
+    let Context { global, printer, clock, .. } = context;
+    let progress = Progress::new(*printer, 1, true);
+    let limits = Limits { accept: global.timeout.unwrap_or(super::ACCEPT), settle: None, no_wait: true };
+    let wire = Arc::new(Wire::new(true, *printer).within(clock.reach()));
+    let driver =
+        Driver { clock: clock.clone(), wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(clock) };
+    let Wanted { selected, candidate: (named, _), .. } = wanted;
+    let provider = selected.target.provider();
+    // A provider that this build does not have is told where the run is foreseen.
+    let Ok(backend) = registry::backend(provider, Arc::clone(&wire) as _, clock.reach()) else { return Ok(None) };
+    let found = block_on(has_it_already(&driver, backend.as_ref(), selected, named.as_ref()))?;
+    wire.breach()?;
+    Ok(found)
 }
 
 fn first_shift(context: &Context, wanted: &Wanted<'_>) -> Result<(Report, Vec<Call>), Ended> {

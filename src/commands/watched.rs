@@ -376,7 +376,7 @@ enum Begun<'a> {
 
 /// Whether the target's note tells that the revision that has everything was promoted, and it is the one that is meant: an
 /// earlier run of several got that far. Nobody else is meant when the only other one is what was stable before it.
-async fn has_it_already(
+pub(super) async fn has_it_already(
     driver: &Driver<'_>,
     backend: &dyn Backend,
     selected: &Selected,

@@ -250,6 +250,8 @@ fn a_slot_from_before_is_no_candidate_of_a_rollout_that_is_typed_again() {
     sandbox.write("mlroll.toml", &config("targets = [\"sagemaker:us-east-1/one\", \"sagemaker:us-east-1/two\"]"));
     let (code, outcome) = sandbox.run(&["rollout"]);
     assert_eq!((code, outcomes(&outcome)), (1, vec!["promoted", "rolled_back"]), "{outcome}");
+    let (code, rehearsed) = sandbox.run(&["rollout", "--dry-run"]);
+    assert_eq!((code, outcomes(&rehearsed)), (2, vec!["unchanged", "failed"]), "{rehearsed}");
     let (code, outcome) = sandbox.run(&["rollout"]);
     // The other one is bad, and is not tried again without being named.
     assert_eq!((code, outcomes(&outcome)), (2, vec!["unchanged", "failed"]), "{outcome}");
