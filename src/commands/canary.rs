@@ -107,6 +107,7 @@ pub fn run(args: &CanaryArgs, context: &Context) -> Result<ExitStatus, Ended> {
         verb: "canary",
         intent,
         judged: BTreeMap::new(),
+        done: Vec::new(),
         selected: &selected,
         unreadable: &[],
         settle,

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mlroll_backend::{MarkerState, RevisionId, Target, Timestamp};
+use mlroll_backend::{RevisionId, Snapshot, Target, Timestamp};
 
-use super::planned::{Planned, plan};
+use super::planned::{Planned, plan, promoted};
 use super::{Context, Ended, block_on, new_id};
 use crate::config::{Selected, Service, Watching};
 use crate::driver::{Bench, Driver, Limits};
@@ -36,12 +36,12 @@ pub(crate) enum Checked {
     /// What the gates say of the canary in flight, and who it is.
     Judged(Verdict, Vec<Finding>, RevisionId),
     /// No canary is in flight: the last one was promoted; and how the target is.
-    Promoted(String),
+    Promoted(Box<Snapshot>),
 }
 
 impl Checked {
     /// The failure of whoever needs a canary in flight.
-    pub(crate) fn none_in_flight(seen: &str, target: &Target) -> Failure {
+    pub(crate) fn none_in_flight(seen: &Snapshot, target: &Target) -> Failure {
         let none = Failure::usage(format!("no canary is in flight: {seen}"));
         Failure { exit: ExitStatus::NotFound, kind: "not_found", ..none }.about(target)
     }
@@ -74,10 +74,10 @@ pub(crate) fn check_now(
         let share = match (&seen.split, &seen.roles.candidate) {
             (Some(split), Some(candidate)) => split.weight_of(candidate),
             // Not in flight any more: whoever promotes several again is done with this one.
-            _ if seen.is_settled() && seen.marker.as_ref().is_some_and(|m| m.state == MarkerState::Promoted) => {
-                return Ok(Checked::Promoted(seen.to_string()));
+            _ if promoted(&seen).is_some() => {
+                return Ok(Checked::Promoted(Box::new(seen)));
             }
-            _ => return Err(Checked::none_in_flight(&seen.to_string(), target)),
+            _ => return Err(Checked::none_in_flight(&seen, target)),
         };
         let watching = Watching::canary(service, share, None);
         let roles = (seen.roles.candidate.clone(), true);

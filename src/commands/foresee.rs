@@ -59,6 +59,8 @@ pub(super) struct Foreseen {
     pub(super) measured: Measurements,
     /// What a person should know of the state it starts from.
     pub(super) notes: Vec<String>,
+    /// How a run of several targets ends here, where that leaves it alone.
+    left_alone: Option<Report>,
     /// Whether the model registry is told of whom was promoted.
     tells_stage: bool,
 }
@@ -98,8 +100,9 @@ async fn look_ahead(
             Some(registry::metric_source(metrics, &service.gates, folder, clock.reach(), tap)?)
         }
     };
-    let Planned { plan, alone_since, .. } =
-        plan(driver, backend, selected, service, source.as_deref(), watching, candidate.clone()).await?;
+    let planned = plan(driver, backend, selected, service, source.as_deref(), watching, candidate.clone()).await?;
+    let left_alone = planned.left_alone(selected);
+    let Planned { plan, alone_since, .. } = planned;
     let (opening, learning) = (driver.wire.calls(), tap.first_calls());
     let measured = match &source {
         Some(source) if measures => {
@@ -122,6 +125,7 @@ async fn look_ahead(
     let mut notes = notes(context, wanted, target)?;
     notes.extend(advice(backend, target, &plan, context.global.output));
     Ok(Foreseen {
+        left_alone,
         tells_stage: service.model_stage.is_some() && plan.terms().kind == Kind::Rollout,
         seen: seen.clone(),
         guard: backend.capabilities().guard,
@@ -247,20 +251,16 @@ pub(super) fn first_shifts(context: &Context, watched: &Watched<'_>) -> Result<E
             watching,
             candidate: (candidate.clone(), *again),
         };
-        if watched.runs.len() > 1
-            && let Some(report) = left_alone(context, &wanted)?
-        {
-            reports.push(report);
-            continue;
-        }
-        match first_shift(context, &wanted) {
+        let several = watched.runs.len() > 1;
+        match first_shift(context, &wanted, several) {
             Ok((report, its_calls)) => {
                 reports.push(report);
                 calls.extend(its_calls);
             }
-            Err(Ended::Failed(failure)) if watched.runs.len() > 1 => {
-                reports.push(Report::refused(run.selected, failure.about(&run.selected.target)));
-            }
+            Err(Ended::Failed(failure)) if several => reports.push(match has_it(context, &wanted)? {
+                Some(report) => report,
+                None => Report::refused(run.selected, failure.about(&run.selected.target)),
+            }),
             Err(ended) => return Err(ended),
         }
     }
@@ -275,8 +275,8 @@ pub(super) fn first_shifts(context: &Context, watched: &Watched<'_>) -> Result<E
     Ok(done.exit())
 }
 
-/// What a run of several targets leaves alone.
-fn left_alone(context: &Context, wanted: &Wanted<'_>) -> Result<Option<Report>, Ended> {
+/// Why there may be no candidate: it was promoted.
+fn has_it(context: &Context, wanted: &Wanted<'_>) -> Result<Option<Report>, Ended> {
     let Context { global, printer, clock, .. } = context;
     let progress = Progress::new(*printer, 1, true);
     let limits = Limits { accept: global.timeout.unwrap_or(super::ACCEPT), settle: None, no_wait: true };
@@ -292,8 +292,11 @@ fn left_alone(context: &Context, wanted: &Wanted<'_>) -> Result<Option<Report>, 
     Ok(found)
 }
 
-fn first_shift(context: &Context, wanted: &Wanted<'_>) -> Result<(Report, Vec<Call>), Ended> {
+fn first_shift(context: &Context, wanted: &Wanted<'_>, several: bool) -> Result<(Report, Vec<Call>), Ended> {
     let foreseen = foresee(context, wanted, wanted.watching.judged)?;
+    if let (true, (None, _), Some(report)) = (several, &wanted.candidate, &foreseen.left_alone) {
+        return Ok((report.clone(), foreseen.opening));
+    }
     let first = foreseen.shortest.legs.first();
     let shift = first.map(|leg| leg.calls.clone()).unwrap_or_default();
     let resized = foreseen.shortest.resized.clone().unwrap_or_default();

@@ -42,7 +42,7 @@ use crate::cli::Global;
 use crate::clock::Clock;
 use crate::config::env::Env;
 use crate::config::{Selected, Unreadable};
-use crate::driver::{Driver, Limits};
+use crate::driver::{Driver, Limits, Report};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::output::{Done, Format, Printer, Progress, announce, json, text};
@@ -100,6 +100,8 @@ pub(crate) struct Act<'a> {
     /// Whom the gates judged on each target: nobody else is promoted.
     pub(crate) judged: BTreeMap<Target, RevisionId>,
     pub(crate) selected: &'a [Selected],
+    /// What was meant too, and is done already.
+    pub(crate) done: Vec<Report>,
     /// What was meant too, but could not be read.
     pub(crate) unreadable: &'a [Unreadable],
     /// How long the file grants until a split is live.
@@ -157,6 +159,7 @@ pub(crate) fn act(context: &Context, act: &Act<'_>) -> Result<ExitStatus, Ended>
     for report in reports.iter_mut().filter(|r| !matches!(r.outcome, Outcome::Failed | Outcome::Unchanged)) {
         report.notes.extend(act.note.map(str::to_owned));
     }
+    reports.extend(act.done.iter().cloned());
     let done = Done {
         verb: act.verb,
         reason: global.reason.as_deref(),

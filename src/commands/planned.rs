@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use mlroll_backend::{Access, Backend, GuardKind, Marker, MarkerState, RevisionId, Subject, Target, Timestamp, Weight};
+use mlroll_backend::{
+    Access, Backend, GuardKind, Marker, MarkerState, RevisionId, Snapshot, Subject, Target, Timestamp, Weight,
+};
 
 use crate::config::{Selected, Service, Watching};
-use crate::driver::{Driver, query_of, settle_delay};
+use crate::driver::{Driver, Report, query_of, settle_delay};
 use crate::failure::Failure;
 use crate::output::Format;
 use crate::rollout::engine::{Plan, Terms};
@@ -15,10 +17,33 @@ use crate::rollout::{Intent, Step};
 #[derive(Debug)]
 pub(super) struct Planned {
     pub(super) plan: Plan,
+    /// The target as it was planned on.
+    pub(super) seen: Snapshot,
     /// Whether the candidate has a share already.
     pub(super) exposed: bool,
     /// Since when stable has had everything, where it has: the beginning of time where nobody noted it.
     pub(super) alone_since: Option<Timestamp>,
+}
+
+/// Who was promoted here and has everything since, live, and what was stable before.
+pub(super) fn promoted(seen: &Snapshot) -> Option<(&RevisionId, Option<&RevisionId>)> {
+    let sole = seen.split.as_ref()?.sole()?;
+    let marker = seen.marker.as_ref().filter(|m| m.state == MarkerState::Promoted && m.stable == *sole)?;
+    seen.is_settled().then_some((sole, marker.previous.as_ref()))
+}
+
+impl Planned {
+    /// Where nobody is tried but what was stable before the one that was promoted here: of several targets, this one has been done
+    /// by an earlier run, and is left alone.
+    pub(super) fn left_alone(&self, selected: &Selected) -> Option<Report> {
+        let candidate = &self.plan.terms().candidate;
+        let (sole, _) = promoted(&self.seen).filter(|(_, previous)| *previous == Some(candidate))?;
+        let why = format!(
+            "{sole} was promoted here before, and beside it is only {candidate}, which was stable then; if that is another one by now: \
+             `--candidate {candidate}`"
+        );
+        Some(Report::unchanged(selected, why).seen(&self.seen))
+    }
 }
 
 /// Finds out who is stable and who the candidate is, and freezes the plan.
@@ -89,7 +114,7 @@ pub(super) async fn plan(
         score: watching.score.as_deref().cloned(),
     };
     let plan = Plan::new(terms, can.granule).map_err(|e| Failure::usage(e.to_string()).about(target))?;
-    Ok(Planned { plan, exposed, alone_since })
+    Ok(Planned { plan, seen, exposed, alone_since })
 }
 
 /// What a person should know, for those who only read the document: others were told when the candidate was found.

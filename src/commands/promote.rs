@@ -13,6 +13,7 @@ use super::watched::{service_of, state_of};
 use super::{Act, Context, Ended, act, block_on};
 use crate::cli::revision;
 use crate::config::{Selected, Service, Watching, select};
+use crate::driver::Report;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::judge::panel::Finding;
@@ -50,7 +51,7 @@ pub struct PromoteArgs {
 pub fn run(args: &PromoteArgs, context: &Context) -> Result<ExitStatus, Ended> {
     let global = &context.global;
     let (mut selected, config) = select(global.config.as_deref(), &global.target, &args.services, false)?;
-    let mut judged = BTreeMap::new();
+    let (mut judged, mut done) = (BTreeMap::new(), Vec::new());
     if !args.force {
         if !selected.iter().any(|s| has_gates(config.as_ref(), s)) {
             let failure = Failure::usage("there are no gates, so nothing says that the candidate is good");
@@ -59,14 +60,8 @@ pub fn run(args: &PromoteArgs, context: &Context) -> Result<ExitStatus, Ended> {
         let with_service = |selected| Ok((selected, service_of(selected, config.as_ref())?));
         let meant = selected.iter().map(with_service).collect::<Result<Vec<_>, Failure>>()?;
         let (_, folder) = state_of(config.as_ref(), global.config.as_deref())?;
-        judged = evidence(args.wait, context, &meant, &folder)?;
-        selected.retain(|one| {
-            let is_meant = judged.contains_key(&one.target);
-            if !is_meant {
-                context.printer.say(&format!("{}: was promoted before, and is left alone", one.target));
-            }
-            is_meant
-        });
+        (judged, done) = evidence(args.wait, context, &meant, &folder)?;
+        selected.retain(|one| judged.contains_key(&one.target));
         let other = |target: &Target| args.candidate.as_ref().filter(|named| judged.get(target) != Some(named));
         if let Some((target, named)) = selected.iter().find_map(|s| Some((&s.target, other(&s.target)?))) {
             let found = judged.get(target).map_or_else(|| "none".to_owned(), ToString::to_string);
@@ -80,6 +75,7 @@ pub fn run(args: &PromoteArgs, context: &Context) -> Result<ExitStatus, Ended> {
         intent: Intent::Promote { candidate: args.candidate.clone(), forced: args.force },
         judged,
         selected: &selected,
+        done,
         unreadable: &[],
         settle,
         no_wait: args.no_wait,
@@ -90,13 +86,14 @@ pub fn run(args: &PromoteArgs, context: &Context) -> Result<ExitStatus, Ended> {
     act(context, &promote)
 }
 
-/// Who was judged on each target, when all of them are good enough: at once, or when there is enough to tell.
+/// Who was judged on each target, when all of them are good enough: at once, or when there is enough to tell; and the targets that an
+/// earlier command was done with.
 fn evidence(
     wait: bool,
     context: &Context,
     meant: &[(&Selected, &Service)],
     folder: &Path,
-) -> Result<BTreeMap<Target, RevisionId>, Ended> {
+) -> Result<(BTreeMap<Target, RevisionId>, Vec<Report>), Ended> {
     let Context { global, printer, clock, .. } = context;
     // The share is of no matter here.
     let watching = |(_, service): &(&Selected, &Service)| Watching::canary(service, Weight::ZERO, None);
@@ -105,7 +102,7 @@ fn evidence(
     let deadline = clock.deadline(global.timeout.unwrap_or(bake));
     let progress = Progress::new(*printer, meant.len(), false);
     loop {
-        let (mut judged, mut done) = (BTreeMap::new(), Vec::new());
+        let (mut judged, mut done, mut none) = (BTreeMap::new(), Vec::new(), None);
         // What one waits for holds up all: they are looked at again together, so that none is promoted by what was.
         let mut is_waiting = false;
         for (selected, service) in meant {
@@ -116,7 +113,10 @@ fn evidence(
                     continue;
                 }
                 Ok(Checked::Promoted(seen)) => {
-                    done.push(Checked::none_in_flight(&seen, &selected.target));
+                    done.push(
+                        Report::unchanged(selected, "no canary is in flight: the last one was promoted").seen(&seen),
+                    );
+                    none.get_or_insert(Checked::none_in_flight(&seen, &selected.target));
                     continue;
                 }
                 Ok(Checked::Judged(verdict, findings, _)) => {
@@ -137,9 +137,9 @@ fn evidence(
         if !is_waiting {
             progress.clear();
             // Those that an earlier command got to are done; where all of them are, there is nothing to promote.
-            return match done.into_iter().next() {
+            return match none {
                 Some(failure) if judged.is_empty() => Err(failure.into()),
-                Some(_) | None => Ok(judged),
+                Some(_) | None => Ok((judged, done)),
             };
         }
         block_on(clock.sleep(look))?;

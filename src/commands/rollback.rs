@@ -57,6 +57,7 @@ pub fn run(args: &RollbackArgs, context: &Context) -> Result<ExitStatus, Ended> 
         verb: "rollback",
         intent: Intent::Rollback { to: args.to.clone(), recent },
         judged: BTreeMap::new(),
+        done: Vec::new(),
         selected: &meant.selected,
         unreadable: &meant.unreadable,
         settle: None,

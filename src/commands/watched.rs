@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
-use mlroll_backend::{Backend, MarkerState, ModelStage, RevisionId, Usage};
+use mlroll_backend::{Backend, ModelStage, RevisionId, Usage};
 
 use super::earlier::{Earlier, check_metrics, in_use, unfinished};
 use super::experiment::replace;
-use super::planned::{Planned, advice, plan, warn_of_keys_that_end};
+use super::planned::{Planned, advice, plan, promoted, warn_of_keys_that_end};
 use super::stores::Stores;
 use super::{Context, Ended, block_on, explain, new_id};
 use crate::config::{Config, DEFAULT_FILE, Metrics, Selected, Service, Stage, Watching};
@@ -256,8 +256,10 @@ impl Shared<'_> {
         let prepared: Vec<_> = tokio::select! {
             biased;
             _ = interrupts.next() => {
-                let interrupted = |(selected, _): &(&Selected, _)| {
-                    Report::refused(selected, Failure::interrupted(&selected.target))
+                let interrupted = |(selected, driver): &(&Selected, &Driver<'_>)| {
+                    let mut report = Report::refused(selected, Failure::interrupted(&selected.target));
+                    report.calls = driver.wire.count(&selected.target);
+                    report
                 };
                 return all.iter().map(interrupted).collect();
             }
@@ -312,15 +314,20 @@ impl Shared<'_> {
             }
             Earlier::None(watching, candidate) => {
                 let source = if watching.judged { Some(source()?) } else { None };
-                // Of several, those that have it already are left alone: beside a revision that was promoted there may be another
-                // one, such as what was stable before.
-                if !alone
-                    && let Some(report) = has_it_already(driver, backend.as_ref(), selected, candidate.0.as_ref()).await
-                {
+                let named = candidate.0.clone();
+                let planned =
+                    plan(driver, backend.as_ref(), selected, service, source.as_deref(), &watching, candidate).await;
+                // Of several, those that have it already are left alone.
+                let done = match &planned {
+                    _ if alone => None,
+                    Ok(planned) if named.is_none() => planned.left_alone(selected),
+                    Ok(_) => None,
+                    Err(_) => has_it_already(driver, backend.as_ref(), selected, named.as_ref()).await,
+                };
+                if let Some(report) = done {
                     return Ok(Prepared::Nothing(Box::new(report)));
                 }
-                let Planned { plan, exposed, alone_since } =
-                    plan(driver, backend.as_ref(), selected, service, source.as_deref(), &watching, candidate).await?;
+                let Planned { plan, exposed, alone_since, .. } = planned?;
                 let bench = match source {
                     Some(source) => Bench::prepare(source, &service.gates, &plan, target, alone_since, now).await?,
                     None => Bench::without_gates(&plan, target),
@@ -374,8 +381,7 @@ enum Begun<'a> {
     Before(Journal<'a>, Input),
 }
 
-/// Whether the target's note tells that the revision that has everything was promoted, and it is the one that is meant: an
-/// earlier run of several got that far. Nobody else is meant when the only other one is what was stable before it.
+/// Where no candidate was found: whether the one that is meant was promoted here, by an earlier run of several.
 pub(super) async fn has_it_already(
     driver: &Driver<'_>,
     backend: &dyn Backend,
@@ -383,25 +389,21 @@ pub(super) async fn has_it_already(
     named: Option<&RevisionId>,
 ) -> Option<Report> {
     let deadline = driver.clock.deadline(driver.limits.accept);
-    let seen = driver.clock.by(deadline, backend.observe(&selected.target)).await.ok()?.ok()?;
-    let sole = seen.split.as_ref()?.sole()?;
-    let marker = seen.marker.as_ref().filter(|m| m.state == MarkerState::Promoted && m.stable == *sole)?;
+    let target = &selected.target;
+    let seen = driver.clock.by(deadline, backend.observe(target)).await.ok()?.ok()?;
+    let (sole, _) = promoted(&seen)?;
     let is_meant = match named {
         Some(named) => named == sole,
         None => {
-            let listing = backend.revisions(&selected.target, usize::MAX);
-            match choose(selected.target.provider(), sole, &driver.clock.by(deadline, listing).await.ok()?.ok()?) {
-                Choice::Found { candidate, .. } => marker.previous.as_ref() == Some(&candidate),
+            let listed = driver.clock.by(deadline, backend.revisions(target, usize::MAX)).await.ok()?.ok()?;
+            match choose(target.provider(), sole, &listed) {
+                Choice::Found { .. } => false,
                 Choice::Nothing => true,
                 Choice::Several(others) => others.is_empty(),
             }
         }
     };
-    (is_meant && seen.is_settled()).then(|| {
-        let mut report = Report::unchanged(selected, format!("{sole} was promoted here before"));
-        report.saw(&seen);
-        report
-    })
+    is_meant.then(|| Report::unchanged(selected, format!("{sole} was promoted here before")).seen(&seen))
 }
 
 impl Ready<'_> {

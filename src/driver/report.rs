@@ -97,6 +97,12 @@ impl Report {
         Self { outcome, exit, notes: vec![why.into()], is_begun: false, ..Self::blank(selected) }
     }
 
+    /// The same, of a target that was looked at.
+    pub(crate) fn seen(mut self, seen: &Snapshot) -> Self {
+        self.saw(seen);
+        self
+    }
+
     /// It was left alone because of what became of `other`.
     pub(crate) fn not_begun(selected: &Selected, other: &Target) -> Self {
         Self::unchanged(selected, format!("not begun, because of {other}"))
