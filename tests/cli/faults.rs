@@ -311,6 +311,13 @@ fn nothing_listens_is_unreachable() {
 }
 
 #[test]
+fn a_sandbox_on_this_machine_needs_no_certificates() {
+    let world = World::with_canary("10").set("SSL_CERT_FILE", "/nonexistent").set("SSL_CERT_DIR", "/nonexistent");
+    world.verb(&["rollback"]).0.expect(0);
+    assert_eq!(world.split(), "2");
+}
+
+#[test]
 fn a_signature_never_leaves_the_machine_in_clear() {
     let world = World::new().set("AWS_ENDPOINT_URL_LAMBDA", "http://10.255.255.1:8000");
     let (ran, document) = world.verb(&["rollback"]);

@@ -15,7 +15,7 @@ use tokio::sync::OnceCell;
 use crate::credentials::{EARLY, JobRole};
 use crate::pace::Pace;
 use crate::settings::{GitHub, Settings};
-use crate::transport::{HonourRetryAfter, Transport};
+use crate::transport::{Connections, HonourRetryAfter, Transport};
 
 /// The longest to wait for credentials, over all sources of the chain.
 const CREDENTIALS: Duration = Duration::from_secs(5);
@@ -63,6 +63,7 @@ pub(crate) struct Session {
     /// The GitHub job's own role, where that is who asks.
     github: Option<GitHub>,
     wiretap: Arc<dyn Wiretap>,
+    connections: Connections,
     config: OnceCell<SdkConfig>,
     #[cfg(feature = "cloudwatch")]
     cloudwatch: PerRegion<aws_sdk_cloudwatch::Client>,
@@ -96,6 +97,7 @@ impl Session {
         Self {
             github: settings.github.clone(),
             wiretap,
+            connections: Connections::new(),
             config: OnceCell::const_new(),
             #[cfg(feature = "cloudwatch")]
             cloudwatch: PerRegion::new(),
@@ -112,7 +114,7 @@ impl Session {
 
     /// Requests for credentials go through our transport too: it keeps tokens out of clear text.
     fn transport(&self) -> Transport {
-        Transport::new(Arc::clone(&self.wiretap), Pace::new(usize::MAX, Duration::ZERO))
+        Transport::new(self.connections.clone(), Arc::clone(&self.wiretap), Pace::new(usize::MAX, Duration::ZERO))
     }
 
     async fn config(&self, region: &str) -> &SdkConfig {
@@ -136,7 +138,8 @@ impl Session {
         let config = self.config(region).await;
         self.cloudwatch.get_or_make(region, || {
             let pace = Pace::new(CLOUDWATCH_CALLS, Duration::from_secs(1));
-            let transport = Transport::new(Arc::clone(&self.wiretap), pace).with_attempt(CLOUDWATCH_ATTEMPT);
+            let transport = Transport::new(self.connections.clone(), Arc::clone(&self.wiretap), pace)
+                .with_attempt(CLOUDWATCH_ATTEMPT);
             let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(CLOUDWATCH_OPERATION);
             let config = aws_sdk_cloudwatch::config::Builder::from(config)
                 .region(Region::new(region.to_owned()))
@@ -156,7 +159,7 @@ impl Session {
             let pace = Pace::new(LAMBDA_CALLS, LAMBDA_WINDOW);
             let config = aws_sdk_lambda::config::Builder::from(config)
                 .region(Region::new(region.to_owned()))
-                .http_client(Transport::new(Arc::clone(&self.wiretap), pace))
+                .http_client(Transport::new(self.connections.clone(), Arc::clone(&self.wiretap), pace))
                 .retry_classifier(HonourRetryAfter)
                 .build();
             aws_sdk_lambda::Client::from_conf(config)
@@ -171,7 +174,7 @@ impl Session {
             let pace = Pace::new(SAGEMAKER_CALLS, Duration::from_secs(1));
             let config = aws_sdk_applicationautoscaling::config::Builder::from(config)
                 .region(Region::new(region.to_owned()))
-                .http_client(Transport::new(Arc::clone(&self.wiretap), pace))
+                .http_client(Transport::new(self.connections.clone(), Arc::clone(&self.wiretap), pace))
                 .retry_classifier(HonourRetryAfter)
                 .build();
             aws_sdk_applicationautoscaling::Client::from_conf(config)
@@ -186,7 +189,7 @@ impl Session {
             let pace = Pace::new(SAGEMAKER_CALLS, Duration::from_secs(1));
             let config = aws_sdk_sagemaker::config::Builder::from(config)
                 .region(Region::new(region.to_owned()))
-                .http_client(Transport::new(Arc::clone(&self.wiretap), pace))
+                .http_client(Transport::new(self.connections.clone(), Arc::clone(&self.wiretap), pace))
                 .retry_classifier(HonourRetryAfter)
                 .build();
             aws_sdk_sagemaker::Client::from_conf(config)
@@ -202,7 +205,10 @@ impl Session {
             let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(MODEL_ATTEMPT);
             let config = aws_sdk_sagemakerruntime::config::Builder::from(config)
                 .region(Region::new(region.to_owned()))
-                .http_client(Transport::new(Arc::clone(&self.wiretap), pace).with_attempt(MODEL_ATTEMPT))
+                .http_client(
+                    Transport::new(self.connections.clone(), Arc::clone(&self.wiretap), pace)
+                        .with_attempt(MODEL_ATTEMPT),
+                )
                 .timeout_config(timeouts.build())
                 .retry_config(RetryConfig::disabled())
                 .build();

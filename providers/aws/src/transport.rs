@@ -9,8 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_smithy_async::future::timeout::Timeout;
-use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
-use aws_smithy_async::time::SharedTimeSource;
+use aws_smithy_async::rt::sleep::AsyncSleep;
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::{
@@ -53,10 +52,33 @@ pub(crate) struct Tag {
 #[derive(Debug)]
 pub(crate) struct Tagging(pub(crate) Tag);
 
+/// Connections by TLS and without. Those who share them read and parse the system's certificates once, which takes longer
+/// than a request does; whoever asks only loopback, and the metadata addresses, never does.
+#[derive(Clone, Debug)]
+pub(crate) struct Connections {
+    plain: SharedHttpClient,
+    secure: SharedHttpClient,
+}
+
+impl Connections {
+    pub(crate) fn new() -> Self {
+        let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
+        let secure = aws_smithy_http_client::Builder::new().tls_provider(provider).build_https();
+        let plain = aws_smithy_http_client::Builder::new().build_with_connector_fn(|settings, components| {
+            let mut builder = aws_smithy_http_client::Connector::builder();
+            builder
+                .set_connector_settings(settings.cloned())
+                .set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+            builder.build_http()
+        });
+        Self { plain, secure }
+    }
+}
+
 /// Makes connections on which the steps of this module apply to tagged requests.
 #[derive(Debug)]
 pub(crate) struct Transport {
-    inner: SharedHttpClient,
+    inner: Connections,
     wiretap: Arc<dyn Wiretap>,
     pace: Arc<Pace>,
     attempt: Duration,
@@ -74,9 +96,7 @@ pub(crate) enum NotSent {
 }
 
 impl Transport {
-    pub(crate) fn new(wiretap: Arc<dyn Wiretap>, pace: Pace) -> Self {
-        let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
-        let inner = aws_smithy_http_client::Builder::new().tls_provider(provider).build_https();
+    pub(crate) fn new(inner: Connections, wiretap: Arc<dyn Wiretap>, pace: Pace) -> Self {
         Self { inner, wiretap, pace: Arc::new(pace), attempt: ATTEMPT }
     }
 
@@ -91,25 +111,25 @@ impl Transport {
 impl HttpClient for Transport {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(Connector {
-            inner: self.inner.http_connector(settings, components),
+            inner: self.inner.clone(),
+            settings: settings.clone(),
+            components: components.clone(),
             wiretap: Arc::clone(&self.wiretap),
             pace: Arc::clone(&self.pace),
             // A call that takes longer, such as an upload, says so.
             attempt: settings.read_timeout().unwrap_or(self.attempt),
-            sleep: components.sleep_impl(),
-            time: components.time_source(),
         })
     }
 }
 
 #[derive(Clone, Debug)]
 struct Connector {
-    inner: SharedHttpConnector,
+    inner: Connections,
+    settings: HttpConnectorSettings,
+    components: RuntimeComponents,
     wiretap: Arc<dyn Wiretap>,
     pace: Arc<Pace>,
     attempt: Duration,
-    sleep: Option<SharedAsyncSleep>,
-    time: Option<SharedTimeSource>,
 }
 
 impl HttpConnector for Connector {
@@ -122,10 +142,11 @@ impl HttpConnector for Connector {
 impl Connector {
     async fn send(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let tag = request.extension::<Tag>();
+        let is_secure = request.uri().get(.."https:".len()).is_some_and(|start| start.eq_ignore_ascii_case("https:"));
         refuse_clear_text(request.uri(), tag.is_some()).map_err(|not_sent| ConnectorError::user(not_sent.into()))?;
         if let Some(tag) = tag {
             let call = describe(tag, &request);
-            if let (Some(sleep), Some(time)) = (&self.sleep, &self.time) {
+            if let (Some(sleep), Some(time)) = (self.components.sleep_impl(), self.components.time_source()) {
                 let wait = self.pace.wait_from(time.now());
                 if !wait.is_zero() {
                     sleep.sleep(wait).await;
@@ -135,13 +156,15 @@ impl Connector {
                 return Err(ConnectorError::user(NotSent::Withheld.into()));
             }
         }
+        let client = if is_secure { &self.inner.secure } else { &self.inner.plain };
+        let connector = client.http_connector(&self.settings, &self.components);
         let answer = async {
-            let mut response = self.inner.call(request).await?;
+            let mut response = connector.call(request).await?;
             let body = read_whole(response.take_body()).await?;
             *response.body_mut() = SdkBody::from(body);
             Ok(response)
         };
-        match &self.sleep {
+        match self.components.sleep_impl() {
             Some(sleep) => Timeout::new(answer, sleep.sleep(self.attempt)).await.unwrap_or_else(|_| {
                 Err(ConnectorError::timeout(format!("no answer within {} s", self.attempt.as_secs()).into()))
             }),

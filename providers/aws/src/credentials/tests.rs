@@ -13,7 +13,7 @@ use mlroll_faults::scripted::{Reply, Request, Server};
 use super::JobRole;
 use crate::pace::Pace;
 use crate::settings::Settings;
-use crate::transport::Transport;
+use crate::transport::{Connections, Transport};
 
 const TOKEN: &str = r#"{"value": "eyJhunter3"}"#;
 const HOUR: Duration = Duration::from_secs(3600);
@@ -41,7 +41,10 @@ async fn role(github: &str, sts: &Server) -> JobRole {
         "AWS_ROLE_ARN" => Some("arn:aws:iam::123456789012:role/mlroll".to_owned()),
         _ => None,
     });
-    let transport = || Transport::new(Arc::new(Tap::new(false)), Pace::new(usize::MAX, Duration::ZERO));
+    let transport = || {
+        let pace = Pace::new(usize::MAX, Duration::ZERO);
+        Transport::new(Connections::new(), Arc::new(Tap::new(false)), pace)
+    };
     let base = aws_config::defaults(BehaviorVersion::latest())
         .no_credentials()
         .region(Region::new("us-east-1"))
