@@ -128,20 +128,40 @@ fn said(error: &Error) -> String {
     text.strip_prefix(&prefix).map_or(text.clone(), str::to_owned)
 }
 
+/// The service that IAM names an operation on an endpoint by.
+fn authority(operation: &str) -> &'static str {
+    if operation.contains("Scal") {
+        "application-autoscaling"
+    } else if operation.contains("Metric") || operation.contains("Alarm") {
+        "cloudwatch"
+    } else {
+        "sagemaker"
+    }
+}
+
 fn hints(error: &Error, target: &Target) -> Vec<String> {
     let fact = |key: &str| error.context().iter().find(|(k, _)| *k == key).map(|(_, v)| v.as_str());
     let look = format!("look at it: `mlroll status --target {target}`");
     match error.kind() {
         ErrorKind::Auth => {
             match (fact("code"), target) {
-                (Some(code), Target::Lambda(_)) if code.starts_with("Expired") => {
+                (Some(code), Target::Lambda(_) | Target::SageMaker(_)) if code.starts_with("Expired") => {
                     vec!["the credentials have expired: get new ones (`aws sso login`, or run the job's login step again)".to_owned()]
                 }
                 (Some("AccessDeniedException" | "AccessDenied"), Target::Lambda(alias)) => vec![
                     format!("allow lambda:{} on the function {}", error.operation(), alias.function),
                     "see who you are: `aws sts get-caller-identity`".to_owned(),
                 ],
-                (_, Target::Lambda(_)) => {
+                (Some("AccessDeniedException" | "AccessDenied"), Target::SageMaker(endpoint)) => vec![
+                    format!(
+                        "allow {}:{} on the endpoint {}: docs/iam has the policy of each verb",
+                        authority(error.operation()),
+                        error.operation(),
+                        endpoint.endpoint
+                    ),
+                    "see who you are: `aws sts get-caller-identity`".to_owned(),
+                ],
+                (_, Target::Lambda(_) | Target::SageMaker(_)) => {
                     vec![
                         "set AWS_PROFILE, or log in (`aws sso login`); see who you are: `aws sts get-caller-identity`"
                             .to_owned(),
@@ -165,7 +185,6 @@ fn hints(error: &Error, target: &Target) -> Vec<String> {
                     "log in (`az login`) or set AZURE_TENANT_ID, AZURE_CLIENT_ID and what proves them; see who you are: `az account show`"
                         .to_owned(),
                 ],
-                (_, Target::SageMaker(_)) => Vec::new(),
             }
         }
         ErrorKind::Conflict | ErrorKind::Unexpected => vec![look],
@@ -182,8 +201,14 @@ fn hints(error: &Error, target: &Target) -> Vec<String> {
                 "see what there is: `az ml online-endpoint list --subscription {} -g {} -w {}`",
                 endpoint.subscription, endpoint.resource_group, endpoint.workspace
             )],
-            Target::SageMaker(_) => Vec::new(),
+            Target::SageMaker(endpoint) => {
+                vec![format!("see what there is: `aws sagemaker list-endpoints --region {}`", endpoint.region)]
+            }
         },
+        ErrorKind::Unavailable if error.to_string().contains("invalid peer certificate") => {
+            let trust = "whoever answers is not trusted by this system: SSL_CERT_FILE names the certificates to trust";
+            vec![trust.to_owned(), look]
+        }
         ErrorKind::Throttled | ErrorKind::Unavailable => {
             vec!["run the same command again: it is safe to repeat".to_owned(), look]
         }

@@ -118,6 +118,23 @@ fn who_may_not_read_the_tag_rolls_back_all_the_same_where_the_split_tells_who_is
     }
 }
 
+#[test]
+fn what_is_refused_says_what_to_allow_and_what_is_not_there_how_to_find_it() {
+    for (operation, code, hint) in [
+        (UPDATE, "AccessDeniedException", "allow sagemaker:UpdateEndpointWeightsAndCapacities on the endpoint fraud"),
+        ("DescribeScalableTargets", "AccessDeniedException", "allow application-autoscaling:DescribeScalableTargets"),
+        (UPDATE, "ExpiredTokenException", "have expired"),
+        (UPDATE, "UnrecognizedClientException", "get-caller-identity"),
+    ] {
+        let case = Case::new();
+        (0..5).for_each(|_| case.sagemaker.fail(operation, Failure::Refused(400, code, "no")));
+        case.verb(&["canary", "--pct", "10"]).0.expect(5).says(hint);
+        assert_eq!(case.weights(), [1.0, 0.0]);
+    }
+    let ran = Case::new().world.run(&["rollback", "--target", "sagemaker:us-east-1/fraudulent"]);
+    ran.expect(6).says("aws sagemaker list-endpoints --region us-east-1");
+}
+
 /// The candidate has most of it, and is not stable for that.
 #[test]
 fn the_larger_share_is_not_stable_when_the_tag_says_otherwise() {
