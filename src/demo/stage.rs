@@ -56,7 +56,7 @@ impl Stage {
 
 const LAMBDA: [Act; 6] = [
     Act {
-        says: "The alias `prod` gives everything to version 2. Users send 200 requests a second.",
+        says: "The alias `prod` gives everything to version 2. Users send 1000 requests a second.",
         types: &["status"],
         ends: ExitStatus::Success,
     },
@@ -81,7 +81,7 @@ const LAMBDA: [Act; 6] = [
 
 const AZURE_ML: [Act; 3] = [
     Act {
-        says: "The endpoint `fraud` gives everything to its deployment blue. Users send 200 requests a second.",
+        says: "The endpoint `fraud` gives everything to its deployment blue. Users send 1000 requests a second.",
         types: &["status"],
         ends: ExitStatus::Success,
     },
