@@ -223,7 +223,7 @@ fn counted(seat: &Seat) -> String {
     match seat.slow_after() {
         Some(seconds) => format!("slower than {:.0} ms", seconds * 1000.0),
         None if seat.gate().ratio().is_some() => "counted".to_owned(),
-        None => "failed".to_owned(),
+        None => "failed requests".to_owned(),
     }
 }
 
