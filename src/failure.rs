@@ -209,6 +209,9 @@ fn hints(error: &Error, target: &Target) -> Vec<String> {
             let trust = "whoever answers is not trusted by this system: SSL_CERT_FILE names the certificates to trust";
             vec![trust.to_owned(), look]
         }
+        ErrorKind::Unavailable if error.to_string().contains("tunnel error") => {
+            vec!["the proxy that HTTPS_PROXY names let nobody through; NO_PROXY names hosts to ask without it".to_owned(), look]
+        }
         ErrorKind::Throttled | ErrorKind::Unavailable => {
             vec!["run the same command again: it is safe to repeat".to_owned(), look]
         }

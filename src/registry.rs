@@ -8,7 +8,7 @@ use mlroll_backend::{Backend, MetricSource, Provider, Wiretap};
 
 #[cfg(feature = "prometheus")]
 use crate::config::Preset;
-#[cfg(any(feature = "aws", feature = "azure", feature = "prometheus"))]
+#[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "prometheus"))]
 use crate::config::env::Env;
 #[cfg(feature = "google")]
 use crate::config::env::Google;
@@ -27,28 +27,25 @@ pub fn backend(provider: Provider, wiretap: Arc<dyn Wiretap>, reach: Reach) -> R
     reach.check_provider(provider)?;
     match provider {
         #[cfg(feature = "azure")]
-        Provider::AzureMl => {
-            let settings = mlroll_azure::Settings::from_lookup(Env::named_by_file);
-            match mlroll_azure::machine_learning::OnlineEndpoints::new(&settings, wiretap) {
-                Ok(backend) => Ok(Box::new(backend)),
-                Err(error) => Err(Failure::usage(error.message())),
-            }
-        }
+        Provider::AzureMl => match mlroll_azure::machine_learning::OnlineEndpoints::new(&azure()?, wiretap) {
+            Ok(backend) => Ok(Box::new(backend)),
+            Err(error) => Err(Failure::usage(error.message())),
+        },
         #[cfg(not(feature = "azure"))]
         Provider::AzureMl => Err(absent(provider, wiretap)),
         #[cfg(feature = "google")]
-        Provider::CloudRun => match mlroll_google::cloud_run::CloudRun::new(&google(), wiretap) {
+        Provider::CloudRun => match mlroll_google::cloud_run::CloudRun::new(&google()?, wiretap) {
             Ok(backend) => Ok(Box::new(backend)),
             Err(error) => Err(Failure::usage(format!("MLROLL_ENDPOINT_CLOUD_RUN: {}", error.message()))),
         },
         #[cfg(not(feature = "google"))]
         Provider::CloudRun => Err(absent(provider, wiretap)),
         #[cfg(feature = "aws")]
-        Provider::Lambda => Ok(Box::new(mlroll_aws::lambda::Lambda::new(&aws(), wiretap))),
+        Provider::Lambda => Ok(Box::new(mlroll_aws::lambda::Lambda::new(&aws()?, wiretap))),
         #[cfg(not(feature = "aws"))]
         Provider::Lambda => Err(absent(provider, wiretap)),
         #[cfg(feature = "aws")]
-        Provider::SageMaker => Ok(Box::new(mlroll_aws::sagemaker::SageMaker::new(&aws(), wiretap))),
+        Provider::SageMaker => Ok(Box::new(mlroll_aws::sagemaker::SageMaker::new(&aws()?, wiretap))),
         #[cfg(not(feature = "aws"))]
         Provider::SageMaker => Err(absent(provider, wiretap)),
     }
@@ -115,12 +112,11 @@ fn azure_monitor(
     use mlroll_azure::monitor::{Monitor, TrafficLog};
 
     only_what_it_knows(metrics, "Azure Monitor knows the metrics of Azure ML; leave it out")?;
-    let settings = mlroll_azure::Settings::from_lookup(Env::named_by_file);
     let log = metrics.logs().map(|workspace| TrafficLog {
         workspace: workspace.map(str::to_owned),
         slower_than: gates.iter().filter_map(Gate::slower_than).collect(),
     });
-    match Monitor::new(&settings, log, settle_delay(metrics)?, Some(wiretap)) {
+    match Monitor::new(&azure()?, log, settle_delay(metrics)?, Some(wiretap)) {
         Ok(source) => Ok(Box::new(source)),
         Err(error) => Err(Failure::usage(format!("metrics: {}", error.message()))),
     }
@@ -132,31 +128,43 @@ fn cloudwatch(metrics: &Metrics, gates: &[Gate], wiretap: Arc<dyn Wiretap>) -> R
 
     only_what_it_knows(metrics, "CloudWatch knows the metrics of Lambda and SageMaker; leave it out")?;
     let slower_than = gates.iter().filter_map(Gate::slower_than).collect();
-    Ok(Box::new(CloudWatch::new(Settings { settle_delay: settle_delay(metrics)?, slower_than }, &aws(), wiretap)))
+    Ok(Box::new(CloudWatch::new(Settings { settle_delay: settle_delay(metrics)?, slower_than }, &aws()?, wiretap)))
 }
 
 #[cfg(feature = "google")]
 fn cloud_monitoring(metrics: &Metrics) -> Result<Box<dyn MetricSource>, Failure> {
     only_what_it_knows(metrics, "Cloud Monitoring knows the metrics of Cloud Run; leave it out")?;
-    let settings = mlroll_google::Settings { settle_delay: settle_delay(metrics)?, ..google() };
+    let settings = mlroll_google::Settings { settle_delay: settle_delay(metrics)?, ..google()? };
     match mlroll_google::monitoring::CloudMonitoring::new(&settings) {
         Ok(source) => Ok(Box::new(source)),
         Err(error) => Err(Failure::usage(format!("metrics: {}", error.message()))),
     }
 }
 
+/// Who carries requests by https, where the environment names somebody.
+#[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "prometheus"))]
+fn proxy() -> Result<Option<mlroll_backend::Proxy>, Failure> {
+    mlroll_backend::Proxy::from_lookup(Env::named_by_file).map_err(Failure::usage)
+}
+
 /// What the environment says of AWS, besides what the SDK reads itself.
 #[cfg(feature = "aws")]
-fn aws() -> mlroll_aws::Settings {
-    mlroll_aws::Settings::from_lookup(Env::named_by_file)
+fn aws() -> Result<mlroll_aws::Settings, Failure> {
+    mlroll_aws::Settings::from_lookup(Env::named_by_file).by_way_of(proxy()?.as_ref()).map_err(Failure::usage)
+}
+
+/// What the environment says of Azure.
+#[cfg(feature = "azure")]
+fn azure() -> Result<mlroll_azure::Settings, Failure> {
+    Ok(mlroll_azure::Settings::from_lookup(Env::named_by_file).by_way_of(proxy()?))
 }
 
 /// What the environment says of Google Cloud.
 #[cfg(feature = "google")]
-fn google() -> mlroll_google::Settings {
+fn google() -> Result<mlroll_google::Settings, Failure> {
     let Google { access_token, credentials, gcloud_folder, metadata_host, quota_project, cloud_run, monitoring } =
         Google::from_process();
-    mlroll_google::Settings {
+    Ok(mlroll_google::Settings {
         access_token: access_token.map(mlroll_google::Secret::new),
         credentials,
         gcloud_folder,
@@ -165,8 +173,9 @@ fn google() -> mlroll_google::Settings {
         quota_project,
         cloud_run,
         monitoring,
+        proxy: proxy()?,
         ..mlroll_google::Settings::default()
-    }
+    })
 }
 
 #[cfg(feature = "prometheus")]
@@ -209,6 +218,7 @@ fn prometheus(metrics: &Metrics, folder: &Path) -> Result<Box<dyn MetricSource>,
         settle_delay,
         scrape: metrics.scrape.map(|span| span.0),
         preset: metrics.preset.map(preset),
+        proxy: proxy()?,
         requests: metrics.requests.clone(),
         errors: metrics.errors.clone(),
         latency: metrics.latency.clone(),

@@ -62,6 +62,7 @@ mod moto;
 mod no_gates;
 mod plan;
 mod power;
+mod proxy;
 mod rollback;
 mod sagemaker;
 mod sagemaker_by_hand;

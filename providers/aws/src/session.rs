@@ -97,7 +97,7 @@ impl Session {
         Self {
             github: settings.github.clone(),
             wiretap,
-            connections: Connections::new(),
+            connections: Connections::new(settings.way.clone()),
             config: OnceCell::const_new(),
             #[cfg(feature = "cloudwatch")]
             cloudwatch: PerRegion::new(),

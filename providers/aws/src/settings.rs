@@ -4,7 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use mlroll_backend::{Access, Timestamp};
+use aws_smithy_http_client::proxy::ProxyConfig;
+use mlroll_backend::{Access, Proxy, Timestamp};
 
 /// The variables that [`Settings::from_lookup`] asks for.
 pub const VARIABLES: [&str; 10] = [
@@ -30,6 +31,7 @@ pub struct Settings {
     pub(crate) github: Option<GitHub>,
     /// The keys that end, and that nobody renews.
     ending: Option<Ending>,
+    pub(crate) way: Way,
 }
 
 /// The role of a GitHub job, by its own token.
@@ -56,6 +58,22 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret")
+    }
+}
+
+/// How requests by https leave this machine. Never printed: a proxy's address may hold a password.
+#[derive(Clone)]
+pub(crate) struct Way(pub(crate) ProxyConfig);
+
+impl Default for Way {
+    fn default() -> Self {
+        Self(ProxyConfig::disabled())
+    }
+}
+
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Way")
     }
 }
 
@@ -88,7 +106,19 @@ impl Settings {
             }
             _ => None,
         };
-        Self { github, ending }
+        Self { github, ending, way: Way::default() }
+    }
+
+    /// The same, with requests by https going by way of `proxy`.
+    ///
+    /// # Errors
+    /// The proxy's address is none. The message does not repeat it.
+    pub fn by_way_of(mut self, proxy: Option<&Proxy>) -> Result<Self, &'static str> {
+        if let Some(proxy) = proxy {
+            let config = ProxyConfig::https(proxy.url()).map_err(|_| "the proxy's address is none")?;
+            self.way = Way(config.no_proxy(proxy.except()));
+        }
+        Ok(self)
     }
 
     /// See [`Backend::access`](mlroll_backend::Backend::access).

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use aws_smithy_async::future::timeout::Timeout;
 use aws_smithy_async::rt::sleep::AsyncSleep;
-use aws_smithy_http_client::tls;
+use aws_smithy_http_client::{Builder, tls};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
@@ -30,6 +30,7 @@ use mlroll_backend::{Call, Effect, Permit, Target, Wiretap};
 use serde_json::Value;
 
 use crate::pace::Pace;
+use crate::settings::Way;
 
 /// The longest a single attempt may take when nothing else is said, from sending to the last byte of the answer.
 const ATTEMPT: Duration = Duration::from_secs(5);
@@ -61,15 +62,18 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    pub(crate) fn new() -> Self {
-        let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
-        let secure = aws_smithy_http_client::Builder::new().tls_provider(provider).build_https();
-        let plain = aws_smithy_http_client::Builder::new().build_with_connector_fn(|settings, components| {
+    pub(crate) fn new(way: Way) -> Self {
+        let made = |settings: Option<&HttpConnectorSettings>, components: Option<&RuntimeComponents>| {
             let mut builder = aws_smithy_http_client::Connector::builder();
+            builder.set_connector_settings(settings.cloned());
+            builder.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
             builder
-                .set_connector_settings(settings.cloned())
-                .set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
-            builder.build_http()
+        };
+        let plain =
+            Builder::new().build_with_connector_fn(move |settings, components| made(settings, components).build_http());
+        let secure = Builder::new().build_with_connector_fn(move |settings, components| {
+            let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
+            made(settings, components).tls_provider(provider).proxy_config(way.0.clone()).build()
         });
         Self { plain, secure }
     }

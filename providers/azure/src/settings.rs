@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use mlroll_backend::{Error, ErrorKind, Result};
+use mlroll_backend::{Error, ErrorKind, Proxy, Result};
 
 /// The variables that [`Settings::from_lookup`] asks for.
 pub const VARIABLES: [&str; 14] = [
@@ -28,6 +28,7 @@ pub const VARIABLES: [&str; 14] = [
 pub struct Settings {
     pub(crate) endpoint: Option<String>,
     pub(crate) logs_endpoint: Option<String>,
+    pub(crate) proxy: Option<Proxy>,
     pub(crate) cloud: Option<String>,
     pub(crate) authority_host: Option<String>,
     pub(crate) access_token: Option<Secret>,
@@ -102,6 +103,7 @@ impl Settings {
         Self {
             endpoint: set("MLROLL_ENDPOINT_AZURE"),
             logs_endpoint: set("MLROLL_ENDPOINT_AZURE_LOGS"),
+            proxy: None,
             cloud: set("AZURE_CLOUD"),
             authority_host: set("AZURE_AUTHORITY_HOST"),
             access_token: set("AZURE_ACCESS_TOKEN").map(Secret),
@@ -115,6 +117,12 @@ impl Settings {
             oidc_token: set("ACTIONS_ID_TOKEN_REQUEST_TOKEN").map(Secret),
             identity_endpoint: set("IDENTITY_ENDPOINT").is_some(),
         }
+    }
+
+    /// The same, with requests by https going by way of `proxy`.
+    #[must_use]
+    pub fn by_way_of(self, proxy: Option<Proxy>) -> Self {
+        Self { proxy, ..self }
     }
 
     /// The cloud that is named, else the one whose login or whose endpoint is used, else the public one.

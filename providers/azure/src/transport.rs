@@ -13,7 +13,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mlroll_backend::{Call, Effect, Error, ErrorKind, Permit, Result, Target, Wiretap};
+use mlroll_backend::{Call, Effect, Error, ErrorKind, Permit, Proxy, Result, Target, Wiretap};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Url};
 
@@ -118,7 +118,7 @@ impl Transport {
         }
         let overridden = Url::parse(own).is_ok_and(|own| own.origin() != base.origin());
         let ready = api.ready(settings).is_some();
-        let client = client(base.scheme() == "http" && ready)?;
+        let client = client(base.scheme() == "http" && ready, settings.proxy.as_ref())?;
         let tokens = Tokens::new(api, settings, cloud, client.clone())?;
         Ok(Self { api, client, base, overridden, tokens, wiretap })
     }
@@ -266,7 +266,7 @@ impl From<Error> for Failure {
 
 /// A client that follows nobody and waits for nobody for long. Reading the system's certificates takes a while: it is
 /// left out when nothing but loopback is asked.
-pub(crate) fn client(only_loopback: bool) -> Result<Client> {
+pub(crate) fn client(only_loopback: bool, proxy: Option<&Proxy>) -> Result<Client> {
     let mut builder = Client::builder()
         .user_agent(concat!("mlroll/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
@@ -276,6 +276,10 @@ pub(crate) fn client(only_loopback: bool) -> Result<Client> {
         .timeout(ATTEMPT);
     if only_loopback {
         builder = builder.tls_certs_only([]);
+    }
+    if let Some(proxy) = proxy {
+        let way = reqwest::Proxy::https(proxy.url()).map_err(|_| invalid("the proxy's address is none"))?;
+        builder = builder.proxy(way.no_proxy(reqwest::NoProxy::from_string(proxy.except())));
     }
     builder
         .build()

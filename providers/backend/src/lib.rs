@@ -11,6 +11,7 @@
 //! - [`Release`], [`Artifact`], [`Deployed`]: what becomes a revision; [`Capacity`]: what it needs before its first weight
 //! - [`Query`], [`Subject`], [`Window`]: what a metric source is asked
 //! - [`Sample`], [`Histogram`], [`Finite`]: what it measured, or [`Why`] there is nothing
+//! - [`Proxy`]: who carries requests out of a closed network
 //! - [`Wiretap`]: what every adapter reports before a request leaves, and where a dry run stops it
 //! - [`Error`]: kind, operation, message, context, source
 //!
@@ -21,6 +22,7 @@ mod error;
 mod histogram;
 mod marker;
 mod metrics;
+mod proxy;
 mod release;
 mod revision;
 mod roles;
@@ -38,6 +40,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use histogram::{Histogram, InvalidHistogram};
 pub use marker::{CarriedMarker, InvalidMarker, Marker, MarkerState, embed, extract};
 pub use metrics::{Caveat, Granularity, MetricSource, Query, Resource, Subject, Usage};
+pub use proxy::Proxy;
 pub use release::{Artifact, ArtifactKind, Capacity, Deployed, Pace, Probe, Question, Release, Settings};
 pub use revision::{InvalidRevisionId, Revision, RevisionId};
 pub use roles::{Roles, Shadow};

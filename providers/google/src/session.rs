@@ -85,6 +85,10 @@ impl Session {
                 // The system's certificates take a while to read.
                 builder = builder.tls_certs_only([]);
             }
+            if let Some(proxy) = &self.settings.proxy {
+                let way = reqwest::Proxy::https(proxy.url()).map_err(|_| invalid("the proxy's address is none"))?;
+                builder = builder.proxy(way.no_proxy(reqwest::NoProxy::from_string(proxy.except())));
+            }
             builder.build().map_err(|e| invalid("no HTTP client can be made").caused_by(e))
         };
         self.client.get_or_try_init(made).await

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mlroll_backend::Access;
+use mlroll_backend::{Access, Proxy};
 
 /// How long an access token of Google lasts, when nobody asked for longer.
 const USUALLY: Duration = Duration::from_secs(3600);
@@ -30,6 +30,8 @@ pub struct Settings {
     pub monitoring: Option<String>,
     /// How late Cloud Monitoring is; 240 s when not told.
     pub settle_delay: Option<Duration>,
+    /// Who carries requests to Google, where somebody has to.
+    pub proxy: Option<Proxy>,
     /// How long things may take.
     pub limits: Limits,
 }

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use mlroll_backend::{Error, ErrorKind, Result};
+use mlroll_backend::{Error, ErrorKind, Proxy, Result};
 
 use crate::Preset;
 use crate::template::Template;
@@ -41,6 +41,8 @@ pub struct Settings {
     pub latency: Option<String>,
     /// The unit of the bounds of `latency`; a preset knows its own.
     pub latency_unit: LatencyUnit,
+    /// Who carries requests by https to the store, where somebody has to.
+    pub proxy: Option<Proxy>,
     /// How long things may take.
     pub limits: Limits,
 }

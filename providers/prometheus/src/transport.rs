@@ -77,6 +77,10 @@ impl Transport {
             // The system's certificates take a while to read.
             builder = builder.tls_certs_only([]);
         }
+        if let Some(proxy) = &settings.proxy {
+            let way = reqwest::Proxy::https(proxy.url()).map_err(|_| invalid("the proxy's address is none"))?;
+            builder = builder.proxy(way.no_proxy(reqwest::NoProxy::from_string(proxy.except())));
+        }
         let client =
             builder.build().map_err(|e| invalid("no HTTP client can be made of these settings").caused_by(e))?;
         Ok(Self { client, instant: endpoint, range, auth: settings.auth.clone(), headers, limits })

@@ -12,7 +12,7 @@ use mlroll_faults::scripted::{Reply, Request, Server};
 
 use super::JobRole;
 use crate::pace::Pace;
-use crate::settings::Settings;
+use crate::settings::{Settings, Way};
 use crate::transport::{Connections, Transport};
 
 const TOKEN: &str = r#"{"value": "eyJhunter3"}"#;
@@ -43,7 +43,7 @@ async fn role(github: &str, sts: &Server) -> JobRole {
     });
     let transport = || {
         let pace = Pace::new(usize::MAX, Duration::ZERO);
-        Transport::new(Connections::new(), Arc::new(Tap::new(false)), pace)
+        Transport::new(Connections::new(Way::default()), Arc::new(Tap::new(false)), pace)
     };
     let base = aws_config::defaults(BehaviorVersion::latest())
         .no_credentials()

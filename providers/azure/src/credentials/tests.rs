@@ -76,7 +76,7 @@ fn tokens(settings: &Settings, url: &str) -> Tokens {
 }
 
 fn tokens_for(api: Api, settings: &Settings, url: &str) -> Tokens {
-    let mut tokens = Tokens::new(api, settings, settings.cloud().unwrap(), client(true).unwrap()).unwrap();
+    let mut tokens = Tokens::new(api, settings, settings.cloud().unwrap(), client(true, None).unwrap()).unwrap();
     tokens.courier.instead = Some(Url::parse(url).unwrap());
     tokens
 }
@@ -266,7 +266,7 @@ async fn logs_have_a_scope_of_their_own_in_each_cloud() {
     assert!(refused.message().contains("AZURE_LOGS_ACCESS_TOKEN is not taken"), "{refused}");
     assert!(log.lock().unwrap().is_empty());
     let bleu = Settings { cloud: Some("AzureBleuCloud".to_owned()), ..secret() };
-    let none = Tokens::new(Api::Logs, &bleu, bleu.cloud().unwrap(), client(true).unwrap()).unwrap_err();
+    let none = Tokens::new(Api::Logs, &bleu, bleu.cloud().unwrap(), client(true, None).unwrap()).unwrap_err();
     assert_eq!(none.kind(), ErrorKind::Invalid);
 }
 
