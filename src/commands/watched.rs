@@ -72,6 +72,10 @@ pub(crate) fn only<'a>(
 
 /// The service that says how a target is watched.
 pub(crate) fn service_of<'a>(selected: &Selected, config: Option<&'a Config>) -> Result<&'a Service, Failure> {
+    if let (Some(one), Some(other)) = (&selected.service, &selected.also) {
+        let both = format!("`{one}` and `{other}` both list {}: whose gates judge it is not said", selected.target);
+        return Err(Failure::usage(both).hint(format!("name the service: `{one}`, or `{other}`")));
+    }
     let service = selected.service.as_deref().and_then(|name| config?.services.get(name));
     let none = || {
         Failure::usage(format!("no service of {DEFAULT_FILE} lists {}: nothing says how to watch it", selected.target))

@@ -12,6 +12,8 @@ use crate::failure::Failure;
 pub struct Selected {
     /// The service's name; `None` for a target given by `--target` alone.
     pub service: Option<String>,
+    /// Another service that lists it and is meant too: whose gates judge it is not said.
+    pub also: Option<String>,
     /// The target.
     pub target: Target,
 }
@@ -47,14 +49,20 @@ pub fn select(
         for name in names {
             if let Some(service) = file.services.get(&name) {
                 let targets = service.get_ref().all_targets().cloned();
-                selected.extend(targets.map(|target| Selected { service: Some(name.clone()), target }));
+                selected.extend(targets.map(|target| Selected { service: Some(name.clone()), also: None, target }));
             }
         }
     }
     for target in targets {
         let lists = |service: &Service| service.all_targets().any(|t| t.may_be(target));
-        let service = file.as_ref().and_then(|f| f.services.iter().find(|(_, s)| lists(s.get_ref())));
-        selected.push(Selected { service: service.map(|(name, _)| name.clone()), target: target.clone() });
+        let listing =
+            || file.iter().flat_map(|f| &f.services).filter(|(_, s)| lists(s.get_ref())).map(|(name, _)| name.clone());
+        // Who is named besides is meant before others.
+        let (service, also) = match two(listing().filter(|name| services.contains(name))) {
+            (None, _) => two(listing()),
+            named => named,
+        };
+        selected.push(Selected { service, also, target: target.clone() });
     }
     Ok((unique(selected), file))
 }
@@ -111,7 +119,8 @@ pub fn select_for_rollback(
         for name in named(services, !targets.is_empty(), everything, &path, &known)? {
             match found.services.get(&name) {
                 Some(Ok(targets)) => {
-                    let selected = targets.iter().map(|t| Selected { service: Some(name.clone()), target: t.clone() });
+                    let selected =
+                        targets.iter().map(|t| Selected { service: Some(name.clone()), also: None, target: t.clone() });
                     meant.selected.extend(selected);
                 }
                 Some(Err(why)) => {
@@ -122,7 +131,7 @@ pub fn select_for_rollback(
             }
         }
     }
-    meant.selected.extend(targets.iter().map(|target| Selected { service: None, target: target.clone() }));
+    meant.selected.extend(targets.iter().map(|target| Selected { service: None, also: None, target: target.clone() }));
     meant.selected = unique(meant.selected);
     match (meant.selected.is_empty(), meant.unreadable.first()) {
         (true, Some(unreadable)) => Err(unreadable.failure.clone()),
@@ -186,12 +195,21 @@ fn unreadable(path: &Path, name: &str, why: &str) -> Failure {
         .hint("act without the file: `--target lambda:REGION/FUNCTION@ALIAS`")
 }
 
+fn two(mut names: impl Iterator<Item = String>) -> (Option<String>, Option<String>) {
+    (names.next(), names.next())
+}
+
 /// Each target once, in the order they were first named. Of two ways to write one, that with the account is kept.
 fn unique(selected: Vec<Selected>) -> Vec<Selected> {
     let mut kept: Vec<Selected> = Vec::new();
     for new in selected {
         match kept.iter_mut().find(|old| old.target.may_be(&new.target)) {
-            Some(old) => old.target = old.target.clone().max(new.target),
+            Some(old) => {
+                old.target = old.target.clone().max(new.target);
+                let others = [new.service, new.also].into_iter().flatten();
+                old.also =
+                    old.also.take().or_else(|| others.into_iter().find(|name| old.service.as_ref() != Some(name)));
+            }
             None => kept.push(new),
         }
     }

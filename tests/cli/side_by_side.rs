@@ -316,3 +316,23 @@ fn canaries_that_pass_are_promoted_together_and_one_that_does_not_holds_all() {
     assert_eq!((code, &refused["error"]["kind"]), (6, &json!("not_found")), "{refused}");
     assert_eq!(["a", "b"].map(|name| split(&sandbox, name)), [("3".to_owned(), None), ("3".to_owned(), None)]);
 }
+
+#[test]
+fn a_target_of_two_services_is_judged_by_the_one_that_is_named() {
+    let sandbox = sandbox(&[("a", HEALTHY)], "target = \"lambda:us-east-1/a@prod\"");
+    let other = "[services.other]\ntarget = \"lambda:us-east-1/a@prod\"\nsteps = [\"50%\", \"100%\"]\n\
+                 [services.other.metrics]\nsource = \"cloudwatch\"\n[[services.other.gates]]\nmetric = \"error_rate\"\nmax = \"1%\"\n";
+    sandbox.write("mlroll.toml", &format!("{}{other}", config("target = \"lambda:us-east-1/a@prod\"")));
+    let target = ["--target", "lambda:us-east-1/a@prod"];
+    for both in [&["rollout", "fleet", "other"][..], &["rollout", target[0], target[1]], &["promote", "other", "fleet"]]
+    {
+        let (code, refused) = sandbox.run(both);
+        let message = refused["error"]["message"].as_str().unwrap_or_default();
+        assert!(code == 2 && message.contains("both list lambda:us-east-1/a@prod"), "{both:?}: {refused}");
+    }
+    assert_eq!(split(&sandbox, "a"), ("2".to_owned(), None));
+    // Who is not judged is found by either, and who names one of them means that one.
+    assert_eq!(sandbox.run(&["status", target[0], target[1]]).0, 0);
+    let (code, planned) = sandbox.run(&["plan", "other", target[0], target[1]]);
+    assert_eq!((code, &planned["steps"][0]["percent"]), (0, &json!(50.0)), "{planned}");
+}
