@@ -76,7 +76,7 @@ pub(super) fn check_metrics(header: &Header, service: &Service, target: &Target)
         shown(header.metrics.get(key)),
         shown(now.get(key))
     ));
-    Err(failure.about(target).hint("put it back, or end it: `mlroll rollback`"))
+    Err(failure.about(target).hint("put it back"))
 }
 
 /// Whether there is a run to go on with.

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::earlier::unfinished;
 use super::experiment::{SUMMARY, check_place, with_metric};
-use super::watched::{Begin, Run, Watched, service_of, state_of, watch};
+use super::watched::{Begin, Run, Watched, service_of, state_of, unwatched, watch};
 use super::{Context, Ended};
 use crate::config::{Config, Selected, Service, select};
 use crate::driver::{OnInterrupt, Report};
@@ -85,7 +85,7 @@ fn unfinished_run<'a>(
     let service = match service_of(selected, config) {
         // A run that is not judged needs no service; whether this is one, its journal says.
         Err(_) if !terms.judged || read.rollout.is_decided() => Cow::Owned(Service::default()),
-        found => Cow::Borrowed(found?),
+        found => Cow::Borrowed(found.map_err(|failure| failure.hint(unwatched(&read, &selected.target)))?),
     };
     // What an experiment is about is a gate of its own, beside those of the service.
     let about = terms.experiment.as_ref().filter(|_| !read.rollout.is_decided());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
-use mlroll_backend::{Backend, ModelStage, RevisionId, Usage};
+use mlroll_backend::{Backend, MetricSource, ModelStage, RevisionId, Target, Timestamp, Usage};
 
 use super::earlier::{Earlier, check_metrics, in_use, unfinished};
 use super::experiment::replace;
@@ -285,6 +285,25 @@ impl Shared<'_> {
         join_all(going).await
     }
 
+    /// What judges a run that is gone on with.
+    async fn bench_again(
+        &self,
+        read: &Replay,
+        target: &Target,
+        service: &Service,
+        source: impl FnOnce() -> Result<Box<dyn MetricSource>, Failure>,
+        now: Timestamp,
+    ) -> Result<Bench, Failure> {
+        let plan = &read.header.plan;
+        check_metrics(&read.header, service, target)?;
+        match read.evidence() {
+            _ if !plan.terms().judged => Ok(Bench::without_gates(plan, target)),
+            Some(evidence) => Bench::restore(source()?, &service.gates, plan, target, evidence, now),
+            // It had not begun, and who had traffic meanwhile is not known.
+            None => Bench::prepare(source()?, &service.gates, plan, target, None, now).await,
+        }
+    }
+
     /// Finds out all that must be known before traffic moves.
     async fn prepare(&self, driver: &Driver<'_>, run: Run<'_>) -> Result<Prepared<'_>, Failure> {
         let Self { context, stores, state, alone, .. } = *self;
@@ -303,15 +322,11 @@ impl Shared<'_> {
                 let _ = state.take_hold(&read.header.plan.terms().id);
                 let plan = &read.header.plan;
                 // The way back needs no gates, no metrics and no file that has not changed.
-                if !read.rollout.is_decided() {
-                    check_metrics(&read.header, service, target)?;
-                }
-                let bench = match read.evidence() {
-                    evidence if read.rollout.is_decided() => Bench::decided(plan, target, evidence),
-                    _ if !plan.terms().judged => Bench::without_gates(plan, target),
-                    Some(evidence) => Bench::restore(source()?, &service.gates, plan, target, evidence, now)?,
-                    // It had not begun, and who had traffic meanwhile is not known.
-                    None => Bench::prepare(source()?, &service.gates, plan, target, None, now).await?,
+                let bench = if read.rollout.is_decided() {
+                    Bench::decided(plan, target, read.evidence())
+                } else {
+                    let again = self.bench_again(&read, target, service, source, now);
+                    again.await.map_err(|failure| failure.hint(unwatched(&read, target)))?
                 };
                 let first = if read.rollout.ended().is_some() { Input::Resume } else { Input::Started };
                 (read.rollout, bench, Begun::Before(journal, first))
@@ -357,6 +372,14 @@ impl Shared<'_> {
         let stage = service.model_stage.as_ref().map(Stage::told);
         Ok(Prepared::Ready(Box::new(Ready { backend, rollout, bench, advice, stage, begun })))
     }
+}
+
+/// What becomes of a run in flight that cannot be gone on with.
+pub(super) fn unwatched(read: &Replay, target: &Target) -> String {
+    let id = &read.header.plan.terms().id;
+    format!(
+        "run {id} is in flight, and watched by nobody meanwhile: to take it back, `mlroll rollback --target {target}`"
+    )
 }
 
 /// What can be said of a run before traffic moves.

@@ -515,13 +515,17 @@ fn gates_are_frozen_from_the_first_step_on() {
     child.kill().unwrap();
     child.wait().unwrap();
     world.write("mlroll.toml", &config_of(service.port, "").replace("abs = \"2%\"", "abs = \"50%\""));
-    world.run(&["resume"]).expect(2).says("the gates have changed");
+    world
+        .run(&["resume"])
+        .expect(2)
+        .says("the gates have changed")
+        .says("watched by nobody meanwhile: to take it back");
     // Nor by other numbers.
     let elsewhere = config_of(service.port, "").replace("http_requests_total", "all_requests_total");
     world.write("mlroll.toml", &elsewhere);
     world.run(&["resume"]).expect(2).says("metrics.errors has changed since the run began").says("all_requests_total");
     world.write("mlroll.toml", &config_of(service.port + 1, ""));
-    world.run(&ROLLOUT).expect(2).says("metrics.url has changed");
+    world.run(&ROLLOUT).expect(2).says("metrics.url has changed").says("`mlroll rollback --target lambda:");
     assert!(!world.alias().weights.is_empty());
     world.write("mlroll.toml", &config_of(service.port, ""));
     end(start(&world, &["resume"])).expect(1);
