@@ -63,7 +63,7 @@ pub struct Backtest {
 /// What bakes on the past came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Backtested {
-    /// How many were imagined.
+    /// How many were imagined; those without any request are none.
     pub bakes: usize,
     /// How many of them failed.
     pub failed: usize,
@@ -77,9 +77,15 @@ pub struct Backtested {
 /// Tries a gate on the past, at `beta`. `None` when there is no whole bake of it.
 #[must_use]
 pub fn backtest(stakes: &Stakes, past: &Past, beta: f64, seed: u64) -> Option<Backtest> {
+    // Before the revision was there, bakes of it are none.
+    let missing = past.windows.iter().take_while(|window| window.is_none()).count();
+    if let (1.., Some(known)) = (missing, past.windows.get(missing..)) {
+        let tried = backtest(stakes, &Past { windows: known.to_vec(), ..past.clone() }, beta, seed)?;
+        return Some(Backtest { without_data: tried.without_data + missing, ..tried });
+    }
     let answered: Vec<Counts> = past.windows.iter().copied().flatten().collect();
     let sum = answered.iter().fold(Counts::NONE, |sum, window| sum.plus(*window));
-    if past.looks == 0 || past.windows.len() < past.looks || sum.requests() <= 0.0 {
+    if past.looks == 0 || !past.windows.chunks_exact(past.looks).any(lived) {
         return None;
     }
     let base_rate = sum.events() / sum.requests();
@@ -101,14 +107,14 @@ pub fn backtest(stakes: &Stakes, past: &Past, beta: f64, seed: u64) -> Option<Ba
 }
 
 fn bakes(stakes: &Stakes, past: &Past, base_rate: f64, beta: f64, times: f64, dice: &mut Dice) -> Backtested {
-    let whole = past.windows.len() / past.looks;
+    let whole: Vec<&[Option<Counts>]> = past.windows.chunks_exact(past.looks).filter(|bake| lived(bake)).collect();
     let most = (MOST_LOOKS / past.looks).max(1);
-    let rounds = BAKES.div_ceil(whole.max(1));
+    let rounds = BAKES.div_ceil(whole.len().max(1));
     let planned = past.looks as u64;
     let mut batch = Batch::new(&[(stakes.rule, stakes.effect)], stakes.alpha, beta, planned);
     let mut done = Backtested::default();
     let (mut failed_at, mut elapsed) = (Vec::new(), Vec::new());
-    for windows in (0..rounds).flat_map(|_| past.windows.chunks_exact(past.looks)).take(most) {
+    for windows in (0..rounds).flat_map(|_| &whole).take(most) {
         batch.begin();
         elapsed.clear();
         let mut all = (Counts::NONE, Counts::NONE);
@@ -139,6 +145,11 @@ fn bakes(stakes: &Stakes, past: &Past, base_rate: f64, beta: f64, times: f64, di
     failed_at.sort_unstable();
     done.median_look = failed_at.get(done.bakes.div_ceil(2).saturating_sub(1)).copied();
     done
+}
+
+/// Whether anything is known of a bake: where nobody came, or before the revision was there, nothing can be caught.
+fn lived(bake: &[Option<Counts>]) -> bool {
+    bake.iter().flatten().any(|window| window.requests() > 0.0)
 }
 
 /// Gives each request to the candidate with the chance of `share`.
@@ -213,7 +224,7 @@ mod tests {
         busy.windows.truncate(720);
         let tried = backtest(&stakes(), &Past { looks: 30, ..busy.clone() }, 0.05, 1).unwrap();
         for nothing in [Some(Counts::NONE), None] {
-            let windows = busy.windows.iter().flat_map(|window| [nothing, *window]).collect();
+            let windows = busy.windows.iter().flat_map(|window| [*window, nothing]).collect();
             let idle = backtest(&stakes(), &Past { windows, looks: 60, ..busy.clone() }, 0.05, 1).unwrap();
             // A bake of 60 windows stakes as for 60 looks.
             let (idle, busy) = (idle.regressed, tried.regressed);
@@ -222,6 +233,25 @@ mod tests {
             let (idle, busy) = (idle.median_look.unwrap(), busy.median_look.unwrap());
             assert!(idle.abs_diff(2 * busy) <= 2, "{idle} {busy}");
         }
+    }
+
+    /// A revision of which the store knows the last tenth of the past only.
+    #[test]
+    fn what_was_before_the_revision_dilutes_nothing() {
+        let mut young = past(1.0, 3.0);
+        young.windows.truncate(145);
+        let tried = backtest(&stakes(), &young, 0.05, 1).unwrap();
+        for nothing in [1, 17, 1_305] {
+            let windows: Vec<_> = std::iter::repeat_n(None, nothing).chain(young.windows.iter().copied()).collect();
+            let padded = backtest(&stakes(), &Past { windows, ..young.clone() }, 0.05, 1).unwrap();
+            assert_eq!((padded.regressed, padded.without_data), (tried.regressed, nothing));
+        }
+        // Nor does a night in which nobody comes.
+        let (first, rest) = young.windows.split_at(60);
+        let night = std::iter::repeat_n(Some(Counts::NONE), 600);
+        let windows = first.iter().copied().chain(night).chain(rest.iter().copied()).collect();
+        let idle = backtest(&stakes(), &Past { windows, ..young.clone() }, 0.05, 1).unwrap().regressed;
+        assert!(idle.failed * 100 >= idle.bakes * 95 && idle.bakes >= BAKES, "{idle:?}");
     }
 
     #[test]

@@ -112,6 +112,12 @@ pub fn tried(record: &Record, seed: u64) -> Result<Tried, String> {
     if let Some(why) = untold(&record.gate) {
         return Err(why.to_owned());
     }
+    // Before the revision was there, bakes of it are none.
+    let missing = record.samples.iter().take_while(|sample| matches!(sample, Sample::NoData(_))).count();
+    if let (1.., Some(known)) = (missing, record.samples.get(missing..).filter(|known| !known.is_empty())) {
+        let tried = tried(&Record { samples: known.to_vec(), ..record.clone() }, seed)?;
+        return Ok(Tried { without_data: tried.without_data + missing, ..tried });
+    }
     let gate = record.gate.decisive();
     let (values, answered) = values(&gate, &record.samples);
     let null = record.null();
