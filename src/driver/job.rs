@@ -89,7 +89,7 @@ impl<'a> Job<'a> {
                 Some(seen) => seen,
                 None => match self.observe(self.deadline.get()).await {
                     Ok(seen) => seen,
-                    Err(e) if self.has_time_for(&e) => {
+                    Err(e) if self.has_time_for(&e) || (in_time && self.outlasts(&e)) => {
                         self.leave_alone(&e, pause).await;
                         continue;
                     }
@@ -381,6 +381,8 @@ impl<'a> Job<'a> {
         let target = &self.target;
         let clock = &self.driver().clock;
         let failure = Box::new(Failure::of(error, target));
+        // What is known to have changed nothing is as one request that was refused.
+        let sent = if error.has_changed_nothing() { sent.min(1) } else { sent };
         // What is throttled is not done.
         if (sent == 0 || (sent == 1 && error.kind() == ErrorKind::Throttled)) && self.has_time_for(error) {
             return Aftermath::Busy(failure, attempt.before.clone(), None);
@@ -420,7 +422,7 @@ impl<'a> Job<'a> {
                 // A request that was never answered may still be on its way.
                 let doubt = (!error.was_answered()).then_some(Doubt::MayStillLand);
                 // Whoever takes traffic back asks until it is, or the time is up: the same split twice is no harm.
-                let insists = self.is_rollback() && error.kind() == ErrorKind::Unavailable;
+                let insists = self.outlasts(error) || (self.is_rollback() && error.kind() == ErrorKind::Unavailable);
                 match error.kind() == ErrorKind::Conflict || self.has_time_for(error) || insists {
                     true => Aftermath::Busy(failure, now, doubt),
                     false => Aftermath::Refused(failure, now, doubt),

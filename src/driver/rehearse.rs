@@ -206,6 +206,7 @@ impl Imagined<'_> {
             readiness: Readiness::Live,
             modified: None,
             taken_back: None,
+            contents: None,
         }
     }
 

@@ -433,6 +433,7 @@ async fn finishing<T>(
 }
 
 fn trouble(error: &Error, sent: usize) -> Trouble {
+    let sent = if error.has_changed_nothing() { sent.min(1) } else { sent };
     let kind = if error.kind() == ErrorKind::Withheld { ErrorKind::Unexpected } else { error.kind() };
     let wait = error.retry_after().filter(|_| matches!(kind, ErrorKind::Throttled | ErrorKind::Unavailable));
     Trouble { kind, message: error.to_string(), sent: u32::try_from(sent).unwrap_or(u32::MAX), wait }

@@ -78,6 +78,7 @@ fn snapshot(split: &TrafficSplit, note: &str) -> Snapshot {
         readiness: Readiness::Live,
         modified: None,
         taken_back: None,
+        contents: None,
     }
 }
 

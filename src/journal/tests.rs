@@ -68,6 +68,7 @@ fn snapshot(split: &TrafficSplit, note: &str, guard: usize) -> Snapshot {
         readiness: Readiness::Live,
         modified: None,
         taken_back: None,
+        contents: None,
     }
 }
 

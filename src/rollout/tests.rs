@@ -49,6 +49,7 @@ fn seen(split: TrafficSplit, primary: &RevisionId, description: &str, guard: u32
         readiness: Readiness::Live,
         modified: None,
         taken_back: None,
+        contents: None,
     }
 }
 

@@ -144,6 +144,26 @@ fn a_429_is_tried_again_after_what_retry_after_says() {
     assert_eq!(document["targets"][0]["calls"], serde_json::json!({"read": 1, "write": 2, "poll": 0}));
 }
 
+/// The control plane's rate is used up by others: whoever takes traffic back asks until there is room.
+#[test]
+fn a_rollback_outlasts_throttling_that_says_no_time() {
+    for operation in [WRITE, READ] {
+        let (world, ran, document) = rollback_under(Fault::on(operation).times(12).kind(Kind::throttled(None)));
+        ran.expect(0);
+        assert_eq!((world.split().as_str(), &document["outcome"]), ("2", &Value::from("rolled_back")), "{document}");
+    }
+    let world = World::with_canary("10");
+    world.server.fault(Fault::on(WRITE).forever().kind(Kind::throttled(None)));
+    let (ran, document) = world.verb(&["rollback", "--timeout", "10s"]);
+    assert!(ran.took >= Duration::from_secs(5), "{:?}", ran.took);
+    ran.expect(7).says("run the same command again");
+    assert_eq!(document["targets"][0]["after"][1]["percent"], 10.0);
+    // Nobody else insists.
+    let (_, ran, _) = canary_under(Fault::on(WRITE).forever().kind(Kind::throttled(None)));
+    assert!(ran.took < Duration::from_secs(20), "{:?}", ran.took);
+    ran.expect(7);
+}
+
 #[test]
 fn a_503_once_is_tried_again() {
     for operation in [READ, WRITE] {

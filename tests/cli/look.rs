@@ -125,6 +125,7 @@ pub fn costs(looks: u32) -> Vec<Duration> {
         readiness: Readiness::Live,
         modified: None,
         taken_back: None,
+        contents: None,
     };
     let (mut input, mut costs) = (Input::Started, Vec::new());
     let mut watch: Option<Stopwatch> = None;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::sagemaker_capacity::{variants, writes};
+use crate::sagemaker_deploy::aws;
 use crate::sandbox::{FAILING, Sandbox};
 
 const FRAUD: &str = "sagemaker:us-east-1/fraud";
@@ -124,4 +125,39 @@ fn a_canary_and_a_promotion_are_told_to_be_taken_back() {
     assert_eq!(weights(&sandbox), [80.0, 120.0]);
     let (code, done) = verb(&sandbox, &["rollback"]);
     assert_eq!((code, weights(&sandbox)), (0, [100.0, 0.0]), "{done}");
+}
+
+/// Somebody deploys another model into the candidate's slot, and keeps the weights: the same names, the same split.
+#[test]
+fn another_model_under_the_same_name_is_not_promoted() {
+    let sandbox = start("{}", "bake = \"20m\"");
+    let run = sandbox.command(&["rollout", "--no-gates", "--candidate", "b", "--output", "json"]);
+    let run = { run }.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    while weights(&sandbox)[1] == 0.0 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let described = aws(&sandbox, "DescribeEndpoint", &json!({ "EndpointName": "fraud" }));
+    let live =
+        aws(&sandbox, "DescribeEndpointConfig", &json!({ "EndpointConfigName": described["EndpointConfigName"] }));
+    let mut variants = live["ProductionVariants"].clone();
+    let model = json!({ "ModelName": "other", "ExecutionRoleArn": "arn:aws:iam::123456789012:role/x",
+        "PrimaryContainer": { "Image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/x:1" } });
+    assert!(aws(&sandbox, "CreateModel", &model)["ModelArn"].is_string());
+    variants[1]["ModelName"] = json!("other");
+    let made = aws(
+        &sandbox,
+        "CreateEndpointConfig",
+        &json!({ "EndpointConfigName": "theirs", "ProductionVariants": variants }),
+    );
+    assert!(made["EndpointConfigArn"].is_string(), "{made}");
+    // While our own change is under way the endpoint takes no other.
+    let update = json!({ "EndpointName": "fraud", "EndpointConfigName": "theirs", "RetainAllVariantProperties": true });
+    while !aws(&sandbox, "UpdateEndpoint", &update)["EndpointArn"].is_string() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let output = run.wait_with_output().unwrap();
+    let ended: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let message = ended["targets"][0]["error"]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("the endpoint config theirs"), "{ended}");
+    assert_eq!((output.status.code(), weights(&sandbox)), (Some(4), [90.0, 10.0]));
 }

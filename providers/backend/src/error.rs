@@ -18,6 +18,7 @@ pub struct Error {
     message: String,
     context: Vec<(&'static str, String)>,
     retry_after: Option<Duration>,
+    has_changed_nothing: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -49,7 +50,15 @@ impl Error {
     /// An error of `operation`, named as the provider names it (`GetAlias`).
     #[must_use]
     pub fn new(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, operation, message: message.into(), context: Vec::new(), retry_after: None, source: None }
+        Self {
+            kind,
+            operation,
+            message: message.into(),
+            context: Vec::new(),
+            retry_after: None,
+            has_changed_nothing: false,
+            source: None,
+        }
     }
 
     /// Adds a fact, such as a request id, or the `status` of the answer.
@@ -63,6 +72,13 @@ impl Error {
     #[must_use]
     pub fn again_after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait.or(self.retry_after);
+        self
+    }
+
+    /// Says that of a change made by several requests, of which one was refused by name, nothing has taken effect.
+    #[must_use]
+    pub const fn changed_nothing(mut self) -> Self {
+        self.has_changed_nothing = true;
         self
     }
 
@@ -102,6 +118,12 @@ impl Error {
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         self.retry_after
+    }
+
+    /// Whether the adapter knows that nothing of the change took effect, however many requests it sent.
+    #[must_use]
+    pub const fn has_changed_nothing(&self) -> bool {
+        self.has_changed_nothing
     }
 
     /// Facts about it, in the order they were added.

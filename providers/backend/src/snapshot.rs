@@ -25,6 +25,10 @@ pub struct Snapshot {
     /// there before it is there again. `None` where the provider does not say so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_back: Option<String>,
+    /// What the names of revisions stand for, in the provider's words, where the same names may come to stand for others: an
+    /// endpoint config of SageMaker, which is immutable itself. `None` where a revision is what it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contents: Option<String>,
 }
 
 /// What a write must match to be about the state that was seen. Only the backend that made it can read it.
@@ -49,6 +53,13 @@ pub enum Readiness {
 }
 
 impl Snapshot {
+    /// What `before` called its revisions may be others now, and what they stood for then and stand for now.
+    #[must_use]
+    pub fn replaced_since<'a>(&'a self, before: &'a Self) -> Option<(&'a str, &'a str)> {
+        let (then, now) = (before.contents.as_deref()?, self.contents.as_deref()?);
+        (then != now).then_some((then, now))
+    }
+
     /// Whether the split is live.
     #[must_use]
     pub fn is_settled(&self) -> bool {

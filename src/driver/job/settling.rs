@@ -23,10 +23,21 @@ impl Job<'_> {
     pub(super) async fn last_look(&self) -> Result<Snapshot, Error> {
         loop {
             match self.observe(self.driver().clock.at_least(self.deadline.get(), LAST_LOOK)).await {
-                Err(e) if self.has_time_for(&e) => self.leave_alone(&e, SLICE).await,
+                Err(e) if self.has_time_for(&e) || (self.has_time_left(SLICE) && self.outlasts(&e)) => {
+                    self.leave_alone(&e, SLICE).await;
+                }
                 told => return told,
             }
         }
+    }
+
+    /// Whoever takes traffic back asks until he is heard, however busy the control plane is with others.
+    pub(super) fn outlasts(&self, error: &Error) -> bool {
+        self.is_rollback() && error.kind() == ErrorKind::Throttled
+    }
+
+    fn has_time_left(&self, least: Duration) -> bool {
+        self.driver().clock.left(self.deadline.get()) > least
     }
 
     /// Whether the provider wants to be asked again later, and there is time for that.

@@ -28,6 +28,12 @@ impl Rollout {
         let Some(confirmed) = &self.confirmed else {
             return self.first_look(seen, now);
         };
+        let is_under_way = self.stage != Stage::Start || self.attempted.is_some();
+        if let (Goal::Forward, true, Some((then, now))) = (&self.goal, is_under_way, seen.replaced_since(confirmed)) {
+            // Whatever the split is: the gates have judged somebody else. Who goes back goes on, to the same name.
+            let (expected, found) = (format!("{confirmed} of {then}"), format!("{seen} of {now}"));
+            return self.end(Ended::Halted, Cause::Interference { expected, found });
+        }
         if let (Readiness::Failed(why), Some(settling)) = (&seen.readiness, &self.settling)
             && settling.gives_way(confirmed, &seen)
         {

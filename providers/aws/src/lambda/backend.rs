@@ -223,6 +223,7 @@ fn read(operation: &'static str, alias: &Alias) -> Result<Snapshot> {
         readiness,
         modified: None,
         taken_back: None,
+        contents: None,
     })
 }
 

@@ -13,7 +13,7 @@ use mlroll_backend::{
 use super::capacity::{self, Scaling};
 use super::deploy::{deploy, mirror, tell_stage};
 use super::probe::wire::invoke;
-use super::read::{Known, TAG, marks_the_smaller, obstacles, snapshot, split, tag_of, weights};
+use super::read::{Known, TAG, contents, marks_the_smaller, obstacles, snapshot, split, tag_of, weights};
 use super::wire::{Calls, Endpoint};
 use crate::session::Session;
 use crate::settings::Settings;
@@ -182,11 +182,14 @@ impl Backend for SageMaker {
             if let Err(refused) = put_weights(&calls, to, &weights).await {
                 // The marker goes back to what it was, so that the endpoint is as it was. When even that fails, the new one
                 // does not fit the split, or names the same revisions.
-                if refused.was_answered() {
-                    let before = seen.marker.as_ref().map(tag_of);
-                    let _ = calls.set_marker(&known.arn, before.as_deref()).await;
+                if !refused.was_answered() {
+                    return Err(refused);
                 }
-                return Err(refused);
+                let before = seen.marker.as_ref().map(tag_of);
+                let is_as_before = calls.set_marker(&known.arn, before.as_deref()).await.is_ok();
+                // Of a lost answer before it, a refusal of the SDK's next attempt tells nothing where that may be about our own change.
+                let by_name = matches!(refused.kind(), ErrorKind::Auth | ErrorKind::Invalid | ErrorKind::NotFound);
+                return Err(if by_name && is_as_before { refused.changed_nothing() } else { refused });
             }
             true
         };
@@ -346,6 +349,13 @@ fn unchanged(now: &Endpoint, seen: &Snapshot, known: &Known) -> Result<()> {
     if split(UPDATE, now)? != seen.split || !variants.eq(&known.variants) {
         return conflict("somebody else changed the endpoint since it was read".to_owned());
     }
+    if let (Some(then), Some(now)) = (&seen.contents, &contents(now))
+        && then != now
+    {
+        return conflict(format!(
+            "somebody else deployed since the endpoint was read: its variants were those of {then}, and are of {now}"
+        ));
+    }
     Ok(())
 }
 
@@ -360,6 +370,7 @@ fn after(to: &TrafficSplit, marker: &Marker, seen: &Snapshot, carried: bool) -> 
         readiness: Readiness::Settling("the new weights are accepted".to_owned()),
         modified: None,
         taken_back: None,
+        contents: seen.contents.clone(),
     }
 }
 

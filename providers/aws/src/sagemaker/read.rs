@@ -84,7 +84,14 @@ pub(super) fn snapshot(operation: &'static str, endpoint: &Endpoint, tag: Option
         readiness: readiness(endpoint),
         modified: endpoint.modified,
         taken_back: taken_back(endpoint),
+        contents: contents(endpoint),
     })
+}
+
+/// What the variants are: their models stand in the endpoint config, which is never changed, and may be exchanged for another
+/// with the same names.
+pub(super) fn contents(endpoint: &Endpoint) -> Option<String> {
+    (!endpoint.config.is_empty()).then(|| format!("the endpoint config {}", endpoint.config))
 }
 
 /// Who is who where a marker arrived and its weights did not, or were taken back, in a split of which the larger share is not

@@ -367,6 +367,7 @@ fn snapshot_of(operation: &'static str, document: &Document) -> Result<Snapshot>
         readiness,
         modified: document.modified,
         taken_back: None,
+        contents: None,
     })
 }
 
@@ -385,6 +386,7 @@ fn awaited(pending: &Pending, shown: &Snapshot, why: &str) -> Snapshot {
         readiness: Readiness::Settling(why.to_owned()),
         modified: shown.modified,
         taken_back: None,
+        contents: None,
     }
 }
 

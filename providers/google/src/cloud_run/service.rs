@@ -48,6 +48,7 @@ pub(super) fn read(operation: &'static str, service: &Service) -> Result<Snapsho
         guard: GuardToken { token: service.etag.clone(), own_text: own_text.to_owned() },
         modified: service.update_time.as_deref().and_then(|time| time.parse().ok()),
         taken_back: None,
+        contents: None,
     })
 }
 

@@ -100,6 +100,36 @@ fn a_foreign_write_before_the_confirming_look_is_no_doubt() {
     }
 }
 
+/// The same names and the same split, and yet others behind them: the gates have judged somebody else.
+#[test]
+fn revisions_that_are_exchanged_under_their_names_are_not_promoted() {
+    let world = || World { contents: Some("config 1".to_owned()), ..calm() };
+    let exchanged = |world: &mut World| world.contents = Some("config 2".to_owned());
+    for shifts in 1..=2 {
+        let mut talk = Talk::new(terms(), world());
+        for _ in 0..shifts {
+            talk.until_shift();
+            let input = talk.world.perform(&talk.action).unwrap();
+            talk.tell(input);
+        }
+        exchanged(&mut talk.world);
+        let split = talk.world.split.clone();
+        let (ended, why) = talk.until_done();
+        let Cause::Interference { expected, found } = &why else { panic!("{why:?}") };
+        assert!(expected.ends_with("of config 1") && found.ends_with("of config 2"), "{expected}; {found}");
+        assert_eq!((ended, talk.world.applied.len(), talk.world.split), (Ended::Halted, shifts, split));
+    }
+    // The way back leads to the same name.
+    let mut talk = Talk::new(terms(), World { verdicts: vec![Verdict::Fail], ..world() });
+    for _ in 0..2 {
+        talk.until_shift();
+        let input = talk.world.perform(&talk.action).unwrap();
+        talk.tell(input);
+    }
+    exchanged(&mut talk.world);
+    assert_eq!(talk.until_done().0, Ended::RolledBack);
+}
+
 /// And when that human was `mlroll rollback`, its marker says so: the rollout is over.
 #[test]
 fn a_rollback_with_our_id_ends_the_rollout() {

@@ -94,6 +94,8 @@ pub(super) struct World {
     pub(super) sizing_count: usize,
     /// Whether the candidate has, or may have, what it lacks.
     pub(super) ready: bool,
+    /// What the names of revisions stand for.
+    pub(super) contents: Option<String>,
     /// Who keeps everything, as the latest restoring was told.
     pub(super) kept: Option<mlroll_backend::RevisionId>,
 }
@@ -133,6 +135,7 @@ impl World {
             sizings: vec![None],
             sizing_count: 0,
             ready: false,
+            contents: None,
             kept: None,
         }
     }
@@ -168,6 +171,7 @@ impl World {
                 .word
                 .clone()
                 .filter(|_| self.undo.as_ref().map_or(self.now >= self.live_at, |undo| undo.begun)),
+            contents: self.contents.clone(),
         }
     }
 
