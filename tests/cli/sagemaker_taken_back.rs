@@ -161,3 +161,18 @@ fn another_model_under_the_same_name_is_not_promoted() {
     assert!(message.contains("the endpoint config theirs"), "{ended}");
     assert_eq!((output.status.code(), weights(&sandbox)), (Some(4), [90.0, 10.0]));
 }
+
+/// A shift is three requests: that the middle one was refused by name leaves no doubt about the traffic.
+#[test]
+fn weights_that_are_refused_by_name_leave_no_doubt() {
+    for skip in [0, 1] {
+        let sandbox = start("{}", "bake = \"2m\"");
+        let denied = json!({ "api": "sagemaker", "operation": UPDATE, "fault": "status", "status": 400,
+            "code": "AccessDeniedException", "skip": skip, "times": 1_000 });
+        sandbox.ask("POST", "/_sandbox/faults", &denied.to_string());
+        let (code, ended) = sandbox.run(&["rollout", "--no-gates", "--candidate", "b"]);
+        assert_eq!(code, 5, "{ended}");
+        assert!(!ended.to_string().contains("may still take effect"), "{ended}");
+        assert_eq!(weights(&sandbox)[1], [0.0, 10.0][skip]);
+    }
+}
