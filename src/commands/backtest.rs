@@ -7,7 +7,8 @@ use clap::Args;
 use mlroll_backend::{RevisionId, Sample, Weight};
 use serde_json::{Value, json};
 
-use super::past::{Asked, DAY, Lived, ask, read_file};
+use super::export::read_file;
+use super::past::{Asked, DAY, Lived, ask};
 use super::plan::times;
 use super::power::{looks_of, meant};
 use super::{Context, Ended, block_on};
@@ -74,7 +75,7 @@ pub(super) fn run(args: &BacktestArgs, context: &Context) -> Result<ExitStatus, 
     let watching = Watching::canary(&meant.service, share, args.bake);
     let looks = usize::try_from(looks_of(&watching)?).unwrap_or(usize::MAX);
     let (lived, of) = match &args.file {
-        Some(file) => (read_file(file, &meant)?, json!(file.display().to_string())),
+        Some(file) => (read_file(file, &meant, watching.look, context.printer)?, json!(file.display().to_string())),
         None => {
             let asked = Asked { since: args.since, revision: args.revision.as_ref() };
             block_on(ask(&asked, context, &meant, &watching))??

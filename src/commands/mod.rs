@@ -10,6 +10,7 @@ pub mod deploy;
 mod earlier;
 pub mod experiment;
 pub mod explain;
+mod export;
 mod foresee;
 pub mod gate;
 pub mod history;

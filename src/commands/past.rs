@@ -1,10 +1,9 @@
 //! The past that gates are tried on: of a metric store, or an export.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mlroll_backend::{Error, Histogram, MetricSource, Query, RevisionId, Sample, Subject, Target, Why, Window};
+use mlroll_backend::{Error, MetricSource, Query, RevisionId, Sample, Subject, Target, Why, Window};
 use serde_json::{Value, json};
 
 use super::Context;
@@ -14,7 +13,6 @@ use crate::config::{Source, Watching};
 use crate::driver::{query_of, time_is_up};
 use crate::failure::Failure;
 use crate::foresight::{compares_days, untold};
-use crate::judge::counts::Counts;
 use crate::judge::gate::Gate;
 use crate::output::Progress;
 use crate::registry;
@@ -24,7 +22,7 @@ use crate::wire::{Aside, Wire};
 const AT_ONCE: usize = 1_440;
 
 /// Windows that are asked for at most: 60 days of minutes.
-const MOST_WINDOWS: usize = 86_400;
+pub(super) const MOST_WINDOWS: usize = 86_400;
 
 /// How long a store that failed is left alone.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -205,88 +203,6 @@ fn failed(sample: &Sample) -> Option<Error> {
     }
 }
 
-/// An export: the same windows for every gate that is meant.
-pub(super) fn read_file(file: &Path, meant: &Meant) -> Result<Vec<Lived>, Failure> {
-    let shown = file.display();
-    let read =
-        if file == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
-    let text = read.map_err(|e| Failure::usage(format!("{shown} cannot be read: {e}")))?;
-    if let [_, _, ..] = meant.gates.as_slice() {
-        return Err(Failure::usage("an export is about one metric: which gate?").hint("name it: `--gate NAME`"));
-    }
-    let samples = if text.trim_start().starts_with('[') { from_json(&text) } else { from_csv(&text) };
-    let samples = samples.map_err(|e| Failure::usage(format!("{shown}: {e}")))?;
-    let lived = |(gate, alpha): &(Gate, f64)| Lived { gate: gate.clone(), alpha: *alpha, samples: samples.clone() };
-    Ok(meant.gates.iter().map(lived).collect())
-}
-
-fn counted(requests: f64, events: f64) -> Result<Sample, String> {
-    Counts::new(requests, events).map_err(|e| e.to_string())?;
-    Ok(Sample::counts(requests, events))
-}
-
-fn from_json(text: &str) -> Result<Vec<Sample>, String> {
-    let rows: Vec<Value> = serde_json::from_str(text).map_err(|e| e.to_string())?;
-    let window = |row: &Value| -> Result<Sample, String> {
-        let number = |name: &str| row[name].as_f64().ok_or_else(|| format!("`{name}` is missing, or no number"));
-        match row {
-            Value::Null => Ok(Sample::NoData(Why::Empty)),
-            Value::Number(value) => Ok(Sample::value(value.as_f64().unwrap_or(f64::NAN))),
-            Value::Object(row) if row.keys().eq(["buckets"]) => {
-                let buckets = row.get("buckets").cloned().unwrap_or_default();
-                let read = serde_json::from_value::<Histogram>(buckets);
-                read.map(Sample::Histogram).map_err(|e| format!("buckets: {e}"))
-            }
-            Value::Object(row) if row.keys().all(|key| ["requests", "events"].contains(&key.as_str())) => {
-                counted(number("requests")?, number("events")?)
-            }
-            Value::Array(_) | Value::Bool(_) | Value::Object(_) | Value::String(_) => {
-                Err("a window is {\"requests\", \"events\"}, a number, {\"buckets\"} or null".to_owned())
-            }
-        }
-    };
-    let read = |(at, row): (usize, &Value)| window(row).map_err(|e| format!("[{at}]: {e}"));
-    rows.iter().enumerate().map(read).collect()
-}
-
-fn from_csv(text: &str) -> Result<Vec<Sample>, String> {
-    let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    let (_, head) = lines.next().ok_or("the file is empty")?;
-    let cells =
-        |line: &str| -> Vec<String> { line.split(',').map(|c| c.trim().trim_matches('"').to_owned()).collect() };
-    let names = cells(head);
-    let place = |name: &str| names.iter().position(|found| found.eq_ignore_ascii_case(name));
-    let column = |name: &str| {
-        let missing = || format!("line 1: no column `{name}`; there are: {}", names.join(", "));
-        place(name).map(|at| (at, name.to_owned())).ok_or_else(missing)
-    };
-    let columns = match place("value") {
-        Some(at) => vec![(at, "value".to_owned())],
-        None => vec![column("requests")?, column("events")?],
-    };
-    let mut windows = Vec::new();
-    for (at, line) in lines {
-        let cells = cells(line);
-        let cell = |(column, name): &(usize, String)| -> Result<Option<f64>, String> {
-            match cells.get(*column).map(String::as_str) {
-                None | Some("") => Ok(None),
-                Some(text) => text
-                    .parse()
-                    .map(Some)
-                    .map_err(|_| format!("line {}: {name}: `{}` is no number", at + 1, text.escape_debug())),
-            }
-        };
-        let read = columns.iter().map(cell).collect::<Result<Vec<_>, _>>()?;
-        let window = match read.as_slice() {
-            [Some(value)] => Ok(Sample::value(*value)),
-            [Some(requests), Some(events)] => counted(*requests, *events),
-            _ => Ok(Sample::NoData(Why::Empty)),
-        };
-        windows.push(window.map_err(|e| format!("line {}: {e}", at + 1))?);
-    }
-    Ok(windows)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -299,31 +215,6 @@ mod tests {
                 Duration::from_secs(hours * 3_600),
                 "{seconds}"
             );
-        }
-    }
-
-    #[test]
-    fn exports_are_read_with_the_place_of_every_mistake() {
-        let two = vec![Sample::counts(100.0, 2.0), Sample::NoData(Why::Empty)];
-        assert_eq!(from_csv("time,requests,events\n1,100,2\n2,,\n"), Ok(two.clone()));
-        assert_eq!(from_json(r#"[{"requests": 100, "events": 2}, null]"#), Ok(two));
-        for (text, place) in [
-            ("", "empty"),
-            ("time,requests\n", "no column `events`"),
-            ("requests,events\n1,x\n", "line 2: events"),
-            ("requests,events\n\n1,2\n", "line 3: events must not exceed"),
-        ] {
-            assert!(from_csv(text).unwrap_err().contains(place), "{text}");
-        }
-        assert!(from_json(r#"[{"requests": 1, "events": 2}]"#).unwrap_err().starts_with("[0]: "));
-        assert!(from_json(r#"[{"requests": 1}]"#).is_err());
-        let values = vec![Sample::value(1.5), Sample::NoData(Why::Empty)];
-        assert_eq!(from_csv("time,value\n1,1.5\n2,\n"), Ok(values.clone()));
-        assert_eq!(from_json("[1.5, null]"), Ok(values));
-        let buckets = from_json(r#"[{"buckets": [[0.1, 5], ["+Inf", 9]]}]"#).unwrap();
-        assert!(matches!(&buckets[..], [Sample::Histogram(had)] if had.buckets().len() == 2), "{buckets:?}");
-        for wrong in [r#"[{"buckets": [[0.1, 5]]}]"#, r#"["x"]"#, r#"[{"value": 1}]"#] {
-            assert!(from_json(wrong).unwrap_err().starts_with("[0]: "), "{wrong}");
         }
     }
 }
