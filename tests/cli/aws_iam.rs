@@ -25,7 +25,13 @@ const IMPLICIT: [(&str, &[&str]); 3] = [
     ("sagemaker-deploy-kms", &["kms:CreateGrant"]),
 ];
 
-/// The action that a request needs.
+/// The actions that a request needs: to make something with tags is to tag it, too.
+fn actions(request: &Value) -> Vec<String> {
+    let operation = request["operation"].as_str().unwrap();
+    let tags = operation.starts_with("Create") && !request["body"]["Tags"].is_null();
+    [action(request)].into_iter().chain(tags.then(|| "sagemaker:AddTags".to_owned())).collect()
+}
+
 fn action(request: &Value) -> String {
     let (api, operation) = (request["api"].as_str().unwrap(), request["operation"].as_str().unwrap());
     match (api, operation) {
@@ -64,7 +70,7 @@ fn used(names: &[&str], sandbox: &Sandbox, commands: &[(&[&str], &[i32])]) -> BT
         let (code, document) = sandbox.run(arguments);
         assert!(codes.contains(&code), "{arguments:?}: {code} {document}");
         let log: Vec<Value> = serde_json::from_str(&sandbox.ask("GET", "/_sandbox/requests", "")).unwrap();
-        for action in log.iter().map(action) {
+        for action in log.iter().flat_map(actions) {
             assert!(allowed.contains(&action), "{arguments:?} needs {action}, which {names:?} do not allow");
             needed.insert(action);
         }
@@ -175,6 +181,18 @@ fn of_an_endpoints_variants() {
     let discards = ["deploy", "--target", SAGEMAKER, "--model-package", &model, "--discard-previous"];
     needed.extend(used(&["sagemaker-deploy"], &promoted, &[(&discards, &[0])]));
     are_needed(&["sagemaker-deploy"], &needed);
+    // Of models that are old, none of which the endpoint has any more.
+    for number in 2..6 {
+        deploys.ask("POST", "/_sandbox/clock", r#"{"advance": "2h"}"#);
+        let data = format!("s3://models/{number}.tar.gz");
+        let data = ["deploy", "--target", SAGEMAKER, "--model-data", &data, "--image", IMAGE];
+        assert_eq!(deploys.run(&data).0, 0);
+    }
+    let prunes = with(&["deploy", "--model", "fraud-a", "--prune"]);
+    let both = ["sagemaker-deploy", "sagemaker-deploy-prune"];
+    let pruned = used(&both, &deploys, &[(&prunes, &[0])]);
+    let idle: Vec<String> = policy("sagemaker-deploy-prune").difference(&pruned).cloned().collect();
+    assert!(idle.is_empty(), "{idle:?}");
     let stage = "model_stage = { stage = \"Production\", status = \"InUse\" }\n";
     deploys.write("mlroll.toml", &format!("{}{stage}", file(SAGEMAKER)));
     assert_eq!(deploys.run(&canary).0, 0);
