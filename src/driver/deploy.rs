@@ -166,7 +166,7 @@ impl Driver<'_> {
 
     /// Deletes what earlier deployments left behind. What they made is live whatever becomes of this.
     async fn prune(&self, backend: &dyn Backend, target: &Target, deadline: Deadline) -> Result<Pruned, Failure> {
-        self.progress.waiting(target, "looking for what earlier deployments left and nothing refers to");
+        self.progress.waiting(target, "the search for what earlier deployments left and nothing refers to");
         let pruned = self.clock.by(deadline, backend.prune(target, self.clock.now())).await;
         let failed = match pruned {
             Ok(Ok(pruned)) => return Ok(pruned),

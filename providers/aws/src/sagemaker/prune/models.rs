@@ -56,7 +56,7 @@ pub(super) async fn unreferred(
         });
     };
     if let Some(Landed { config, imagined: Some(model), .. }) = imagined {
-        keep(&mut models, &|name| name == model, &format!("endpoint config {config} names it"));
+        keep(&mut models, &|name| name.eq_ignore_ascii_case(model), &format!("endpoint config {config} names it"));
     }
     if models.is_empty() {
         return Ok(models);
@@ -78,7 +78,7 @@ pub(super) async fn unreferred(
         let names = calls.names(config).await?;
         keep(
             &mut models,
-            &|name| names.models.iter().any(|model| model == name),
+            &|name| names.models.iter().any(|model| model.eq_ignore_ascii_case(name)),
             &format!("endpoint config {config} names it"),
         );
         if names.components {

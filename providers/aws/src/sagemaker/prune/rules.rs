@@ -43,12 +43,13 @@ pub(super) struct Standing<'a> {
 /// Why an endpoint config is kept; `None` when nothing refers to it, as far as `users` tell.
 pub(super) fn needed(config: &Config, all: &[Config], standing: &Standing<'_>, users: &[User]) -> Option<String> {
     let Standing { endpoint, current, before, now } = *standing;
-    let name = config.name.as_str();
-    if name == current {
+    // Whoever named it to an endpoint may have written it in other letters: SageMaker tells no names apart by case.
+    let is = |name: &str| name.eq_ignore_ascii_case(&config.name);
+    if is(current) {
         return Some(format!("endpoint {endpoint} has it"));
     }
-    if let Some(user) = users.iter().find(|user| user.config == name || user.pending.as_deref() == Some(name)) {
-        let does = if user.config == name { "has" } else { "is getting" };
+    if let Some(user) = users.iter().find(|user| is(&user.config) || user.pending.as_deref().is_some_and(is)) {
+        let does = if is(&user.config) { "has" } else { "is getting" };
         return Some(format!("endpoint {} {does} it", user.endpoint));
     }
     if !config.own {
@@ -56,7 +57,7 @@ pub(super) fn needed(config: &Config, all: &[Config], standing: &Standing<'_>, u
             "it has no tag {ENDPOINT} with the value {endpoint}: mlroll did not make it for this endpoint, or before it wrote such tags"
         ));
     }
-    if name == before {
+    if is(before) {
         return Some("the endpoint had it before: it is the way back".to_owned());
     }
     if config.before.as_deref() == Some(current) {
@@ -142,6 +143,7 @@ mod tests {
             pending: pending.map(str::to_owned),
         };
         assert!(kept(&all, "d", "c", 1_000, &[user("a", None)]).contains(&"a"));
+        assert!(kept(&all, "d", "c", 1_000, &[user("A", None)]).contains(&"a"));
         assert!(kept(&all, "d", "c", 1_000, &[user("z", Some("b"))]).contains(&"b"));
         assert!(!kept(&all, "d", "c", 1_000, &[user("z", Some("b"))]).contains(&"a"));
     }
