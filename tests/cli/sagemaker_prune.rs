@@ -256,6 +256,20 @@ fn a_rollback_right_after_it_goes_where_it_went() {
 }
 
 #[test]
+fn after_a_bad_answer_all_stays() {
+    let sandbox = start("b = { error_rate = 1.0 }", "");
+    history(&sandbox, 3);
+    let before = there(&sandbox).0;
+    sandbox.write("request.json", "{}");
+    let words = words(4);
+    let smoke = ["--smoke", "request.json", "--prune"];
+    let words: Vec<&str> = words.iter().map(String::as_str).chain(smoke).collect();
+    let (code, failed) = sandbox.run(&words);
+    assert_eq!((code, &failed["targets"][0]["pruned"]), (1, &Value::Null), "{failed}");
+    assert!(deletes(&sandbox).is_empty() && there(&sandbox).0.is_superset(&before), "{failed}");
+}
+
+#[test]
 fn a_rehearsal_prints_the_deletes_of_the_run_and_makes_none() {
     for deploys in [5, 4] {
         let sandbox = start("b = {}", "");
@@ -269,6 +283,10 @@ fn a_rehearsal_prints_the_deletes_of_the_run_and_makes_none() {
             .map(|call| (text(&call["operation"]), call["body"].clone()))
             .filter(|(operation, _)| operation.starts_with("Delete"))
             .collect();
+        let words = words(deploys);
+        let words: Vec<&str> = words.iter().map(String::as_str).chain(["--prune", "--dry-run"]).collect();
+        let said = String::from_utf8_lossy(&sandbox.command(&words).output().unwrap().stdout).into_owned();
+        assert_eq!(said.matches("would be deleted: ").count(), printed.len(), "{said}");
         let done = run(&sandbox, deploys, &["--prune"]);
         assert_eq!(deletes(&sandbox), printed, "{deploys}");
         assert!(printed.len() >= 4, "{printed:?}");
