@@ -136,6 +136,7 @@ Register-ArgumentCompleter -Native -CommandName 'mlroll' -ScriptBlock {
             [CompletionResult]::new('--from-stable', '--from-stable', [CompletionResultType]::ParameterName, 'A copy of the stable revision, with what is named replaced')
             [CompletionResult]::new('--again', '--again', [CompletionResultType]::ParameterName, 'Make it although the same location was deployed before: what is behind it has been overwritten (SageMaker)')
             [CompletionResult]::new('--discard-previous', '--discard-previous', [CompletionResultType]::ParameterName, 'Overwrite the `previous` revision, the way back of the last promote, where there is no room for a third')
+            [CompletionResult]::new('--prune', '--prune', [CompletionResultType]::ParameterName, 'When the new revision is live, delete what earlier deployments made and nothing refers to: endpoint configs and models that mlroll made for this endpoint; never the one in use nor the one before it (SageMaker)')
             [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print the calls that a run would make, and change nothing')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but errors')

@@ -345,7 +345,7 @@ _mlroll() {
             return 0
             ;;
         mlroll__subcmd__deploy)
-            opts="-q -v -h --image --zip --s3 --model --model-package --model-data --from-stable --name --environment --instance-type --instances --min-instances --smoke --smoke-path --again --discard-previous --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help"
+            opts="-q -v -h --image --zip --s3 --model --model-package --model-data --from-stable --name --environment --instance-type --instances --min-instances --smoke --smoke-path --again --discard-previous --prune --config --target --output --dry-run --reason --timeout --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -129,6 +129,7 @@ set edit:completion:arg-completer[mlroll] = {|@words|
             cand --from-stable 'A copy of the stable revision, with what is named replaced'
             cand --again 'Make it although the same location was deployed before: what is behind it has been overwritten (SageMaker)'
             cand --discard-previous 'Overwrite the `previous` revision, the way back of the last promote, where there is no room for a third'
+            cand --prune 'When the new revision is live, delete what earlier deployments made and nothing refers to: endpoint configs and models that mlroll made for this endpoint; never the one in use nor the one before it (SageMaker)'
             cand --dry-run 'Print the calls that a run would make, and change nothing'
             cand -q 'Say nothing but errors'
             cand --quiet 'Say nothing but errors'

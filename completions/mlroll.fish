@@ -133,6 +133,7 @@ never\t'Never'"
 complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l from-stable -d 'A copy of the stable revision, with what is named replaced'
 complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l again -d 'Make it although the same location was deployed before: what is behind it has been overwritten (SageMaker)'
 complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l discard-previous -d 'Overwrite the `previous` revision, the way back of the last promote, where there is no room for a third'
+complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l prune -d 'When the new revision is live, delete what earlier deployments made and nothing refers to: endpoint configs and models that mlroll made for this endpoint; never the one in use nor the one before it (SageMaker)'
 complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -l dry-run -d 'Print the calls that a run would make, and change nothing'
 complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -s q -l quiet -d 'Say nothing but errors'
 complete -c mlroll -n "__fish_mlroll_using_subcommand deploy" -s v -l verbose -d 'Name each request as it is sent'

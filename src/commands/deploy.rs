@@ -1,12 +1,15 @@
 //! `mlroll deploy`
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use mlroll_backend::{Artifact, Question, Release, RevisionId, Settings};
+use mlroll_backend::{Artifact, Question, Release, RevisionId, Settings, Target};
 
+use super::earlier::unfinished;
+use super::watched::state_of;
 use super::{Context, Ended, block_on, print_failure};
 use crate::cli::revision;
 use crate::config::{Config, Selected, select};
@@ -81,6 +84,10 @@ pub struct DeployArgs {
     /// Overwrite the `previous` revision, the way back of the last promote, where there is no room for a third
     #[arg(long)]
     pub discard_previous: bool,
+    /// When the new revision is live, delete what earlier deployments made and nothing refers to: endpoint configs and models
+    /// that mlroll made for this endpoint; never the one in use nor the one before it (SageMaker)
+    #[arg(long)]
+    pub prune: bool,
 }
 
 /// Runs the verb.
@@ -99,13 +106,18 @@ pub fn run(args: &DeployArgs, context: &Context) -> Result<ExitStatus, Ended> {
         Driver { clock: clock.clone(), wire: Arc::clone(&wire), limits, progress: &progress, id: super::new_id(clock) };
     let keep_previous = keep_previous(config.as_ref(), &selected);
     let question = |payload| Question { payload, path: args.smoke_path.as_deref() };
-    let delivery = Delivery { release: &release, keep_previous, smoke: smoke.as_deref().map(question) };
+    let barred = args.prune.then(|| barred(context, config.as_ref(), &selected));
+    let smoke = smoke.as_deref().map(question);
+    let delivery = Delivery { release: &release, keep_previous, smoke, prune: barred.as_ref() };
     let delivered = block_on(driver.deploy(&delivery, &selected))?;
     progress.clear();
     wire.breach()?;
     let failures = || delivered.iter().filter_map(|one| one.result.as_ref().err());
     for failure in failures() {
         print_failure(*printer, failure, Some("untouched: a new revision gets none".to_owned()));
+    }
+    for warning in deployed::unpruned(&delivered) {
+        printer.warn(&warning);
     }
     let exit = ExitStatus::worst(failures().map(|failure| failure.exit));
     let said = Said { reason: global.reason.as_deref(), exit };
@@ -169,6 +181,23 @@ impl DeployArgs {
         let (name, may_discard_previous) = (self.name.clone(), self.discard_previous);
         Ok(Release { artifact, settings, name, may_discard_previous, anew: self.again })
     }
+}
+
+/// Targets of which nothing is deleted: a run of them is not over, or nobody can tell.
+fn barred(context: &Context, config: Option<&Config>, selected: &[Selected]) -> BTreeMap<Target, Failure> {
+    let mut barred = BTreeMap::new();
+    let state = state_of(config, context.global.config.as_deref());
+    for one in selected {
+        let open = state.as_ref().map_err(Clone::clone).and_then(|(state, _)| unfinished(context, state, one));
+        let failure = match open.as_deref() {
+            Ok([]) => continue,
+            Ok([run, ..]) => Failure::conflict(format!("nothing was deleted: run {} is unfinished", run.header.plan.terms().id))
+                .hint("end it first: `mlroll resume` or `mlroll rollback`; then the same command, typed again, tries it again"),
+            Err(failure) => Failure { message: format!("nothing was deleted: {}", failure.message), ..failure.clone() },
+        };
+        barred.insert(one.target.clone(), failure.about(&one.target));
+    }
+    barred
 }
 
 /// The path of a request.

@@ -1,11 +1,12 @@
 //! New revisions, made at zero traffic.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use mlroll_backend::{
-    ArtifactKind, Backend, Deployed, Error, ErrorKind, MarkerState, Probe, Provider, Question, Release, Snapshot,
-    Target,
+    ArtifactKind, Backend, Deployed, Error, ErrorKind, MarkerState, Probe, Provider, Pruned, Question, Release,
+    Snapshot, Target,
 };
 
 use super::patience::Patience;
@@ -19,6 +20,12 @@ use crate::wire::Calls;
 const FIRST: &str = "a first deploy cannot be at 0 %: whatever is there first gets all traffic. Make the target and its first \
                      revision with the cloud's own tools; `mlroll deploy` makes the next ones";
 
+/// What it means something to.
+const PRUNES: &str = "allowed for sagemaker, whose deployments leave endpoint configs and models";
+
+/// The deployment is found to be there then.
+const AGAIN: &str = "the same command, typed again, tries it again";
+
 /// A revision that is wanted on every target.
 #[derive(Debug)]
 pub struct Delivery<'a> {
@@ -28,6 +35,8 @@ pub struct Delivery<'a> {
     pub keep_previous: Duration,
     /// What the new revision must answer well.
     pub smoke: Option<Question<'a>>,
+    /// Whether what earlier deployments left behind is deleted then, and of which targets not, and why.
+    pub prune: Option<&'a BTreeMap<Target, Failure>>,
 }
 
 /// What became of one target's new revision.
@@ -39,6 +48,8 @@ pub struct Delivered {
     pub result: Result<Deployed, Failure>,
     /// What it answered to the smoke test.
     pub probe: Option<Probe>,
+    /// What was deleted of what earlier deployments left behind, where that was asked for and got so far; or why nothing was.
+    pub pruned: Option<Result<Pruned, Failure>>,
     /// HTTP requests to the control plane.
     pub calls: Calls,
 }
@@ -65,6 +76,7 @@ impl Driver<'_> {
             selected: selected.clone(),
             result: Err(failure),
             probe: None,
+            pruned: None,
             calls: self.wire.count(&selected.target),
         }
     }
@@ -77,16 +89,23 @@ impl Driver<'_> {
         deadline: Deadline,
     ) -> Delivered {
         let target = &selected.target;
-        let mut probe = None;
+        let (mut probe, mut pruned) = (None, None);
         let result = match backends.get(&target.provider()) {
             Some(Ok(backend)) => {
                 let pace = self.patience(backend.as_ref(), target, deadline);
-                self.make(delivery, backend.as_ref(), target, &pace, &mut probe).await
+                let result = self.make(delivery, backend.as_ref(), target, &pace, &mut probe).await;
+                if let (Ok(_), Some(barred)) = (&result, delivery.prune) {
+                    pruned = Some(match barred.get(target) {
+                        Some(failure) => Err(failure.clone()),
+                        None => self.prune(backend.as_ref(), target, deadline).await,
+                    });
+                }
+                result
             }
             Some(Err(failure)) => Err(failure.clone().about(target)),
             None => Err(Failure::usage("no backend").about(target)),
         };
-        Delivered { selected: selected.clone(), result, probe, calls: self.wire.count(target) }
+        Delivered { selected: selected.clone(), result, probe, pruned, calls: self.wire.count(target) }
     }
 
     async fn make(
@@ -105,6 +124,13 @@ impl Driver<'_> {
         if delivery.smoke.is_some_and(|question| question.path.is_some()) && target.provider() != Provider::CloudRun {
             let message = format!("`--smoke-path` means nothing to {}: its revisions have no paths", target.provider());
             return Err(Failure::usage(message).about(target));
+        }
+        if delivery.prune.is_some() && !backend.prunes() {
+            let message = format!(
+                "`--prune` means nothing to {}: its deployments leave revisions, which are kept",
+                target.provider()
+            );
+            return Err(Failure::usage(message).hint(PRUNES).about(target));
         }
         let time_is_up = || Failure::of(&super::job::time_is_up(), target);
         let of = |e: &Error| Failure::of(e, target);
@@ -136,6 +162,24 @@ impl Driver<'_> {
             }
         }
         Ok(deployed)
+    }
+
+    /// Deletes what earlier deployments left behind. What they made is live whatever becomes of this.
+    async fn prune(&self, backend: &dyn Backend, target: &Target, deadline: Deadline) -> Result<Pruned, Failure> {
+        self.progress.waiting(target, "the search for what earlier deployments left and nothing refers to");
+        let pruned = self.clock.by(deadline, backend.prune(target, self.clock.now())).await;
+        let failed = match pruned {
+            Ok(Ok(pruned)) => return Ok(pruned),
+            Ok(Err(e)) => {
+                let failure = Failure::of(&e, target);
+                Failure { message: format!("nothing was deleted: {}", failure.message), ..failure }
+            }
+            Err(_) => {
+                let failure = Failure::of(&super::job::time_is_up(), target);
+                Failure { message: format!("{}; what was deleted by then is gone", failure.message), ..failure }
+            }
+        };
+        Err(failed.hint(AGAIN))
     }
 
     /// Whether the last promote is so long ago that its way back may go.

@@ -1,12 +1,13 @@
 //! What `deploy` made, as every output tells it.
 
-use mlroll_backend::Call;
+use mlroll_backend::{Call, Leftover, Pruned};
 use serde_json::{Value, json};
 
 use super::{Printer, github, json as documents, text as tables};
 use crate::config::env::Env;
 use crate::driver::Delivered;
 use crate::exit::ExitStatus;
+use crate::failure::Failure;
 
 /// What is true of all targets together.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +64,7 @@ fn targets(delivered: &[Delivered]) -> Vec<Value> {
             "service": one.selected.service,
             "revision": deployed.map(|deployed| &deployed.revision.id),
             "made": deployed.map(|deployed| deployed.made),
+            "pruned": one.pruned.as_ref().map(pruned),
             "smoke": one.probe.as_ref().map(|probe| json!({ "ok": probe.ok, "answer": probe.answer })),
             "calls": one.calls,
             "notes": deployed.map(|deployed| deployed.notes.as_slice()).unwrap_or_default(),
@@ -70,6 +72,60 @@ fn targets(delivered: &[Delivered]) -> Vec<Value> {
         })
     };
     delivered.iter().map(target).collect()
+}
+
+/// What was deleted, what was kept and why, what could not be; of a failure, that it deleted nothing that is told.
+fn pruned(pruned: &Result<Pruned, Failure>) -> Value {
+    let list = |all: Option<&Vec<Leftover>>| -> Vec<Value> {
+        let one = |one: &Leftover| json!({ "kind": one.kind, "name": one.name, "why": one.why, "remedy": one.remedy });
+        all.into_iter().flatten().map(one).collect()
+    };
+    let found = pruned.as_ref().ok();
+    json!({
+        "deleted": list(found.map(|found| &found.deleted)),
+        "kept": list(found.map(|found| &found.kept)),
+        "failed": list(found.map(|found| &found.failed)),
+        "error": pruned.as_ref().err().map(documents::failure_object),
+    })
+}
+
+/// What a person should know where not all was deleted that should be. Nobody's traffic depends on it.
+#[must_use]
+pub fn unpruned(delivered: &[Delivered]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for one in delivered {
+        match &one.pruned {
+            None => {}
+            Some(Err(failure)) => {
+                let next = failure.hints.join("; ");
+                warnings.push(format!("{}: --prune: {}; {next}", one.selected.target, failure.message));
+            }
+            Some(Ok(found)) => warnings.extend(found.failed.iter().map(|Leftover { kind, name, why, remedy }| {
+                let by_hand = remedy.as_ref().map(|remedy| format!("; by hand: {remedy}")).unwrap_or_default();
+                let again = "the same command, typed again, tries it again";
+                format!("{}: {kind} {name} could not be deleted: {why}; {again}{by_hand}", one.selected.target)
+            })),
+        }
+    }
+    warnings
+}
+
+/// A line each for what was deleted and what was kept.
+fn leftovers(delivered: &[Delivered], deletes: &str) -> String {
+    let mut lines = String::new();
+    for one in delivered {
+        let about = if delivered.len() > 1 { format!("{}: ", one.selected.target) } else { String::new() };
+        let Some(Ok(found)) = &one.pruned else { continue };
+        if found.deleted.is_empty() && found.failed.is_empty() {
+            lines.push_str(&format!("  {about}nothing to delete\n"));
+        }
+        for (did, all) in [(deletes, &found.deleted), ("not deleted", &found.failed), ("kept", &found.kept)] {
+            for Leftover { kind, name, why, .. } in all {
+                lines.push_str(&format!("  {about}{did}: {kind} {name}: {why}\n"));
+            }
+        }
+    }
+    lines
 }
 
 /// A row a target, and what a person should know.
@@ -95,7 +151,7 @@ pub fn text(delivered: &[Delivered]) -> String {
         }
         table.add_row([target, revision, outcome.to_owned(), smoke.to_owned(), tables::calls(one.calls)]);
     }
-    tables::trimmed(&table) + &notes
+    tables::trimmed(&table) + &notes + &leftovers(delivered, "deleted")
 }
 
 /// The calls that a run would make.
@@ -103,7 +159,7 @@ pub fn text(delivered: &[Delivered]) -> String {
 pub fn rehearsal(delivered: &[Delivered], calls: &[Call]) -> String {
     let notes = delivered.iter().flat_map(|one| one.result.iter().flat_map(|deployed| &deployed.notes));
     let notes: String = notes.map(|note| format!("  note: {note}\n")).collect();
-    tables::sent(calls, "   <- not sent: this is a dry run") + &notes
+    tables::sent(calls, "   <- not sent: this is a dry run") + &notes + &leftovers(delivered, "would be deleted")
 }
 
 /// Tells the runner: its annotations, its summary, and `revision` among its outputs.

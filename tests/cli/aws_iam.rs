@@ -25,7 +25,13 @@ const IMPLICIT: [(&str, &[&str]); 3] = [
     ("sagemaker-deploy-kms", &["kms:CreateGrant"]),
 ];
 
-/// The action that a request needs.
+/// The actions that a request needs: to make something with tags is to tag it, too.
+fn actions(request: &Value) -> Vec<String> {
+    let operation = request["operation"].as_str().unwrap();
+    let tags = operation.starts_with("Create") && !request["body"]["Tags"].is_null();
+    [action(request)].into_iter().chain(tags.then(|| "sagemaker:AddTags".to_owned())).collect()
+}
+
 fn action(request: &Value) -> String {
     let (api, operation) = (request["api"].as_str().unwrap(), request["operation"].as_str().unwrap());
     match (api, operation) {
@@ -64,7 +70,7 @@ fn used(names: &[&str], sandbox: &Sandbox, commands: &[(&[&str], &[i32])]) -> BT
         let (code, document) = sandbox.run(arguments);
         assert!(codes.contains(&code), "{arguments:?}: {code} {document}");
         let log: Vec<Value> = serde_json::from_str(&sandbox.ask("GET", "/_sandbox/requests", "")).unwrap();
-        for action in log.iter().map(action) {
+        for action in log.iter().flat_map(actions) {
             assert!(allowed.contains(&action), "{arguments:?} needs {action}, which {names:?} do not allow");
             needed.insert(action);
         }
@@ -179,6 +185,23 @@ fn of_an_endpoints_variants() {
     deploys.write("mlroll.toml", &format!("{}{stage}", file(SAGEMAKER)));
     assert_eq!(deploys.run(&canary).0, 0);
     suffices(&["sagemaker-promote", "sagemaker-stage"], &deploys, &[&["promote", "fraud", "--force"]]);
+}
+
+/// Models that are old, and that the endpoint has no more.
+#[test]
+fn of_what_deployments_leave() {
+    let sandbox = registry("b = {}", "");
+    let deploy = |more: &[&str]| {
+        let deploy = [&["deploy", "--target", SAGEMAKER], more].concat();
+        used(&["sagemaker-deploy", "sagemaker-deploy-prune"], &sandbox, &[(&deploy, &[0])])
+    };
+    for number in 1..5 {
+        deploy(&["--model-data", &format!("s3://models/{number}.tar.gz"), "--image", IMAGE]);
+        sandbox.ask("POST", "/_sandbox/clock", r#"{"advance": "2h"}"#);
+    }
+    let needed = deploy(&["--model", "fraud-a", "--prune"]);
+    let idle: Vec<String> = policy("sagemaker-deploy-prune").difference(&needed).cloned().collect();
+    assert!(idle.is_empty(), "{idle:?}");
 }
 
 /// Of all gates there are: an alarm, what is left of the machines, looks of errors; and how late a function is.

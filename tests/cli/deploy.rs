@@ -31,5 +31,7 @@ fn what_a_provider_cannot_make_is_refused_with_what_it_can() {
     let smoke = ["--s3", "s3://b/k", "--smoke", "request.json", "--smoke-path", "/v1"];
     let ran = world.run(&[&["deploy", "--target", FRAUD][..], &smoke].concat()).expect(2);
     ran.says("`--smoke-path` means nothing to lambda");
+    let ran = world.run(&["deploy", "--target", FRAUD, "--s3", "s3://b/k", "--prune"]).expect(2);
+    ran.says("`--prune` means nothing to lambda").says("allowed for sagemaker");
     assert!(world.server.requests().is_empty());
 }

@@ -405,11 +405,17 @@ try:
     data = ["--model-data", "s3://models/fraud/2.tar.gz", "--image", "x.example/fraud:2"]
     mlroll("deploy", *data, "--instances", "3", *on_sagemaker)
     mlroll("deploy", "--model", "fraud-a", *on_sagemaker)
+    hours = urllib.request.Request(f"{BEHIND}/_sandbox/clock", json.dumps({"advance": "2h"}).encode())
+    urllib.request.urlopen(hours).read()
+    done = mlroll("deploy", "--model-data", "s3://models/fraud/3.tar.gz", *data[2:], "--prune", *on_sagemaker)
+    pruned = done["targets"][0]["pruned"]
+    assert {one["kind"] for one in pruned["deleted"]} == {"endpoint config", "model"}, pruned
     mlroll("canary", "--pct", "10", "--no-gates", *on_sagemaker)
     mlroll("promote", "--force", *on_sagemaker)
     asked(*(f"sagemaker {name}" for name in [
         "DescribeEndpoint", "DescribeEndpointConfig", "DescribeModel", "DescribeModelPackage", "ListTags", "AddTags",
         "CreateModel", "CreateEndpointConfig", "UpdateEndpoint", "UpdateEndpointWeightsAndCapacities",
+        "ListEndpoints", "ListEndpointConfigs", "ListModels", "DeleteEndpointConfig", "DeleteModel",
     ]), *(f"application-autoscaling {name}" for name in [
         "DescribeScalableTargets", "RegisterScalableTarget", "DeregisterScalableTarget",
     ]), "cloudwatch GetMetricData", "cloudwatch DescribeAlarms", "sagemaker-runtime InvokeEndpoint")

@@ -138,6 +138,44 @@ client.delete_endpoint(EndpointName="other-00")
 later()
 refused(client.describe_endpoint, "Could not find endpoint", EndpointName="other-00")
 
+# Endpoint configs and models, by pages; what an endpoint has can be deleted, and then it cannot be changed.
+label = [dict(Key="mlroll-endpoint", Value="fraud")]
+for number in range(12):
+    make(EndpointConfigName=f"old-{number:02}", ProductionVariants=[variant("a", "fraud-a")], Tags=label)
+    later("1s")
+first = client.list_endpoint_configs(NameContains="old-")
+assert [c["EndpointConfigName"] for c in first["EndpointConfigs"]] == [f"old-{n:02}" for n in range(11, 1, -1)], first
+rest = client.list_endpoint_configs(NameContains="old-", NextToken=first["NextToken"])
+assert [c["EndpointConfigName"] for c in rest["EndpointConfigs"]] == ["old-01", "old-00"] and "NextToken" not in rest, rest
+before = first["EndpointConfigs"][0]["CreationTime"]
+found = client.list_endpoint_configs(NameContains="old-", CreationTimeBefore=before, SortBy="Name", SortOrder="Ascending", MaxResults=100)
+assert [c["EndpointConfigName"] for c in found["EndpointConfigs"]] == [f"old-{n:02}" for n in range(11)], found
+old = found["EndpointConfigs"][0]["EndpointConfigArn"]
+assert client.list_tags(ResourceArn=old)["Tags"] == label
+models = [m["ModelName"] for m in client.list_models(NameContains="fraud-", SortBy="Name", SortOrder="Ascending")["Models"]]
+assert models == ["fraud-a", "fraud-b", "fraud-c"], models
+gone = 'Could not find endpoint configuration "arn:aws:sagemaker:us-east-1:123456789012:endpoint-config/old-00".'
+client.create_endpoint(EndpointName="bereft", EndpointConfigName="old-00")
+later("301s")
+client.delete_endpoint_config(EndpointConfigName="old-00")
+refused(client.delete_endpoint_config, gone, EndpointConfigName="old-00")
+refused(client.describe_endpoint_config, gone, EndpointConfigName="old-00")
+bereft = client.describe_endpoint(EndpointName="bereft")
+assert (bereft["EndpointStatus"], bereft["EndpointConfigName"]) == ("InService", "old-00"), bereft
+heavier = [dict(VariantName="a", DesiredWeight=2)]
+refused(client.update_endpoint_weights_and_capacities, gone, EndpointName="bereft", DesiredWeightsAndCapacities=heavier)
+client.update_endpoint(EndpointName="bereft", EndpointConfigName="old-01")
+later("301s")
+bereft = client.describe_endpoint(EndpointName="bereft")
+assert bereft["EndpointConfigName"] == "old-00" and "old-00" in bereft["FailureReason"], bereft
+client.create_model(ModelName="spare", PrimaryContainer={"Image": "i"}, ExecutionRoleArn="arn:aws:iam::123456789012:role/r")
+client.delete_model(ModelName="spare")
+refused(client.delete_model, "Could not find model", ModelName="spare")
+for number in range(1, 12):
+    client.delete_endpoint_config(EndpointConfigName=f"old-{number:02}")
+client.delete_endpoint(EndpointName="bereft")
+later("301s")
+
 # What mlroll writes is there for everybody.
 shift(a=1, b=0)
 later()

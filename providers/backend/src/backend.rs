@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    ArtifactKind, Capacity, Deployed, Error, ErrorKind, Marker, Pace, Probe, Question, Release, Result, Revision,
-    RevisionId, Snapshot, Target, Timestamp, TrafficSplit, Weight,
+    ArtifactKind, Capacity, Deployed, Error, ErrorKind, Marker, Pace, Probe, Pruned, Question, Release, Result,
+    Revision, RevisionId, Snapshot, Target, Timestamp, TrafficSplit, Weight,
 };
 
 /// What a provider can do: facts that callers ask for instead of guessing.
@@ -178,6 +178,29 @@ pub trait Backend: Debug + Send + Sync {
     async fn deploy(&self, target: &Target, seen: &Snapshot, release: &Release, pace: &dyn Pace) -> Result<Deployed> {
         let _ = (seen, pace);
         Err(unsupported(target, &format!("mlroll cannot deploy by `{}`", release.artifact.kind().flag())))
+    }
+
+    /// Whether deployments leave behind what no revision is made of any more, so that [`prune`](Self::prune) can delete it.
+    fn prunes(&self) -> bool {
+        false
+    }
+
+    /// Deletes what earlier deployments of this backend left behind for `target`, and nothing refers to at the moment `now`.
+    /// Called after [`deploy`](Self::deploy), when what that made is live.
+    ///
+    /// # Behaviour
+    /// - All reads come before the first delete: if one fails nothing is deleted.
+    /// - Never what somebody else made, what is in use, what was in use before that, which is the way back by hand, nor what is
+    ///   young: somebody may be about to use it.
+    /// - Idempotent: what is gone already counts as deleted. A delete that fails is no error, but told of.
+    /// - In a rehearsal it goes on from what [`deploy`](Self::deploy) imagined.
+    ///
+    /// # Errors
+    /// As [`observe`](Self::observe); `Conflict` where the target changed since it was deployed to; `Unsupported` unless it
+    /// [`prunes`](Self::prunes).
+    async fn prune(&self, target: &Target, now: Timestamp) -> Result<Pruned> {
+        let _ = now;
+        Err(unsupported(target, "deployments leave nothing to delete"))
     }
 
     /// Sends one request to one revision, also at zero traffic, and tells what it answered. `pace` is asked where a revision

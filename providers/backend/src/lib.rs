@@ -8,7 +8,8 @@
 //! - [`Marker`]: the note that travels with the traffic, so that a rollback needs nothing but the target
 //! - [`Roles`]: who is stable, candidate and previous, from the marker and the split; [`Shadow`]: who gets copies besides
 //! - [`Snapshot`]: what a backend saw
-//! - [`Release`], [`Artifact`], [`Deployed`]: what becomes a revision; [`Capacity`]: what it needs before its first weight
+//! - [`Release`], [`Artifact`], [`Deployed`]: what becomes a revision; [`Capacity`]: what it needs before its first weight; [`Pruned`]:
+//!   what is left behind
 //! - [`Query`], [`Subject`], [`Window`]: what a metric source is asked
 //! - [`Sample`], [`Histogram`], [`Finite`]: what it measured, or [`Why`] there is nothing
 //! - [`Proxy`]: who carries requests out of a closed network
@@ -41,7 +42,9 @@ pub use histogram::{Histogram, InvalidHistogram};
 pub use marker::{CarriedMarker, InvalidMarker, Marker, MarkerState, embed, extract};
 pub use metrics::{Caveat, Granularity, MetricSource, Query, Resource, Subject, Usage};
 pub use proxy::Proxy;
-pub use release::{Artifact, ArtifactKind, Capacity, Deployed, Pace, Probe, Question, Release, Settings};
+pub use release::{
+    Artifact, ArtifactKind, Capacity, Deployed, Leftover, Pace, Probe, Pruned, Question, Release, Settings,
+};
 pub use revision::{InvalidRevisionId, Revision, RevisionId};
 pub use roles::{Roles, Shadow};
 pub use sample::{Finite, Sample, Why};

@@ -98,6 +98,30 @@ pub struct Deployed {
     pub notes: Vec<String>,
 }
 
+/// What became of what earlier deployments left behind, by [`Backend::prune`](crate::Backend::prune).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// What is gone, or in a rehearsal would be.
+    pub deleted: Vec<Leftover>,
+    /// What may be needed.
+    pub kept: Vec<Leftover>,
+    /// What could not be deleted.
+    pub failed: Vec<Leftover>,
+}
+
+/// Something that a deployment left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leftover {
+    /// What it is, in the provider's words.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// Why it is deleted or kept, or what the provider said.
+    pub why: String,
+    /// What a person could type, where it could not be deleted.
+    pub remedy: Option<String>,
+}
+
 /// How capacity has to change before a candidate gets its first weight, and how that is undone at the end: what the journal
 /// keeps, in words that only the backend which made it can read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

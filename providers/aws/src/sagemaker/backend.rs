@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use mlroll_backend::{
     Access, ArtifactKind, Backend, Capabilities, Capacity, Deployed, Error, ErrorKind, GuardKind, Marker, MarkerState,
-    ModelStage, Obstacle, Pace, Probe, Question, Readiness, Release, Result, Revision, RevisionId, Roles,
-    SageMakerEndpoint, Shadow, Snapshot, Target, TrafficSplit, Weight, Wiretap, embed,
+    ModelStage, Obstacle, Pace, Probe, Pruned, Question, Readiness, Release, Result, Revision, RevisionId, Roles,
+    SageMakerEndpoint, Shadow, Snapshot, Target, Timestamp, TrafficSplit, Weight, Wiretap, embed,
 };
 
 use super::capacity::{self, Scaling};
 use super::deploy::{deploy, mirror, tell_stage};
 use super::probe::wire::invoke;
+use super::prune::{Landed, prune};
 use super::read::{Known, TAG, contents, marks_the_smaller, obstacles, snapshot, split, tag_of, weights};
 use super::wire::{Calls, Endpoint};
 use crate::session::Session;
@@ -27,13 +28,20 @@ pub struct SageMaker {
     access: Option<Access>,
     /// Instances of the variants as they were seen last, by endpoint.
     sizes: Mutex<BTreeMap<Target, Vec<(String, i32)>>>,
+    /// The endpoint configs that were deployed, by endpoint.
+    landed: Mutex<BTreeMap<Target, Landed>>,
 }
 
 impl SageMaker {
     /// A backend whose requests all go past `wiretap`. Reads no configuration and connects to nothing yet.
     #[must_use]
     pub fn new(settings: &Settings, wiretap: Arc<dyn Wiretap>) -> Self {
-        Self { session: Session::new(settings, wiretap), access: settings.access(), sizes: Mutex::default() }
+        Self {
+            session: Session::new(settings, wiretap),
+            access: settings.access(),
+            sizes: Mutex::default(),
+            landed: Mutex::default(),
+        }
     }
 }
 
@@ -41,7 +49,7 @@ impl SageMaker {
 impl SageMaker {
     /// By a session of a test's own.
     pub(super) const fn by(session: Session) -> Self {
-        Self { session, access: None, sizes: Mutex::new(BTreeMap::new()) }
+        Self { session, access: None, sizes: Mutex::new(BTreeMap::new()), landed: Mutex::new(BTreeMap::new()) }
     }
 }
 
@@ -209,7 +217,20 @@ impl Backend for SageMaker {
         let client = self.session.sagemaker(&endpoint.region).await;
         let scaling = self.session.scaling(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
-        deploy(&Scaling { client: &scaling, calls: &calls }, seen, release, pace).await
+        let (deployed, landed) = deploy(&Scaling { client: &scaling, calls: &calls }, seen, release, pace).await?;
+        self.landed.lock().unwrap_or_else(PoisonError::into_inner).insert(target.clone(), landed);
+        Ok(deployed)
+    }
+
+    fn prunes(&self) -> bool {
+        true
+    }
+
+    async fn prune(&self, target: &Target, now: Timestamp) -> Result<Pruned> {
+        let endpoint = endpoint_of(target, "DescribeEndpoint")?;
+        let client = self.session.sagemaker(&endpoint.region).await;
+        let landed = self.landed.lock().unwrap_or_else(PoisonError::into_inner).get(target).cloned();
+        prune(&Calls { client: &client, target, endpoint }, landed.as_ref(), now).await
     }
 
     async fn probe(

@@ -16,6 +16,7 @@
 //!   autoscaling; `sagemaker:DeleteTags` to take back the first marker of a refused shift; for `rollout` and `deploy` what docs/iam/sagemaker-rollout.json and
 //!   sagemaker-deploy.json name.
 //! - **Copies**: a shadow variant, which takes a new endpoint config to begin and to end; see `deploy/shadow.rs`.
+//! - **What deployments leave**: endpoint configs and models, which have tags of their own and are deleted on request; see `prune/`.
 //! - **Refused**: serverless and asynchronous endpoints (they have one variant), inference components (requests name one,
 //!   weights do not split them), a canary beside a shadow variant, and everything while a new endpoint config is deployed.
 //! - **Gaps**: a share is of requests that name no `TargetVariant`. Policies of autoscaling are not copied.
@@ -26,6 +27,7 @@ mod deploy;
 #[cfg(feature = "cloudwatch")]
 mod machines;
 mod probe;
+mod prune;
 mod read;
 #[cfg(test)]
 mod tests;

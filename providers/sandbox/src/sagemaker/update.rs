@@ -18,6 +18,10 @@ impl Call<'_> {
         let (now, length) = (self.now, self.world.sagemaker.settings.update);
         let region = self.region.clone();
         let (_, endpoint) = self.idle_endpoint()?;
+        let config = endpoint.config.clone();
+        // Not documented of weights; of another endpoint config it is (terraform-provider-aws#40048).
+        self.config(&config)?;
+        let (_, endpoint) = self.endpoint()?;
         let mut variants = endpoint.variants.clone();
         let unknown: Vec<&str> =
             wanted.iter().map(|w| w.name.as_str()).filter(|w| !variants.iter().any(|v| v.name == *w)).collect();

@@ -5,8 +5,10 @@
 //! meanwhile, twice the instances for some minutes, and takes no other change.
 //!
 //! What is made follows by name from what it is made of: the model from the artifact and stable's model, the config from the live
-//! config and the model. So the same call made again goes on where it was. Nothing is deleted.
+//! config and the model. So the same call made again goes on where it was. Nothing is deleted here; see `prune/`.
 
+mod names;
+mod notes;
 mod shadow;
 mod slot;
 mod stage;
@@ -15,13 +17,16 @@ mod wire;
 use mlroll_backend::{
     Artifact, Deployed, Error, ErrorKind, Marker, MarkerState, Pace, Release, Result, Revision, RevisionId, Snapshot,
 };
-use sha2::{Digest, Sha256};
 
+pub(super) use self::names::front;
+use self::names::named;
+use self::notes::notes;
 pub(super) use self::shadow::mirror;
 use self::slot::idle;
 pub(super) use self::stage::tell_stage;
 use self::wire::{Config, Filling, Package, Slot, Source, Stored};
 use super::capacity::Scaling;
+use super::prune::Landed;
 use super::read::{Known, split, tag_of};
 use super::wire::{Calls, Endpoint};
 
@@ -49,7 +54,7 @@ pub(super) async fn deploy(
     seen: &Snapshot,
     release: &Release,
     pace: &dyn Pace,
-) -> Result<Deployed> {
+) -> Result<(Deployed, Landed)> {
     let calls = scaling.calls;
     refuse_foreign_settings(release)?;
     let Some(stable) = seen.split.as_ref().and_then(|split| split.sole()) else {
@@ -66,6 +71,7 @@ pub(super) async fn deploy(
     let wanted = think(calls, &now, &live, stable, seen.marker.as_ref(), release).await?;
     let there = holds(&live, &now, &wanted);
     let mut made = !there;
+    let mut how = Made::default();
     match now.pending.as_deref() {
         Some(pending) if pending == wanted.config => arrived(calls, &wanted, &now, pace).await?,
         Some(pending) => {
@@ -78,7 +84,7 @@ pub(super) async fn deploy(
                 let what = format!("and the slot would get another instance type than {}", slot.instance_type);
                 refuse_held(scaling, &wanted.filling.slot, &what).await?;
             }
-            make(calls, &now, &live, &wanted, seen, pace).await?;
+            how = make(calls, &now, &live, &wanted, seen, pace).await?;
         }
     }
     forget_bad(calls, seen, &wanted, made, live.created()).await?;
@@ -92,7 +98,21 @@ pub(super) async fn deploy(
              if either was overwritten since, `--again` deploys it anew"
         ));
     }
-    Ok(Deployed { revision: Revision { id, created: None, description }, made, notes })
+    if how.untagged {
+        notes.push(format!(
+            "what was made for it has no tag {}, because sagemaker:AddTags is not allowed for it: `--prune` will never delete it",
+            super::prune::ENDPOINT
+        ));
+    }
+    let landed = match there {
+        true => Landed { config: now.config, ..Landed::default() },
+        false => Landed {
+            config: wanted.config,
+            before: Some(now.config),
+            imagined: Some(wanted.filling.model).filter(|_| how.rehearsed),
+        },
+    };
+    Ok((Deployed { revision: Revision { id, created: None, description }, made, notes }, landed))
 }
 
 fn refuse_foreign_settings(release: &Release) -> Result<()> {
@@ -246,18 +266,6 @@ async fn refuse_pipelines(calls: &Calls<'_>, source: &Source, stable_model: &str
     Ok(())
 }
 
-/// A name of at most 63 letters, digits and hyphens that follows from `parts`.
-fn named(calls: &Calls<'_>, parts: &[&str]) -> String {
-    let mut hash = Sha256::new();
-    for part in [calls.endpoint.endpoint.as_str()].iter().chain(parts) {
-        hash.update(part.len().to_be_bytes());
-        hash.update(part.as_bytes());
-    }
-    let hash: String = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    let front: String = calls.endpoint.endpoint.chars().take(40).collect();
-    format!("{}-mlroll-{hash}", front.trim_end_matches('-'))
-}
-
 /// The slot as it is, where its machines are to be others.
 fn retyped(live: &Config, filling: &Filling) -> Option<Slot> {
     let slots = live.slots();
@@ -300,6 +308,25 @@ fn holds(live: &Config, now: &Endpoint, wanted: &Wanted) -> bool {
         && (!wanted.counts || count == Some(*instances))
 }
 
+/// How the model and the config were made.
+#[derive(Clone, Copy, Debug, Default)]
+struct Made {
+    /// They were not: this is a rehearsal.
+    rehearsed: bool,
+    /// Without the tags by which they are known as made here.
+    untagged: bool,
+}
+
+impl Made {
+    fn note(&mut self, stored: Stored) {
+        match stored {
+            Stored::Made | Stored::There => {}
+            Stored::Untagged => self.untagged = true,
+            Stored::Withheld => self.rehearsed = true,
+        }
+    }
+}
+
 /// Makes the model, the config and the update, and waits until it is live.
 async fn make(
     calls: &Calls<'_>,
@@ -308,16 +335,15 @@ async fn make(
     wanted: &Wanted,
     seen: &Snapshot,
     pace: &dyn Pace,
-) -> Result<()> {
-    let mut rehearsed = false;
+) -> Result<Made> {
+    let mut how = Made::default();
     if let Some(source) = &wanted.source {
         let slots = live.slots();
         let like = slots.iter().find(|slot| slot.name == wanted.filling.like).and_then(|slot| slot.model.as_deref());
         let template = calls.model(like.unwrap_or_default()).await?;
-        rehearsed |= calls.create_model(&wanted.filling.model, source, &template).await? == Stored::Withheld;
+        how.note(calls.create_model(&wanted.filling.model, source, &template).await?);
     }
-    let stored = calls.create_config(&wanted.config, live, &wanted.filling, &now.variants).await?;
-    rehearsed |= stored == Stored::Withheld;
+    how.note(calls.create_config(&wanted.config, live, &wanted.filling, now).await?);
     // From here on the slot is no way back.
     let lost = seen.marker.as_ref().filter(|marker| marker.previous.as_ref().is_some_and(|p| is(p, wanted)));
     let arn = Known::from(&seen.guard).map(|known| known.arn).unwrap_or_else(|| now.arn.clone());
@@ -326,9 +352,9 @@ async fn make(
         super::backend::sent(calls.set_marker(&arn, Some(&tag_of(&without))).await)?;
     }
     let updated = match update(calls, wanted, pace).await {
-        Err(e) if e.kind() == ErrorKind::Withheld => return Ok(()),
+        Err(e) if e.kind() == ErrorKind::Withheld => return Ok(Made { rehearsed: true, ..how }),
         Err(e) => Err(e),
-        Ok(()) if rehearsed => return Ok(()),
+        Ok(()) if how.rehearsed => return Ok(how),
         Ok(()) => arrived(calls, wanted, now, pace).await,
     };
     if let (Err(e), Some(marker)) = (&updated, lost)
@@ -337,7 +363,7 @@ async fn make(
         // The slot holds what it held.
         let _ = calls.set_marker(&arn, Some(&tag_of(marker))).await;
     }
-    updated
+    updated.map(|()| how)
 }
 
 fn is(revision: &RevisionId, wanted: &Wanted) -> bool {
@@ -415,29 +441,4 @@ async fn forget_bad(
         super::backend::sent(calls.set_marker(&arn, Some(&tag_of(&cleared))).await)?;
     }
     Ok(())
-}
-
-fn notes(before: &Endpoint, wanted: &Wanted, made: bool) -> Vec<String> {
-    let Filling { slot, instances, instance_type, like, .. } = &wanted.filling;
-    let mut notes = Vec::new();
-    if !made {
-        return notes;
-    }
-    if wanted.adds {
-        let kind = instance_type.as_ref().map_or_else(|| format!("as {like} has"), Clone::clone);
-        notes.push(format!(
-            "variant {slot} is new: {instances} more instance{} ({kind}), billed from now on, with traffic or without",
-            if *instances == 1 { "" } else { "s" }
-        ));
-    }
-    notes.push(
-        "an update makes a new fleet for all variants: twice the instances are billed for some minutes".to_owned(),
-    );
-    notes.push(format!("the endpoint config was {}, which is kept", before.config));
-    if before.guardrails {
-        notes.push(
-            "the endpoint's deployment guardrails were not used, and are not kept: they shift whole fleets".to_owned(),
-        );
-    }
-    notes
 }

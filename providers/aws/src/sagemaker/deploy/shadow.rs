@@ -5,7 +5,7 @@
 //! minutes. Instance counts are kept; weights are the config's, because a slot that kept the weight of its shadow would have
 //! users when it moves back.
 //!
-//! What is made follows by name from what it is made of, as in a deployment. Nothing is deleted.
+//! What is made follows by name from what it is made of, as in a deployment. Nothing is deleted; what is made is known to `prune/`.
 
 use mlroll_backend::{Error, ErrorKind, Readiness, Result, RevisionId, Roles, Shadow, Snapshot, TrafficSplit, Weight};
 
@@ -56,7 +56,7 @@ pub(in crate::sagemaker) async fn mirror(
         super::refuse_held(scaling, revision.as_str(), "and would be moved out of production").await?;
     }
     let config = name(calls, &now, &places);
-    let stored = calls.rearrange(&config, &live, &places).await?;
+    let stored = calls.rearrange(&config, &live, &places, &now.config).await?;
     let after = |shadow: Option<Shadow>| Snapshot {
         roles: Roles { shadow, ..seen.roles.clone() },
         readiness: Readiness::Settling("the new endpoint config is accepted".to_owned()),

@@ -8,7 +8,7 @@ use aws_sdk_sagemaker::types::{
 };
 use mlroll_backend::{Effect, Error, ErrorKind, ModelStage, Result, Timestamp};
 
-use super::super::wire::{Calls, Variant, kind_of_text};
+use super::super::wire::{Calls, Endpoint, Variant, kind_of_text};
 use crate::error::classify_by_text;
 
 /// What became of something that is made once and never changed.
@@ -17,6 +17,8 @@ pub(super) enum Stored {
     Made,
     /// One of this name is there: names follow from content.
     There,
+    /// Made without its tags, because those may not be written.
+    Untagged,
     /// A rehearsal stopped it.
     Withheld,
 }
@@ -213,19 +215,24 @@ impl Calls<'_> {
                 .set_image_config(template.container().and_then(|old| old.image_config.clone()))
                 .set_environment(template.container().and_then(|old| old.environment.clone())),
         };
-        let sent = self
+        let made = self
             .client
             .create_model()
             .model_name(name)
             .primary_container(container.build())
             .set_execution_role_arn(template.0.execution_role_arn.clone())
             .set_vpc_config(template.0.vpc_config.clone())
-            .set_enable_network_isolation(template.0.enable_network_isolation)
-            .customize()
-            .interceptor(self.tagged(operation, Effect::Write))
-            .send()
-            .await;
-        stored(sent.map(drop).map_err(|e| classify_by_text(operation, e, kind_of_text)))
+            .set_enable_network_isolation(template.0.enable_network_isolation);
+        let mut labels = Some(self.labels(None));
+        loop {
+            let tagged = labels.is_some();
+            let call = made.clone().set_tags(labels.take()).customize();
+            let sent = call.interceptor(self.tagged(operation, Effect::Write)).send().await;
+            let sent = sent.map(drop).map_err(|e| classify_by_text(operation, e, kind_of_text));
+            if let Some(stored) = stored(sent, tagged) {
+                return stored;
+            }
+        }
     }
 
     /// `CreateEndpointConfig`: a copy of `live` with the slot filled.
@@ -234,15 +241,21 @@ impl Calls<'_> {
         name: &str,
         live: &Config,
         filling: &Filling,
-        variants: &[Variant],
+        now: &Endpoint,
     ) -> Result<Stored> {
-        self.create_like(name, live, live.filled(filling, variants), None).await
+        self.create_like(name, live, live.filled(filling, &now.variants), None, &now.config).await
     }
 
     /// The same with the same models in other places.
-    pub(super) async fn rearrange(&self, name: &str, live: &Config, places: &[Place<'_>]) -> Result<Stored> {
+    pub(super) async fn rearrange(
+        &self,
+        name: &str,
+        live: &Config,
+        places: &[Place<'_>],
+        before: &str,
+    ) -> Result<Stored> {
         let shadows = Some(live.standing(places, true)).filter(|shadows| !shadows.is_empty());
-        self.create_like(name, live, live.standing(places, false), shadows).await
+        self.create_like(name, live, live.standing(places, false), shadows, before).await
     }
 
     async fn create_like(
@@ -251,10 +264,11 @@ impl Calls<'_> {
         live: &Config,
         production: Vec<ProductionVariant>,
         shadows: Option<Vec<ProductionVariant>>,
+        before: &str,
     ) -> Result<Stored> {
         let operation = "CreateEndpointConfig";
         let old = &live.0;
-        let sent = self
+        let made = self
             .client
             .create_endpoint_config()
             .endpoint_config_name(name)
@@ -266,12 +280,17 @@ impl Calls<'_> {
             .set_execution_role_arn(old.execution_role_arn.clone())
             .set_vpc_config(old.vpc_config.clone())
             .set_enable_network_isolation(old.enable_network_isolation)
-            .set_metrics_config(old.metrics_config.clone())
-            .customize()
-            .interceptor(self.tagged(operation, Effect::Write))
-            .send()
-            .await;
-        stored(sent.map(drop).map_err(|e| classify_by_text(operation, e, kind_of_text)))
+            .set_metrics_config(old.metrics_config.clone());
+        let mut labels = Some(self.labels(Some(before)));
+        loop {
+            let tagged = labels.is_some();
+            let call = made.clone().set_tags(labels.take()).customize();
+            let sent = call.interceptor(self.tagged(operation, Effect::Write)).send().await;
+            let sent = sent.map(drop).map_err(|e| classify_by_text(operation, e, kind_of_text));
+            if let Some(stored) = stored(sent, tagged) {
+                return stored;
+            }
+        }
     }
 
     /// `UpdateEndpoint`: weights and counts stay as they are live, but those are the config's that `counts` and `weights` name.
@@ -297,13 +316,16 @@ impl Calls<'_> {
     }
 }
 
-fn stored(sent: Result<()>) -> Result<Stored> {
-    match sent {
-        Ok(()) => Ok(Stored::Made),
+/// What became of it; `None` where it was refused with its tags: what may not be tagged may still be made.
+fn stored(sent: Result<()>, tagged: bool) -> Option<Result<Stored>> {
+    Some(match sent {
+        Ok(()) if tagged => Ok(Stored::Made),
+        Ok(()) => Ok(Stored::Untagged),
+        Err(e) if e.kind() == ErrorKind::Auth && tagged => return None,
         Err(e) if e.kind() == ErrorKind::Withheld => Ok(Stored::Withheld),
         Err(e) if is_there(&e) => Ok(Stored::There),
         Err(e) => Err(e),
-    }
+    })
 }
 
 fn is_there(error: &Error) -> bool {
