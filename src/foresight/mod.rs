@@ -9,6 +9,7 @@
 //! The formulas are in [`crate::judge::forecast`]; what they promise and what not is in `docs/foresight.md`.
 
 mod backtest;
+mod bake;
 mod draw;
 mod final_look;
 mod injected;

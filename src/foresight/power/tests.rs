@@ -1,6 +1,6 @@
 use super::*;
 use crate::judge::counting::CountingTest;
-use crate::judge::counts::Boundary;
+use crate::judge::counts::{Boundary, Counts};
 use crate::judge::design_effect::DesignEffect;
 use crate::judge::gate::{Better, Boundaries, CountRule};
 use crate::judge::ledger::Stake;
