@@ -12,6 +12,12 @@ const FEW: f64 = 20.0;
 /// The same of bursts.
 const BURSTS: f64 = 10.0;
 
+/// From so many requests on their number varies by too little to count, whatever it is about.
+const MANY: f64 = 10_000.0;
+
+/// Below this rate the number of events may be drawn by itself, not as a part of the requests that come.
+const SELDOM: f64 = 0.1;
+
 /// Bakes of one candidate.
 pub(super) struct Bake {
     gate: Steady,
@@ -25,6 +31,8 @@ pub(super) struct Bake {
     /// The test at the end, and requests and events of candidate and stable in the bake under way.
     exact: Option<FinalLook>,
     sums: [(f64, f64); 2],
+    /// Whether the candidate had a request in the look before.
+    came: bool,
 }
 
 /// The requests of one revision in a look, and how many of them are events.
@@ -32,13 +40,29 @@ struct Side {
     /// On average.
     requests: f64,
     rate: f64,
-    /// Those that are no events, where their number varies.
-    others: Option<Draw>,
+    arrivals: Arrivals,
     events: Draw,
+}
+
+/// How many requests come.
+enum Arrivals {
+    /// Those that are no events are drawn, one by one.
+    Few(Draw),
+    /// One of these numbers, each of which stands for those near it.
+    Rough(Draw, Vec<f64>),
+    /// As many in each look.
+    Same,
 }
 
 /// An outcome of a look as the gate knows it, none where nobody came, and what candidate and stable had in it.
 type Happens = (Option<Outcome>, [Had; 2]);
+
+/// What a bake is judged by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Evidence {
+    Fail,
+    FailAndPass,
+}
 
 /// What one revision had in a look.
 #[derive(Clone, Copy)]
@@ -56,56 +80,111 @@ const OUTCOMES: usize = 10_000;
 const NEVER: f64 = 1e-13;
 
 impl Side {
-    fn new(requests: f64, rate: f64, burst: f64) -> Self {
+    fn new(requests: f64, rate: f64, burst: f64, evidence: Evidence) -> Self {
+        let events = requests * rate / burst;
         // Many requests are as many in each look, or nearly so. Of few the number varies; and a burst brings its own, as retries do.
-        let others = (requests < FEW.max(BURSTS * burst)).then(|| Draw::arrivals(requests * (1.0 - rate), 1.0));
-        let events = match others {
-            Some(_) => Draw::arrivals(requests * rate / burst, burst),
-            None => Draw::events(requests, rate, burst),
+        let arrivals = if requests < FEW.max(BURSTS * burst) {
+            Arrivals::Few(Draw::arrivals(requests * (1.0 - rate), 1.0))
+        } else if evidence == Evidence::FailAndPass && events < FEW && requests < MANY && rate < SELDOM {
+            // Requests without an event bring evidence of PASS too, by steps that show where looks and events are few.
+            let (draw, numbers) = rough(requests);
+            Arrivals::Rough(draw, numbers)
+        } else {
+            Arrivals::Same
         };
-        Self { requests, rate, others, events }
+        let events = match arrivals {
+            Arrivals::Few(_) => Draw::arrivals(events, burst),
+            Arrivals::Rough(..) | Arrivals::Same => Draw::events(requests, rate, burst),
+        };
+        Self { requests, rate, arrivals, events }
     }
 
-    fn had(&self, others: Option<usize>, events: usize) -> Had {
+    fn had(&self, arrived: usize, events: usize) -> Had {
         let count = self.events.number(events);
-        match (&self.others, others) {
-            (Some(draw), Some(at)) => {
-                Had { place: at * self.events.numbers() + events, requests: draw.number(at) + count, events: count }
-            }
-            (_, _) => Had { place: 0, requests: self.requests, events: count.min(self.requests) },
-        }
+        let (place, requests) = match &self.arrivals {
+            Arrivals::Few(draw) => (arrived * self.events.numbers() + events, draw.number(arrived) + count),
+            Arrivals::Rough(_, numbers) => (arrived, numbers.get(arrived).copied().unwrap_or(self.requests)),
+            Arrivals::Same => (0, self.requests),
+        };
+        Had { place, requests, events: count.min(requests) }
     }
 
     fn next(&self, dice: &mut Dice) -> Had {
-        let others = self.others.as_ref().map(|others| others.place(dice));
-        self.had(others, self.events.place(dice))
+        let arrived = match &self.arrivals {
+            Arrivals::Few(draw) | Arrivals::Rough(draw, _) => draw.place(dice),
+            Arrivals::Same => 0,
+        };
+        self.had(arrived, self.events.place(dice))
     }
 
     /// All that it may have, with their chances.
     fn all(&self) -> Vec<(Had, f64)> {
-        let others: Vec<(Option<usize>, f64)> = match &self.others {
-            Some(draw) => draw.chances().enumerate().map(|(at, (_, chance))| (Some(at), chance)).collect(),
-            None => vec![(None, 1.0)],
+        let arrived: Vec<(usize, f64)> = match &self.arrivals {
+            Arrivals::Few(draw) | Arrivals::Rough(draw, _) => {
+                draw.chances().enumerate().map(|(at, (_, chance))| (at, chance)).collect()
+            }
+            Arrivals::Same => vec![(0, 1.0)],
         };
-        let both = others.into_iter().flat_map(|(at, chance)| {
+        let both = arrived.into_iter().flat_map(|(at, chance)| {
             self.events.chances().enumerate().map(move |(events, (_, also))| (self.had(at, events), chance * also))
         });
         both.filter(|(_, chance)| *chance > NEVER).collect()
     }
 }
 
+/// Numbers of requests that are half a standard deviation apart, and how likely they are, for as many on average.
+fn rough(requests: f64) -> (Draw, Vec<f64>) {
+    let width = (requests.sqrt() / 2.0).max(1.0);
+    // The place, the chance, and the number times the chance.
+    let mut groups: Vec<(u64, f64, f64)> = Vec::new();
+    for (number, chance) in Draw::arrivals(requests, 1.0).chances() {
+        let place = (number / width) as u64;
+        match groups.last_mut() {
+            Some((last, sum, mean)) if *last == place => (*sum, *mean) = (*sum + chance, *mean + number * chance),
+            _ => groups.push((place, chance, number * chance)),
+        }
+    }
+    groups.retain(|(_, chance, _)| *chance > 0.0);
+    let chances: Vec<f64> = groups.iter().map(|(_, chance, _)| *chance).collect();
+    (Draw::one_of(&chances), groups.into_iter().map(|(_, chance, mean)| mean / chance).collect())
+}
+
 impl Bake {
     pub(super) fn new(stakes: &Stakes, exact: Option<FinalLook>, load: &Load, rate: f64, looks: u64) -> Self {
+        let gate = Steady::new(&stakes.rule, stakes.effect, stakes.alpha, looks);
         let burst = stakes.effect.factor();
+        Self::judged_by(gate, exact, looks, Self::sides(load, rate, burst, Evidence::Fail))
+    }
+
+    /// Bakes that may pass at `beta`.
+    pub(super) fn passing(
+        (stakes, exact): (&Stakes, Option<FinalLook>),
+        beta: f64,
+        load: &Load,
+        rate: f64,
+        looks: u64,
+    ) -> Self {
+        let Stakes { rule, alpha, effect } = stakes;
+        let gate = Steady::new(rule, *effect, *alpha, looks).passing(rule, *effect, beta);
+        Self::judged_by(gate, exact, looks, Self::sides(load, rate, effect.factor(), Evidence::FailAndPass))
+    }
+
+    fn sides(load: &Load, rate: f64, burst: f64, evidence: Evidence) -> [Side; 2] {
+        [(load.candidate(), rate), (load.stable(), load.base_rate)]
+            .map(|(requests, rate)| Side::new(requests, rate, burst, evidence))
+    }
+
+    fn judged_by(gate: Steady, exact: Option<FinalLook>, looks: u64, [candidate, stable]: [Side; 2]) -> Self {
         let mut bake = Self {
-            gate: Steady::new(&stakes.rule, stakes.effect, stakes.alpha, looks),
+            gate,
             looks,
-            candidate: Side::new(load.candidate(), rate, burst),
-            stable: Side::new(load.stable(), load.base_rate, burst),
+            candidate,
+            stable,
             known: Vec::new(),
             outcomes: None,
             exact,
             sums: [(0.0, 0.0); 2],
+            came: false,
         };
         bake.outcomes = bake.all_outcomes();
         bake
@@ -119,6 +198,22 @@ impl Bake {
         by_what_runs.or_else(|| self.ends_with_fail().then_some(self.looks))
     }
 
+    /// Whether the next bake passes before it fails, at look `least` or later, and the look that ends it. As in a run: the evidence must
+    /// be there at that look, in which the candidate had a request, and of the last look what the exact test says goes first.
+    pub(super) fn first_pass(&mut self, least: u64, dice: &mut Dice) -> (bool, u64) {
+        self.gate.begin();
+        self.sums = [(0.0, 0.0); 2];
+        for look in 1..=self.looks {
+            if self.look(dice) {
+                return (false, look);
+            }
+            if look >= least && self.came && self.gate.passes() {
+                return (look < self.looks || !self.ends_with_fail(), look);
+            }
+        }
+        (false, self.looks)
+    }
+
     /// Whether the exact test at the end rejects.
     fn ends_with_fail(&self) -> bool {
         let counts = |(requests, events): (f64, f64)| Counts::new(requests, events).unwrap_or(Counts::NONE);
@@ -128,6 +223,8 @@ impl Bake {
 
     #[inline]
     fn sum(&mut self, had: [Had; 2]) {
+        let [ours, _] = had;
+        self.came = ours.requests > 0.0;
         if self.exact.is_some() {
             for (sum, had) in self.sums.iter_mut().zip(had) {
                 *sum = (sum.0 + had.requests, sum.1 + had.events);

@@ -1,4 +1,4 @@
-//! How surely and how soon a gate fails a candidate that is worse, by simulated bakes.
+//! How surely and how soon a gate fails a candidate that is worse, and passes one that is not, by simulated bakes.
 
 use serde::Serialize;
 
@@ -25,7 +25,7 @@ pub struct Power {
     pub simulated: Found,
     /// By the formula of docs/judge.md section 3.9.
     pub formula: Found,
-    /// The share of simulated bakes that had failed after each look.
+    /// The share of simulated bakes that had failed (passed) after each look.
     pub curve: Vec<f64>,
     /// How many bakes were simulated.
     pub runs: u64,
@@ -36,10 +36,19 @@ pub struct Power {
 /// How surely and how soon.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Found {
-    /// The chance that the bake fails.
+    /// The chance that the bake fails; of [`passing()`], that it passes.
     pub chance: f64,
-    /// The look, from 1, at which half of all bakes had failed; null when fewer do.
+    /// The look, from 1, at which half of all bakes had failed (passed); null when fewer do.
     pub median_look: Option<u64>,
+}
+
+/// When a bake may pass.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Passing {
+    /// The chance of a false pass, between 0 and 1.
+    pub beta: f64,
+    /// The first look, from 1, at which it may.
+    pub least: u64,
 }
 
 impl Effort {
@@ -75,30 +84,11 @@ pub fn power(
     seed: u64,
 ) -> Power {
     let looks = looks.max(1);
-    let mut bake = Bake::new(stakes, exact, load, rate, looks);
-    let mut dice = Dice::new(seed);
-    let mut failed_at = vec![0u64; usize::try_from(looks).unwrap_or(0)];
-    let (mut runs, mut wanted, mut taken) = (0, Effort::LEAST, 0);
-    while runs < wanted {
+    let (mut bake, mut dice) = (Bake::new(stakes, exact, load, rate, looks), Dice::new(seed));
+    let Simulated { found: simulated, curve, runs, taken } = simulate(looks, effort, || {
         let failed = bake.first_fail(&mut dice);
-        if let Some(slot) = failed.and_then(|look| failed_at.get_mut(usize::try_from(look - 1).ok()?)) {
-            *slot += 1;
-        }
-        runs += 1;
-        taken += failed.unwrap_or(looks);
-        if runs == Effort::LEAST {
-            wanted = effort.bakes_at(taken as f64 / runs as f64);
-        }
-    }
-    let mut sum = 0;
-    let curve = failed_at.iter().map(|failed| {
-        sum += failed;
-        sum as f64 / runs as f64
+        (failed, failed.unwrap_or(looks))
     });
-    let curve: Vec<f64> = curve.collect();
-    let chance = curve.last().copied().unwrap_or(0.0);
-    let median = |look: usize| u64::try_from(look + 1).unwrap_or(u64::MAX);
-    let simulated = Found { chance, median_look: curve.iter().position(|share| *share >= 0.5).map(median) };
     let needed = stakes.requests_to_fail(load, rate).map(|needed| (needed / load.candidate()).ceil().max(1.0));
     let at_the_end = exact.map_or(0.0, |exact| exact.chance(load, rate, looks as f64));
     let needed = needed.filter(|look| *look <= looks as f64).map(|look| look as u64);
@@ -107,6 +97,69 @@ pub fn power(
         median_look: needed.or((at_the_end >= 0.5).then_some(looks)),
     };
     Power { rate, simulated, formula, curve, runs, looks: taken }
+}
+
+/// How surely and how soon a bake of `looks` passes a candidate whose rate is `rate`: before it fails, by this gate alone.
+#[must_use]
+pub fn passing(
+    (stakes, exact): (&Stakes, Option<FinalLook>),
+    terms: Passing,
+    load: &Load,
+    rate: f64,
+    looks: u64,
+    effort: Effort,
+    seed: u64,
+) -> Power {
+    let Passing { beta, least } = terms;
+    let looks = looks.max(1);
+    let (mut bake, mut dice) = (Bake::passing((stakes, exact), beta, load, rate, looks), Dice::new(seed));
+    let Simulated { found: simulated, curve, runs, taken } = simulate(looks, effort, || {
+        let (passes, look) = bake.first_pass(least, &mut dice);
+        (passes.then_some(look), look)
+    });
+    let needed = stakes.requests_to_pass(load, rate, beta).map(|needed| (needed / load.candidate()).ceil());
+    let needed = needed.map(|look| look.max(least.max(1) as f64)).filter(|look| *look <= looks as f64);
+    let formula = Found {
+        chance: stakes.chance_to_pass(load, rate, beta, looks as f64),
+        median_look: needed.map(|look| look as u64),
+    };
+    Power { rate, simulated, formula, curve, runs, looks: taken }
+}
+
+/// What was simulated.
+struct Simulated {
+    found: Found,
+    curve: Vec<f64>,
+    runs: u64,
+    /// Looks in all.
+    taken: u64,
+}
+
+/// Bakes until they say enough. Each tells the look, from 1, at which it came to what is asked for, if it did; and how many it took.
+fn simulate(looks: u64, effort: Effort, mut bake: impl FnMut() -> (Option<u64>, u64)) -> Simulated {
+    let mut found_at = vec![0u64; usize::try_from(looks).unwrap_or(0)];
+    let (mut runs, mut wanted, mut taken) = (0, Effort::LEAST, 0);
+    while runs < wanted {
+        let (found, took) = bake();
+        if let Some(slot) = found.and_then(|look| found_at.get_mut(usize::try_from(look - 1).ok()?)) {
+            *slot += 1;
+        }
+        runs += 1;
+        taken += took;
+        if runs == Effort::LEAST {
+            wanted = effort.bakes_at(taken as f64 / runs as f64);
+        }
+    }
+    let mut sum = 0;
+    let curve = found_at.iter().map(|found| {
+        sum += found;
+        sum as f64 / runs as f64
+    });
+    let curve: Vec<f64> = curve.collect();
+    let chance = curve.last().copied().unwrap_or(0.0);
+    let median = |look: usize| u64::try_from(look + 1).unwrap_or(u64::MAX);
+    let found = Found { chance, median_look: curve.iter().position(|share| *share >= 0.5).map(median) };
+    Simulated { found, curve, runs, taken }
 }
 
 #[cfg(test)]

@@ -122,7 +122,7 @@ impl Steady {
         let place = self.tests.first().map_or(0, |test| test.outcomes.len());
         for test in &mut self.tests {
             let bits = test.grid.bits(requests, candidate, stable).unwrap_or_default();
-            test.outcomes.push(bits.map(power));
+            test.outcomes.push(powers(bits));
         }
         for test in &mut self.pass {
             test.outcome(requests, candidate, stable);
@@ -148,7 +148,7 @@ impl Steady {
     pub fn look_at(&mut self, requests: Known, candidate: f64, stable: f64) -> bool {
         let (bet, cash) = self.next();
         let book = |test: &mut Test| {
-            let factors = test.grid.bits(requests, candidate, stable).map(|bits| bits.map(power));
+            let factors = test.grid.bits(requests, candidate, stable).map(powers);
             let bets = factors.map(|factors| booked(&mut test.m, &test.weights, bet, &factors));
             test.not_bet(cash) + bets.unwrap_or(0.0)
         };
@@ -190,6 +190,14 @@ fn booked(m: &mut Lanes, weights: &Lanes, bet: f32, factors: &Lanes) -> f64 {
         }
     }
     sums.into_iter().map(f64::from).sum()
+}
+
+#[inline]
+fn powers(mut bits: Lanes) -> Lanes {
+    for bits in &mut bits {
+        *bits = power(*bits);
+    }
+    bits
 }
 
 /// `2^bits`, to two parts in ten million.
