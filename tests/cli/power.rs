@@ -33,9 +33,9 @@ fn power_agrees_with_the_tables_of_the_page() {
     assert!(curve.len() == 60 && curve.windows(2).all(|pair| pair[0] <= pair[1]), "{curve:?}");
     let passes = &gate["passes"];
     let of = |name: &str| passes[name].as_f64().unwrap();
-    assert!((0.2..0.4).contains(&of("chance")) && passes["rate"] == 0.01 && passes["regression"] == 1.0, "{passes}");
+    assert!((0.62..0.68).contains(&of("chance")) && passes["rate"] == 0.01 && passes["regression"] == 1.0, "{passes}");
     assert!((of("chance") - passes["formula"]["chance"].as_f64().unwrap()).abs() < 0.1, "{passes}");
-    assert!(passes["median_look"].is_null() && of("standard_error") < 0.01, "{passes}");
+    assert!((43.0..50.0).contains(&of("median_look")) && of("standard_error") < 0.01, "{passes}");
     assert_eq!((&found["beta"], &found["min_looks"]), (&0.05.into(), &4.into()));
     let again = power(&world, &[&traffic[..], &["--pct", "1", "--base-rate", "1%"]].concat());
     assert_eq!(found, again);
