@@ -150,7 +150,7 @@ impl View<'_> {
         };
         let requests_to_fail = to_fail(regressed);
         let seconds_to_fail = requests_to_fail.map(|requests| self.seconds(requests / load.candidate()));
-        let (chance_to_pass, looks_to_pass) = self.to_pass(gate, &load);
+        let (chance_to_pass, looks_to_pass) = self.good(gate, &load);
         Sight {
             gate: name.clone(),
             base_rate: *base_rate,
@@ -168,7 +168,7 @@ impl View<'_> {
     }
 
     /// The chance that a candidate as good as stable passes before the bake ends, and the looks until half of all such do.
-    fn to_pass(&self, gate: &Gated, load: &Load) -> (f64, Option<f64>) {
+    fn good(&self, gate: &Gated, load: &Load) -> (f64, Option<f64>) {
         let Gated { stakes, final_look, base_rate, .. } = gate;
         let (beta, least, looks) = (self.plan.terms().beta, self.plan.min_looks(), self.plan.bake_looks());
         let by_formula = stakes.requests_to_pass(load, *base_rate, beta).map(|needed| needed / load.candidate());
