@@ -395,7 +395,9 @@ mod tests {
                     break;
                 }
                 let found = e(&gate);
-                prop_assert!((found / want - 1.0).abs() < 2e-3, "{found}, not {want}");
+                // Where all is bet, nothing may be left of it.
+                let near = (found / want - 1.0).abs() < 2e-3 || f64::max(found, want) < 1e-12;
+                prop_assert!(near, "{found}, not {want}");
                 prop_assert!(fails == (want >= 1e6) || (want / 1e6 - 1.0).abs() < 2e-3, "{want}");
             }
             gate.begin();
