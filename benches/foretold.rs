@@ -1,6 +1,6 @@
 //! `cargo bench --bench foretold`: whether what `gate power` foretells comes true in the sandbox; some minutes.
 //!
-//!     ... -- --write              puts the table into docs/foresight.md
+//!     ... -- --write              puts the tables into docs/foresight.md
 //!     ... -- --bakes 10000        with more bakes in the sandbox
 #![allow(
     clippy::indexing_slicing,
@@ -17,18 +17,25 @@
 mod foretold;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/foresight.md");
-const BEGIN: &str = "<!-- measured by benches/foretold: begin -->\n";
-const END: &str = "<!-- measured by benches/foretold: end -->";
+
+/// Around the tables, of fails and of passes.
+const MARKS: [(&str, &str); 2] = [
+    ("<!-- measured by benches/foretold: begin -->\n", "<!-- measured by benches/foretold: end -->"),
+    ("<!-- passes measured by benches/foretold: begin -->\n", "<!-- passes measured by benches/foretold: end -->"),
+];
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let bakes = args.windows(2).find(|pair| pair[0] == "--bakes").map_or(1_000, |pair| pair[1].parse().unwrap());
-    let table = foretold::table(10_000, bakes);
-    println!("{table}");
-    if args.iter().any(|arg| arg == "--write") {
-        let page = std::fs::read_to_string(PAGE).unwrap();
-        let (before, rest) = page.split_once(BEGIN).unwrap();
-        let (_, after) = rest.split_once(END).unwrap();
-        std::fs::write(PAGE, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+    let writes = args.iter().any(|arg| arg == "--write");
+    for (settings, (begin, end)) in [foretold::grid(), foretold::good()].into_iter().zip(MARKS) {
+        let table = foretold::table(&settings, 10_000, bakes);
+        println!("{table}");
+        if writes {
+            let page = std::fs::read_to_string(PAGE).unwrap();
+            let (before, rest) = page.split_once(begin).unwrap();
+            let (_, after) = rest.split_once(end).unwrap();
+            std::fs::write(PAGE, format!("{before}{begin}{table}{end}{after}")).unwrap();
+        }
     }
 }

@@ -13,7 +13,7 @@ use crate::cli::{duration, percent};
 use crate::config::{Selected, Service, Watching, select};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
-use crate::foresight::{Effort, FinalLook, Power, counting, power, staked};
+use crate::foresight::{Effort, FinalLook, Passing, Power, counting, passing, power, staked};
 use crate::judge::design_effect::DesignEffect;
 use crate::judge::forecast::{Load, Stakes};
 use crate::judge::gate::Gate;
@@ -35,12 +35,16 @@ const ASKED: Effort = Effort { bakes: 10_000, looks: 5_000_000 };
 /// What is simulated with nothing wrong.
 const HEALTHY: Effort = Effort { bakes: 10_000, looks: 2_000_000 };
 
+/// What is simulated of a candidate that passes, with both kinds of evidence: most bakes end early.
+const PASSING: Effort = Effort { bakes: 10_000, looks: 600_000 };
+
 /// And of each step of the ladder.
 const STEP: Effort = Effort { bakes: 2_000, looks: 700_000 };
 
 /// Tell how surely and how soon a gate fails a candidate that is worse
 ///
-/// By simulated bakes (the same seed gives the same answer), and by formula beside. Asks no cloud and no metric store.
+/// And how surely and how soon it passes one as good as stable. By simulated bakes (the same seed gives the same answer), and by
+/// formula beside. Asks no cloud and no metric store.
 #[derive(Args, Debug)]
 pub(super) struct PowerArgs {
     /// The service of mlroll.toml whose gates are meant; may be left out when there is only one
@@ -159,18 +163,21 @@ pub(super) fn run(args: &PowerArgs, context: &Context) -> Result<ExitStatus, End
     let load = Load { requests, share: args.pct.fraction(), base_rate: args.base_rate };
     let seconds = |look: Option<u64>| look.map(|n| watching.warm_up.as_secs_f64() + n as f64 * look_seconds(&watching));
     let gates = meant.gates.len().max(1) as u64;
-    let tell = |staked: (&Stakes, Option<FinalLook>), times: f64, effort: Effort| -> (Value, Power) {
-        let rate = staked.0.worse(args.base_rate, times);
-        let effort = Effort { looks: effort.looks / gates, ..effort };
-        let found = power(staked, &load, rate, looks, effort, args.seed);
-        let told = json!({
-            "regression": times, "rate": rate, "chance": found.simulated.chance, "median_look": found.simulated.median_look,
+    let share = |effort: Effort| Effort { looks: effort.looks / gates, ..effort };
+    let told = |times: f64, found: &Power| -> Value {
+        json!({
+            "regression": times, "rate": found.rate, "chance": found.simulated.chance, "median_look": found.simulated.median_look,
             "median_seconds": seconds(found.simulated.median_look), "runs": found.runs,
             "standard_error": found.standard_error(),
             "formula": { "chance": found.formula.chance, "median_look": found.formula.median_look },
-        });
-        (told, found)
+        })
     };
+    let tell = |staked: (&Stakes, Option<FinalLook>), times: f64, effort: Effort| -> (Value, Power) {
+        let rate = staked.0.worse(args.base_rate, times);
+        let found = power(staked, &load, rate, looks, share(effort), args.seed);
+        (told(times, &found), found)
+    };
+    let terms = Passing { beta: watching.beta, least: min_looks_of(&watching) };
     let gates: Vec<Value> = meant
         .gates
         .iter()
@@ -179,6 +186,7 @@ pub(super) fn run(args: &PowerArgs, context: &Context) -> Result<ExitStatus, End
             let both = (&stakes, exact);
             let (asked, power) = tell(both, args.regression, ASKED);
             let (healthy, _) = tell(both, 1.0, HEALTHY);
+            let good = passing(both, terms, &load, args.base_rate, looks, share(PASSING), args.seed);
             let ladder: Vec<Value> = LADDER.iter().map(|times| tell(both, *times, STEP).0).collect();
             let seen = |rate: f64| {
                 let runs = stakes
@@ -189,6 +197,7 @@ pub(super) fn run(args: &PowerArgs, context: &Context) -> Result<ExitStatus, End
             Some(json!({
                 "gate": gate.name(), "alpha": stakes.alpha, "tolerated": stakes.tolerated(args.base_rate),
                 "smallest": stakes.nearest(args.base_rate, seen), "asked": asked, "healthy": healthy,
+                "passes": told(1.0, &good),
                 "curve": power.curve, "ladder": ladder,
                 "final_look": exact.is_some(), "final_alpha": exact.map(|exact| exact.level),
             }))
@@ -197,7 +206,7 @@ pub(super) fn run(args: &PowerArgs, context: &Context) -> Result<ExitStatus, End
     let document = json!({
         "schema": "mlroll/power/1", "requests_per_second": args.rps, "percent": args.pct, "base_rate": args.base_rate,
         "bake": watching.bake.as_secs(), "warm_up": watching.warm_up.as_secs(), "look": watching.look.as_secs(),
-        "looks": looks, "design_effect": args.design_effect, "seed": args.seed, "gates": gates,
+        "looks": looks, "min_looks": terms.least, "beta": terms.beta, "design_effect": args.design_effect, "seed": args.seed, "gates": gates,
     });
     let said = match context.global.output {
         Format::Json => document.to_string(),
@@ -216,8 +225,17 @@ pub(super) fn looks_of(watching: &Watching) -> Result<u64, Failure> {
     if watching.look.is_zero() || watching.warm_up >= watching.bake {
         return Err(Failure::usage("`warm_up` is shorter than the bake, and a look longer than nothing"));
     }
-    let judged = watching.bake.saturating_sub(watching.warm_up).as_nanos();
-    Ok(u64::try_from(judged.div_ceil(watching.look.as_nanos())).unwrap_or(u64::MAX).max(1))
+    Ok(looks_in(watching.bake, watching))
+}
+
+/// Looks before which it may not pass; likewise.
+fn min_looks_of(watching: &Watching) -> u64 {
+    looks_in(watching.min_bake, watching)
+}
+
+fn looks_in(time: Duration, watching: &Watching) -> u64 {
+    let judged = time.saturating_sub(watching.warm_up).as_nanos();
+    u64::try_from(judged.div_ceil(watching.look.as_nanos().max(1))).unwrap_or(u64::MAX).max(1)
 }
 
 #[cfg(test)]
@@ -229,7 +247,7 @@ mod tests {
     #[test]
     fn all_that_is_simulated_takes_half_a_second() {
         let looks = ASKED.looks + HEALTHY.looks + LADDER.len() as u64 * STEP.looks;
-        assert!(looks * 35 <= 500_000_000, "{looks}");
+        assert!(looks * 35 + PASSING.looks * 70 <= 500_000_000, "{looks}");
         // Of the longest bakes the regression asked for is still told to 3 points, a false alarm to 1 (a chance of 1 %).
         let error =
             |effort: Effort, chance: f64| (chance * (1.0 - chance) * MOST_LOOKS as f64 / effort.looks as f64).sqrt();

@@ -5,12 +5,22 @@ use std::time::Duration;
 use mlroll_backend::Weight;
 use serde::Serialize;
 
-use super::FinalLook;
+use super::{Effort, FinalLook, Passing, passing};
 use crate::judge::forecast::{Load, Stakes};
 use crate::rollout::engine::{Kind, Plan};
 
 /// Shares that are proposed where the plan's own is too small, in percent.
 const PROPOSED: [f64; 9] = [1.0, 2.0, 5.0, 10.0, 20.0, 25.0, 30.0, 40.0, 50.0];
+
+/// A gate that passes a good candidate more seldom than that is warned of.
+const SURE: f64 = 0.9;
+
+/// Bakes of a good candidate that are simulated for each gate and step: half a point of chance, in some milliseconds.
+const GOOD: Effort = Effort { bakes: 4_000, looks: 100_000 };
+
+/// Looks of a bake, and requests of a look, beyond which the formula has to do: simulations of more take their time.
+const MOST_LOOKS: u32 = 5_000;
+const MOST_REQUESTS: f64 = 1e8;
 
 /// The traffic that a forecast assumes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -75,7 +85,9 @@ pub struct Sight {
     pub chance_to_fail: f64,
     /// Users' requests that the regressed candidate gets before it is taken back, in half of the cases.
     pub exposed: Option<f64>,
-    /// Seconds from the shift until a candidate as good as stable passes, in half of the cases; null: never.
+    /// The chance that a candidate as good as stable passes before the bake ends.
+    pub chance_to_pass: f64,
+    /// Seconds from the shift until it passes, in half of the cases, however long the bake; null: never.
     pub seconds_to_pass: Option<f64>,
 }
 
@@ -92,7 +104,7 @@ impl Outlook {
             let sights: Vec<Sight> = gates.iter().map(|gate| view.sight(gate)).collect();
             for (sight, gate) in sights.iter().zip(gates) {
                 warnings.extend(view.blind(*share, sight, gate));
-                warnings.extend(view.undecided(*share, sight));
+                warnings.extend(view.unsure(*share, sight, gate));
             }
             let requests = view.load(0.0).candidate() * f64::from(plan.bake_looks());
             steps.push(StepOutlook { percent: *share, requests, gates: sights });
@@ -138,7 +150,7 @@ impl View<'_> {
         };
         let requests_to_fail = to_fail(regressed);
         let seconds_to_fail = requests_to_fail.map(|requests| self.seconds(requests / load.candidate()));
-        let to_pass = stakes.requests_to_pass(&load, *base_rate, self.plan.terms().beta);
+        let (chance_to_pass, looks_to_pass) = self.good(gate, &load);
         Sight {
             gate: name.clone(),
             base_rate: *base_rate,
@@ -150,11 +162,25 @@ impl View<'_> {
             seconds_to_fail,
             chance_to_fail: stakes.chance_to_fail(&load, regressed, looks).max(at_the_end(regressed)),
             exposed: seconds_to_fail.map(|seconds| seconds * self.traffic.requests_per_second * self.share),
-            seconds_to_pass: to_pass.map(|requests| {
-                let least = f64::from(self.plan.min_looks());
-                self.seconds((requests / load.candidate()).max(least))
-            }),
+            chance_to_pass,
+            seconds_to_pass: looks_to_pass.map(|looks| self.seconds(looks)),
         }
+    }
+
+    /// The chance that a candidate as good as stable passes before the bake ends, and the looks until half of all such do.
+    fn good(&self, gate: &Gated, load: &Load) -> (f64, Option<f64>) {
+        let Gated { stakes, final_look, base_rate, .. } = gate;
+        let (beta, least, looks) = (self.plan.terms().beta, self.plan.min_looks(), self.plan.bake_looks());
+        let by_formula = stakes.requests_to_pass(load, *base_rate, beta).map(|needed| needed / load.candidate());
+        let by_formula = by_formula.map(|needed| needed.max(f64::from(least)));
+        if looks > MOST_LOOKS || load.requests > MOST_REQUESTS {
+            return (stakes.chance_to_pass(load, *base_rate, beta, f64::from(looks)), by_formula);
+        }
+        let terms = Passing { beta, least: u64::from(least) };
+        let found = passing((stakes, *final_look), terms, load, *base_rate, u64::from(looks), GOOD, 1).simulated;
+        // After the bake there is only the formula.
+        let later = || by_formula.map(|needed| needed.max(f64::from(looks) + 1.0));
+        (found.chance, found.median_look.map(|look| look as f64).or_else(later))
     }
 
     /// Seconds from the shift until so many looks are judged.
@@ -201,27 +227,38 @@ impl View<'_> {
         Some(format!("{what} within {}: it needs {}; {take}bake {bake}", humane(self.plan.terms().bake), span(time)))
     }
 
-    /// Why even a good candidate is not passed at this step.
-    fn undecided(&self, share: Weight, sight: &Sight) -> Option<String> {
-        let terms = self.plan.terms();
-        let ends = self.seconds(f64::from(self.plan.bake_looks()));
-        if sight.seconds_to_pass.is_some_and(|seconds| seconds <= ends + 0.5) {
+    /// Why even a good candidate may not pass at this step, and what would make it surer.
+    fn unsure(&self, share: Weight, sight: &Sight, gate: &Gated) -> Option<String> {
+        if sight.chance_to_pass >= SURE {
             return None;
         }
-        let then = match terms.kind {
+        let terms = self.plan.terms();
+        let ends = match terms.kind {
             Kind::Canary => "the canary ends inconclusive",
             Kind::Experiment => "the experiment ends undecided",
             Kind::Rollout => "the rollout ends inconclusive",
         };
-        let needs = match sight.seconds_to_pass {
-            Some(seconds) => format!("it needs {}", span(seconds)),
-            None => "stable itself is not better than what is tolerated".to_owned(),
+        let (bake, good) = (humane(terms.bake), "a candidate as good as stable");
+        let what = if sight.chance_to_pass < 0.01 {
+            format!("at {share} `{}` can hardly pass {good} within {bake}, and {ends}", sight.gate)
+        } else {
+            let chance = percent(sight.chance_to_pass);
+            format!(
+                "at {share} `{}` passes {good} within {bake} in {chance} of cases only; otherwise {ends}",
+                sight.gate
+            )
         };
-        let bake = humane(terms.bake);
-        Some(format!(
-            "at {share} `{}` can hardly pass a candidate as good as stable within {bake}, and {then}: {needs}",
-            sight.gate
-        ))
+        let (load, looks) = (self.load(gate.base_rate), f64::from(self.plan.bake_looks()));
+        let Some(needed) = gate.stakes.looks_to_pass(&load, gate.base_rate, terms.beta, SURE) else {
+            return Some(format!("{what}: stable itself is hardly better than what is tolerated"));
+        };
+        let time = needed.ceil().max(looks + 1.0) * terms.look.as_secs_f64() + terms.warm_up.as_secs_f64();
+        let larger = PROPOSED.into_iter().filter(|percent| *percent / 100.0 > self.share).find(|percent| {
+            let load = Load { share: percent / 100.0, ..load };
+            gate.stakes.chance_to_pass(&load, gate.base_rate, terms.beta, looks) >= SURE
+        });
+        let take = larger.map_or_else(String::new, |percent| format!(", or take {percent} %"));
+        Some(format!("{what}: bake {}{take}", span(time)))
     }
 }
 

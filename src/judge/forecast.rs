@@ -39,6 +39,18 @@ struct Gain {
     variance: f64,
 }
 
+/// One grid point of a PASS test.
+#[derive(Clone, Copy, Debug)]
+struct Bet {
+    gain: Gain,
+    /// Nats that it must bring.
+    price: f64,
+    /// Candidate requests before which it cannot; negative: it never can.
+    least: f64,
+    /// Candidate requests in a look.
+    look: f64,
+}
+
 impl Load {
     /// Candidate requests in a look.
     #[must_use]
@@ -69,11 +81,7 @@ impl Stakes {
         let Some(gain) = self.gain_to_fail(load, rate).filter(|gain| gain.mean > 0.0 && gain.variance > 0.0) else {
             return 0.0;
         };
-        let requests = load.candidate() * looks;
-        let (drift, spread) = (gain.mean * requests, (gain.variance * requests).sqrt());
-        let price = self.price();
-        let reflected = (2.0 * price * gain.mean / gain.variance).min(700.0).exp();
-        (normal_cdf((drift - price) / spread) + reflected * normal_cdf((-drift - price) / spread)).clamp(0.0, 1.0)
+        gain.passage(self.price(), load.candidate() * looks)
     }
 
     /// The rate nearest to stable's that it fails, in half of the cases, within `looks`; `None` when there is none.
@@ -106,12 +114,35 @@ impl Stakes {
     /// never does.
     #[must_use]
     pub fn requests_to_pass(&self, load: &Load, rate: f64, beta: f64) -> Option<f64> {
-        let mut needed = self.rule.pass().map(|against| {
-            let gain = self.gain(load, rate, against, self.rule.better.pass()).filter(|gain| gain.mean > 0.0)?;
-            Some((START_COST - beta.ln()) / gain.mean).filter(|requests| requests.is_finite())
-        });
-        // All of its tests must pass: the slowest of them decides.
-        needed.try_fold(0.0, |most: f64, needed| Some(most.max(needed?)))
+        Some(self.looks_to_pass(load, rate, beta, 0.5)? * load.candidate())
+    }
+
+    /// The chance that it passes, at `beta`, a candidate whose rate is `rate` at one of `looks` looks: that its evidence comes to
+    /// `1 / beta` at one of them, as a bake ends there.
+    ///
+    /// A first passage as in [`Self::chance_to_fail`], of the grid point that makes it most likely: chance that is kind to the candidate
+    /// brings more to one that bets on more. Points beside it bring about as much as it does. All of its tests must pass, and at one
+    /// look: of a limit and a boundary what is told is the chance of the less likely one, as if the other had passed by then. Of two boundaries,
+    /// where either change counts, it is as if one failed to show where the other did not: what is kind to one is not to the other. It is 0 while not even a candidate without any event would pass, or one of nothing else. That FAIL may come first, which has
+    /// at most alpha, is left out, and so is the shortest bake that may pass.
+    #[must_use]
+    pub fn chance_to_pass(&self, load: &Load, rate: f64, beta: f64, looks: f64) -> f64 {
+        chance_to_pass(&self.bets_to_pass(load, rate, beta), looks)
+    }
+
+    /// The looks, not always a whole number of them, after which that chance is `chance`; `None` when it never is.
+    #[must_use]
+    pub fn looks_to_pass(&self, load: &Load, rate: f64, beta: f64, chance: f64) -> Option<f64> {
+        let tests = self.bets_to_pass(load, rate, beta);
+        let passes = |looks: f64| chance_to_pass(&tests, looks) >= chance;
+        let mut enough =
+            std::iter::successors(Some(1.0), |looks| Some(looks * 2.0)).take(50).find(|looks| passes(*looks))?;
+        let mut few = 0.0;
+        for _ in 0..50 {
+            let middle = 0.5 * (few + enough);
+            if passes(middle) { enough = middle } else { few = middle }
+        }
+        Some(enough)
     }
 
     /// The rate at which it stops tolerating a candidate: the strictest of its limits.
@@ -168,6 +199,26 @@ impl Stakes {
         gains.reduce(better)
     }
 
+    /// The bets of each PASS test.
+    fn bets_to_pass(&self, load: &Load, rate: f64, beta: f64) -> Vec<(Against, Vec<Bet>)> {
+        let test = |against: Against| -> (Against, Vec<Bet>) {
+            let of = |rate: f64| grid(self.rule.better.pass()).filter_map(move |g| self.one(load, rate, against, g));
+            let points = of(rate).count();
+            let weight = |j: usize| if j > points { 0.0 } else { 2.0 * j as f64 / (points * (points + 1)) as f64 };
+            // Linear in the rate: most is gained at an end.
+            let best = of(0.0).zip(of(1.0)).map(|(none, all)| none.mean.max(all.mean));
+            let bets = of(rate).zip(best).zip(1..).map(|((gain, best), j)| {
+                let together = weight(j - 1) + weight(j) + weight(j + 1);
+                // Evidence is read after looks, not between them: that is as if more were asked for (Siegmund, 1985).
+                let between = 0.583 * (gain.variance * load.candidate()).sqrt();
+                let price = -(together * beta).ln();
+                Bet { gain, price: price + between, least: price / best, look: load.candidate() }
+            });
+            (against, bets.collect())
+        };
+        self.rule.pass().map(test).collect()
+    }
+
     fn gain(&self, load: &Load, rate: f64, against: Against, direction: Direction) -> Option<Gain> {
         grid(direction).filter_map(|g| self.one(load, rate, against, g)).reduce(better)
     }
@@ -199,6 +250,39 @@ impl Stakes {
         let stable = if others > 0.0 { base * (1.0 - base) * theirs * theirs / others } else { 0.0 };
         let variance = factor * (rate * (1.0 - rate) * ours * ours + stable);
         Some(Gain { mean, variance })
+    }
+}
+
+/// All tests must pass; of each, the bet that most likely shows it.
+fn chance_to_pass(tests: &[(Against, Vec<Bet>)], looks: f64) -> f64 {
+    let (mut limit, mut boundaries) = (1.0, 1.0);
+    for (against, bets) in tests {
+        let chance = bets.iter().map(|bet| bet.chance(looks)).fold(0.0, f64::max);
+        match against {
+            Against::Limit(_) => limit = chance,
+            Against::Mirrored(_) | Against::Stable(_) => boundaries = f64::max(boundaries + chance - 1.0, 0.0),
+        }
+    }
+    if tests.is_empty() { 0.0 } else { f64::min(limit, boundaries) }
+}
+
+impl Bet {
+    fn chance(&self, looks: f64) -> f64 {
+        let requests = self.look * looks;
+        // Before that, or where not even the best gains anything.
+        if self.least < 0.0 || requests < self.least { 0.0 } else { self.gain.passage(self.price, requests) }
+    }
+}
+
+impl Gain {
+    /// The chance that so many requests bring so many nats at some moment.
+    fn passage(&self, price: f64, requests: f64) -> f64 {
+        let (drift, spread) = (self.mean * requests, (self.variance * requests).sqrt());
+        if spread <= 0.0 {
+            return f64::from(u8::from(drift >= price));
+        }
+        let reflected = (2.0 * price * self.mean / self.variance).min(700.0).exp();
+        (normal_cdf((drift - price) / spread) + reflected * normal_cdf((-drift - price) / spread)).clamp(0.0, 1.0)
     }
 }
 

@@ -1,10 +1,13 @@
-//! The FAIL evidence of many bakes under steady traffic, for simulations: each look costs the same few nanoseconds.
+//! The evidence of many bakes under steady traffic, for simulations: each look costs the same few nanoseconds.
 //!
 //! The evidence is that of [`CountingTest`](super::counting::CountingTest), in single precision: where the number of requests
 //! is known before, an increment is a plane over the two numbers of events. It is off by a few parts in ten million a look,
 //! which is nothing beside the chance in a simulation. [`batch`](super::batch) decides to the last bit, and takes longer where
 //! evidence stays near a decision.
 
+mod pass;
+
+use self::pass::Pass;
 use super::counting::Against;
 use super::counts::Counts;
 use super::design_effect::DesignEffect;
@@ -24,7 +27,10 @@ const MOST: f64 = 1e30;
 /// A counting gate, and the evidence of the bake under way.
 #[derive(Clone, Debug)]
 pub struct Steady {
+    /// Of FAIL.
     tests: Vec<Test>,
+    /// Of PASS, where that is asked for.
+    pass: Vec<Pass>,
     stake: Stake,
     planned: u64,
     /// What each look but the first bets.
@@ -44,17 +50,23 @@ pub struct Outcome(usize);
 
 #[derive(Clone, Debug)]
 struct Test {
-    against: Against,
-    effect: f64,
-    points: Vec<f64>,
+    grid: Grid,
     /// In the E of the gate.
     share: f64,
     weights: Lanes,
     /// Weighted `M_j`.
     m: Lanes,
-    known: Vec<Plane>,
     /// The increments of an outcome, as factors.
     outcomes: Vec<Lanes>,
+}
+
+/// What a test bets on, and its increments where the numbers of requests are known.
+#[derive(Clone, Debug)]
+struct Grid {
+    against: Against,
+    effect: f64,
+    points: Vec<f64>,
+    known: Vec<Plane>,
 }
 
 /// The increments over the numbers of events, in bits.
@@ -75,7 +87,15 @@ impl Steady {
         let share = 1.0 / rule.fail().count().max(1) as f64;
         let tests = rule.fail().map(|against| Test::new(against, rule.better.fail(), effect, share)).collect();
         let (stake, planned) = (Stake::Spread(planned.max(1)), planned.max(1));
-        Self { tests, stake, planned, bet: stake.bet(2), enough: (1.0 / alpha).min(MOST), booked: 0 }
+        let enough = (1.0 / alpha).min(MOST);
+        Self { tests, pass: Vec::new(), stake, planned, bet: stake.bet(2), enough, booked: 0 }
+    }
+
+    /// The same, and PASS at `beta` beside: before anything is learnt.
+    #[must_use]
+    pub fn passing(self, rule: &CountRule, effect: DesignEffect, beta: f64) -> Self {
+        let pass = rule.pass().map(|against| Pass::new(against, rule.better.pass(), effect, beta)).collect();
+        Self { pass, ..self }
     }
 
     /// Begins the next bake.
@@ -84,14 +104,15 @@ impl Steady {
         for test in &mut self.tests {
             test.m = Lanes::default();
         }
+        self.pass.iter_mut().for_each(Pass::begin);
     }
 
     /// Learns that looks may have so many requests of candidate and stable. Numbers of events near `usual` are told most
     /// precisely.
     pub fn requests(&mut self, candidate: f64, stable: f64, usual: [f64; 2]) -> Known {
-        let place = self.tests.first().map_or(0, |test| test.known.len());
-        for test in &mut self.tests {
-            test.known.push(Plane::of(test, [candidate, stable], usual));
+        let place = self.tests.first().map_or(0, |test| test.grid.known.len());
+        for grid in self.tests.iter_mut().map(|test| &mut test.grid).chain(self.pass.iter_mut().map(Pass::grid)) {
+            grid.known.push(Plane::of(grid, [candidate, stable], usual));
         }
         Known(place)
     }
@@ -100,9 +121,11 @@ impl Steady {
     pub fn outcome(&mut self, requests: Known, candidate: f64, stable: f64) -> Outcome {
         let place = self.tests.first().map_or(0, |test| test.outcomes.len());
         for test in &mut self.tests {
-            let factors = test.known.get(requests.0).map(|plane| plane.factors(candidate, stable));
-            let factors = factors.unwrap_or([1.0; 20]);
-            test.outcomes.push(factors);
+            let bits = test.grid.bits(requests, candidate, stable).unwrap_or_default();
+            test.outcomes.push(powers(bits));
+        }
+        for test in &mut self.pass {
+            test.outcome(requests, candidate, stable);
         }
         Outcome(place)
     }
@@ -115,7 +138,9 @@ impl Steady {
             let bets = test.outcomes.get(outcome.0).map(|factors| booked(&mut test.m, &test.weights, bet, factors));
             test.not_bet(cash) + bets.unwrap_or(0.0)
         };
-        self.tests.iter_mut().map(book).sum::<f64>() >= self.enough
+        let sum = self.tests.iter_mut().map(book).sum::<f64>();
+        self.pass.iter_mut().for_each(|test| test.look(outcome));
+        sum >= self.enough
     }
 
     /// Books one look with so many events, and tells whether FAIL decides after it.
@@ -123,11 +148,20 @@ impl Steady {
     pub fn look_at(&mut self, requests: Known, candidate: f64, stable: f64) -> bool {
         let (bet, cash) = self.next();
         let book = |test: &mut Test| {
-            let factors = test.known.get(requests.0).map(|plane| plane.factors(candidate, stable));
+            let factors = test.grid.bits(requests, candidate, stable).map(powers);
             let bets = factors.map(|factors| booked(&mut test.m, &test.weights, bet, &factors));
             test.not_bet(cash) + bets.unwrap_or(0.0)
         };
-        self.tests.iter_mut().map(book).sum::<f64>() >= self.enough
+        let sum = self.tests.iter_mut().map(book).sum::<f64>();
+        self.pass.iter_mut().for_each(|test| test.look_at(requests, candidate, stable));
+        sum >= self.enough
+    }
+
+    /// Whether PASS decides after the looks so far: all of its tests show it, as they are now. Never where it was not asked for.
+    #[inline]
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        !self.pass.is_empty() && self.pass.iter().all(Pass::is_enough)
     }
 
     /// What the next look bets, and what is not bet after it.
@@ -158,6 +192,14 @@ fn booked(m: &mut Lanes, weights: &Lanes, bet: f32, factors: &Lanes) -> f64 {
     sums.into_iter().map(f64::from).sum()
 }
 
+#[inline]
+fn powers(mut bits: Lanes) -> Lanes {
+    for bits in &mut bits {
+        *bits = power(*bits);
+    }
+    bits
+}
+
 /// `2^bits`, to two parts in ten million.
 #[inline]
 fn power(bits: f32) -> f32 {
@@ -174,46 +216,56 @@ fn power(bits: f32) -> f32 {
 
 impl Test {
     fn new(against: Against, direction: Direction, effect: DesignEffect, share: f64) -> Self {
-        let limit = match against {
-            Against::Limit(limit) => limit.share(),
-            Against::Mirrored(_) | Against::Stable(_) => 0.0,
-        };
-        let points: Vec<f64> = grid(direction).filter(|g| g * limit < 1.0).collect();
-        let sum = (points.len() * (points.len() + 1)) as f64;
-        let weights = lanes((1..=points.len()).map(|j| share * 2.0 * j as f64 / sum));
-        Self {
-            against,
-            effect: effect.factor(),
-            points,
-            share,
-            weights,
-            m: Lanes::default(),
-            known: Vec::new(),
-            outcomes: Vec::new(),
-        }
+        let grid = Grid::new(against, direction, effect);
+        let weights = lanes(grid.weights().map(|weight| share * weight));
+        Self { grid, share, weights, m: Lanes::default(), outcomes: Vec::new() }
     }
 
     /// E of what is not bet.
     #[inline]
     fn not_bet(&self, cash: f64) -> f64 {
-        self.share * if self.points.is_empty() { 1.0 } else { cash }
+        self.share * if self.grid.points.is_empty() { 1.0 } else { cash }
+    }
+}
+
+impl Grid {
+    fn new(against: Against, direction: Direction, effect: DesignEffect) -> Self {
+        let limit = match against {
+            Against::Limit(limit) => limit.share(),
+            Against::Mirrored(_) | Against::Stable(_) => 0.0,
+        };
+        let points = grid(direction).filter(|g| g * limit < 1.0).collect();
+        Self { against, effect: effect.factor(), points, known: Vec::new() }
+    }
+
+    /// `w_j`.
+    fn weights(&self) -> impl Iterator<Item = f64> {
+        let points = self.points.len();
+        let sum = (points * (points + 1)) as f64;
+        (1..=points).map(move |j| 2.0 * j as f64 / sum)
+    }
+
+    /// The increments of a look with so many events, in bits; `None` where nothing is known of so many requests.
+    #[inline]
+    fn bits(&self, requests: Known, candidate: f64, stable: f64) -> Option<Lanes> {
+        self.known.get(requests.0).map(|plane| plane.bits(candidate, stable))
     }
 }
 
 impl Plane {
-    /// The increments of a look with so many events, as factors.
+    /// The increments of a look with so many events, in bits.
     #[inline]
-    fn factors(&self, candidate: f64, stable: f64) -> Lanes {
+    fn bits(&self, candidate: f64, stable: f64) -> Lanes {
         let [x, y] = [(candidate - self.usual[0]) as f32, (stable - self.usual[1]) as f32];
-        let mut factors = self.at;
-        for ((factor, by_x), by_y) in factors.iter_mut().zip(&self.candidate).zip(&self.stable) {
-            *factor = power(*factor + x * by_x + y * by_y);
+        let mut bits = self.at;
+        for ((bits, by_x), by_y) in bits.iter_mut().zip(&self.candidate).zip(&self.stable) {
+            *bits += x * by_x + y * by_y;
         }
-        factors
+        bits
     }
 
     /// An increment is linear in the numbers of events, so it is read off where none, all of one, or all of the other are.
-    fn of(test: &Test, [candidate, stable]: [f64; 2], usual: [f64; 2]) -> Self {
+    fn of(test: &Grid, [candidate, stable]: [f64; 2], usual: [f64; 2]) -> Self {
         let slope =
             |all: f64, nothing: f64, requests: f64| if requests > 0.0 { (all - nothing) / requests } else { 0.0 };
         let planes = test.points.iter().map(|g| {
@@ -262,15 +314,18 @@ mod tests {
     }
 
     fn rule() -> impl Strategy<Value = CountRule> {
-        let boundary = (0.5f64..2.0, prop_oneof![Just(0.0), 0.0f64..0.02]);
-        let boundary = boundary.prop_map(|(ratio, abs)| Boundary { ratio, abs });
+        let boundary = || {
+            let boundary = (0.5f64..2.0, prop_oneof![Just(0.0), 0.0f64..0.02]);
+            boundary.prop_map(|(ratio, abs)| Boundary { ratio, abs })
+        };
+        let boundaries = (boundary(), boundary()).prop_map(|(fail, pass)| Boundaries { fail, pass });
         let limit = proptest::option::of(prop_oneof![1e-3f64..0.5, Just(0.995)]);
         let better = prop_oneof![Just(Better::Lower), Just(Better::Higher)];
-        (better, limit, proptest::option::weighted(0.8, boundary), any::<bool>()).prop_map(
-            |(better, limit, boundary, two_sided)| CountRule {
+        (better, limit, proptest::option::weighted(0.8, boundaries), any::<bool>()).prop_map(
+            |(better, limit, boundaries, two_sided)| CountRule {
                 better,
-                limit: limit.or(boundary.is_none().then_some(0.01)).map(|tau| Limit::new(tau).unwrap()),
-                boundaries: boundary.map(|fail| Boundaries { fail, pass: fail }),
+                limit: limit.or(boundaries.is_none().then_some(0.01)).map(|tau| Limit::new(tau).unwrap()),
+                boundaries,
                 two_sided,
             },
         )
@@ -302,11 +357,14 @@ mod tests {
             let sides = [10f64.powf(digits) * share, 10f64.powf(digits) * (1.0 - share)].map(f64::round);
             let planned = chances.len() as u64 + more;
             let effect = DesignEffect::new(effect).unwrap();
-            let mut gate = Steady::new(&rule, effect, 1e-6, planned);
+            let mut gate = Steady::new(&rule, effect, 1e-6, planned).passing(&rule, effect, 0.05);
             let usual = [sides[0] * rates[0], sides[1] * rates[1]];
             let known = gate.requests(sides[0], sides[1], usual);
-            let mut exact: Vec<CountingTest> =
-                rule.fail().map(|against| CountingTest::new(against, rule.better.fail(), Stake::Spread(planned))).collect();
+            let tests = |against: Vec<Against>, direction: Direction, stake: Stake| -> Vec<CountingTest> {
+                against.into_iter().map(|against| CountingTest::new(against, direction, stake)).collect()
+            };
+            let mut exact = tests(rule.fail().collect(), rule.better.fail(), Stake::Spread(planned));
+            let mut exact_pass = tests(rule.pass().collect(), rule.better.pass(), Stake::Once);
             for chances in chances {
                 let events: [f64; 2] = std::array::from_fn(|at| {
                     (usual[at] + chances[at] * usual[at].sqrt()).round().clamp(0.0, sides[at])
@@ -318,20 +376,33 @@ mod tests {
                     gate.look_at(known, events[0], events[1])
                 };
                 let [candidate, stable] = [0, 1].map(|at| Counts::new(sides[at], events[at]).unwrap());
-                for test in &mut exact {
+                for test in exact.iter_mut().chain(&mut exact_pass) {
                     test.look(candidate, stable, effect.factor());
                 }
+                let betas = exact_pass.iter().map(|test| test.ledger().ln_e().exp() * 0.05);
+                for (want, test) in betas.clone().zip(&gate.pass) {
+                    let found = test.beta_e();
+                    // Where a limit leaves nothing to bet on E stays 1, and here nothing counts.
+                    let idle = found < 1e-12 && (want - 0.05).abs() < 1e-9;
+                    let near = (found / want - 1.0).abs() < 2e-3 || !(1e-12..=1e12).contains(&want);
+                    prop_assert!(near || idle, "{found}, not {want}");
+                }
+                let least = betas.fold(f64::INFINITY, f64::min);
+                prop_assert!(gate.passes() == (least >= 1.0) || (least - 1.0).abs() < 2e-3, "{least}");
                 let want = exact.iter().map(|test| test.ledger().ln_e().exp()).sum::<f64>() / exact.len() as f64;
                 if want > 1e12 {
                     prop_assert!(fails);
                     break;
                 }
                 let found = e(&gate);
-                prop_assert!((found / want - 1.0).abs() < 2e-3, "{found}, not {want}");
+                // Where all is bet, nothing may be left of it.
+                let near = (found / want - 1.0).abs() < 2e-3 || f64::max(found, want) < 1e-12;
+                prop_assert!(near, "{found}, not {want}");
                 prop_assert!(fails == (want >= 1e6) || (want / 1e6 - 1.0).abs() < 2e-3, "{want}");
             }
             gate.begin();
             prop_assert!((e(&gate) - 1.0).abs() < 1e-6);
+            prop_assert!(!gate.passes());
         }
     }
 }

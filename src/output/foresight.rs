@@ -111,6 +111,15 @@ pub fn power(document: &Value) -> String {
             "  a false alarm: {} of bakes with nothing wrong\n",
             percent(number_of(deep(gate, "/healthy/chance")))
         );
+        let passes = &gate["passes"];
+        out += &format!(
+            "  a candidate as good as stable: passes in {} of bakes, {}\n",
+            percent(number_of(&passes["chance"])),
+            match passes["median_seconds"].as_f64() {
+                Some(seconds) => format!("half of all after {}", span(seconds)),
+                None => "fewer than half of all".to_owned(),
+            }
+        );
         if let Some(level) = gate["final_alpha"].as_f64() {
             out += &format!(
                 "  an exact test at the end (`final_look`) has {} of alpha besides; it is in all chances\n",
@@ -132,7 +141,7 @@ pub fn power(document: &Value) -> String {
             ]);
         }
         out += &trimmed(&table);
-        let found = || [asked, &gate["healthy"]].into_iter().chain(list(&gate["ladder"]));
+        let found = || [asked, &gate["healthy"], passes].into_iter().chain(list(&gate["ladder"]));
         let fewest = found().map(|found| number_of(&found["runs"])).fold(f64::INFINITY, f64::min);
         let error = found().map(|found| number_of(&found["standard_error"])).fold(0.0, f64::max);
         out += &format!(
@@ -275,7 +284,9 @@ fn sights(document: &Value) -> String {
                 or(&sight["seconds_to_fail"], &span),
                 percent(number_of(&sight["chance_to_fail"])),
                 or(&sight["exposed"], &|requests| format!("{requests:.0} requests")),
-                or(&sight["seconds_to_pass"], &|seconds| format!("after {}", span(seconds))),
+                or(&sight["seconds_to_pass"], &|seconds| {
+                    format!("{}, after {}", percent(number_of(&sight["chance_to_pass"])), span(seconds))
+                }),
             ]);
         }
     }

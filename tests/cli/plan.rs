@@ -97,6 +97,44 @@ fn a_plan_tells_what_gates_see_and_how_long_it_takes() {
     );
 }
 
+/// How surely a good candidate passes: as `gate power` says it, and a warning that says what would do.
+#[test]
+fn a_plan_tells_how_surely_a_good_candidate_passes() {
+    let sandbox = Sandbox::start(&["--speed", "600"], &world(HEALTHY, "0s"));
+    sandbox.write("mlroll.toml", &config("30s", ""));
+    let given = ["--base-rate", "0.2%", "--pct", "10"];
+    let plan = |more: &[&str]| {
+        let share = if more.contains(&"--pct") { &[][..] } else { &["--pct", "10"] };
+        let (code, plan) = sandbox.run(&[&["plan", "--base-rate", "0.2%"], share, more].concat());
+        assert_eq!(code, 0, "{plan}");
+        let chance = plan["steps"][0]["gates"][0]["chance_to_pass"].as_f64().unwrap();
+        let unsure = |text: &&str| text.contains("`error_rate` passes a candidate as good as stable");
+        let warnings = plan["warnings"].as_array().unwrap().iter().filter_map(Value::as_str);
+        (chance, warnings.filter(unsure).map(str::to_owned).collect::<Vec<_>>(), plan.clone())
+    };
+    let (sure, warnings, told) = plan(&["--rps", "200", "--bake", "10m"]);
+    assert!((0.97..0.997).contains(&sure) && warnings.is_empty(), "{sure} {warnings:?}");
+    // The warm-up, half of the bake, and how late the store is.
+    assert_eq!(told["steps"][0]["gates"][0]["seconds_to_pass"], 5.0 * 60.0 + 30.0);
+    let few = ["--rps", "60", "--bake", "10m"];
+    let (unsure, warnings, _) = plan(&few);
+    assert!((0.3..0.9).contains(&unsure), "{unsure}");
+    let typed = [&["gate", "power", "--gate", "error_rate"][..], &given, &few].concat();
+    let (code, power) = sandbox.run(&typed);
+    let passes = &power["gates"][0]["passes"];
+    let beside = passes["chance"].as_f64().unwrap();
+    assert!(code == 0 && (beside - unsure).abs() < 0.03, "{unsure}, {power}");
+    assert_eq!((&power["beta"], &power["min_looks"]), (&json!(0.05), &json!(4)), "{power}");
+    let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
+    assert!(warning.contains("of cases only; otherwise the canary ends inconclusive: bake "), "{warning}");
+    let (_, advice) = warning.split_once(": bake ").unwrap();
+    let (bake, share) = advice.split_once(", or take ").unwrap();
+    let (longer, _, _) = plan(&["--rps", "60", "--bake", &bake.replace(' ', "")]);
+    assert!((0.88..0.97).contains(&longer), "{warning}: {longer}");
+    let (larger, _, _) = plan(&["--rps", "60", "--bake", "10m", "--pct", share.trim_end_matches(" %")]);
+    assert!(larger > 0.88, "{warning}: {larger}");
+}
+
 /// Down to the bodies, but for what only the run can know: the guard, the time and the run's id.
 #[test]
 fn the_bodies_of_an_unjudged_run_are_those_of_its_plan() {

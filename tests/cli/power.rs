@@ -31,6 +31,12 @@ fn power_agrees_with_the_tables_of_the_page() {
     assert!(gate["healthy"]["chance"].as_f64().unwrap() <= 0.01, "{gate}");
     let curve: Vec<f64> = gate["curve"].as_array().unwrap().iter().map(|share| share.as_f64().unwrap()).collect();
     assert!(curve.len() == 60 && curve.windows(2).all(|pair| pair[0] <= pair[1]), "{curve:?}");
+    let passes = &gate["passes"];
+    let of = |name: &str| passes[name].as_f64().unwrap();
+    assert!((0.62..0.68).contains(&of("chance")) && passes["rate"] == 0.01 && passes["regression"] == 1.0, "{passes}");
+    assert!((of("chance") - passes["formula"]["chance"].as_f64().unwrap()).abs() < 0.1, "{passes}");
+    assert!((43.0..50.0).contains(&of("median_look")) && of("standard_error") < 0.01, "{passes}");
+    assert_eq!((&found["beta"], &found["min_looks"]), (&0.05.into(), &4.into()));
     let again = power(&world, &[&traffic[..], &["--pct", "1", "--base-rate", "1%"]].concat());
     assert_eq!(found, again);
     let other = power(&world, &[&traffic[..], &["--pct", "1", "--base-rate", "1%", "--seed", "2"]].concat());
@@ -43,6 +49,7 @@ fn power_is_told_to_people_and_bad_arguments_exit_2() {
     let world = World::new();
     let fixed = ["gate", "power", "--rps", "100", "--pct", "10", "--base-rate", "1%"];
     let ran = world.run(&[&fixed[..], &["--gate", EQUAL]].concat()).expect(0);
+    ran.says("a candidate as good as stable: passes in ").says("% of bakes, half of all after ");
     ran.says("a false alarm").says("half of them after").says("failed by each look").says("points at most");
     for (more, hint) in [
         (&["--gate", r#"{"metric": "latency", "judge": "t"}"#][..], "count events"),
