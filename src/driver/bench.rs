@@ -348,8 +348,8 @@ impl Bench {
 
     /// The effect of an experiment so far, in words.
     #[must_use]
-    pub fn effect(&self) -> Option<String> {
-        Some(super::experiment::in_words(&self.standing.as_ref()?.trial()?.effect()?))
+    pub fn effect(&self, rollout: &Rollout) -> Option<String> {
+        super::experiment::effect_in_words(rollout, self.standing.as_ref()?.trial()?)
     }
 
     /// What each gate says.

@@ -311,8 +311,9 @@ impl Watch<'_> {
             report.settled = false;
         }
         report.note(format!("rollout {}: {why}", self.rollout.plan().terms().id));
-        if let (Some(about), Some(effect)) = (&self.rollout.plan().terms().experiment, self.bench.effect()) {
-            report.note(format!("effect on `{}`: {effect}, at level {}", about.metric, 1.0 - about.alpha));
+        if let (Some(about), Some(effect)) = (&self.rollout.plan().terms().experiment, self.bench.effect(&self.rollout))
+        {
+            report.note(format!("effect on `{}`: {effect}", about.metric));
         }
         if report.exit != ExitStatus::Success {
             report.failure = Some(self.failure(report.exit, ended, why));

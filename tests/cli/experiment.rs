@@ -9,7 +9,7 @@ use mlroll_faults::{Fault, Kind, Operation};
 use serde_json::{Value, json};
 
 use crate::sandbox::{FAILING, HEALTHY, Sandbox, config, world};
-use crate::scaled::{self, FastClock, GATES, Reply, Store, healthy};
+use crate::scaled::{self, Asked, FastClock, GATES, Reply, Store, healthy};
 use crate::watched::start;
 use crate::world::World;
 
@@ -124,10 +124,67 @@ fn without_an_effect_the_planned_time_is_over_and_nothing_is_told() {
     assert_eq!(history["runs"][0]["verb"], "experiment", "{history}");
 }
 
+/// What a store with so many failed requests answers.
+fn counted(asked: &Asked, requests: f64, errors: f64) -> Reply {
+    let mut body = healthy(asked, requests);
+    for series in body["data"]["result"].as_array_mut().unwrap() {
+        if series["metric"]["mlroll"] == "errors0" {
+            series["value"][1] = json!(errors.to_string());
+        }
+    }
+    Reply::Body(body)
+}
+
+/// The test has rejected in each of them; it is not what they came to.
+#[test]
+fn what_a_test_has_shown_names_nobody_when_something_else_ends_it() {
+    for (result, code, guards, evidence) in [
+        ("sample_ratio_mismatch", 3, "", "ln_e_worse"),
+        ("guardrail_failed", 1, GATES, "ln_e_worse"),
+        ("stopped", 3, "", "ln_e_better"),
+    ] {
+        let clock = FastClock::start(600.0);
+        let world = Arc::new(World::new().set("MLROLL_CLOCK", &clock.url));
+        let (alias, begun) = (Arc::clone(&world), Mutex::new(None));
+        let store = Store::start(move |asked| {
+            let shared = !alias.alias().weights.is_empty();
+            let since = if shared { *begun.lock().unwrap().get_or_insert(asked.time) } else { asked.time };
+            match (result, asked.revision == "3") {
+                // Nothing is counted any more, before `min_bake` is over.
+                ("stopped", _) if shared && asked.time > since + 300 => Reply::Body(healthy(asked, 0.0)),
+                ("stopped", ours) => counted(asked, 3_000.0, if ours { 0.0 } else { 60.0 }),
+                ("sample_ratio_mismatch", true) => counted(asked, 2_000.0, 300.0),
+                (_, ours) => counted(asked, 3_000.0, if ours { 450.0 } else { 15.0 }),
+            }
+        });
+        let keys = "look = \"60s\"\nwarm_up = \"0s\"\nbake = \"1h\"\nmin_bake = \"30m\"\nno_data_budget = \"5m\"";
+        world.write("mlroll.toml", &scaled::config(store.port, keys, guards));
+        let typed = ["experiment", "--pct", "50", "--metric", "error_rate", "--candidate", "3", "--summary", "ab.json"];
+        let ran = world.run(&[&typed[..], &["--output", "json"]].concat()).expect(code);
+        let (document, summary) = (ran.json(), std::fs::read_to_string(world.path().join("ab.json")).unwrap());
+        let summary: Value = serde_json::from_str(&summary).unwrap();
+        let shown = summary["evidence"][evidence].as_f64().unwrap() >= summary["evidence"]["needed"].as_f64().unwrap();
+        assert!(shown, "otherwise nothing is to be named: {summary}");
+        assert_eq!((&summary["result"], &summary["winner"]), (&json!(result), &Value::Null), "{summary}");
+        let notes = document["targets"][0]["notes"].to_string();
+        let metric = document["findings"].as_array().unwrap().last().unwrap();
+        if result == "sample_ratio_mismatch" {
+            // It compares unlike users: nobody is told a number, by whatever way.
+            assert_eq!((&summary["effect"], &metric["interval"]), (&Value::Null, &Value::Null), "{document}");
+            assert_eq!(metric["verdict"], "inconclusive", "{metric}");
+            assert!(notes.contains("effect on `error_rate`: not told: the requests are not split"), "{notes}");
+            assert!(!notes.contains("at level"), "{notes}");
+        } else {
+            assert!(summary["effect"]["estimate"].is_f64() && notes.contains("at level 0.95"), "{document}");
+        }
+    }
+}
+
 #[test]
 fn a_splitter_that_loses_requests_stops_it() {
     let sandbox = sandbox(&but("lost = \"10%\""), "600");
     let (code, outcome, summary) = tried(&sandbox);
+    assert_eq!((&summary["winner"], &summary["effect"]), (&Value::Null, &Value::Null), "{summary}");
     assert_eq!((code, &summary["result"]), (3, &json!("sample_ratio_mismatch")), "{outcome}");
     assert_eq!((&outcome["outcome"], &outcome["error"]["kind"]), (&json!("held"), &json!("sample_ratio_mismatch")));
     assert!(outcome["error"]["message"].as_str().unwrap().contains("requests, not 50.00 %"), "{outcome}");
