@@ -246,6 +246,15 @@ fn counts_are_compared_with_guards_and_without() {
         assert_eq!((dry.0, &dry.1["schema"], &dry.1["verb"]), (0, &json!("mlroll/dry-run/1"), &json!("experiment")));
         let foretold = dry.1["targets"][0]["notes"].to_string();
         assert!(foretold.contains("a difference of 100.0 % in `error_rate` is shown with a chance of"), "{foretold}");
+        assert!(!foretold.contains("mlroll plan"), "it knows no experiments: {foretold}");
+        assert!(foretold.contains("no size is planned that would end it sooner"), "{foretold}");
+        let sized = sandbox.run(&[&typed[..], &["--size", "90000", "--bake", "2h", "--dry-run"]].concat()).1;
+        let sized = sized["targets"][0]["notes"].to_string();
+        for part in
+            ["after 2h at most (", " requests of both at the traffic that stable had", "after 90000 requests of both"]
+        {
+            assert!(sized.contains(part), "nowhere {part:?} in {sized}");
+        }
         assert!(!sandbox.path().join("ab.json").exists(), "a dry run writes nothing");
         let (code, outcome, summary) = ended(&sandbox, &typed);
         assert_eq!((code, &summary["result"]), (1, &json!("candidate_worse")), "{outcome}");
