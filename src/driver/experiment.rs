@@ -187,6 +187,17 @@ pub(super) fn summary(target: &Target, rollout: &Rollout, standing: &Standing) -
     }))
 }
 
+/// The summary of an experiment that goes on: nothing in it is a result.
+pub(super) fn running(mut summary: Value) -> Value {
+    if let Some(of) = summary.as_object_mut() {
+        of.insert("result".to_owned(), json!("running"));
+        for open in ["winner", "why", "effect"] {
+            of.insert(open.to_owned(), Value::Null);
+        }
+    }
+    summary
+}
+
 fn arms(plan: &Plan, trial: &Trial) -> [Value; 2] {
     let terms = plan.terms();
     let (counted, means, requests) = (trial.counted(), trial.means(), trial.requests());

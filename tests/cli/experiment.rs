@@ -313,12 +313,14 @@ fn one_that_was_killed_goes_on_by_its_own_plan() {
     sandbox.wait_for_looks(6);
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(!sandbox.path().join("ab.json").exists());
+    let left: Value = serde_json::from_str(&std::fs::read_to_string(sandbox.path().join("ab.json")).unwrap()).unwrap();
+    assert_eq!((&left["result"], &left["rule"]["planned_requests"]), (&json!("running"), &json!(100_000)), "{left}");
     // Another share and another alpha: those of the run that goes on were frozen.
     let other = ["experiment", "--pct", "20", "--metric", "score", "--alpha", "20%", "--summary", "ab.json"];
     let (code, outcome, summary) = ended(&sandbox, &other);
     assert_eq!((code, &summary["result"]), (3, &json!("no_difference_shown")), "{outcome}");
     assert_eq!((share(&sandbox), &summary["rule"]["alpha"]), (json!(0.5), &json!(0.001)));
+    assert_eq!((&left["run"], &left["rule"]), (&summary["run"], &summary["rule"]), "frozen before the first shift");
     let (_, explained) = sandbox.run(&["explain"]);
     let events = explained["run"]["events"].as_array().unwrap();
     assert!(events.iter().any(|event| event["event"] == "taken_up"), "{explained}");
@@ -354,6 +356,55 @@ fn a_store_that_fails_to_count_requests_is_asked_again() {
     assert!(!ran.stdout.contains("no request of either was counted"), "{}", ran.stdout);
 }
 
+/// Whoever reads the file while it runs, or after it was killed, reads nothing of another run.
+#[test]
+fn what_another_run_came_to_is_replaced_before_the_first_shift() {
+    let clock = FastClock::start(600.0);
+    let world = World::new().set("MLROLL_CLOCK", &clock.url);
+    let store = Store::start(|asked| Reply::Body(healthy(asked, 3_000.0)));
+    world.write("mlroll.toml", &scaled::config(store.port, "look = \"60s\"\nwarm_up = \"0s\"\nbake = \"1h\"", GATES));
+    let file = world.path().join("ab.json");
+    let another = r#"{"run": "01ANOTHER", "result": "candidate_better", "winner": "candidate"}"#;
+    std::fs::write(&file, another).unwrap();
+    let begin = ["experiment", "--pct", "50", "--metric", "error_rate", "--candidate", "3", "--summary", "ab.json"];
+    // Refused, and so not written: it says so.
+    let says = "`ab.json` was not written: what it says is of run 01ANOTHER";
+    world.run(&[&begin[..], &["--bake", "0s"]].concat()).expect(2).says(says);
+    let refused = world.run(&[&begin[..], &["--bake", "0s", "--output", "json"]].concat()).expect(2).json();
+    assert!(refused["error"]["hints"].to_string().contains(says), "{refused}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), another);
+    let dry = world.run(&[&begin[..], &["--dry-run"]].concat()).expect(0);
+    assert!(!dry.stdout.contains("01ANOTHER") && !dry.stderr.contains("01ANOTHER"), "{dry:?}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), another);
+
+    world.server.fault(Fault::on(Operation::UpdateAlias).kind(Kind::HangBefore));
+    let mut child = start(&world, &begin);
+    let started = Instant::now();
+    while world.sent(Operation::UpdateAlias).is_empty() {
+        assert!(child.try_wait().unwrap().is_none() && started.elapsed() < Duration::from_secs(120), "no shift");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let running: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(world.split(), "2", "nothing is shifted yet");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(running["schema"], "mlroll/ab-summary/1");
+    assert_eq!(
+        (&running["result"], &running["winner"], &running["effect"]),
+        (&json!("running"), &Value::Null, &Value::Null)
+    );
+    let rule = &running["rule"];
+    assert_eq!(
+        (&rule["alpha"], &rule["planned_looks"], &rule["look"]),
+        (&json!(0.05), &json!(60), &json!(60)),
+        "{running}"
+    );
+    let history = world.run(&["history", "--output", "json"]).expect(0).json();
+    assert_eq!(history["runs"][0]["id"], running["run"], "{history}");
+    let left: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(left, running, "a kill leaves it as it is");
+}
+
 /// The verdict stands in the journal: whoever only goes on with the way back tells it.
 #[test]
 fn one_that_was_killed_on_its_way_back_is_summed_up_by_its_journal() {
@@ -380,7 +431,8 @@ fn one_that_was_killed_on_its_way_back_is_summed_up_by_its_journal() {
         child.kill().unwrap();
         child.wait().unwrap();
         world.server.clear_faults();
-        assert!(!world.path().join("ab.json").exists());
+        let left = std::fs::read_to_string(world.path().join("ab.json")).unwrap();
+        assert!(left.contains(r#""result": "running""#), "{left}");
         let asked = store.count();
         let again = if typed == "resume" { vec!["resume", "--summary", "ab.json"] } else { begin.to_vec() };
         let ran = world.run(&[&again[..], &["--output", "json"]].concat()).expect(1);
