@@ -80,11 +80,11 @@ impl Standing {
             gates.extend(counter.clone());
             gates.push((trial.gate().clone(), trial.prelude()));
         }
-        Self::new(gates, plan).is_ok_and(|new| new == *self || new.as_before() == *self)
+        Self::new(gates, plan).is_ok_and(|new| new == *self || new.begun_before() == *self)
     }
 
     /// The same as the first programs with experiments began it.
-    fn as_before(self) -> Self {
+    fn begun_before(self) -> Self {
         let before = |it: Box<Experiment>| Box::new(Experiment { trial: it.trial.without_bounds(), ..*it });
         Self { experiment: self.experiment.map(before), ..self }
     }

@@ -147,7 +147,7 @@ fn the_interval_is_what_no_test_of_that_ratio_has_rejected() {
             let (lower, upper) = (1.0 + lower.unwrap(), upper.map_or(f64::INFINITY, |upper| 1.0 + upper));
             let sides = |sample: &Sample| match sample {
                 Sample::Counts { requests, events, .. } => Counts::new(requests.get(), events.get()).unwrap(),
-                _ => panic!("counts"),
+                Sample::Histogram(_) | Sample::NoData(_) | Sample::Strata(_) | Sample::Value(_) => panic!("counts"),
             };
             for (ratio, (up, down, rejected)) in ratios.iter().zip(&mut tests) {
                 up.look(sides(&evidence.candidate), sides(&evidence.stable), 1.0);
