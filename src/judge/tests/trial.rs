@@ -99,6 +99,14 @@ fn the_interval_leaves_out_no_effect_exactly_when_a_test_has_rejected() {
                 // In one run of four the effect turns round.
                 let strength = if run % 4 == 0 && n > 15 { -2.0 * strength } else { strength };
                 let evidence = match gate {
+                    ERRORS | SALES if run % 5 == 1 => {
+                        let parts = ["eu", "us"].map(|name| (name, uneven(&mut dice, strength.exp(), &mut rate)));
+                        let side = |of: fn(&Evidence) -> &Sample| {
+                            let parts = parts.iter().map(|(name, part)| ((*name).to_owned(), of(part).clone()));
+                            Sample::Strata(parts.collect())
+                        };
+                        Evidence { candidate: side(|part| &part.candidate), stable: side(|part| &part.stable) }
+                    }
                     ERRORS | SALES => uneven(&mut dice, strength.exp(), &mut rate),
                     SLOW => slow(&mut dice, strength),
                     _ => values((0.2 * normal(&mut dice) + 0.3 * strength).exp(), (0.2 * normal(&mut dice)).exp()),
@@ -124,7 +132,7 @@ fn slow(dice: &mut Dice, strength: f64) -> Evidence {
         let bounds = vec![(0.2, at_most - between), (0.4, at_most), (f64::INFINITY, 1_000.0)];
         Sample::Histogram(Histogram::new(bounds).unwrap())
     };
-    Evidence { candidate: side(0.08 * (2.0 * strength).exp()), stable: side(0.08) }
+    Evidence { candidate: side(0.08 * strength.exp()), stable: side(0.08) }
 }
 
 /// By tests of that ratio, each fed look by look.
