@@ -1,8 +1,7 @@
 //! `mlroll experiment`
 
 use std::borrow::Cow;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,6 +20,8 @@ use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::judge::gate::{Gate, Rule};
 use crate::rollout::engine::Experiment;
+
+pub(super) use crate::driver::replace;
 
 /// Where it is written what an experiment came to, unless told otherwise.
 pub(super) const SUMMARY: &str = "ab_summary.json";
@@ -80,6 +81,14 @@ fn level(text: &str) -> Result<f64, String> {
 /// # Errors
 /// The arguments or the file are wrong, or output cannot be written.
 pub fn run(args: &ExperimentArgs, context: &Context) -> Result<ExitStatus, Ended> {
+    if context.global.dry_run {
+        return begin(args, context);
+    }
+    let before = held(&args.summary);
+    begin(args, context).map_err(|ended| told_of_another(ended, &args.summary, before.as_deref()))
+}
+
+fn begin(args: &ExperimentArgs, context: &Context) -> Result<ExitStatus, Ended> {
     let global = &context.global;
     if args.pct == Weight::ZERO || args.pct == Weight::FULL {
         let failure = Failure::usage(format!("an experiment at {} compares with nobody", args.pct));
@@ -92,6 +101,7 @@ pub fn run(args: &ExperimentArgs, context: &Context) -> Result<ExitStatus, Ended
     let about = Experiment { metric: args.metric.clone(), alpha: args.alpha, size: args.size, effect: args.effect };
     let watching = Watching::experiment(service, args.pct, args.bake, about);
     let (state, folder) = state_of(config.as_ref(), global.config.as_deref())?;
+    let state = state.with_summary(&args.summary);
     // One that is unfinished is gone on with: to begin anew until something shows would be a way to any result.
     let verb = watching.kind.verb();
     let begin = Begin::New { watching, candidate: args.candidate.clone(), again: args.again, go_on: true };
@@ -196,26 +206,25 @@ pub(super) fn check_place(path: &Path) -> Result<(), Failure> {
     Err(Failure::usage(format!("--summary: `{}` {why}", path.display())))
 }
 
-/// Writes the whole text or leaves what was there. What is no file, such as a pipe, is written to as it is.
-pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let path = match fs::metadata(path) {
-        Ok(there) if !there.is_file() => return fs::write(path, text),
-        Ok(_) => fs::canonicalize(path)?,
-        Err(_) => path.to_owned(),
+/// What a file of that name holds, where there is one.
+pub(super) fn held(summary: &Path) -> Option<Vec<u8>> {
+    // A pipe would be waited for.
+    fs::metadata(summary).ok().filter(fs::Metadata::is_file)?;
+    fs::read(summary).ok()
+}
+
+/// What was refused has written no summary: whoever reads the one that is there must know.
+pub(super) fn told_of_another(ended: Ended, summary: &Path, before: Option<&[u8]>) -> Ended {
+    let Ended::Failed(failure) = ended else { return ended };
+    let Some(held) = held(summary).filter(|held| Some(held.as_slice()) == before) else {
+        return Ended::Failed(failure);
     };
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = path.with_file_name(name);
-    let written = File::create(&part).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&part, &path)
-    });
-    if written.is_err() {
-        // Best effort: what stays behind is named after this process.
-        let _ = fs::remove_file(&part);
-    }
-    written
+    let read: Option<Value> = serde_json::from_slice(&held).ok();
+    let run = read.as_ref().and_then(|read| read.get("run")?.as_str()).map(|run| format!("run {}", run.escape_debug()));
+    let whose = run.unwrap_or_else(|| "something else".to_owned());
+    failure
+        .hint(format!("`{}` was not written: what it says is of {whose}, which was before", summary.display()))
+        .into()
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ pub fn run(args: &ExplainArgs, context: &Context) -> Result<ExitStatus, Ended> {
     }
     let account = Account::of(&read, &retraced);
     let text = match global.output {
-        Format::Json => document(&account, args.verify).to_string(),
+        Format::Json => document(&account, args.verify, is_whole(&read)).to_string(),
         Format::Text if args.verify => verified(&read, &retraced),
         Format::Text => text(&account),
     };
@@ -69,20 +69,38 @@ pub fn run(args: &ExplainArgs, context: &Context) -> Result<ExitStatus, Ended> {
     Ok(ExitStatus::Success)
 }
 
+/// Whether the journal reaches the end of its run. One that was cut at the end of a line does not, and nothing else tells.
+fn is_whole(read: &Replay) -> bool {
+    read.rollout.ended().is_some()
+}
+
 /// `mlroll/explain/1`.
-fn document(account: &Account, verified: bool) -> Value {
+fn document(account: &Account, verified: bool, whole: bool) -> Value {
     json!({
         "schema": "mlroll/explain/1",
         "run": account,
         "verified": verified.then_some(true),
+        "whole": whole,
     })
 }
 
 fn verified(read: &Replay, retraced: &Retraced<'_>) -> String {
     let looks: usize = retraced.steps.iter().map(|step| step.looks.len()).sum();
     let id = &read.header.plan.terms().id;
+    let (far, rest) = if is_whole(read) {
+        ("", String::new())
+    } else {
+        let ends = format!("after line {}", retraced.steps.len().saturating_add(1));
+        (
+            " as far as it goes",
+            format!(
+                "\nunfinished: the journal ends {ends}, before the run does: it is still under way, or nobody goes on with it \
+                 (`mlroll resume` does), or the file was cut"
+            ),
+        )
+    };
     format!(
-        "verified: run {id}, {} steps and {looks} looks lead to the same decisions, bit for bit",
+        "verified{far}: run {id}, {} steps and {looks} looks lead to the same decisions, bit for bit{rest}",
         retraced.steps.len()
     )
 }

@@ -169,6 +169,27 @@ pub(super) struct Blocked {
 }
 
 impl Foreseen {
+    /// How long an experiment lasts, which `mlroll plan` does not know.
+    fn lasts(&self) -> Option<String> {
+        let terms = self.plan.terms();
+        let about = terms.experiment.as_ref()?;
+        let looks = self.plan.bake_looks();
+        let time = |time| humantime::format_duration(time).to_string();
+        let requests = self.measured.gates.last().and_then(|measured| measured.requests).filter(|each| *each > 0.0);
+        let in_all = requests.map_or_else(String::new, |each| {
+            format!(", that is about {:.0} requests of both at the traffic that stable had", each * f64::from(looks))
+        });
+        let size = match about.size {
+            Some(size) => format!("and sooner after {size} requests of both, its planned size"),
+            None => "and no size is planned that would end it sooner".to_owned(),
+        };
+        Some(format!(
+            "it ends with the look that shows a difference, after {} at most ({looks} looks of {}{in_all}), {size}",
+            time(terms.bake),
+            time(terms.look)
+        ))
+    }
+
     /// What an experiment can show.
     fn sharpness(&self, service: &Service) -> Option<String> {
         let terms = self.plan.terms();
@@ -319,9 +340,11 @@ fn first_shift(context: &Context, wanted: &Wanted<'_>, several: bool) -> Result<
     report.exit = ExitStatus::Success;
     report.calls.read = reads;
     report.notes.clone_from(&foreseen.notes);
-    report
-        .notes
-        .push("these are the calls up to the first shift; later ones depend on what is seen: `mlroll plan`".to_owned());
+    let later = "these are the calls up to the first shift; later ones depend on what is seen";
+    report.notes.push(match foreseen.lasts() {
+        Some(lasts) => format!("{later}: {lasts}"),
+        None => format!("{later}: `mlroll plan`"),
+    });
     let changes = resized.changes.iter();
     report.notes.extend(changes.map(|change| format!("capacity before the first share: {change}")));
     report.notes.extend(foreseen.sharpness(wanted.service));

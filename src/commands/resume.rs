@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::earlier::unfinished;
-use super::experiment::{SUMMARY, check_place, with_metric};
+use super::experiment::{SUMMARY, check_place, held, told_of_another, with_metric};
 use super::watched::{Begin, Run, Watched, service_of, state_of, unwatched, watch};
 use super::{Context, Ended};
 use crate::config::{Config, Selected, Service, select};
@@ -69,8 +69,14 @@ pub fn run(args: &ResumeArgs, context: &Context) -> Result<ExitStatus, Ended> {
         return Err(failure.hint("one after the other: `--target URI`").into());
     }
     let summary = (experiments > 0).then(|| args.summary.clone());
+    let state = if experiments > 0 { state.with_summary(&args.summary) } else { state };
+    let before = summary.as_deref().and_then(held);
     let (verb, on_interrupt) = ("resume", args.on_interrupt);
-    watch(context, Watched { verb, state, folder, on_interrupt, summary, runs, refused })
+    let ended = watch(context, Watched { verb, state, folder, on_interrupt, summary: summary.clone(), runs, refused });
+    ended.map_err(|ended| match &summary {
+        Some(summary) => told_of_another(ended, summary, before.as_deref()),
+        None => ended,
+    })
 }
 
 /// The run that is gone on with, and the service that watches it.

@@ -340,6 +340,12 @@ impl Bench {
         super::experiment::summary(target, rollout, self.standing.as_ref()?)
     }
 
+    /// The same, while it has not come to anything yet.
+    #[must_use]
+    pub fn running(&self, target: &Target, rollout: &Rollout) -> Option<Value> {
+        self.summary(target, rollout).map(super::experiment::running)
+    }
+
     /// Who got the requests of an experiment, in words.
     #[must_use]
     pub fn split(&self) -> Option<String> {
@@ -348,8 +354,8 @@ impl Bench {
 
     /// The effect of an experiment so far, in words.
     #[must_use]
-    pub fn effect(&self) -> Option<String> {
-        Some(super::experiment::in_words(&self.standing.as_ref()?.trial()?.effect()?))
+    pub fn effect(&self, rollout: &Rollout) -> Option<String> {
+        super::experiment::effect_in_words(rollout, self.standing.as_ref()?.trial()?)
     }
 
     /// What each gate says.

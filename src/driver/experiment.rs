@@ -11,7 +11,7 @@ use crate::judge::forecast::{Load, Stakes};
 use crate::judge::gate::Gate;
 use crate::judge::panel::{Deciding, requests_of};
 use crate::judge::sample_ratio::{ALPHA, SampleRatio, TOLERANCE};
-use crate::judge::trial::{Effect, LnE, Measure, Trial};
+use crate::judge::trial::{Effect, LnE, Measure, Trial, Winner};
 use crate::rollout::engine::{Cause, Experiment, Plan, Rollout, Verdict};
 
 /// How surely an experiment shows the difference that it is meant to show.
@@ -108,16 +108,45 @@ pub(super) fn deciding(trial: &Trial, verdict: Verdict) -> Deciding {
     Deciding { words, gate, ln_e_fail: Some(worse), needed_fail: needed, needed_pass: needed }
 }
 
+/// The result of requests that are not split as they should be.
+const MISMATCH: &str = "sample_ratio_mismatch";
+
 /// What it came to, in a word.
 fn result(rollout: &Rollout) -> &'static str {
     match rollout.ended().map(|(_, why)| why).or(rollout.decided()) {
         Some(Cause::Better) => "candidate_better",
         Some(Cause::Worse) => "candidate_worse",
         Some(Cause::Undecided) => "no_difference_shown",
-        Some(Cause::Mismatched | Cause::Starved) => "sample_ratio_mismatch",
+        Some(Cause::Mismatched | Cause::Starved) => MISMATCH,
         Some(Cause::Failed) => "guardrail_failed",
         _ => "stopped",
     }
+}
+
+/// Who is better, where that is what it came to: what a test showed of requests that are split wrongly, or before something else
+/// ended it, names nobody.
+fn winner(result: &str) -> Option<Winner> {
+    match result {
+        "candidate_better" => Some(Winner::Candidate),
+        "candidate_worse" => Some(Winner::Stable),
+        _ => None,
+    }
+}
+
+/// The effect, where the two can be compared.
+fn effect(rollout: &Rollout, trial: &Trial) -> Option<Effect> {
+    let comparable = result(rollout) != MISMATCH && !trial.is_mismatched();
+    trial.effect().filter(|_| comparable)
+}
+
+/// The effect in words; `None` where the metric tells no size.
+pub(super) fn effect_in_words(rollout: &Rollout, trial: &Trial) -> Option<String> {
+    let withheld = || "not told: the requests are not split as they should be, and nothing can be concluded".to_owned();
+    trial.effect()?;
+    Some(
+        effect(rollout, trial)
+            .map_or_else(withheld, |effect| format!("{}, at level {}", in_words(&effect), 1.0 - trial.design().alpha)),
+    )
 }
 
 /// `mlroll/ab-summary/1`: the arms, the effect, and the rule that was fixed before. `None` for a run that is no experiment.
@@ -137,10 +166,10 @@ pub(super) fn summary(target: &Target, rollout: &Rollout, standing: &Standing) -
         "metric": about.metric,
         "gate": trial.gate(),
         "result": result(rollout),
-        "winner": trial.winner(),
+        "winner": winner(result(rollout)),
         "why": why.map(ToString::to_string),
         "arms": arms(plan, trial),
-        "effect": trial.effect(),
+        "effect": effect(rollout, trial),
         "level": 1.0 - about.alpha,
         "evidence": {
             "ln_e_worse": worse, "ln_e_better": better, "needed": needed, "reason": finding.reason,
@@ -156,6 +185,17 @@ pub(super) fn summary(target: &Target, rollout: &Rollout, standing: &Standing) -
         })),
         "rule": rule(plan, about, needed),
     }))
+}
+
+/// The summary of an experiment that goes on: nothing in it is a result.
+pub(super) fn running(mut summary: Value) -> Value {
+    if let Some(of) = summary.as_object_mut() {
+        of.insert("result".to_owned(), json!("running"));
+        for open in ["winner", "why", "effect"] {
+            of.insert(open.to_owned(), Value::Null);
+        }
+    }
+    summary
 }
 
 fn arms(plan: &Plan, trial: &Trial) -> [Value; 2] {
@@ -210,7 +250,7 @@ pub(super) fn split_in_words(trial: &Trial) -> String {
 }
 
 /// The effect in words, such as `+12.3 % (-1.0 % to +30.2 %)`.
-pub(super) fn in_words(effect: &Effect) -> String {
+fn in_words(effect: &Effect) -> String {
     let one = |number: Option<f64>, none: &str| match (number, effect.of) {
         (None, _) => none.to_owned(),
         (Some(part), Measure::Relative) => format!("{:+.1} %", part * 100.0),

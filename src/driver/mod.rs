@@ -17,6 +17,7 @@ mod shadow;
 mod sizing;
 mod stage;
 mod standing;
+mod summary;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +43,7 @@ pub use self::watch::{OnInterrupt, Watch};
 pub(crate) use self::interrupt::Interrupts;
 use self::job::Job;
 pub(crate) use self::job::time_is_up;
+pub(crate) use self::summary::replace;
 use crate::clock::{Clock, Deadline};
 use crate::config::Selected;
 use crate::failure::Failure;

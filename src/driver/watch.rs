@@ -6,7 +6,7 @@ use mlroll_backend::{Backend, Error, ErrorKind, ModelStage, Usage, Weight};
 
 use super::interrupt::{Interrupts, Told};
 use super::sizing::{Sizing, capacity_of};
-use super::{Bench, Driver, Report, job};
+use super::{Bench, Driver, Report, job, summary};
 use crate::config::Selected;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
@@ -47,7 +47,7 @@ pub struct Watch<'a> {
     pub bench: Bench,
     /// Where each step is written before it is taken.
     pub journal: Journal<'a>,
-    /// Where a person leaves the wish that it holds.
+    /// Where a person leaves the wish that it holds, and which knows where it is written what an experiment comes to.
     pub state: &'a Folder,
     /// What the model registry is told of a candidate that was promoted, until it was.
     pub stage: Option<ModelStage>,
@@ -66,6 +66,12 @@ impl Watch<'_> {
         let mut report = Report::blank(&self.selected);
         let mut told: Option<Told> = None;
         let mut input = first;
+        if let Some(path) = self.state.summary()
+            && let Err(e) = summary::begin(path, &self.bench, &self.selected.target, &self.rollout)
+        {
+            let stays = format!("{} cannot be written: {e}; what it says is not of this run", path.display());
+            self.driver.progress.caution(&self.selected.target, &stays);
+        }
         loop {
             // Whoever wants it stopped goes before any answer, but for that to a write: what became of it must be known.
             if !matches!(input, Input::Accepted | Input::Refused(_) | Input::Restored) {
@@ -311,8 +317,9 @@ impl Watch<'_> {
             report.settled = false;
         }
         report.note(format!("rollout {}: {why}", self.rollout.plan().terms().id));
-        if let (Some(about), Some(effect)) = (&self.rollout.plan().terms().experiment, self.bench.effect()) {
-            report.note(format!("effect on `{}`: {effect}, at level {}", about.metric, 1.0 - about.alpha));
+        if let (Some(about), Some(effect)) = (&self.rollout.plan().terms().experiment, self.bench.effect(&self.rollout))
+        {
+            report.note(format!("effect on `{}`: {effect}", about.metric));
         }
         if report.exit != ExitStatus::Success {
             report.failure = Some(self.failure(report.exit, ended, why));

@@ -325,6 +325,29 @@ fn what_is_forged_honestly_verifies() {
     }
 }
 
+/// The first programs with experiments kept nothing to bound an effect by.
+#[test]
+fn an_experiment_of_before_verifies() {
+    fn unbound(value: &mut Value) -> usize {
+        match value {
+            Value::Object(of) => {
+                usize::from(of.remove("bounds").is_some()) + of.values_mut().map(unbound).sum::<usize>()
+            }
+            Value::Array(of) => of.iter_mut().map(unbound).sum(),
+            Value::Bool(_) | Value::Null | Value::Number(_) | Value::String(_) => 0,
+        }
+    }
+    let mut lines = lines(&journals()[2]);
+    let taken: usize = lines.iter_mut().map(unbound).sum();
+    assert!(taken > 2 && verifies(forged(&lines)), "{taken}");
+    // What was kept from the beginning is kept to the end.
+    let mut mixed = super::tests::lines(&journals()[2]);
+    mixed.iter_mut().skip(2).for_each(|line| {
+        unbound(line);
+    });
+    assert!(!verifies(forged(&mixed)));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 

@@ -10,7 +10,10 @@ use super::{JournalError, Lock, Store};
 
 /// Journals as files of a folder, which is made by the first write.
 #[derive(Clone, Debug)]
-pub struct Folder(PathBuf);
+pub struct Folder {
+    root: PathBuf,
+    summary: Option<PathBuf>,
+}
 
 const ENDING: &str = "jsonl";
 const HOLD: &str = "hold";
@@ -19,7 +22,19 @@ impl Folder {
     /// Journals in `path`.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
+        Self { root: path.into(), summary: None }
+    }
+
+    /// The same, where what an experiment comes to is written to `path` besides: from its beginning on it says that it runs.
+    #[must_use]
+    pub fn with_summary(self, path: impl Into<PathBuf>) -> Self {
+        Self { summary: Some(path.into()), ..self }
+    }
+
+    /// Where what an experiment comes to is written.
+    #[must_use]
+    pub fn summary(&self) -> Option<&Path> {
+        self.summary.as_deref()
     }
 
     fn path(&self, name: &str) -> Result<PathBuf, JournalError> {
@@ -27,7 +42,7 @@ impl Folder {
         if name.is_empty() || name.len() > 64 || !name.bytes().all(fits) {
             return Err(JournalError::Missing { file: name.escape_debug().to_string() });
         }
-        Ok(self.0.join(name).with_extension(ENDING))
+        Ok(self.root.join(name).with_extension(ENDING))
     }
 }
 
@@ -55,7 +70,7 @@ impl Store for Folder {
         let unwritable = |e: io::Error| JournalError::Unwritable { file: self.place(name), message: e.to_string() };
         let mut file = match open(&path) {
             Err(e) if e.kind() == ErrorKind::NotFound => {
-                make_folder(&self.0).and_then(|()| create(&path)).map_err(unwritable)?
+                make_folder(&self.root).and_then(|()| create(&path)).map_err(unwritable)?
             }
             opened => opened.map_err(unwritable)?,
         };
@@ -97,8 +112,8 @@ impl Store for Folder {
 
     fn list(&self) -> Result<Vec<String>, JournalError> {
         let unreadable =
-            |e: io::Error| JournalError::Unreadable { file: self.0.display().to_string(), message: e.to_string() };
-        let entries = match fs::read_dir(&self.0) {
+            |e: io::Error| JournalError::Unreadable { file: self.root.display().to_string(), message: e.to_string() };
+        let entries = match fs::read_dir(&self.root) {
             Ok(entries) => entries,
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             Err(e) => return Err(unreadable(e)),
@@ -120,7 +135,7 @@ impl Store for Folder {
     }
 
     fn place(&self, name: &str) -> String {
-        self.0.join(format!("{name}.{ENDING}")).display().to_string()
+        self.root.join(format!("{name}.{ENDING}")).display().to_string()
     }
 }
 

@@ -14,6 +14,7 @@
 
 pub mod alarms;
 pub mod batch;
+pub mod bounds;
 pub mod combine;
 pub mod counting;
 pub mod counts;

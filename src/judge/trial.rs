@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bounds::{Bounds, OneSided};
+use super::design_effect::DesignEffect;
 use super::gate::{Better, Gate, Rule, SeriesStatistic};
 use super::interval::Interval;
 use super::panel::{Evidence, Finding, Needed, Panel, Prelude, Risk, Ruling};
@@ -55,6 +57,9 @@ pub struct Trial {
     valued: u64,
     sums: Arms<f64>,
     winner: Option<Winner>,
+    /// Where the effect lies. Journals of before have none, and get none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bounds: Option<Bounds>,
 }
 
 /// Who was shown to be better.
@@ -150,7 +155,14 @@ impl Trial {
             valued: 0,
             sums: Arms::default(),
             winner: None,
+            bounds: Some(Bounds::default()),
         })
+    }
+
+    /// The same as a program of before began it: nothing is kept to bound the effect by.
+    #[must_use]
+    pub fn without_bounds(self) -> Self {
+        Self { bounds: None, ..self }
     }
 
     /// Books one window: what it says of the metric, and the requests of candidate and stable where it tells them. Without
@@ -177,6 +189,7 @@ impl Trial {
             (_, Ruling::Fail) => Some(Winner::Candidate),
             _ => None,
         });
+        self.bound(evidence, worse == Ruling::Fail, better == Ruling::Fail);
         let size = self.design.size.map(|size| size as f64);
         let reached = size.is_some_and(|size| self.requests.candidate + self.requests.stable >= size);
         let mismatched = self.ratio.is_off();
@@ -195,6 +208,37 @@ impl Trial {
         } else {
             Told::Inconclusive
         }
+    }
+
+    /// Bounds the effect by what the two tests have just read, and by whether they reject with it.
+    fn bound(&mut self, evidence: &Evidence, worse: bool, better: bool) {
+        let Some(bounds) = &mut self.bounds else { return };
+        let alpha = self.design.alpha;
+        let rule = match self.gate.rule() {
+            Rule::Count(rule) => rule,
+            Rule::Latency(latency) => &latency.rule,
+            Rule::Series(_) => {
+                if let Some((_, interval)) = self.worse.difference(alpha) {
+                    bounds.value(interval, worse, better);
+                }
+                return;
+            }
+            Rule::Alarms | Rule::Drift(_) | Rule::Samples(_) | Rule::Shape(_) => return,
+        };
+        // With a slack, a limit or both directions in one test it bounds no ratio.
+        let strict = rule.boundaries.is_some_and(|at| at.fail.ratio == 1.0 && at.fail.abs == 0.0);
+        if !strict || rule.limit.is_some() || rule.two_sided {
+            return;
+        }
+        let read = self.worse.strata(evidence).zip(self.better.strata(&evidence.mirrored()));
+        let Some((to_worse, to_better)) = read else { return };
+        bounds.count(
+            rule.better.fail(),
+            self.prelude.effect.unwrap_or(DesignEffect::UNKNOWN),
+            -(alpha / 2.0).ln(),
+            OneSided { strata: &to_worse, rejects: worse },
+            OneSided { strata: &to_better, rejects: better },
+        );
     }
 
     /// Whether the candidate got less than half of its share so far. The test of the sample ratio sees that sooner than the one of
@@ -226,6 +270,12 @@ impl Trial {
     #[must_use]
     pub const fn winner(&self) -> Option<Winner> {
         self.winner
+    }
+
+    /// Whether the requests are shown not to be split as they should be: nothing that compares the two is worth anything then.
+    #[must_use]
+    pub fn is_mismatched(&self) -> bool {
+        self.ratio.is_off()
     }
 
     /// Requests so far.
@@ -270,26 +320,27 @@ impl Trial {
         }
     }
 
-    /// What the metric says, as a gate says it: FAIL when the candidate is worse, PASS when it is better.
+    /// What the metric says, as a gate says it: FAIL when the candidate is worse, PASS when it is better; neither where the
+    /// requests are not split as they should be.
     #[must_use]
     pub fn finding(&self) -> Option<Finding> {
         let LnE { worse, better, needed, .. } = self.ln_e();
         let way = |ln_e: f64| (ln_e / needed).clamp(0.0, 1.0);
+        let mismatched = self.is_mismatched();
         let verdict = match self.winner {
-            Some(Winner::Candidate) => Verdict::Pass,
-            Some(Winner::Stable) => Verdict::Fail,
-            None => Verdict::Inconclusive,
+            Some(Winner::Candidate) if !mismatched => Verdict::Pass,
+            Some(Winner::Stable) if !mismatched => Verdict::Fail,
+            Some(_) | None => Verdict::Inconclusive,
         };
         let finding = self.worse.findings().into_iter().next()?;
-        let reason = match self.uncounted {
-            0 => finding.reason,
-            windows => {
-                format!(
-                    "{}; in {windows} windows no request of either was counted: they are not compared",
-                    finding.reason
-                )
-            }
-        };
+        let mut reason = finding.reason;
+        if self.uncounted > 0 {
+            let windows = self.uncounted;
+            reason += &format!("; in {windows} windows no request of either was counted: they are not compared");
+        }
+        if mismatched {
+            reason += "; the requests are not split as they should be: nothing can be concluded from it";
+        }
         Some(Finding {
             verdict,
             reason,
@@ -297,42 +348,43 @@ impl Trial {
             ln_e_pass: better,
             needed: Needed { fail: way(worse), pass: way(better) },
             alpha: self.design.alpha,
-            interval: self.worse.interval(self.design.alpha),
+            interval: self.ratio_interval().filter(|_| !mismatched),
             ..finding
         })
+    }
+
+    /// Where the ratio of the rates lies, as a gate shows it.
+    fn ratio_interval(&self) -> Option<Interval> {
+        self.counted()?;
+        let (lower, upper) = self.bounds.as_ref()?.ends();
+        Some(Interval { lower: lower.map_or(0.0, f64::exp), upper: upper.map(f64::exp) })
     }
 
     /// The effect so far; `None` where nothing can be said of its size: before the first look, and for judges by ranks or
     /// shapes.
     #[must_use]
     pub fn effect(&self) -> Option<Effect> {
-        let alpha = self.design.alpha;
-        let effect = |of, estimate: f64, lower: f64, upper: f64| {
-            let finite = |number: f64| Some(number).filter(|number| number.is_finite());
-            Effect { of, estimate: finite(estimate), lower: finite(lower), upper: finite(upper) }
+        let (lower, upper) = self.bounds.as_ref().map(Bounds::ends).unwrap_or_default();
+        let effect = |of, estimate: f64, lower: Option<f64>, upper: Option<f64>| {
+            let finite = |number: &f64| number.is_finite();
+            let estimate = Some(estimate).filter(finite);
+            Effect { of, estimate, lower: lower.filter(finite), upper: upper.filter(finite) }
         };
         if let Some(((ours, our_events), (theirs, their_events))) = self.counted() {
-            let Interval { lower, upper } = self.worse.interval(alpha)?;
             let ratio = (our_events / ours) / (their_events / theirs);
-            return Some(effect(
-                Measure::Relative,
-                ratio - 1.0,
-                lower - 1.0,
-                upper.map_or(f64::NAN, |upper| upper - 1.0),
-            ));
+            // No ratio is below 0, whatever is rejected.
+            let lower = lower.map_or(-1.0, f64::exp_m1);
+            return Some(effect(Measure::Relative, ratio - 1.0, Some(lower), upper.map(f64::exp_m1)));
         }
         let Rule::Series(rule) = self.gate.rule() else { return None };
-        let (mean, within) = self.worse.difference(alpha)?;
-        let (lower, upper) = within.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
+        let (mean, _) = self.worse.difference(self.design.alpha)?;
         // What is tested is how much worse the candidate is.
         let (mean, lower, upper) = match rule.better {
-            Better::Higher => (-mean, -upper, -lower),
+            Better::Higher => (-mean, upper.map(|end| -end), lower.map(|end| -end)),
             Better::Lower => (mean, lower, upper),
         };
         Some(match rule.difference {
-            // Nothing is below nothing.
-            Difference::Log if lower == f64::NEG_INFINITY => effect(Measure::Relative, mean.exp_m1(), lower, upper),
-            Difference::Log => effect(Measure::Relative, mean.exp_m1(), lower.exp_m1(), upper.exp_m1()),
+            Difference::Log => effect(Measure::Relative, mean.exp_m1(), lower.map(f64::exp_m1), upper.map(f64::exp_m1)),
             Difference::Plain => effect(Measure::Difference, mean, lower, upper),
         })
     }

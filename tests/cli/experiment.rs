@@ -9,7 +9,7 @@ use mlroll_faults::{Fault, Kind, Operation};
 use serde_json::{Value, json};
 
 use crate::sandbox::{FAILING, HEALTHY, Sandbox, config, world};
-use crate::scaled::{self, FastClock, GATES, Reply, Store, healthy};
+use crate::scaled::{self, Asked, FastClock, GATES, Reply, Store, healthy};
 use crate::watched::start;
 use crate::world::World;
 
@@ -124,10 +124,67 @@ fn without_an_effect_the_planned_time_is_over_and_nothing_is_told() {
     assert_eq!(history["runs"][0]["verb"], "experiment", "{history}");
 }
 
+/// What a store with so many failed requests answers.
+fn counted(asked: &Asked, requests: f64, errors: f64) -> Reply {
+    let mut body = healthy(asked, requests);
+    for series in body["data"]["result"].as_array_mut().unwrap() {
+        if series["metric"]["mlroll"] == "errors0" {
+            series["value"][1] = json!(errors.to_string());
+        }
+    }
+    Reply::Body(body)
+}
+
+/// The test has rejected in each of them; it is not what they came to.
+#[test]
+fn what_a_test_has_shown_names_nobody_when_something_else_ends_it() {
+    for (result, code, guards, evidence) in [
+        ("sample_ratio_mismatch", 3, "", "ln_e_worse"),
+        ("guardrail_failed", 1, GATES, "ln_e_worse"),
+        ("stopped", 3, "", "ln_e_better"),
+    ] {
+        let clock = FastClock::start(600.0);
+        let world = Arc::new(World::new().set("MLROLL_CLOCK", &clock.url));
+        let (alias, begun) = (Arc::clone(&world), Mutex::new(None));
+        let store = Store::start(move |asked| {
+            let shared = !alias.alias().weights.is_empty();
+            let since = if shared { *begun.lock().unwrap().get_or_insert(asked.time) } else { asked.time };
+            match (result, asked.revision == "3") {
+                // Nothing is counted any more, before `min_bake` is over.
+                ("stopped", _) if shared && asked.time > since + 300 => Reply::Body(healthy(asked, 0.0)),
+                ("stopped", ours) => counted(asked, 3_000.0, if ours { 0.0 } else { 60.0 }),
+                ("sample_ratio_mismatch", true) => counted(asked, 2_000.0, 300.0),
+                (_, ours) => counted(asked, 3_000.0, if ours { 450.0 } else { 15.0 }),
+            }
+        });
+        let keys = "look = \"60s\"\nwarm_up = \"0s\"\nbake = \"1h\"\nmin_bake = \"30m\"\nno_data_budget = \"5m\"";
+        world.write("mlroll.toml", &scaled::config(store.port, keys, guards));
+        let typed = ["experiment", "--pct", "50", "--metric", "error_rate", "--candidate", "3", "--summary", "ab.json"];
+        let ran = world.run(&[&typed[..], &["--output", "json"]].concat()).expect(code);
+        let (document, summary) = (ran.json(), std::fs::read_to_string(world.path().join("ab.json")).unwrap());
+        let summary: Value = serde_json::from_str(&summary).unwrap();
+        let shown = summary["evidence"][evidence].as_f64().unwrap() >= summary["evidence"]["needed"].as_f64().unwrap();
+        assert!(shown, "otherwise nothing is to be named: {summary}");
+        assert_eq!((&summary["result"], &summary["winner"]), (&json!(result), &Value::Null), "{summary}");
+        let notes = document["targets"][0]["notes"].to_string();
+        let metric = document["findings"].as_array().unwrap().last().unwrap();
+        if result == "sample_ratio_mismatch" {
+            // It compares unlike users: nobody is told a number, by whatever way.
+            assert_eq!((&summary["effect"], &metric["interval"]), (&Value::Null, &Value::Null), "{document}");
+            assert_eq!(metric["verdict"], "inconclusive", "{metric}");
+            assert!(notes.contains("effect on `error_rate`: not told: the requests are not split"), "{notes}");
+            assert!(!notes.contains("at level"), "{notes}");
+        } else {
+            assert!(summary["effect"]["estimate"].is_f64() && notes.contains("at level 0.95"), "{document}");
+        }
+    }
+}
+
 #[test]
 fn a_splitter_that_loses_requests_stops_it() {
     let sandbox = sandbox(&but("lost = \"10%\""), "600");
     let (code, outcome, summary) = tried(&sandbox);
+    assert_eq!((&summary["winner"], &summary["effect"]), (&Value::Null, &Value::Null), "{summary}");
     assert_eq!((code, &summary["result"]), (3, &json!("sample_ratio_mismatch")), "{outcome}");
     assert_eq!((&outcome["outcome"], &outcome["error"]["kind"]), (&json!("held"), &json!("sample_ratio_mismatch")));
     assert!(outcome["error"]["message"].as_str().unwrap().contains("requests, not 50.00 %"), "{outcome}");
@@ -189,6 +246,15 @@ fn counts_are_compared_with_guards_and_without() {
         assert_eq!((dry.0, &dry.1["schema"], &dry.1["verb"]), (0, &json!("mlroll/dry-run/1"), &json!("experiment")));
         let foretold = dry.1["targets"][0]["notes"].to_string();
         assert!(foretold.contains("a difference of 100.0 % in `error_rate` is shown with a chance of"), "{foretold}");
+        assert!(!foretold.contains("mlroll plan"), "it knows no experiments: {foretold}");
+        assert!(foretold.contains("no size is planned that would end it sooner"), "{foretold}");
+        let sized = sandbox.run(&[&typed[..], &["--size", "90000", "--bake", "2h", "--dry-run"]].concat()).1;
+        let sized = sized["targets"][0]["notes"].to_string();
+        for part in
+            ["after 2h at most (", " requests of both at the traffic that stable had", "after 90000 requests of both"]
+        {
+            assert!(sized.contains(part), "nowhere {part:?} in {sized}");
+        }
         assert!(!sandbox.path().join("ab.json").exists(), "a dry run writes nothing");
         let (code, outcome, summary) = ended(&sandbox, &typed);
         assert_eq!((code, &summary["result"]), (1, &json!("candidate_worse")), "{outcome}");
@@ -247,12 +313,14 @@ fn one_that_was_killed_goes_on_by_its_own_plan() {
     sandbox.wait_for_looks(6);
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(!sandbox.path().join("ab.json").exists());
+    let left: Value = serde_json::from_str(&std::fs::read_to_string(sandbox.path().join("ab.json")).unwrap()).unwrap();
+    assert_eq!((&left["result"], &left["rule"]["planned_requests"]), (&json!("running"), &json!(100_000)), "{left}");
     // Another share and another alpha: those of the run that goes on were frozen.
     let other = ["experiment", "--pct", "20", "--metric", "score", "--alpha", "20%", "--summary", "ab.json"];
     let (code, outcome, summary) = ended(&sandbox, &other);
     assert_eq!((code, &summary["result"]), (3, &json!("no_difference_shown")), "{outcome}");
     assert_eq!((share(&sandbox), &summary["rule"]["alpha"]), (json!(0.5), &json!(0.001)));
+    assert_eq!((&left["run"], &left["rule"]), (&summary["run"], &summary["rule"]), "frozen before the first shift");
     let (_, explained) = sandbox.run(&["explain"]);
     let events = explained["run"]["events"].as_array().unwrap();
     assert!(events.iter().any(|event| event["event"] == "taken_up"), "{explained}");
@@ -288,6 +356,55 @@ fn a_store_that_fails_to_count_requests_is_asked_again() {
     assert!(!ran.stdout.contains("no request of either was counted"), "{}", ran.stdout);
 }
 
+/// Whoever reads the file while it runs, or after it was killed, reads nothing of another run.
+#[test]
+fn what_another_run_came_to_is_replaced_before_the_first_shift() {
+    let clock = FastClock::start(600.0);
+    let world = World::new().set("MLROLL_CLOCK", &clock.url);
+    let store = Store::start(|asked| Reply::Body(healthy(asked, 3_000.0)));
+    world.write("mlroll.toml", &scaled::config(store.port, "look = \"60s\"\nwarm_up = \"0s\"\nbake = \"1h\"", GATES));
+    let file = world.path().join("ab.json");
+    let another = r#"{"run": "01ANOTHER", "result": "candidate_better", "winner": "candidate"}"#;
+    std::fs::write(&file, another).unwrap();
+    let begin = ["experiment", "--pct", "50", "--metric", "error_rate", "--candidate", "3", "--summary", "ab.json"];
+    // Refused, and so not written: it says so.
+    let says = "`ab.json` was not written: what it says is of run 01ANOTHER";
+    world.run(&[&begin[..], &["--bake", "0s"]].concat()).expect(2).says(says);
+    let refused = world.run(&[&begin[..], &["--bake", "0s", "--output", "json"]].concat()).expect(2).json();
+    assert!(refused["error"]["hints"].to_string().contains(says), "{refused}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), another);
+    let dry = world.run(&[&begin[..], &["--dry-run"]].concat()).expect(0);
+    assert!(!dry.stdout.contains("01ANOTHER") && !dry.stderr.contains("01ANOTHER"), "{dry:?}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), another);
+
+    world.server.fault(Fault::on(Operation::UpdateAlias).kind(Kind::HangBefore));
+    let mut child = start(&world, &begin);
+    let started = Instant::now();
+    while world.sent(Operation::UpdateAlias).is_empty() {
+        assert!(child.try_wait().unwrap().is_none() && started.elapsed() < Duration::from_secs(120), "no shift");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let running: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(world.split(), "2", "nothing is shifted yet");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(running["schema"], "mlroll/ab-summary/1");
+    assert_eq!(
+        (&running["result"], &running["winner"], &running["effect"]),
+        (&json!("running"), &Value::Null, &Value::Null)
+    );
+    let rule = &running["rule"];
+    assert_eq!(
+        (&rule["alpha"], &rule["planned_looks"], &rule["look"]),
+        (&json!(0.05), &json!(60), &json!(60)),
+        "{running}"
+    );
+    let history = world.run(&["history", "--output", "json"]).expect(0).json();
+    assert_eq!(history["runs"][0]["id"], running["run"], "{history}");
+    let left: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(left, running, "a kill leaves it as it is");
+}
+
 /// The verdict stands in the journal: whoever only goes on with the way back tells it.
 #[test]
 fn one_that_was_killed_on_its_way_back_is_summed_up_by_its_journal() {
@@ -314,7 +431,8 @@ fn one_that_was_killed_on_its_way_back_is_summed_up_by_its_journal() {
         child.kill().unwrap();
         child.wait().unwrap();
         world.server.clear_faults();
-        assert!(!world.path().join("ab.json").exists());
+        let left = std::fs::read_to_string(world.path().join("ab.json")).unwrap();
+        assert!(left.contains(r#""result": "running""#), "{left}");
         let asked = store.count();
         let again = if typed == "resume" { vec!["resume", "--summary", "ab.json"] } else { begin.to_vec() };
         let ran = world.run(&[&again[..], &["--output", "json"]].concat()).expect(1);

@@ -1,6 +1,6 @@
 //! `explain` and `explain --verify`, on runs that were made by the program itself.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -54,7 +54,10 @@ fn a_rollback_is_explained_and_judged_again() {
     }
     assert_eq!(world.run(&["explain", "--verify", "--output", "json"]).expect(0).json()["verified"], true);
 
+    let whole = world.run(&["explain", "--output", "json"]).expect(0).json();
+    assert_eq!((&whole["whole"], &whole["run"]["outcome"]), (&Value::Bool(true), &Value::from("rolled_back")));
     let journal = journals(&world).remove(0);
+    cut_at_line_ends(&world, &journal);
     let mut bytes = std::fs::read(&journal).unwrap();
     let second_half = &bytes[bytes.len() / 2..];
     let content = second_half.windows(7).position(|bytes| bytes == b"\"line\":").unwrap();
@@ -63,6 +66,29 @@ fn a_rollback_is_explained_and_judged_again() {
     std::fs::write(&journal, bytes).unwrap();
     world.run(&["explain"]).expect(2).says("is damaged");
     world.run(&["explain", id, "--verify"]).expect(2).says("line ");
+}
+
+/// Each beginning is consistent, and none is told as a run that came to its end.
+fn cut_at_line_ends(world: &World, journal: &Path) {
+    let bytes = std::fs::read(journal).unwrap();
+    let ends: Vec<usize> = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1).collect();
+    assert_eq!(ends.last(), Some(&bytes.len()));
+    for (line, end) in
+        [(1, ends[0]), (ends.len() / 2, ends[ends.len() / 2 - 1]), (ends.len() - 1, ends[ends.len() - 2])]
+    {
+        std::fs::write(journal, &bytes[..end]).unwrap();
+        let told = world.run(&["explain", "--verify"]).expect(0);
+        told.says("verified as far as it goes: run").says(&format!("unfinished: the journal ends after line {line},"));
+        let document = world.run(&["explain", "--verify", "--output", "json"]).expect(0).json();
+        let (verified, unfinished) = (&document["verified"], &document["run"]["unfinished"]);
+        assert_eq!(
+            (verified, unfinished, &document["whole"]),
+            (&Value::Bool(true), &Value::Bool(true), &Value::Bool(false))
+        );
+    }
+    std::fs::write(journal, bytes).unwrap();
+    let told = world.run(&["explain", "--verify"]).expect(0).stdout;
+    assert!(told.starts_with("verified: run") && !told.contains("unfinished"), "{told}");
 }
 
 #[test]

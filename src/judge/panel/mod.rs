@@ -25,9 +25,9 @@ pub use self::score::Scoring;
 use self::score::{Scored, is_judged};
 use self::seat::{Booked, Seat};
 use super::combine::{Combined, Critical, changed, combine};
+use super::counts::Counts;
 use super::design_effect::DesignEffect;
 use super::gate::Gate;
-use super::interval::Interval;
 use super::ledger::Stake;
 use super::starved::Starvation;
 use super::verdict::Verdict;
@@ -186,10 +186,12 @@ impl Panel {
         self.seats.first()?.sums()
     }
 
-    /// Where the first gate's ratio of rates lies at level `1 - alpha`, whenever it is looked at. `None` where it counts nothing.
+    /// What the FAIL test of the first gate reads of a window, where it counts: candidate and stable, each part of the traffic by
+    /// itself.
     #[must_use]
-    pub fn interval(&self, alpha: f64) -> Option<Interval> {
-        self.seats.first()?.interval(alpha)
+    pub fn strata(&self, evidence: &Evidence) -> Option<Vec<(Counts, Counts)>> {
+        let parts = self.seats.first()?.parts(evidence)?;
+        Some(parts.values().map(|look| (look.fail.candidate, look.fail.stable)).collect())
     }
 
     /// The mean difference of the first gate, where it is a t test, positive when the candidate is worse; and where it lies at

@@ -4,6 +4,7 @@ use mlroll_backend::{Sample, Why};
 use serde::{Deserialize, Serialize};
 
 use super::finding::Latest;
+use super::read::Parts;
 use super::stages::{Stages, Sums};
 use super::{Evidence, Finding, Prelude, Risk, read};
 use crate::judge::alarms::AlarmEvidence;
@@ -164,16 +165,13 @@ impl Seat {
     }
 
     fn book(&mut self, evidence: &Evidence, risk: &Risk) -> Booked {
-        let look = match self.gate.rule() {
+        match self.gate.rule() {
             Rule::Alarms => return self.alarms(evidence),
-            Rule::Count(rule) => read::parts(evidence, |part| read::count_look(rule, part)),
-            Rule::Latency(rule) => self
-                .threshold(rule)
-                .and_then(|threshold| read::parts(evidence, |part| read::latency_look(rule, threshold, part))),
+            Rule::Count(_) | Rule::Latency(_) => {}
             Rule::Samples(_) | Rule::Series(_) => return self.values(evidence),
             Rule::Drift(_) | Rule::Shape(_) => return self.histograms(evidence, risk),
-        };
-        let Some(parts) = look else {
+        }
+        let Some(parts) = self.parts(evidence) else {
             return nothing(evidence);
         };
         let requests = |of: fn(&CountLook) -> Counts| parts.values().map(|look| of(look).requests()).sum::<f64>();
@@ -193,6 +191,18 @@ impl Seat {
         }
         self.looks = self.looks.saturating_add(1);
         Booked::Counted { candidate, stable }
+    }
+
+    /// What a counting gate reads of a window.
+    pub(super) fn parts(&self, evidence: &Evidence) -> Option<Parts> {
+        match self.gate.rule() {
+            Rule::Count(rule) => read::parts(evidence, |part| read::count_look(rule, part)),
+            Rule::Latency(rule) => {
+                let threshold = self.threshold(rule)?;
+                read::parts(evidence, |part| read::latency_look(rule, threshold, part))
+            }
+            Rule::Alarms | Rule::Drift(_) | Rule::Samples(_) | Rule::Series(_) | Rule::Shape(_) => None,
+        }
     }
 
     /// Tests that wait for the end of a stage. `looks` of it have been, and this is the last one.

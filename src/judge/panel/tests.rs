@@ -7,6 +7,7 @@ use mlroll_backend::{ErrorKind, Histogram, Sample, Why};
 use proptest::prelude::*;
 
 use super::*;
+use crate::judge::interval::Interval;
 
 const RISK: Risk = Risk { alpha: 0.01, beta: 0.05, horizon: 120, step_looks: 60, steps: 2 };
 

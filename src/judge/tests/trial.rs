@@ -4,7 +4,10 @@ use mlroll_backend::{ErrorKind, Histogram, Sample, Why};
 use proptest::prelude::*;
 
 use crate::foresight::Dice;
+use crate::judge::counting::{Against, CountingTest};
+use crate::judge::counts::{Boundary, Counts};
 use crate::judge::design_effect::DesignEffect;
+use crate::judge::ledger::{Direction, Stake};
 use crate::judge::panel::{Evidence, Prelude};
 use crate::judge::trial::{Arms, Design, Effect, LnE, Measure, Told, Trial, Winner};
 use crate::judge::verdict::Verdict;
@@ -60,6 +63,132 @@ fn ends(trial: &mut Trial, looks: usize, mut window: impl FnMut(usize) -> Eviden
         }
     }
     (Told::Inconclusive, looks)
+}
+
+/// Whether "no effect" is outside of the interval.
+fn is_excluded(trial: &Trial) -> bool {
+    let Some(Effect { lower, upper, .. }) = trial.effect() else { return false };
+    lower.is_some_and(|lower| lower > 0.0) || upper.is_some_and(|upper| upper < 0.0)
+}
+
+fn rejects_now(trial: &Trial) -> bool {
+    let LnE { worse, better, needed, .. } = trial.ln_e();
+    worse >= needed || better >= needed
+}
+
+/// Windows of few requests and of many, in uneven parts, at rates that both share and that wander, with an effect that may change.
+fn uneven(dice: &mut Dice, ratio: f64, rate: &mut f64) -> Evidence {
+    let requests = [20.0, 300.0, 4_000.0][(dice.unit() * 3.0) as usize];
+    *rate = (*rate * (0.6 + 0.8 * dice.unit())).clamp(0.002, 0.4);
+    let share = 0.3 + 0.4 * dice.unit();
+    window(dice, share, requests, ((*rate * ratio).min(1.0), *rate))
+}
+
+#[test]
+fn the_interval_leaves_out_no_effect_exactly_when_a_test_has_rejected() {
+    let mut dice = Dice::new(29);
+    for gate in [ERRORS, SALES, SCORE, PLAIN, SLOW] {
+        let (mut rejected, mut left_again, mut open) = (0, 0, 0);
+        for run in 0..36 {
+            // A strict gate of counts is Up or Down; bursts divide its evidence.
+            let fresh = trial(gate, 0.5, None);
+            let prelude = if run % 3 == 0 { Prelude { effect: None, ..fresh.prelude() } } else { fresh.prelude() };
+            let mut trial = Trial::new(fresh.gate(), prelude, fresh.design()).unwrap();
+            let (mut rate, mut by_then, strength) = (0.05, false, dice.unit() - 0.5);
+            for n in 0..40 {
+                // In one run of four the effect turns round.
+                let strength = if run % 4 == 0 && n > 15 { -2.0 * strength } else { strength };
+                let evidence = match gate {
+                    ERRORS | SALES if run % 5 == 1 => {
+                        let parts = ["eu", "us"].map(|name| (name, uneven(&mut dice, strength.exp(), &mut rate)));
+                        let side = |of: fn(&Evidence) -> &Sample| {
+                            let parts = parts.iter().map(|(name, part)| ((*name).to_owned(), of(part).clone()));
+                            Sample::Strata(parts.collect())
+                        };
+                        Evidence { candidate: side(|part| &part.candidate), stable: side(|part| &part.stable) }
+                    }
+                    ERRORS | SALES => uneven(&mut dice, strength.exp(), &mut rate),
+                    SLOW => slow(&mut dice, strength),
+                    _ => values((0.2 * normal(&mut dice) + 0.3 * strength).exp(), (0.2 * normal(&mut dice)).exp()),
+                };
+                told(&mut trial, &evidence);
+                by_then |= rejects_now(&trial);
+                assert_eq!(by_then, trial.winner().is_some(), "{gate} {run} {n}");
+                assert_eq!(by_then, is_excluded(&trial), "{gate} {run} {n}: {:?} {:?}", trial.effect(), trial.ln_e());
+                left_again += u32::from(by_then && !rejects_now(&trial));
+            }
+            rejected += u32::from(by_then);
+            open += u32::from(!by_then);
+        }
+        assert!(rejected > 5 && open > 5 && left_again > 5, "{gate}: {rejected} {open} {left_again}");
+    }
+}
+
+/// Latencies around a threshold that is no bound of the buckets: what is surely slower, and what may be.
+fn slow(dice: &mut Dice, strength: f64) -> Evidence {
+    let mut side = |rate: f64| {
+        let (above, between) = (dice.chosen(900.0, rate), dice.chosen(100.0, 0.02));
+        let at_most = 1_000.0 - above;
+        let bounds = vec![(0.2, at_most - between), (0.4, at_most), (f64::INFINITY, 1_000.0)];
+        Sample::Histogram(Histogram::new(bounds).unwrap())
+    };
+    Evidence { candidate: side(0.08 * strength.exp()), stable: side(0.08) }
+}
+
+/// By tests of that ratio, each fed look by look.
+#[test]
+fn the_interval_is_what_no_test_of_that_ratio_has_rejected() {
+    for (gate, seed) in [(ERRORS, 1), (SALES, 2), (ERRORS, 3), (SALES, 4)] {
+        let (mut dice, mut trial, mut rate) = (Dice::new(seed), trial(gate, 0.5, None), 0.05);
+        let ratios: Vec<f64> = (-60..=60).map(|n| (f64::from(n) / 20.0).exp()).collect();
+        let test = |ratio: &f64, direction| {
+            CountingTest::new(Against::Stable(Boundary { ratio: *ratio, abs: 0.0 }), direction, Stake::Once)
+        };
+        let tests = ratios.iter().map(|ratio| (test(ratio, Direction::Up), test(ratio, Direction::Down), false));
+        let mut tests: Vec<_> = tests.collect();
+        let (mut kept, mut left_out) = (0, 0);
+        for n in 0..60 {
+            let evidence = uneven(&mut dice, if n < 40 { 1.4 } else { 1.1 }, &mut rate);
+            told(&mut trial, &evidence);
+            let LnE { needed, .. } = trial.ln_e();
+            let Effect { lower, upper, .. } = trial.effect().unwrap();
+            let (lower, upper) = (1.0 + lower.unwrap(), upper.map_or(f64::INFINITY, |upper| 1.0 + upper));
+            let sides = |sample: &Sample| match sample {
+                Sample::Counts { requests, events, .. } => Counts::new(requests.get(), events.get()).unwrap(),
+                Sample::Histogram(_) | Sample::NoData(_) | Sample::Strata(_) | Sample::Value(_) => panic!("counts"),
+            };
+            for (ratio, (up, down, rejected)) in ratios.iter().zip(&mut tests) {
+                up.look(sides(&evidence.candidate), sides(&evidence.stable), 1.0);
+                down.look(sides(&evidence.candidate), sides(&evidence.stable), 1.0);
+                *rejected |= up.ledger().ln_e() >= needed || down.ledger().ln_e() >= needed;
+                assert_eq!(*rejected, *ratio < lower || *ratio > upper, "{gate} {n}: {ratio} in {lower} to {upper}");
+                kept += u32::from(!*rejected);
+                left_out += u32::from(*rejected);
+            }
+        }
+        assert!(kept > 300 && left_out > 300, "{kept} {left_out}");
+    }
+}
+
+/// An older program has kept nothing to bound an effect by, and decides the same.
+#[test]
+fn a_journal_of_before_leads_to_the_same_decisions() {
+    for gate in [ERRORS, SALES, SCORE] {
+        let (mut dice, mut rate) = (Dice::new(7), 0.05);
+        let (mut ours, mut before) = (trial(gate, 0.5, None), trial(gate, 0.5, None).without_bounds());
+        for _ in 0..30 {
+            let text = serde_json::to_string(&before).unwrap();
+            assert!(!text.contains("bounds"), "{text}");
+            before = serde_json::from_str(&text).unwrap();
+            let evidence = match gate {
+                SCORE => values((0.2 + 0.1 * normal(&mut dice)).exp(), 1.0),
+                _ => uneven(&mut dice, 1.5, &mut rate),
+            };
+            assert_eq!(told(&mut ours, &evidence), told(&mut before, &evidence));
+            assert_eq!((ours.ln_e(), ours.winner()), (before.ln_e(), before.winner()));
+        }
+        assert!(ours.winner().is_some() && !is_excluded(&before) && is_excluded(&ours), "{gate}");
+    }
 }
 
 /// Nothing differs and the splitter works, so every end but "undecided" is false: at most alpha of 2,000 are.
