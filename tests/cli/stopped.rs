@@ -47,17 +47,24 @@ fn weights(sandbox: &Sandbox, a: u32, b: u32) {
 fn stopped(sandbox: &Sandbox, a: u32, b: u32) -> (i32, Value) {
     std::thread::scope(|scope| {
         let run = scope.spawn(|| sandbox.run(&ROLLOUT));
-        until("the first share is live", || writes(sandbox).len() >= 5 && is_in_service(sandbox));
+        until("it bakes", || bakes(sandbox));
         weights(sandbox, a, b);
         run.join().unwrap()
     })
 }
 
-/// A rollout that is killed when it has made so many writes.
-fn killed(sandbox: &Sandbox, arguments: &[&str], after: usize) {
+/// Whether the run has seen its first share live: by its journal, as it makes no calls then.
+fn bakes(sandbox: &Sandbox) -> bool {
+    let Ok(journals) = std::fs::read_dir(sandbox.path().join(".mlroll")) else { return false };
+    let texts = journals.filter_map(|entry| std::fs::read_to_string(entry.unwrap().path()).ok());
+    texts.into_iter().any(|text| text.contains(r#""why":{"data":{"stage":{"step":0}"#))
+}
+
+/// A rollout that is killed when it is so far.
+fn killed(sandbox: &Sandbox, arguments: &[&str], far: impl Fn() -> bool) {
     let mut run = sandbox.command(arguments);
     let mut run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    until("it writes", || writes(sandbox).len() >= after);
+    until("it is so far", far);
     run.kill().unwrap();
     run.wait().unwrap();
     until("the endpoint is in service", || is_in_service(sandbox));
@@ -154,7 +161,7 @@ fn whoever_was_promoted_by_hand_keeps_what_it_has() {
 #[test]
 fn a_killed_run_whose_traffic_somebody_changed_sets_back_when_resumed() {
     let sandbox = scaled();
-    killed(&sandbox, &ROLLOUT, 5);
+    killed(&sandbox, &ROLLOUT, || bakes(&sandbox));
     weights(&sandbox, 1, 0);
     let (code, resumed) = sandbox.run(&["resume"]);
     assert_eq!((code, bounds(&sandbox), &variants(&sandbox)["b"]), (4, as_before(), &json!([1, 0.0])), "{resumed}");
@@ -168,7 +175,7 @@ fn a_run_killed_while_preparing_is_set_back_though_the_note_was_rewritten() {
     let first = ["canary", "--pct", "10", "--no-gates", "--leave-capacity", "--candidate", "b"];
     assert_eq!((sandbox.run(&first).0, sandbox.run(&["rollback"]).0), (0, 0));
     sandbox.ask("DELETE", "/_sandbox/requests", "");
-    killed(&sandbox, &[&ROLLOUT[..], &["--again"]].concat(), 3);
+    killed(&sandbox, &[&ROLLOUT[..], &["--again"]].concat(), || writes(&sandbox).len() >= 3);
     let said = sandbox.command(&["deploy", "--from-stable", "--name", "c"]).output().unwrap();
     let text = String::from_utf8_lossy(&said.stderr).into_owned();
     assert!(said.status.code() == Some(4) && text.contains(RESUME), "{text}");
