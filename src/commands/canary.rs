@@ -7,12 +7,13 @@ use std::time::Duration;
 use clap::Args;
 use mlroll_backend::{RevisionId, Target, Weight};
 
+use super::earlier::refuse_beside_capacity;
 use super::foresee::first_shifts;
 use super::watched::{Begin, Run, Watched, service_of, state_of, watch};
 use super::{Act, Context, Ended, act};
 use crate::cli::{duration, percent, revision};
 use crate::config::{Config, OnCapacity, Selected, Watching, select};
-use crate::driver::OnInterrupt;
+use crate::driver::{OnInterrupt, Report};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::rollout::Intent;
@@ -97,6 +98,8 @@ pub fn run(args: &CanaryArgs, context: &Context) -> Result<ExitStatus, Ended> {
         let failure = Failure::usage("`--bake` says how long gates watch, and there are none");
         return Err(failure.hint("leave it out: the shift is made and stays").into());
     }
+    let (allowed, refused) = beside_capacity(context, selected, config.as_ref())?;
+    let selected = allowed;
     let intent = Intent::Canary { share: args.pct, candidate: args.candidate.clone(), again: args.again };
     let settle = settle_timeout(config.as_ref(), &selected);
     let leave = match args.leave_capacity {
@@ -107,7 +110,7 @@ pub fn run(args: &CanaryArgs, context: &Context) -> Result<ExitStatus, Ended> {
         verb: "canary",
         intent,
         judged: BTreeMap::new(),
-        done: Vec::new(),
+        done: refused,
         selected: &selected,
         unreadable: &[],
         settle,
@@ -117,6 +120,25 @@ pub fn run(args: &CanaryArgs, context: &Context) -> Result<ExitStatus, Ended> {
         stages: BTreeMap::new(),
     };
     act(context, &canary)
+}
+
+/// Those that no run has capacity to set back on, and why the others are refused; one alone is refused at once.
+fn beside_capacity(
+    context: &Context,
+    selected: Vec<Selected>,
+    config: Option<&Config>,
+) -> Result<(Vec<Selected>, Vec<Report>), Failure> {
+    let Ok((state, _)) = state_of(config, context.global.config.as_deref()) else { return Ok((selected, Vec::new())) };
+    let alone = selected.len() == 1;
+    let (mut allowed, mut refused) = (Vec::new(), Vec::new());
+    for one in selected {
+        match refuse_beside_capacity(context, &state, &one, true) {
+            Ok(()) => allowed.push(one),
+            Err(failure) if alone => return Err(failure),
+            Err(failure) => refused.push(Report::refused(&one, failure.about(&one.target))),
+        }
+    }
+    Ok((allowed, refused))
 }
 
 /// Whether the service that lists the target has gates.

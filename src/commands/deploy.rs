@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use mlroll_backend::{Artifact, Question, Release, RevisionId, Settings, Target};
 
-use super::earlier::unfinished;
+use super::earlier::{refuse_beside_capacity, unfinished};
 use super::watched::state_of;
 use super::{Context, Ended, block_on, print_failure};
 use crate::cli::revision;
@@ -109,7 +109,12 @@ pub fn run(args: &DeployArgs, context: &Context) -> Result<ExitStatus, Ended> {
     let barred = args.prune.then(|| barred(context, config.as_ref(), &selected));
     let smoke = smoke.as_deref().map(question);
     let delivery = Delivery { release: &release, keep_previous, smoke, prune: barred.as_ref() };
-    let delivered = block_on(driver.deploy(&delivery, &selected))?;
+    let state = state_of(config.as_ref(), global.config.as_deref()).ok().map(|(state, _)| state);
+    let allowed =
+        |one: &Selected| state.as_ref().map_or(Ok(()), |state| refuse_beside_capacity(context, state, one, false));
+    let allowed: Vec<Result<(), Failure>> = selected.iter().map(allowed).collect();
+    let meant = selected.iter().zip(allowed).map(|(selected, allowed)| (selected.clone(), allowed)).collect::<Vec<_>>();
+    let delivered = block_on(driver.deploy(&delivery, &meant))?;
     progress.clear();
     wire.breach()?;
     let failures = || delivered.iter().filter_map(|one| one.result.as_ref().err());

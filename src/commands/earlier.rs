@@ -154,31 +154,61 @@ impl Begin {
     }
 }
 
+/// Refuses while a run of the target has capacity to set back: what is made or shifted now would take that for how things are. By hand
+/// (`by_hand`) only one that has ended is in the way.
+///
+/// # Errors
+/// There is such a run, or journals cannot be read.
+pub(super) fn refuse_beside_capacity(
+    context: &Context,
+    state: &Folder,
+    selected: &Selected,
+    by_hand: bool,
+) -> Result<(), Failure> {
+    let open = unfinished(context, state, selected)?;
+    let mut reserving = open.iter().filter_map(Reserving::of);
+    let left = reserving.find(|run| run.is_ending || !by_hand);
+    left.map_or(Ok(()), |run| Err(run.refuse(&selected.target)))
+}
+
 /// A run whose capacity is not set back.
 struct Reserving {
     id: String,
     changes: String,
+    /// It has ended but for that.
     is_ending: bool,
+    /// Somebody else's change ended it.
+    stopped: bool,
 }
 
 impl Reserving {
     fn of(read: &Replay) -> Option<Self> {
         let terms = read.header.plan.terms();
         let is_ending = read.rollout.ending().is_some();
+        let stopped = read.rollout.only_restores();
         // What stays with a candidate is in nobody's way; what an experiment has yet to set back would be taken for all of a new one.
         let in_the_way = !terms.kind.may_leave_capacity() || (terms.kind == Kind::Experiment && is_ending);
-        let changes = read.rollout.reserved().filter(|_| in_the_way)?.changes.join("; ");
+        let changes = read.rollout.restorable().filter(|_| in_the_way)?.changes.join("; ");
         let id = terms.id.clone();
-        Some(Self { id, changes, is_ending })
+        Some(Self { id, changes, is_ending, stopped })
     }
 
     /// What it has would be taken for what stable has, and be doubled once more.
     fn refuse(&self, target: &Target) -> Failure {
-        let Self { id, changes, .. } = self;
+        let Self { id, changes, is_ending, stopped } = self;
         let failure = Failure::usage(format!("run {id} of this target has not set its capacity back: {changes}"));
         let failure = Failure { exit: ExitStatus::Conflict, kind: "conflict", ..failure };
-        let failure = failure.about(target).hint("`mlroll resume` goes on with it, and sets that back at its end");
-        failure.hint("to be rid of it: `mlroll rollback`, then `mlroll resume`")
+        let failure = failure.about(target);
+        let rid = format!("`mlroll rollback --target {target}`, then `mlroll resume --target {target}`");
+        match (is_ending, stopped) {
+            (false, _) => failure
+                .hint(format!("`mlroll resume --target {target}` goes on with it, and sets that back at its end"))
+                .hint(format!("to be rid of it: {rid}")),
+            (true, false) => failure.hint(format!("set it back: `mlroll resume --target {target}`")),
+            (true, true) => failure
+                .hint(format!("set it back: `mlroll resume --target {target}`, which touches no traffic"))
+                .hint(format!("where several revisions have traffic: {rid}")),
+        }
     }
 }
 

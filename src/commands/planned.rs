@@ -83,6 +83,7 @@ pub(super) async fn plan(
         driver.progress.tell(target, &format!("{hint} ({e})"));
     }
     let can = backend.capabilities();
+    let capacity = watching.capacity && (!watching.kind.may_leave_capacity() || backend.has_lasting_capacity());
     let terms = Terms {
         id: driver.id.clone(),
         kind: watching.kind,
@@ -109,7 +110,8 @@ pub(super) async fn plan(
         note_limit: can.note_limit,
         // Without a guard two operations would race; the way back then begins when the one under way has ended.
         overtakes: can.guard == GuardKind::Atomic,
-        capacity: watching.capacity && (!watching.kind.may_leave_capacity() || backend.has_lasting_capacity()),
+        capacity,
+        restores_when_halted: capacity,
         experiment: watching.experiment.as_deref().cloned(),
         score: watching.score.as_deref().cloned(),
     };

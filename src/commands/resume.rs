@@ -17,7 +17,8 @@ use crate::journal::Folder;
 
 /// Go on with a run that was held, interrupted or cut off
 ///
-/// Its plan and its evidence are those of its journal; the first thing it does is to look at the target.
+/// Its plan and its evidence are those of its journal; the first thing it does is to look at the target. Of a run that somebody
+/// else's change ended it sets the capacity back, where one revision has all traffic, and touches no traffic.
 #[derive(Args, Debug)]
 pub struct ResumeArgs {
     /// Services of mlroll.toml; may be left out when there is only one

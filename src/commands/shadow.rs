@@ -7,7 +7,7 @@ use clap::Args;
 use mlroll_backend::{Backend, MarkerState, RevisionId, Shadow, Weight};
 
 use super::canary::{has_gates, settle_timeout};
-use super::earlier::{in_charge, in_use, unfinished};
+use super::earlier::{in_charge, in_use, refuse_beside_capacity, unfinished};
 use super::planned::{Planned, plan};
 use super::watched::state_of;
 use super::{Context, Ended, block_on, explain, new_id};
@@ -165,12 +165,13 @@ impl Asked<'_> {
         Ok(())
     }
 
-    /// Refuses while a living process watches a run of this target, where the state folder can tell.
+    /// Refuses while a living process watches a run of this target, or one has capacity to set back, where the state folder can tell.
     fn leave_to_others(&self) -> Result<(), Failure> {
         let Self { context, selected, config, .. } = self;
         let Ok((state, _)) = state_of(*config, context.global.config.as_deref()) else { return Ok(()) };
         let open = unfinished(context, &state, selected)?;
-        in_charge(&open, &state).map_err(|e| in_use(&e, &selected.target))
+        in_charge(&open, &state).map_err(|e| in_use(&e, &selected.target))?;
+        refuse_beside_capacity(context, &state, selected, false)
     }
 
     /// The gates, each asked once before anything is mirrored.

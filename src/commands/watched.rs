@@ -473,6 +473,7 @@ impl Ready<'_> {
             on_interrupt,
             interrupted,
             unrecorded,
+            set_back: None,
         };
         let mut report = watch.run(first, interrupts).await;
         report.notes.splice(0..0, self.advice);

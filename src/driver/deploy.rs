@@ -55,11 +55,17 @@ pub struct Delivered {
 }
 
 impl Driver<'_> {
-    /// Makes a revision on each target, many at once. A target that fails stops no other.
-    pub async fn deploy(&self, delivery: &Delivery<'_>, selected: &[Selected]) -> Vec<Delivered> {
-        let backends = self.backends(selected);
+    /// Makes a revision on each target that is not refused, many at once. A target that fails stops no other.
+    pub async fn deploy(&self, delivery: &Delivery<'_>, meant: &[(Selected, Result<(), Failure>)]) -> Vec<Delivered> {
+        let selected: Vec<Selected> = meant.iter().map(|(selected, _)| selected.clone()).collect();
+        let backends = self.backends(&selected);
         let deadline = self.clock.deadline(self.limits.accept);
-        let work = selected.iter().map(|selected| self.deliver(delivery, &backends, selected, deadline));
+        let work = meant.iter().map(|(selected, allowed)| async {
+            match allowed {
+                Ok(()) => self.deliver(delivery, &backends, selected, deadline).await,
+                Err(failure) => self.undelivered(selected, failure.clone().about(&selected.target)),
+            }
+        });
         let mut interrupts = Interrupts::new();
         let all = join_all(work);
         tokio::pin!(all);
@@ -72,13 +78,12 @@ impl Driver<'_> {
     fn interrupted(&self, selected: &Selected) -> Delivered {
         let failure = Failure::interrupted(&selected.target)
             .hint("no traffic was moved; the same command, typed again, goes on where this one was");
-        Delivered {
-            selected: selected.clone(),
-            result: Err(failure),
-            probe: None,
-            pruned: None,
-            calls: self.wire.count(&selected.target),
-        }
+        self.undelivered(selected, failure)
+    }
+
+    fn undelivered(&self, selected: &Selected, failure: Failure) -> Delivered {
+        let calls = self.wire.count(&selected.target);
+        Delivered { selected: selected.clone(), result: Err(failure), probe: None, pruned: None, calls }
     }
 
     async fn deliver(

@@ -1,8 +1,10 @@
 //! A watched run: performs the engine's actions, feeds it what happened, and writes both down before it acts.
 
+mod ending;
+
 use std::time::Duration;
 
-use mlroll_backend::{Backend, Error, ErrorKind, ModelStage, Usage, Weight};
+use mlroll_backend::{Backend, Error, ErrorKind, ModelStage, Weight};
 
 use super::interrupt::{Interrupts, Told};
 use super::sizing::{Sizing, capacity_of};
@@ -11,10 +13,9 @@ use crate::config::Selected;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::journal::{Folder, Journal, JournalError, Record};
-use crate::judge::verdict::Verdict;
 use crate::output::Bake;
 use crate::rollout::Outcome;
-use crate::rollout::engine::{Action, Cause, Ended, Input, Pending, Rollout, Stage, Trouble, Verdict as Ruling};
+use crate::rollout::engine::{Action, Ended, Input, Pending, Rollout, Stage, Trouble, Verdict as Ruling};
 
 /// The longest one call to the provider may take, waits and retries included.
 const CALL: Duration = Duration::from_secs(60);
@@ -57,6 +58,8 @@ pub struct Watch<'a> {
     pub interrupted: bool,
     /// Why the journal could not be written.
     pub unrecorded: Option<String>,
+    /// What of the capacity was set back.
+    pub(crate) set_back: Option<String>,
 }
 
 impl Watch<'_> {
@@ -65,6 +68,7 @@ impl Watch<'_> {
         let clock = &self.driver.clock;
         let mut report = Report::blank(&self.selected);
         let mut told: Option<Told> = None;
+        let only_restores = self.rollout.only_restores();
         let mut input = first;
         if let Some(path) = self.state.summary()
             && let Err(e) = summary::begin(path, &self.bench, &self.selected.target, &self.rollout)
@@ -132,6 +136,9 @@ impl Watch<'_> {
                 break;
             }
             let next = self.perform(&action, &mut report, &mut interrupts, &mut told).await;
+            if let (Action::Restore { capacity, .. }, Some(Input::Restored)) = (&action, &next) {
+                self.set_back = Some(capacity.changes.join("; "));
+            }
             input = match (next, told) {
                 (Some(input), _) => input,
                 (None, Some(_)) if matches!(action, Action::Sample(_) | Action::Wait { .. }) => Input::TimeReached,
@@ -145,7 +152,7 @@ impl Watch<'_> {
                 }
             };
         }
-        let mut report = self.conclude(report);
+        let mut report = self.conclude(report, only_restores);
         if report.outcome == Outcome::Promoted {
             // Somebody would not wait for capacity to be set back.
             self.tell_stage(&mut report).await;
@@ -271,153 +278,12 @@ impl Watch<'_> {
         let (steps, look, findings) = (terms.steps.len(), terms.look, self.bench.findings());
         Some(Bake { step, steps, share, judged: *judged, of: *of, look, findings })
     }
-
-    /// What the end means.
-    fn conclude(&self, mut report: Report) -> Report {
-        report.calls = self.driver.wire.count(&self.selected.target);
-        report.found(self.bench.findings());
-        report.experiment = self.bench.summary(&self.selected.target, &self.rollout);
-        report.metrics = self.bench.usage();
-        if let Some(Usage { calls, series }) = report.metrics.filter(|usage| usage.calls > 0) {
-            report.note(format!("the metric store was asked {calls} times, for {series} series in all"));
-        }
-        let is_lasting = self.rollout.plan().terms().kind.may_leave_capacity();
-        if let Some(capacity) = self.rollout.reserved().filter(|_| is_lasting && self.rollout.unrestored().is_none()) {
-            report.note(format!("the candidate keeps its capacity: {}", capacity.changes.join("; ")));
-        } else if let Some(capacity) = self.rollout.reserved() {
-            let why = self.rollout.unrestored().map(|why| format!(" ({why})")).unwrap_or_default();
-            let next = if self.rollout.is_unfinished() { "; `mlroll resume` goes on with it" } else { "" };
-            report.note(format!("capacity is not set back{why}: {}{next}", capacity.changes.join("; ")));
-        }
-        if report.failure.is_some() {
-            return report;
-        }
-        let Some((ended, why)) = self.rollout.ended().or_else(|| self.rollout.ending()) else {
-            report.fail(Failure::interrupted(&self.selected.target));
-            return report;
-        };
-        report.outcome = match ended {
-            Ended::Halted => Outcome::Halted,
-            Ended::Held => Outcome::Held,
-            Ended::Promoted => Outcome::Promoted,
-            Ended::RolledBack => Outcome::RolledBack,
-            Ended::Shifted => Outcome::Shifted,
-        };
-        let exit = exit_of(ended, why, self.rollout.is_traffic_in_doubt(), report.calls.write > 0);
-        report.exit = if exit == ExitStatus::Held && self.interrupted {
-            ExitStatus::Interrupted
-        } else if exit == ExitStatus::Interrupted && !self.interrupted {
-            // It was the journal that ended it, and nobody.
-            ExitStatus::Unreachable
-        } else {
-            exit
-        };
-        if self.rollout.is_traffic_in_doubt() {
-            report.doubt = Some(super::Doubt::MayStillLand);
-            report.settled = false;
-        }
-        report.note(format!("rollout {}: {why}", self.rollout.plan().terms().id));
-        if let (Some(about), Some(effect)) = (&self.rollout.plan().terms().experiment, self.bench.effect(&self.rollout))
-        {
-            report.note(format!("effect on `{}`: {effect}", about.metric));
-        }
-        if report.exit != ExitStatus::Success {
-            report.failure = Some(self.failure(report.exit, ended, why));
-        }
-        report
-    }
-
-    fn failure(&self, exit: ExitStatus, ended: Ended, why: &Cause) -> Failure {
-        let target = &self.selected.target;
-        let mut message = match &self.unrecorded {
-            Some(unrecorded) if *why == Cause::Aborted => {
-                format!("{unrecorded}; what cannot be written down does not go on")
-            }
-            Some(_) | None => why.to_string(),
-        };
-        let mut guilty: Vec<_> =
-            self.bench.findings().into_iter().filter(|f| !f.advisory && f.verdict != Verdict::Pass).collect();
-        guilty.sort_by(|a, b| b.ln_e_fail.total_cmp(&a.ln_e_fail));
-        let named = if *why == Cause::Failed {
-            1
-        } else if matches!(why, Cause::Inconclusive | Cause::NoData) {
-            guilty.len()
-        } else {
-            0
-        };
-        if *why == Cause::Mismatched
-            && let Some(split) = self.bench.split()
-        {
-            message.push_str(&format!("; {split}"));
-        }
-        if matches!(why, Cause::Undecided | Cause::Worse)
-            && let Some(metric) = self.bench.findings().pop()
-        {
-            message.push_str(&format!("; `{}`: {}", metric.gate, metric.reason));
-        }
-        for finding in guilty.into_iter().take(named) {
-            message.push_str(&format!("; gate `{}`: {}", finding.gate, finding.reason));
-        }
-        let kind = match exit {
-            _ if *why == Cause::Starved => "starved",
-            _ if *why == Cause::NoData => "no_data",
-            _ if *why == Cause::Inconclusive => "inconclusive",
-            _ if matches!(why, Cause::Unprepared(_)) => "capacity",
-            _ if *why == Cause::Mismatched => "sample_ratio_mismatch",
-            _ if *why == Cause::Undecided => "undecided",
-            _ if matches!(why, Cause::TargetFailed { .. }) => "target_failed",
-            ExitStatus::Conflict => "conflict",
-            ExitStatus::Interrupted => "interrupted",
-            ExitStatus::Auth => "auth",
-            ExitStatus::NotFound => "not_found",
-            ExitStatus::Usage => "invalid",
-            ExitStatus::GateFailed => "gate_failed",
-            ExitStatus::Held => "held",
-            ExitStatus::Unreachable | ExitStatus::Unsafe => "unavailable",
-            ExitStatus::Bug | ExitStatus::Success => "unexpected",
-        };
-        let failure = Failure { exit, kind, ..Failure::usage(message) }.about(target);
-        match ended {
-            Ended::Halted if matches!(why, Cause::Unprepared(_)) => failure
-                .hint(format!("try again: `mlroll resume --target {target}`"))
-                .hint("or leave the candidate as it is: capacity = \"leave\""),
-            Ended::Held if *why == Cause::Mismatched => failure
-                .hint("find out which requests are missing, or sent past the split: its numbers compare unlike users")
-                .hint(format!("take it back: `mlroll rollback --target {target}`")),
-            Ended::Held => failure
-                .hint(format!("go on watching: `mlroll resume --target {target}`"))
-                .hint(format!("take it back: `mlroll rollback --target {target}`"))
-                .hint(format!("or go on: `mlroll promote --force --target {target}`")),
-            Ended::Halted if matches!(why, Cause::Interference { .. } | Cause::Unsuitable { .. }) => {
-                failure.hint(format!("see what it is now: `mlroll status --target {target}`")).suspecting(target)
-            }
-            Ended::Halted => failure.hint(format!("see what it is now: `mlroll status --target {target}`")),
-            Ended::Promoted | Ended::RolledBack | Ended::Shifted => failure,
-        }
-    }
 }
 
 /// Whether these looks roll the candidate back.
 fn found_bad(input: &Input) -> bool {
     let Input::Judged(looks) = input else { return false };
     looks.iter().any(|look| matches!(look.verdict, Ruling::Fail | Ruling::Starved | Ruling::Worse))
-}
-
-fn exit_of(ended: Ended, why: &Cause, in_doubt: bool, wrote: bool) -> ExitStatus {
-    match (ended, why) {
-        _ if in_doubt => ExitStatus::Unsafe,
-        (Ended::Promoted | Ended::Shifted, _) => ExitStatus::Success,
-        (Ended::Held, _) => ExitStatus::Held,
-        (_, Cause::RolledBackElsewhere | Cause::Interference { .. } | Cause::Unsuitable { .. }) => ExitStatus::Conflict,
-        (Ended::RolledBack, Cause::Aborted) => ExitStatus::Interrupted,
-        (Ended::RolledBack, _) => ExitStatus::GateFailed,
-        (Ended::Halted, Cause::Refused(trouble) | Cause::Unprepared(trouble) | Cause::Unreachable(trouble)) => {
-            trouble.kind.into()
-        }
-        // Moving or failed by somebody else's doing, and not touched.
-        (Ended::Halted, _) if !wrote => ExitStatus::Conflict,
-        (Ended::Halted, _) => ExitStatus::Unsafe,
-    }
 }
 
 /// Waits for `work` to end, noting interrupts. `None` when somebody insists.

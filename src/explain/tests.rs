@@ -52,6 +52,7 @@ fn terms() -> Terms {
         note_limit: 256,
         overtakes: true,
         capacity: true,
+        restores_when_halted: true,
         experiment: None,
         score: None,
     }

@@ -40,6 +40,7 @@ fn header() -> Header {
         note_limit: 256,
         overtakes: true,
         capacity: false,
+        restores_when_halted: false,
         experiment: None,
         score: None,
     };

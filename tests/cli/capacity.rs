@@ -20,7 +20,7 @@ pub(crate) fn start(candidate: &str, on: &str) -> Sandbox {
 }
 
 /// How many environments are asked for, by alias or version.
-fn provided(sandbox: &Sandbox) -> Value {
+pub(crate) fn provided(sandbox: &Sandbox) -> Value {
     let listed: Value = serde_json::from_str(&sandbox.ask("GET", &format!("{FUNCTION}?List=ALL"), "")).unwrap();
     let of = |one: &Value| {
         let arn = one["FunctionArn"].as_str().unwrap();
@@ -30,7 +30,7 @@ fn provided(sandbox: &Sandbox) -> Value {
 }
 
 /// The writes to Lambda, in order.
-fn writes(sandbox: &Sandbox) -> Vec<String> {
+pub(crate) fn writes(sandbox: &Sandbox) -> Vec<String> {
     let log: Vec<Value> = serde_json::from_str(&sandbox.ask("GET", "/_sandbox/requests", "")).unwrap();
     let wrote = log.iter().filter(|request| request["api"] == "lambda" && request["method"] != "GET");
     wrote.map(|request| request["operation"].as_str().unwrap().to_owned()).collect()

@@ -73,6 +73,7 @@ fn plan(looks: u32) -> Plan {
         note_limit: 256,
         overtakes: true,
         capacity: false,
+        restores_when_halted: false,
         experiment: None,
         score: None,
     };

@@ -84,5 +84,6 @@ mod shadow_difference;
 mod shape;
 mod side_by_side;
 mod status;
+mod stopped;
 mod watched;
 mod world;

@@ -205,6 +205,12 @@ impl fmt::Display for Cause {
             Self::Better => f.write_str("the candidate is better"),
             Self::Failed => f.write_str("a gate failed"),
             Self::Inconclusive => f.write_str("the bake ended without a verdict"),
+            Self::Interference { expected, found } if expected == found => {
+                write!(
+                    f,
+                    "someone else changed the target: it has {found}, as it should, and that is not how this run left it"
+                )
+            }
             Self::Interference { expected, found } => {
                 write!(f, "someone else changed the target: it should have {expected}, and it has {found}")
             }

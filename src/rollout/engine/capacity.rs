@@ -3,9 +3,12 @@
 //!
 //! What was found is part of the record before anything is changed, so that a process that takes over knows what to undo.
 
-use mlroll_backend::{Capacity, RevisionId, Snapshot, Timestamp};
+use std::time::Duration;
+
+use mlroll_backend::{Capacity, ErrorKind, Readiness, RevisionId, Snapshot, Timestamp, TrafficSplit};
 use serde::{Deserialize, Serialize};
 
+use super::forward::SETTLING;
 use super::state::{Goal, Phase};
 use super::trouble::{Budget, pause_after};
 use super::{Action, Cause, Ended, Pending, Rollout, Trouble};
@@ -32,6 +35,28 @@ pub(super) enum Reserve {
 pub(super) struct Ending {
     pub(super) ended: Ended,
     pub(super) why: Cause,
+    /// Who was seen to have everything last, where that is not for the rollout to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) theirs: Option<RevisionId>,
+}
+
+impl Ending {
+    fn new(ended: Ended, why: Cause) -> Self {
+        Self { ended, why, theirs: None }
+    }
+
+    /// Whether somebody else's change ended it: then capacity goes by who is seen to have everything, and stays while nobody is.
+    pub(super) fn is_others_doing(&self) -> bool {
+        is_others_doing(self.ended, &self.why)
+    }
+}
+
+/// Whether it was given up for good, and traffic is where others want it.
+fn is_others_doing(ended: Ended, why: &Cause) -> bool {
+    match ended {
+        Ended::Halted => !why.may_pass(),
+        Ended::Held | Ended::Promoted | Ended::RolledBack | Ended::Shifted => false,
+    }
 }
 
 impl Rollout {
@@ -44,10 +69,31 @@ impl Rollout {
         }
     }
 
-    /// Whether it has ended for good but for capacity, which could not be set back then and perhaps can by now.
+    /// The same, where it can still be set back: what the provider refused for what it is cannot.
+    #[must_use]
+    pub fn restorable(&self) -> Option<&Capacity> {
+        self.reserved().filter(|_| self.unrestored().is_none_or(Trouble::may_be_mended))
+    }
+
+    /// Whether it has ended for good but for capacity, which was not set back then and perhaps can be by now. What may stay with a
+    /// candidate stays where somebody else left a split.
     pub(super) fn may_restore(&self) -> bool {
-        let left = matches!(&self.reserve, Some(Reserve::Left(_, why)) if why.may_be_mended());
-        left && matches!(self.phase, Phase::Ended { ended: Ended::Promoted | Ended::RolledBack, .. })
+        let Phase::Ended { ended, why } = &self.phase else { return false };
+        let may_stay = self.plan.terms().kind.may_leave_capacity();
+        match self.reserve {
+            None | Some(Reserve::Enough) => false,
+            Some(Reserve::Found(_) | Reserve::Ready(_)) => is_others_doing(*ended, why) && !may_stay,
+            Some(Reserve::Left(_, ref trouble)) => {
+                let lasts = matches!(ended, Ended::Promoted | Ended::RolledBack) || is_others_doing(*ended, why);
+                lasts && trouble.may_be_mended()
+            }
+        }
+    }
+
+    /// Whether somebody else's change ended it, and all that it can still do is to set capacity back.
+    #[must_use]
+    pub fn only_restores(&self) -> bool {
+        self.ending().is_some_and(|(ended, why)| is_others_doing(ended, why))
     }
 
     /// Why the capacity could not be set back, where it could not.
@@ -91,8 +137,10 @@ impl Rollout {
 
     pub(super) fn restoring(&mut self) -> Action {
         match (self.reserved().cloned(), self.ending.clone()) {
+            (Some(capacity), Some(Ending { theirs: Some(keeps), .. })) => Action::Restore { capacity, keeps },
+            (Some(_), Some(ending)) if ending.is_others_doing() => self.look(),
             (Some(capacity), Some(ending)) => Action::Restore { capacity, keeps: self.keeps(ending.ended) },
-            (None, Some(Ending { ended, why })) => self.conclude(ended, why),
+            (None, Some(Ending { ended, why, .. })) => self.conclude(ended, why),
             (_, None) => self.look(),
         }
     }
@@ -106,15 +154,23 @@ impl Rollout {
     /// Sets back what could not be when it ended, for as long as it is still the end.
     pub(super) fn restore_later(&mut self) -> Action {
         if let Phase::Ended { ended, why } = &self.phase {
-            self.ending = Some(Ending { ended: *ended, why: why.clone() });
+            self.ending = Some(Ending::new(*ended, why.clone()));
             self.budget = Budget::default();
+            self.unsettled = None;
+            if is_others_doing(*ended, why) {
+                // Its writes have long ended, and whoever asks looks at what is there.
+                (self.attempted, self.overtaken) = (None, None);
+            }
         }
         self.look()
     }
 
     /// Goes on setting capacity back, where whoever was to keep everything still has it. Otherwise it may be needed where
     /// it is: it is left, and told.
-    pub(super) fn still_ending(&mut self, seen: &Snapshot) -> Action {
+    pub(super) fn still_ending(&mut self, seen: &Snapshot, now: Timestamp) -> Action {
+        if let Some(ending) = self.ending.clone().filter(Ending::is_others_doing) {
+            return self.restore_by(ending.why, seen, now);
+        }
         let keeps = self.ending.as_ref().map(|ending| self.keeps(ending.ended));
         if let (Some(keeps), Some(split)) = (keeps, &seen.split)
             && split.is_full(&keeps)
@@ -122,11 +178,54 @@ impl Rollout {
             return self.restoring_again();
         }
         if self.is_rolled_back(seen) {
-            self.ending = Some(Ending { ended: Ended::RolledBack, why: Cause::RolledBackElsewhere });
+            self.ending = Some(Ending::new(Ended::RolledBack, Cause::RolledBackElsewhere));
             return self.restoring_again();
         }
+        let why = self.interference(seen);
+        if self.plan.terms().restores_when_halted {
+            return self.restore_by(why, seen, now);
+        }
+        self.conclude(Ended::Halted, why)
+    }
+
+    /// Halts for `why`, after capacity is set back from a target that somebody else changed and that was just seen: once its split
+    /// is live, and where one revision has everything, which keeps what it needs for that. Otherwise it is left where it is.
+    pub(super) fn restore_by(&mut self, why: Cause, seen: &Snapshot, now: Timestamp) -> Action {
+        let sole = seen.split.as_ref().and_then(TrafficSplit::sole).cloned();
+        if self.ending.as_ref().is_none_or(|ending| !ending.is_others_doing()) {
+            self.unsettled = None;
+            self.budget.writes = 0;
+        }
+        self.ending = Some(Ending { theirs: sole.clone(), ..Ending::new(Ended::Halted, why) });
+        if let Readiness::Settling(why) = &seen.readiness {
+            let waited = *self.unsettled.get_or_insert(Duration::ZERO);
+            if waited < self.plan.terms().settle_timeout {
+                return self.pause(SETTLING, Pending::Settling { why: why.clone() }, now);
+            }
+            let message = format!("the target does not settle: {why}");
+            return self.leave(Trouble { kind: ErrorKind::Unavailable, message, sent: 0, wait: None });
+        }
+        self.unsettled = None;
+        self.forget_superseded(seen);
+        match sole {
+            Some(_) => self.restoring_again(),
+            None => {
+                let why = self.interference(seen);
+                self.conclude(Ended::Halted, why)
+            }
+        }
+    }
+
+    /// Leaves capacity as it is, for a later process.
+    pub(super) fn leave(&mut self, trouble: Trouble) -> Action {
+        let Some(Ending { ended, why, .. }) = self.ending.clone() else { return self.look() };
+        self.reserve = self.reserved().cloned().map(|capacity| Reserve::Left(capacity, trouble));
+        self.conclude(ended, why)
+    }
+
+    fn interference(&self, seen: &Snapshot) -> Cause {
         let expected = self.confirmed().map_or_else(|| "no traffic to anybody".to_owned(), ToString::to_string);
-        self.conclude(Ended::Halted, Cause::Interference { expected, found: seen.to_string() })
+        Cause::Interference { expected, found: seen.to_string() }
     }
 
     pub(super) fn sized(&mut self, found: Option<Capacity>, now: Timestamp) -> Action {
@@ -163,7 +262,7 @@ impl Rollout {
         if !lasts || self.reserved().is_none() {
             return self.conclude(ended, why);
         }
-        self.ending = Some(Ending { ended, why });
+        self.ending = Some(Ending::new(ended, why));
         self.budget.writes = 0;
         self.phase = Phase::Restoring;
         self.outstanding()
@@ -178,11 +277,8 @@ impl Rollout {
     pub(super) fn unrestored_for(&mut self, trouble: Trouble, now: Timestamp) -> Action {
         self.budget.writes = self.budget.writes.saturating_add(1);
         let spent = trouble.is_permanent() || self.budget.writes >= MOST_RESTORES;
-        match (spent, self.ending.clone(), self.reserved().cloned()) {
-            (true, Some(Ending { ended, why }), Some(capacity)) => {
-                self.reserve = Some(Reserve::Left(capacity, trouble));
-                self.conclude(ended, why)
-            }
+        match (spent, self.ending.is_some() && self.reserved().is_some()) {
+            (true, true) => self.leave(trouble),
             _ => self.pause(pause_after(self.budget.writes), Pending::Provider, now),
         }
     }

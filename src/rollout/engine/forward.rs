@@ -8,7 +8,7 @@ use super::state::{Attempt, Goal, Phase};
 use super::{Action, Cause, Ended, Kind, Pending, Reaction, Rollout, Stage};
 
 /// How often a split that is not yet live is looked at.
-const SETTLING: Duration = Duration::from_secs(5);
+pub(super) const SETTLING: Duration = Duration::from_secs(5);
 
 impl Rollout {
     /// Goes on from a target that was just seen and recognised.

@@ -23,7 +23,7 @@ impl Rollout {
     pub(super) fn observed(&mut self, seen: Snapshot, now: Timestamp) -> Action {
         self.budget.reads = 0;
         if self.ending.is_some() {
-            return self.still_ending(&seen);
+            return self.still_ending(&seen, now);
         }
         let Some(confirmed) = &self.confirmed else {
             return self.first_look(seen, now);
@@ -212,7 +212,14 @@ impl Rollout {
             (None, None) => "no traffic to anybody".to_owned(),
         };
         self.forget_superseded(&seen);
-        self.end(Ended::Halted, Cause::Interference { expected, found: seen.to_string() })
+        let why = Cause::Interference { expected, found: seen.to_string() };
+        // A write in doubt could still give the candidate a share.
+        let in_doubt = self.attempted.iter().chain(&self.overtaken).any(|attempt| attempt.in_doubt);
+        let restores = self.plan.terms().restores_when_halted && self.reserved().is_some();
+        if restores && self.is_at_stable(&seen) && !in_doubt {
+            return self.restore_by(why, &seen, now);
+        }
+        self.end(Ended::Halted, why)
     }
 
     /// Whether our rollback seems to have arrived without its note: where that travels apart, whoever wrote both was cut off in
@@ -228,7 +235,7 @@ impl Rollout {
     /// What somebody else has changed since our writes is theirs beyond doubt, where ours cannot arrive any more: an atomic
     /// guard refuses one that was sent before theirs; without one, a write that was accepted has ended when the target is
     /// live.
-    fn forget_superseded(&mut self, seen: &Snapshot) {
+    pub(super) fn forget_superseded(&mut self, seen: &Snapshot) {
         let atomic = self.plan.terms().overtakes;
         let changed = self.confirmed.as_ref().is_some_and(|before| before.guard.token != seen.guard.token);
         for attempt in self.attempted.iter_mut().chain(&mut self.overtaken) {

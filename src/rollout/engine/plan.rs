@@ -67,6 +67,10 @@ pub struct Terms {
     /// Whether the candidate gets stable's capacity before its first share; where the split stays at the end, it may, too.
     #[serde(default, skip_serializing_if = "is_left")]
     pub capacity: bool,
+    /// Whether a run that somebody else's change stops sets capacity back where that gave stable everything. Runs of older journals
+    /// left it.
+    #[serde(default, skip_serializing_if = "is_left")]
+    pub restores_when_halted: bool,
     /// What an experiment is about; of that kind only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub experiment: Option<Experiment>,

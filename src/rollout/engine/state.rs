@@ -153,6 +153,7 @@ impl Rollout {
             // looks first: meanwhile somebody may have decided otherwise.
             (Input::Resume | Input::Started, _) if self.ending.is_some() => self.look(),
             (Input::Resume, _) if self.may_restore() => self.restore_later(),
+            (Input::Abort | Input::Hold, _) if self.ending.as_ref().is_some_and(Ending::is_others_doing) => self.look(),
             (Input::Abort | Input::Hold, _) if self.ending.is_some() => self.restoring_again(),
             (Input::Abort, _) => self.abort(),
             (Input::Hold, _) => self.hold(),
@@ -270,7 +271,7 @@ impl Rollout {
     pub fn is_unfinished(&self) -> bool {
         match self.ended() {
             None | Some((Ended::Held, _)) => true,
-            Some((Ended::Halted, why)) => why.may_pass(),
+            Some((Ended::Halted, why)) => why.may_pass() || self.may_restore(),
             Some((Ended::Promoted | Ended::RolledBack, _)) => self.may_restore(),
             Some((Ended::Shifted, _)) => false,
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use mlroll_backend::{ErrorKind, Readiness, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::capacity::Ending;
 use super::state::Goal;
 use super::{Action, Cause, Ended, Pending, Rollout, Trouble};
 
@@ -34,6 +35,10 @@ impl Rollout {
             (Goal::Back(_), false) => 20,
         };
         if self.budget.reads >= limit {
+            if self.ending.as_ref().is_some_and(Ending::is_others_doing) {
+                // Nothing was tried yet: whatever it was, a later process may.
+                return self.leave(Trouble { kind: ErrorKind::Unavailable, ..trouble });
+            }
             return self.end(Ended::Halted, Cause::Unreachable(trouble));
         }
         self.pause(pause_after(self.budget.reads).max(asked_for(&trouble)), Pending::Provider, now)

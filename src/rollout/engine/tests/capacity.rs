@@ -196,7 +196,137 @@ fn who_serves_keeps_its_capacity() {
     world.foreign("42", 10_000, true);
     rolled_back.step(Input::Started, world.time());
     let action = rolled_back.step(Input::Observed(Box::new(world.snapshot())), world.time());
+    assert!(matches!(&action, Action::Restore { keeps, .. } if *keeps == id("42")), "{action:?}");
+    let done = rolled_back.step(world.perform(&action).unwrap(), world.time());
+    assert!(matches!(done, Action::Done { ended: Ended::Halted, why: Cause::Interference { .. } }), "{done:?}");
+
+    // As journals have it that do not say so: it is left, and told, and set back for whoever asks.
+    let (rolled_back, mut world) = restoring(Verdict::Fail);
+    let mut rolled_back = older(&rolled_back);
+    world.foreign("42", 10_000, true);
+    rolled_back.step(Input::Started, world.time());
+    let action = rolled_back.step(Input::Observed(Box::new(world.snapshot())), world.time());
     let Action::Done { ended, why } = action else { panic!("{action:?}") };
     assert!(matches!((ended, why), (Ended::Halted, Cause::Interference { .. })));
     assert!(world.ready && rolled_back.reserved().is_some(), "and it is told");
+    assert_eq!(asked_to_go_on(&mut rolled_back, &mut world), ["restore"]);
+    assert_eq!((world.ready, world.kept), (false, Some(id("42"))));
+}
+
+/// The same by a plan that does not say that a halt sets capacity back.
+fn older(rollout: &Rollout) -> Rollout {
+    let mut stored = serde_json::to_value(rollout).unwrap();
+    stored["plan"].as_object_mut().unwrap().remove("restores_when_halted").unwrap();
+    serde_json::from_value(stored).unwrap()
+}
+
+/// What it does about capacity and traffic, from here to its end.
+fn goes_on(rollout: &mut Rollout, world: &mut World, mut input: Input) -> Vec<&'static str> {
+    let mut named = Vec::new();
+    loop {
+        let action = rollout.step(input, world.time());
+        named.extend(match &action {
+            Action::Restore { .. } => Some("restore"),
+            Action::Wait { .. } => Some("wait"),
+            Action::Done { .. } => return named,
+            Action::Observe => None,
+            other => panic!("{other:?}"),
+        });
+        input = world.perform(&action).unwrap();
+    }
+}
+
+fn asked_to_go_on(rollout: &mut Rollout, world: &mut World) -> Vec<&'static str> {
+    goes_on(rollout, world, Input::Resume)
+}
+
+/// A run at its first bake.
+fn baking(terms: Terms) -> (Rollout, World) {
+    let mut world = World::small();
+    let mut rollout = Rollout::new(super::plan(terms));
+    let mut input = Input::Started;
+    loop {
+        let action = rollout.step(input, world.time());
+        if matches!(action, Action::Wait { why: Pending::Data { .. }, .. }) {
+            return (rollout, world);
+        }
+        input = world.perform(&action).unwrap();
+    }
+}
+
+/// Somebody panics, and gives stable everything by other means.
+#[test]
+fn a_run_that_somebody_stops_sets_capacity_back_where_stable_has_everything() {
+    for kind in [Kind::Rollout, Kind::Canary] {
+        let steps = if kind == Kind::Canary { vec![super::weight(500)] } else { planned().steps };
+        let (mut rollout, mut world) = baking(Terms { kind, steps, ..planned() });
+        world.foreign("42", 0, true);
+        assert_eq!(goes_on(&mut rollout, &mut world, Input::Started), ["restore"], "{kind:?}");
+        assert!(matches!(rollout.ended().unwrap(), (Ended::Halted, Cause::Interference { .. })));
+        assert_eq!((world.ready, world.kept, rollout.is_unfinished()), (false, Some(id("41")), false));
+    }
+}
+
+/// What is on its way may be anything: nothing is taken from a target that moves.
+#[test]
+fn a_split_of_somebody_else_is_live_before_capacity_is_set_back() {
+    let (mut rollout, mut world) = baking(planned());
+    world.foreign("42", 0, true);
+    world.live_at = world.now + 6_000;
+    assert_eq!(goes_on(&mut rollout.clone(), &mut world.clone(), Input::Started), ["wait", "wait", "restore"]);
+    // It becomes another one meanwhile.
+    rollout.step(Input::Started, world.time());
+    let wait = rollout.step(Input::Observed(Box::new(world.snapshot())), world.time());
+    assert!(matches!(wait, Action::Wait { why: Pending::Settling { .. }, .. }), "{wait:?}");
+    world.foreign("42", 1700, true);
+    for input in [Input::Abort, Input::Hold] {
+        assert_eq!(goes_on(&mut rollout.clone(), &mut world.clone(), input.clone()).last(), Some(&"wait"), "{input:?}");
+    }
+    world.live_at = i64::MAX;
+    goes_on(&mut rollout, &mut world, Input::TimeReached);
+    assert!(world.ready && rollout.only_restores() && rollout.unrestored().is_some(), "it never settles");
+}
+
+#[test]
+fn what_a_halt_leaves_is_set_back_once_one_revision_has_everything() {
+    for (revision, share, keeps) in [("42", 0, "41"), ("42", 10_000, "42"), ("43", 10_000, "43")] {
+        let (mut rollout, mut world) = baking(planned());
+        world.foreign("43", 1700, true);
+        assert_eq!(goes_on(&mut rollout, &mut world, Input::Started), [""; 0]);
+        assert!(rollout.is_unfinished() && rollout.is_decided() && rollout.only_restores() && world.ready);
+        // Asked too early it says so, and stays what it is; it never goes on with the rollout.
+        assert_eq!(asked_to_go_on(&mut rollout, &mut world), [""; 0]);
+        let (ended, why) = rollout.ended().unwrap();
+        assert!(ended == Ended::Halted && why.to_string().contains("43 17"), "{why}");
+        world.reads = vec![Some(ErrorKind::Unavailable)];
+        asked_to_go_on(&mut rollout, &mut world);
+        world.reads = vec![None];
+        assert!(rollout.only_restores() && rollout.unrestored().is_some(), "{:?}", rollout.ended());
+        world.foreign(revision, share, true);
+        assert_eq!(asked_to_go_on(&mut rollout, &mut world), ["restore"]);
+        assert_eq!((world.ready, world.kept.clone(), rollout.is_unfinished()), (false, Some(id(keeps)), false));
+        assert!(matches!(rollout.ended().unwrap().0, Ended::Halted));
+    }
+}
+
+/// What may stay with a candidate is in nobody's way.
+#[test]
+fn what_may_stay_stays_where_somebody_leaves_a_split() {
+    let canary = Terms { kind: Kind::Canary, steps: vec![super::weight(500)], ..planned() };
+    let (mut rollout, mut world) = baking(canary);
+    world.foreign("42", 1700, true);
+    assert_eq!(goes_on(&mut rollout, &mut world, Input::Started), [""; 0]);
+    assert!(world.ready && rollout.reserved().is_some() && !rollout.is_unfinished());
+}
+
+/// A journal from before leads to the same end, which is not the last word any more.
+#[test]
+fn a_run_of_an_older_plan_halts_as_it_did_and_is_set_back_when_asked() {
+    let (rollout, mut world) = baking(planned());
+    let mut rollout = older(&rollout);
+    world.foreign("42", 0, true);
+    assert_eq!(goes_on(&mut rollout, &mut world, Input::Started), [""; 0]);
+    assert!(world.ready && rollout.only_restores());
+    assert_eq!(asked_to_go_on(&mut rollout, &mut world), ["restore"]);
+    assert!(!world.ready && !rollout.is_unfinished());
 }

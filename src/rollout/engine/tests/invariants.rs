@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::scenario::{Event, Scenario, aborts, accidents, anything, play, scenarios, strangers, taken_back};
 use super::world::{World, WriteFault};
-use crate::rollout::engine::{Action, Cause, Ended, Input, Rollout};
+use crate::rollout::engine::{Action, Cause, Ended, Input, Rollout, Terms};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
@@ -38,6 +38,36 @@ proptest! {
     #[test]
     fn a_stranger_is_left_alone(scenario in scenarios(strangers())) {
         play(&scenario);
+    }
+
+    /// Whatever somebody else did to it: what is not set back is, when it is asked for, once one revision has everything.
+    #[test]
+    fn what_a_halt_leaves_is_set_back_when_asked(
+        mut scenario in scenarios(strangers()),
+        (revision, share) in prop::sample::select(vec![("42", 0), ("42", 10_000), ("43", 10_000)]),
+        crash in 0_u8..6,
+    ) {
+        let terms = Terms { capacity: true, ..scenario.plan.terms().clone() };
+        scenario.plan = super::plan(terms);
+        scenario.world.lacks = World::small().lacks;
+        let (mut rollout, mut world) = play(&scenario);
+        if !rollout.only_restores() {
+            return Ok(());
+        }
+        let ours = world.applied.len();
+        world.foreign(revision, share, true);
+        (world.reads, world.sizings, world.live_at) = (vec![None], vec![None], 0);
+        let mut input = Input::Resume;
+        for step in 0.. {
+            let action = rollout.step(input, world.time());
+            input = match action {
+                Action::Done { .. } => break,
+                _ if step == crash => Input::Started,
+                _ => world.perform(&action).unwrap(),
+            };
+        }
+        prop_assert!(!world.ready && !rollout.is_unfinished(), "{:?} {:?}", rollout.ended(), rollout.unrestored());
+        prop_assert_eq!((world.applied.len(), world.kept.as_ref()), (ours, world.split.sole()));
     }
 
     #[test]

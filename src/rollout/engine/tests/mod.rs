@@ -65,6 +65,7 @@ fn terms() -> Terms {
         note_limit: 256,
         overtakes: true,
         capacity: false,
+        restores_when_halted: true,
         experiment: None,
         score: None,
     }

@@ -27,6 +27,8 @@ pub(super) struct Watchdog {
     /// Whether the candidate lacks capacity, as it was told.
     sized: Option<bool>,
     prepared: bool,
+    /// Whether capacity was set back, or tried to be, since it was last made ready.
+    restored: bool,
 }
 
 impl Watchdog {
@@ -69,9 +71,18 @@ impl Watchdog {
             Action::Done { ended, why } => self.check_end(rollout, *ended, why),
             Action::Wait { until, .. } => assert!(*until > now || *input == Input::Hold, "a wait that is over"),
             Action::Prepare(_) | Action::Size { .. } => {
+                self.restored = false;
                 assert!(rollout.plan().terms().capacity && self.shares.is_empty() && !self.aborted, "9: too late");
             }
-            Action::Observe | Action::Restore { .. } => {}
+            Action::Observe => {}
+            Action::Restore { keeps, .. } => {
+                let split = self.last_seen.as_ref().and_then(|seen| seen.split.as_ref());
+                assert!(
+                    split.is_some_and(|split| split.is_full(keeps)),
+                    "9: {keeps} does not have everything: {split:?}"
+                );
+                self.restored = true;
+            }
         }
     }
 
@@ -175,6 +186,13 @@ impl Watchdog {
         }
         if lasts && let Some(kept) = &world.kept {
             assert_eq!(kept, keeps, "9: the wrong one keeps it");
+        }
+        if world.ready {
+            let stays =
+                terms.kind.may_leave_capacity() && matches!(ended, Ended::Halted | Ended::Held | Ended::Shifted);
+            let tried = self.restored && rollout.unrestored().is_some();
+            assert!(tried || rollout.is_unfinished() || stays, "9: capacity is left for good: {ended:?}: {why}");
+            assert!(rollout.restorable().is_none() || rollout.is_unfinished() || stays, "9: nobody sets it back");
         }
         world.drain();
         if world.atomic
