@@ -16,7 +16,7 @@ use crate::driver::{
 };
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
-use crate::journal::Folder;
+use crate::journal::{Folder, Replay};
 use crate::output::{Done, Format, Progress, json, text};
 use crate::registry;
 use crate::rollout::Outcome;
@@ -154,8 +154,14 @@ async fn way_back(driver: &Driver<'_>, asking: &Imagined<'_>) -> Result<Option<L
 /// Runs that are open already change what the verb does.
 fn notes(context: &Context, wanted: &Wanted<'_>, target: &Target) -> Result<Vec<String>, Failure> {
     let open = unfinished(context, wanted.state, wanted.selected)?;
-    let note = |id: &str| format!("run {id} of {target} is unfinished: `rollout` goes on with it by its own plan");
-    Ok(open.iter().map(|read| note(&read.header.plan.terms().id)).collect())
+    let note = |read: &Replay| {
+        let id = &read.header.plan.terms().id;
+        match read.rollout.only_restores() {
+            true => format!("run {id} of {target} has capacity to set back: `mlroll resume --target {target}`"),
+            false => format!("run {id} of {target} is unfinished: `rollout` goes on with it by its own plan"),
+        }
+    };
+    Ok(open.iter().map(note).collect())
 }
 
 /// A time in which a rollback has to wait.

@@ -230,7 +230,7 @@ fn goes_on(rollout: &mut Rollout, world: &mut World, mut input: Input) -> Vec<&'
             Action::Wait { .. } => Some("wait"),
             Action::Done { .. } => return named,
             Action::Observe => None,
-            other => panic!("{other:?}"),
+            Action::Prepare(_) | Action::Sample(_) | Action::Shift { .. } | Action::Size { .. } => panic!("{action:?}"),
         });
         input = world.perform(&action).unwrap();
     }

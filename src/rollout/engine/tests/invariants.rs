@@ -60,11 +60,10 @@ proptest! {
         let mut input = Input::Resume;
         for step in 0.. {
             let action = rollout.step(input, world.time());
-            input = match action {
-                Action::Done { .. } => break,
-                _ if step == crash => Input::Started,
-                _ => world.perform(&action).unwrap(),
-            };
+            if matches!(action, Action::Done { .. }) {
+                break;
+            }
+            input = if step == crash { Input::Started } else { world.perform(&action).unwrap() };
         }
         prop_assert!(!world.ready && !rollout.is_unfinished(), "{:?} {:?}", rollout.ended(), rollout.unrestored());
         prop_assert_eq!((world.applied.len(), world.kept.as_ref()), (ours, world.split.sole()));
