@@ -177,12 +177,15 @@ pub(super) fn run(args: &PowerArgs, context: &Context) -> Result<ExitStatus, End
         let found = power(staked, &load, rate, looks, share(effort), args.seed);
         (told(times, &found), found)
     };
+    // The exact test is taken at the end of each step of a rollout.
+    let steps = meant.service.steps.as_ref();
+    let steps = steps.map_or(1, |steps| steps.0.iter().filter(|share| **share != Weight::FULL).count().max(1) as u64);
     let terms = Passing { beta: watching.beta, least: min_looks_of(&watching) };
     let gates: Vec<Value> = meant
         .gates
         .iter()
         .filter_map(|(gate, alpha)| {
-            let (stakes, exact) = staked(gate, *alpha, args.design_effect, 1)?;
+            let (stakes, exact) = staked(gate, *alpha, args.design_effect, steps)?;
             let both = (&stakes, exact);
             let (asked, power) = tell(both, args.regression, ASKED);
             let (healthy, _) = tell(both, 1.0, HEALTHY);

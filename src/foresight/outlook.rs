@@ -5,7 +5,7 @@ use std::time::Duration;
 use mlroll_backend::Weight;
 use serde::Serialize;
 
-use super::{Effort, FinalLook, Passing, passing};
+use super::{Effort, FinalLook, Passing, passing, power};
 use crate::judge::forecast::{Load, Stakes};
 use crate::rollout::engine::{Kind, Plan};
 
@@ -83,6 +83,9 @@ pub struct Sight {
     pub seconds_to_fail: Option<f64>,
     /// The chance that it fails that one before the bake ends.
     pub chance_to_fail: f64,
+    /// The chance that it fails a candidate as good as stable before the bake ends: at most its alpha, but where stable itself is
+    /// worse than it tolerates.
+    pub false_alarm: f64,
     /// Users' requests that the regressed candidate gets before it is taken back, in half of the cases.
     pub exposed: Option<f64>,
     /// The chance that a candidate as good as stable passes before the bake ends.
@@ -104,7 +107,9 @@ impl Outlook {
             let sights: Vec<Sight> = gates.iter().map(|gate| view.sight(gate)).collect();
             for (sight, gate) in sights.iter().zip(gates) {
                 warnings.extend(view.blind(*share, sight, gate));
-                warnings.extend(view.unsure(*share, sight, gate));
+                let false_alarm = view.false_alarm(*share, sight, gate);
+                // Who fails cannot pass: once is enough.
+                warnings.extend(false_alarm.or_else(|| view.unsure(*share, sight, gate)));
             }
             let requests = view.load(0.0).candidate() * f64::from(plan.bake_looks());
             steps.push(StepOutlook { percent: *share, requests, gates: sights });
@@ -151,6 +156,12 @@ impl View<'_> {
         let requests_to_fail = to_fail(regressed);
         let seconds_to_fail = requests_to_fail.map(|requests| self.seconds(requests / load.candidate()));
         let (chance_to_pass, looks_to_pass) = self.good(gate, &load);
+        let chance = |rate: f64| match self.is_simulated(&load) {
+            true => {
+                power((stakes, *final_look), &load, rate, u64::from(self.plan.bake_looks()), GOOD, 1).simulated.chance
+            }
+            false => stakes.chance_to_fail(&load, rate, looks).max(at_the_end(rate)),
+        };
         Sight {
             gate: name.clone(),
             base_rate: *base_rate,
@@ -160,11 +171,16 @@ impl View<'_> {
             regression: stakes.times(*base_rate, regressed),
             requests_to_fail,
             seconds_to_fail,
-            chance_to_fail: stakes.chance_to_fail(&load, regressed, looks).max(at_the_end(regressed)),
+            chance_to_fail: chance(regressed),
+            false_alarm: chance(*base_rate),
             exposed: seconds_to_fail.map(|seconds| seconds * self.traffic.requests_per_second * self.share),
             chance_to_pass,
             seconds_to_pass: looks_to_pass.map(|looks| self.seconds(looks)),
         }
+    }
+
+    fn is_simulated(&self, load: &Load) -> bool {
+        self.plan.bake_looks() <= MOST_LOOKS && load.requests <= MOST_REQUESTS
     }
 
     /// The chance that a candidate as good as stable passes before the bake ends, and the looks until half of all such do.
@@ -173,7 +189,7 @@ impl View<'_> {
         let (beta, least, looks) = (self.plan.terms().beta, self.plan.min_looks(), self.plan.bake_looks());
         let by_formula = stakes.requests_to_pass(load, *base_rate, beta).map(|needed| needed / load.candidate());
         let by_formula = by_formula.map(|needed| needed.max(f64::from(least)));
-        if looks > MOST_LOOKS || load.requests > MOST_REQUESTS {
+        if !self.is_simulated(load) {
             return (stakes.chance_to_pass(load, *base_rate, beta, f64::from(looks)), by_formula);
         }
         let terms = Passing { beta, least: u64::from(least) };
@@ -188,6 +204,20 @@ impl View<'_> {
         let terms = self.plan.terms();
         let late = terms.warm_up.as_secs_f64() + terms.settle_delay.as_secs_f64();
         late + looks.ceil().max(1.0) * terms.look.as_secs_f64()
+    }
+
+    /// Why a good candidate is taken back.
+    fn false_alarm(&self, share: Weight, sight: &Sight, gate: &Gated) -> Option<String> {
+        let is_beyond = !gate.stakes.tolerates(gate.base_rate, gate.base_rate);
+        (is_beyond && sight.false_alarm > gate.stakes.alpha).then(|| {
+            format!(
+                "at {share} `{}` fails a candidate as good as stable in {} of cases: stable itself, at {}, is not what it tolerates, {}",
+                sight.gate,
+                percent(sight.false_alarm),
+                percent(gate.base_rate),
+                percent(sight.tolerated)
+            )
+        })
     }
 
     /// Why the regression stays unseen at this step, and what would show it.

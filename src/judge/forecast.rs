@@ -78,9 +78,7 @@ impl Stakes {
     /// drift, taken as Gaussian (the inverse Gaussian distribution).
     #[must_use]
     pub fn chance_to_fail(&self, load: &Load, rate: f64, looks: f64) -> f64 {
-        let Some(gain) = self.gain_to_fail(load, rate).filter(|gain| gain.mean > 0.0 && gain.variance > 0.0) else {
-            return 0.0;
-        };
+        let Some(gain) = self.gain_to_fail(load, rate).filter(|gain| gain.mean > 0.0) else { return 0.0 };
         gain.passage(self.price(), load.candidate() * looks)
     }
 

@@ -178,3 +178,37 @@ fn what_cannot_be_planned_exits_2_with_a_hint() {
     }
     assert_eq!(world.wire().1, 0);
 }
+
+/// Stable itself is over the limit: nobody is promised that a candidate as good stays.
+#[test]
+fn a_plan_tells_that_a_good_candidate_is_failed() {
+    let sandbox = Sandbox::start(&["--speed", "600"], &world(HEALTHY, "0s"));
+    let gate = "[[services.fraud.gates]]\nname = \"limit\"\nmetric = \"error_rate\"\nmax = \"0.5%\"\n";
+    sandbox.write("mlroll.toml", &format!("{}\n{gate}", config("30s", "")));
+    let seen = |base_rate: &str| {
+        let (code, plan) = sandbox.run(&["plan", "--rps", "200", "--base-rate", base_rate, "--pct", "25"]);
+        assert_eq!(code, 0, "{plan}");
+        let gates = plan["steps"][0]["gates"].as_array().unwrap();
+        let limit = gates.iter().find(|gate| gate["gate"] == "limit").unwrap();
+        (limit["false_alarm"].as_f64().unwrap(), plan["warnings"].to_string())
+    };
+    let (within, warnings) = seen("0.2%");
+    assert!(within <= 0.01 && !warnings.contains("fails a candidate as good"), "{within} {warnings}");
+    let (beyond, warnings) = seen("1%");
+    assert!(beyond > 0.5 && warnings.contains("`limit` fails a candidate as good as stable"), "{beyond} {warnings}");
+}
+
+/// What always happens is seen with certainty, by simulation and by formula.
+#[test]
+fn what_always_happens_is_certain() {
+    let sandbox = Sandbox::start(&["--speed", "600"], &world(HEALTHY, "0s"));
+    let typed =
+        ["gate", "power", "--gate", "{\"metric\": \"error_rate\", \"max\": \"60%\"}", "--rps", "50", "--pct", "10"];
+    let (code, power) = sandbox.run(&[&typed[..], &["--base-rate", "55%"]].concat());
+    let asked = &power["gates"][0]["asked"];
+    assert_eq!(
+        (code, &asked["rate"], &asked["chance"], &asked["formula"]["chance"]),
+        (0, &json!(1.0), &json!(1.0), &json!(1.0)),
+        "{power}"
+    );
+}

@@ -256,17 +256,20 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
 
 
-# The sandbox, in time that passes, and the recorder before it.
+# The sandbox, in time that passes, and the recorder before it. Whenever a run looks, some alarm has changed since it began.
+CHANGING = [f"after-{minutes}m" for minutes in range(2, 400, 2)]
 scenario = os.path.join(WORK, "world.toml")
 with open(scenario, "w") as file:
+    file.write('cloudwatch.alarms.slow = { state = "OK" }\n')
+    for name in CHANGING:
+        after = name.removeprefix("after-")
+        file.write(f'cloudwatch.alarms.{name} = {{ state = "OK", then = {{ after = "{after}", state = "ALARM" }} }}\n')
     file.write("""
 seed = 7
 [sagemaker]
 update = "10s"
 deploy = "30s"
 autoscaling = [2, 8]
-[cloudwatch.alarms.slow]
-state = "OK"
 [targets."lambda:us-east-1/fraud@prod"]
 requests_per_second = 100
 stable = "2"
@@ -318,6 +321,7 @@ def mlroll(*arguments, code=0, env=ENV):
 
 
 def file(target, slowest="1s"):
+    stage = 'model_stage = { stage = "Production", status = "Approved" }' if target.startswith("sagemaker") else ""
     with open(os.path.join(WORK, "mlroll.toml"), "w") as config:
         config.write(f"""
 [services.fraud]
@@ -326,6 +330,7 @@ steps = ["10%", "100%"]
 bake = "4m"
 min_bake = "4m"
 on_inconclusive = "rollback"
+{stage}
 [services.fraud.metrics]
 source = "cloudwatch"
 [[services.fraud.gates]]
@@ -341,6 +346,10 @@ alarms = ["slow"]
 name = "p95"
 query = 'AWS/Lambda Duration{{FunctionName="fraud", Resource="fraud:prod"}} p95'
 max = 100000
+advisory = true
+[[services.fraud.gates]]
+name = "changing"
+alarms = {json.dumps(CHANGING[:20])}
 advisory = true
 """)
 
@@ -392,6 +401,12 @@ try:
     file(SAGEMAKER)
     mlroll("status", *on_sagemaker)
     mlroll("deploy", "--model-package", package, "--instances", "2", "--smoke", "event.json", *on_sagemaker)
+    # Who may not change weights takes the note back that was left before.
+    denied = {"api": "sagemaker", "operation": "UpdateEndpointWeightsAndCapacities", "fault": "status", "status": 400,
+              "code": "AccessDeniedException", "times": 1}
+    urllib.request.urlopen(urllib.request.Request(f"{BEHIND}/_sandbox/faults", json.dumps(denied).encode())).read()
+    mlroll("canary", "--pct", "10", "--no-gates", "--leave-capacity", *on_sagemaker, code=5)
+    asked("sagemaker DeleteTags")
     weights = [dict(VariantName="a", DesiredInstanceCount=4)]
     client = boto3.client("sagemaker", **boto)
     client.update_endpoint_weights_and_capacities(EndpointName="fraud", DesiredWeightsAndCapacities=weights)
@@ -412,13 +427,23 @@ try:
     assert {one["kind"] for one in pruned["deleted"]} == {"endpoint config", "model"}, pruned
     mlroll("canary", "--pct", "10", "--no-gates", *on_sagemaker)
     mlroll("promote", "--force", *on_sagemaker)
+    mlroll("rollback", *on_sagemaker)
+    # What autoscaling holds stays in production, says SageMaker.
+    boto3.client("application-autoscaling", **boto).deregister_scalable_target(
+        ServiceNamespace="sagemaker", ResourceId="endpoint/fraud/variant/b",
+        ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+    )
+    mlroll("shadow", "--pct", "20", "--no-gates", *on_sagemaker)
+    mlroll("shadow", "--off", *on_sagemaker)
+    shadows = [p for where, p in bodies if where == "sagemaker CreateEndpointConfig" and "ShadowProductionVariants" in p]
+    assert shadows, "no config had a shadow variant"
     asked(*(f"sagemaker {name}" for name in [
         "DescribeEndpoint", "DescribeEndpointConfig", "DescribeModel", "DescribeModelPackage", "ListTags", "AddTags",
-        "CreateModel", "CreateEndpointConfig", "UpdateEndpoint", "UpdateEndpointWeightsAndCapacities",
+        "CreateModel", "CreateEndpointConfig", "UpdateModelPackage", "UpdateEndpoint", "UpdateEndpointWeightsAndCapacities",
         "ListEndpoints", "ListEndpointConfigs", "ListModels", "DeleteEndpointConfig", "DeleteModel",
     ]), *(f"application-autoscaling {name}" for name in [
         "DescribeScalableTargets", "RegisterScalableTarget", "DeregisterScalableTarget",
-    ]), "cloudwatch GetMetricData", "cloudwatch DescribeAlarms", "sagemaker-runtime InvokeEndpoint")
+    ]), "cloudwatch GetMetricData", "cloudwatch DescribeAlarms", "cloudwatch DescribeAlarmHistory", "sagemaker-runtime InvokeEndpoint")
     steps = [p for where, p in bodies if where == "sagemaker UpdateEndpointWeightsAndCapacities"]
     for step in steps:
         kinds = {key for one in step["DesiredWeightsAndCapacities"] for key in one} - {"VariantName"}
