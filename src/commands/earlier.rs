@@ -158,14 +158,22 @@ impl Begin {
 /// (`by_hand`) only one that has ended is in the way.
 ///
 /// # Errors
-/// There is such a run, or journals cannot be read.
+/// There is such a run. Where journals cannot be read that is a warning.
 pub(super) fn refuse_beside_capacity(
     context: &Context,
     state: &Folder,
     selected: &Selected,
     by_hand: bool,
 ) -> Result<(), Failure> {
-    let open = unfinished(context, state, selected)?;
+    let open = match unfinished(context, state, selected) {
+        Ok(open) => open,
+        // What needs no journal is not kept from its work by one.
+        Err(unread) => {
+            let unknown = "whether a run of it has capacity to set back is not known";
+            context.printer.warn(&format!("{}: {unknown}: {}", selected.target, unread.message));
+            return Ok(());
+        }
+    };
     let mut reserving = open.iter().filter_map(Reserving::of);
     let left = reserving.find(|run| run.is_ending || !by_hand);
     left.map_or(Ok(()), |run| Err(run.refuse(&selected.target)))

@@ -193,6 +193,11 @@ enum Gone<'a, 'b> {
     Anew(Box<One<'a, 'b>>),
 }
 
+/// Whether traffic was shifted, or may have been: what was sent last may have landed.
+fn may_have_shifted(rollout: &Rollout) -> bool {
+    rollout.stage() != engine::Stage::Start || rollout.attempted().is_some()
+}
+
 /// What all runs share.
 struct Shared<'a> {
     context: &'a Context,
@@ -210,7 +215,7 @@ impl Shared<'_> {
             Begin::Resume(_) => true,
             Begin::New { go_on: false, .. } => false,
             Begin::New { go_on: true, .. } => unfinished(self.context, self.state, run.selected)
-                .is_ok_and(|open| open.iter().any(|read| read.rollout.stage() != engine::Stage::Start)),
+                .is_ok_and(|open| open.iter().any(|read| may_have_shifted(&read.rollout))),
         }
     }
 
@@ -436,7 +441,7 @@ pub(super) async fn has_it_already(
 impl Ready<'_> {
     /// Whether it has shifted nothing yet.
     fn is_new(&self) -> bool {
-        matches!(self.begun, Begun::New(_)) || self.rollout.stage() == engine::Stage::Start
+        matches!(self.begun, Begun::New(_)) || !may_have_shifted(&self.rollout)
     }
 
     /// From its journal to its end.

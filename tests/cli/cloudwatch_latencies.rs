@@ -12,7 +12,7 @@ const READS: &str = "judge = \"sign\"\npass_tolerance = \"20%\"";
 
 fn sandbox(candidate: &str, latencies: &str, gate: &str) -> Sandbox {
     let world = format!(
-        "seed = 7\n[cloudwatch]\ndelay = \"60s\"\nlatencies = \"{latencies}\"\n[sagemaker]\nupdate = \"20s\"\n[targets.\"{FRAUD}\"]\n\
+        "seed = 7\nstart = \"2026-11-21T03:00:00Z\"\n[cloudwatch]\ndelay = \"60s\"\nlatencies = \"{latencies}\"\n[sagemaker]\nupdate = \"20s\"\n[targets.\"{FRAUD}\"]\n\
          requests_per_second = 200\nstable = \"a\"\n[targets.\"{FRAUD}\".revisions]\na = {HEALTHY}\nb = {candidate}\n"
     );
     let sandbox = Sandbox::start(&["--speed", "300"], &world);
