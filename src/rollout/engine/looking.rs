@@ -29,10 +29,9 @@ impl Rollout {
             return self.first_look(seen, now);
         };
         let is_under_way = self.stage != Stage::Start || self.attempted.is_some();
-        if let (Goal::Forward, true, Some((then, now))) = (&self.goal, is_under_way, seen.replaced_since(confirmed)) {
-            // Whatever the split is: the gates have judged somebody else. Who goes back goes on, to the same name.
-            let (expected, found) = (format!("{confirmed} of {then}"), format!("{seen} of {now}"));
-            return self.end(Ended::Halted, Cause::Interference { expected, found });
+        // Whatever the split is: the gates have judged somebody else. Who goes back goes on, to the same name.
+        if self.goal == Goal::Forward && is_under_way && seen.replaced_since(confirmed).is_some() {
+            return self.interfered(seen, now);
         }
         if let (Readiness::Failed(why), Some(settling)) = (&seen.readiness, &self.settling)
             && settling.gives_way(confirmed, &seen)
@@ -211,8 +210,12 @@ impl Rollout {
             (Some(split), None) | (None, Some(split)) => split.to_string(),
             (None, None) => "no traffic to anybody".to_owned(),
         };
+        let (expected, found) = match self.confirmed.as_ref().and_then(|confirmed| seen.replaced_since(confirmed)) {
+            Some((then, now)) => (format!("{expected} of {then}"), format!("{seen} of {now}")),
+            None => (expected, seen.to_string()),
+        };
         self.forget_superseded(&seen);
-        let why = Cause::Interference { expected, found: seen.to_string() };
+        let why = Cause::Interference { expected, found };
         // A write in doubt could still give the candidate a share.
         let in_doubt = self.attempted.iter().chain(&self.overtaken).any(|attempt| attempt.in_doubt);
         let restores = self.plan.terms().restores_when_halted && self.reserved().is_some();

@@ -242,7 +242,7 @@ fn asked_to_go_on(rollout: &mut Rollout, world: &mut World) -> Vec<&'static str>
 
 /// A run at its first bake.
 fn baking(terms: Terms) -> (Rollout, World) {
-    let mut world = World::small();
+    let mut world = World { contents: Some("config 1".to_owned()), ..World::small() };
     let mut rollout = Rollout::new(super::plan(terms));
     let mut input = Input::Started;
     loop {
@@ -259,11 +259,16 @@ fn baking(terms: Terms) -> (Rollout, World) {
 fn a_run_that_somebody_stops_sets_capacity_back_where_stable_has_everything() {
     for kind in [Kind::Rollout, Kind::Canary] {
         let steps = if kind == Kind::Canary { vec![super::weight(500)] } else { planned().steps };
-        let (mut rollout, mut world) = baking(Terms { kind, steps, ..planned() });
-        world.foreign("42", 0, true);
-        assert_eq!(goes_on(&mut rollout, &mut world, Input::Started), ["restore"], "{kind:?}");
-        assert!(matches!(rollout.ended().unwrap(), (Ended::Halted, Cause::Interference { .. })));
-        assert_eq!((world.ready, world.kept, rollout.is_unfinished()), (false, Some(id("41")), false));
+        let (rollout, world) = baking(Terms { kind, steps, ..planned() });
+        // Also when something else was deployed at once.
+        for contents in ["config 1", "config 2"] {
+            let (mut rollout, mut world) = (rollout.clone(), world.clone());
+            world.contents = Some(contents.to_owned());
+            world.foreign("42", 0, true);
+            assert_eq!(goes_on(&mut rollout, &mut world, Input::Started), ["restore"], "{kind:?}");
+            assert!(matches!(rollout.ended().unwrap(), (Ended::Halted, Cause::Interference { .. })));
+            assert_eq!((world.ready, world.kept, rollout.is_unfinished()), (false, Some(id("41")), false));
+        }
     }
 }
 

@@ -119,6 +119,14 @@ fn revisions_that_are_exchanged_under_their_names_are_not_promoted() {
         assert!(expected.ends_with("of config 1") && found.ends_with("of config 2"), "{expected}; {found}");
         assert_eq!((ended, talk.world.applied.len(), talk.world.split), (Ended::Halted, shifts, split));
     }
+    // Whoever took it back before, and had reason to deploy something else, is obeyed.
+    let mut talk = Talk::new(terms(), world());
+    talk.until_shift();
+    let input = talk.world.perform(&talk.action).unwrap();
+    talk.tell(input);
+    talk.world.rolled_back_by_hand("01JENGINE");
+    exchanged(&mut talk.world);
+    assert_eq!(talk.until_done(), (Ended::RolledBack, Cause::RolledBackElsewhere));
     // The way back leads to the same name.
     let mut talk = Talk::new(terms(), World { verdicts: vec![Verdict::Fail], ..world() });
     for _ in 0..2 {
