@@ -174,9 +174,14 @@ pub(super) fn refuse_beside_capacity(
             return Ok(());
         }
     };
+    beside_capacity(&open, &selected.target, by_hand)
+}
+
+/// The same by journals that were read.
+pub(super) fn beside_capacity(open: &[Replay], target: &Target, by_hand: bool) -> Result<(), Failure> {
     let mut reserving = open.iter().filter_map(Reserving::of);
     let left = reserving.find(|run| run.is_ending || !by_hand);
-    left.map_or(Ok(()), |run| Err(run.refuse(&selected.target)))
+    left.map_or(Ok(()), |run| Err(run.refuse(target)))
 }
 
 /// A run whose capacity is not set back.

@@ -68,16 +68,21 @@ pub(super) struct Foreseen {
 /// Finds out all that can be known of a run, and changes nothing: what reads is sent, what writes stops at the wire. The
 /// metric store is asked where `measures`.
 pub(super) fn foresee(context: &Context, wanted: &Wanted<'_>, measures: bool) -> Result<Foreseen, Ended> {
+    Ok(rehearse(context, async |driver| look_ahead(context, driver, wanted, measures).await)??)
+}
+
+/// What `work` finds out: what it reads is sent, what it writes stops at the wire.
+fn rehearse<T>(context: &Context, work: impl AsyncFnOnce(&Driver<'_>) -> T) -> Result<T, Ended> {
     let Context { global, printer, clock, .. } = context;
     let progress = Progress::new(*printer, 1, true);
     let limits = Limits { accept: global.timeout.unwrap_or(super::ACCEPT), settle: None, no_wait: true };
     let wire = Arc::new(Wire::new(true, *printer).within(clock.reach()));
     let driver =
         Driver { clock: clock.clone(), wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(clock) };
-    let foreseen = block_on(look_ahead(context, &driver, wanted, measures))?;
+    let found = block_on(work(&driver))?;
     progress.clear();
     wire.breach()?;
-    Ok(foreseen?)
+    Ok(found)
 }
 
 async fn look_ahead(
@@ -304,19 +309,12 @@ pub(super) fn first_shifts(context: &Context, watched: &Watched<'_>) -> Result<E
 
 /// Why there may be no candidate: it was promoted.
 fn has_it(context: &Context, wanted: &Wanted<'_>) -> Result<Option<Report>, Ended> {
-    let Context { global, printer, clock, .. } = context;
-    let progress = Progress::new(*printer, 1, true);
-    let limits = Limits { accept: global.timeout.unwrap_or(super::ACCEPT), settle: None, no_wait: true };
-    let wire = Arc::new(Wire::new(true, *printer).within(clock.reach()));
-    let driver =
-        Driver { clock: clock.clone(), wire: Arc::clone(&wire), limits, progress: &progress, id: new_id(clock) };
     let Wanted { selected, candidate: (named, _), .. } = wanted;
-    let provider = selected.target.provider();
-    // A provider that this build does not have is told where the run is foreseen.
-    let Ok(backend) = registry::backend(provider, Arc::clone(&wire) as _, clock.reach()) else { return Ok(None) };
-    let found = block_on(has_it_already(&driver, backend.as_ref(), selected, named.as_ref()))?;
-    wire.breach()?;
-    Ok(found)
+    rehearse(context, async |driver| {
+        let made = registry::backend(selected.target.provider(), Arc::clone(&driver.wire) as _, driver.clock.reach());
+        // A provider that this build does not have is told where the run is foreseen.
+        has_it_already(driver, made.ok()?.as_ref(), selected, named.as_ref()).await
+    })
 }
 
 fn first_shift(context: &Context, wanted: &Wanted<'_>, several: bool) -> Result<(Report, Vec<Call>), Ended> {

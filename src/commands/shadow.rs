@@ -7,7 +7,7 @@ use clap::Args;
 use mlroll_backend::{Backend, MarkerState, RevisionId, Shadow, Weight};
 
 use super::canary::{has_gates, settle_timeout};
-use super::earlier::{in_charge, in_use, refuse_beside_capacity, unfinished};
+use super::earlier::{beside_capacity, in_charge, in_use, unfinished};
 use super::planned::{Planned, plan};
 use super::watched::state_of;
 use super::{Context, Ended, block_on, explain, new_id};
@@ -171,7 +171,7 @@ impl Asked<'_> {
         let Ok((state, _)) = state_of(*config, context.global.config.as_deref()) else { return Ok(()) };
         let open = unfinished(context, &state, selected)?;
         in_charge(&open, &state).map_err(|e| in_use(&e, &selected.target))?;
-        refuse_beside_capacity(context, &state, selected, false)
+        beside_capacity(&open, &selected.target, false)
     }
 
     /// The gates, each asked once before anything is mirrored.

@@ -3,7 +3,7 @@
 use aws_sdk_sagemaker::operation::describe_endpoint_config::DescribeEndpointConfigOutput;
 use aws_sdk_sagemaker::operation::describe_model::DescribeModelOutput;
 use aws_sdk_sagemaker::types::{
-    ContainerDefinition, ModelLifeCycle, ProductionVariant, ProductionVariantInstanceType, VariantProperty,
+    ContainerDefinition, ModelLifeCycle, ProductionVariant, ProductionVariantInstanceType, Tag, VariantProperty,
     VariantPropertyType,
 };
 use mlroll_backend::{Effect, Error, ErrorKind, ModelStage, Result, Timestamp};
@@ -223,16 +223,11 @@ impl Calls<'_> {
             .set_execution_role_arn(template.0.execution_role_arn.clone())
             .set_vpc_config(template.0.vpc_config.clone())
             .set_enable_network_isolation(template.0.enable_network_isolation);
-        let mut labels = Some(self.labels(None));
-        loop {
-            let tagged = labels.is_some();
-            let call = made.clone().set_tags(labels.take()).customize();
-            let sent = call.interceptor(self.tagged(operation, Effect::Write)).send().await;
-            let sent = sent.map(drop).map_err(|e| classify_by_text(operation, e, kind_of_text));
-            if let Some(stored) = stored(sent, tagged) {
-                return stored;
-            }
-        }
+        labelled(self.labels(None), |labels| {
+            let call = made.clone().set_tags(labels).customize().interceptor(self.tagged(operation, Effect::Write));
+            async move { call.send().await.map(drop).map_err(|e| classify_by_text(operation, e, kind_of_text)) }
+        })
+        .await
     }
 
     /// `CreateEndpointConfig`: a copy of `live` with the slot filled.
@@ -281,16 +276,11 @@ impl Calls<'_> {
             .set_vpc_config(old.vpc_config.clone())
             .set_enable_network_isolation(old.enable_network_isolation)
             .set_metrics_config(old.metrics_config.clone());
-        let mut labels = Some(self.labels(Some(before)));
-        loop {
-            let tagged = labels.is_some();
-            let call = made.clone().set_tags(labels.take()).customize();
-            let sent = call.interceptor(self.tagged(operation, Effect::Write)).send().await;
-            let sent = sent.map(drop).map_err(|e| classify_by_text(operation, e, kind_of_text));
-            if let Some(stored) = stored(sent, tagged) {
-                return stored;
-            }
-        }
+        labelled(self.labels(Some(before)), |labels| {
+            let call = made.clone().set_tags(labels).customize().interceptor(self.tagged(operation, Effect::Write));
+            async move { call.send().await.map(drop).map_err(|e| classify_by_text(operation, e, kind_of_text)) }
+        })
+        .await
     }
 
     /// `UpdateEndpoint`: weights and counts stay as they are live, but those are the config's that `counts` and `weights` name.
@@ -316,16 +306,20 @@ impl Calls<'_> {
     }
 }
 
-/// What became of it; `None` where it was refused with its tags: what may not be tagged may still be made.
-fn stored(sent: Result<()>, tagged: bool) -> Option<Result<Stored>> {
-    Some(match sent {
-        Ok(()) if tagged => Ok(Stored::Made),
-        Ok(()) => Ok(Stored::Untagged),
-        Err(e) if e.kind() == ErrorKind::Auth && tagged => return None,
+/// Makes something with these tags, or without any where it is refused with them: what may not be tagged may still be made.
+async fn labelled<F: Future<Output = Result<()>>>(
+    labels: Vec<Tag>,
+    send: impl Fn(Option<Vec<Tag>>) -> F,
+) -> Result<Stored> {
+    let made = match send(Some(labels)).await {
+        Err(e) if e.kind() == ErrorKind::Auth => send(None).await.map(|()| Stored::Untagged),
+        sent => sent.map(|()| Stored::Made),
+    };
+    match made {
         Err(e) if e.kind() == ErrorKind::Withheld => Ok(Stored::Withheld),
         Err(e) if is_there(&e) => Ok(Stored::There),
-        Err(e) => Err(e),
-    })
+        made => made,
+    }
 }
 
 fn is_there(error: &Error) -> bool {
