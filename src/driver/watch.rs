@@ -4,7 +4,7 @@ mod ending;
 
 use std::time::Duration;
 
-use mlroll_backend::{Backend, Error, ErrorKind, ModelStage, Weight};
+use mlroll_backend::{Backend, Error, ErrorKind, ModelStage, Obstacle, Weight};
 
 use super::interrupt::{Interrupts, Told};
 use super::sizing::{Sizing, capacity_of};
@@ -78,7 +78,7 @@ impl Watch<'_> {
         }
         loop {
             // Whoever wants it stopped goes before any answer, but for that to a write: what became of it must be known.
-            if !matches!(input, Input::Accepted | Input::Refused(_) | Input::Restored) {
+            if !matches!(input, Input::Accepted | Input::Refused(_) | Input::Restored | Input::TooSmall { .. }) {
                 // What was just found to be bad goes back first: holding it would leave it where it is.
                 if !found_bad(&input) && self.state.take_hold(&self.rollout.plan().terms().id) {
                     input = Input::Hold;
@@ -203,6 +203,9 @@ impl Watch<'_> {
                 })
             }
             Action::Shift { to, marker, seen } => {
+                if let Some(small) = self.too_small() {
+                    return Some(small);
+                }
                 progress.shifting(target, seen, to);
                 let already = wire.writes(target);
                 let shift = clock.by(clock.deadline(CALL), self.backend.shift(target, to, seen, marker));
@@ -259,6 +262,16 @@ impl Watch<'_> {
                 }
             }
         }
+    }
+
+    /// Whether the candidate has become too small for the next step, as the look before it tells.
+    fn too_small(&self) -> Option<Input> {
+        let share = self.rollout.raises()?;
+        let terms = self.rollout.plan().terms();
+        let target = &self.selected.target;
+        let Obstacle { what, remedy } = self.backend.shortfall(target, &terms.stable, &terms.candidate, share)?;
+        self.driver.progress.caution(target, &format!("{what}; {remedy}"));
+        Some(Input::TooSmall { lack: what, remedy })
     }
 
     fn sizing(&self) -> Sizing<'_> {

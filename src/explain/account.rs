@@ -105,7 +105,7 @@ pub enum Event {
     Accepted,
     /// The candidate's capacity: before its first share, and after the end.
     Capacity {
-        /// `enough`, `wanted`, `ready`, `not_ready`, `set_back` or `not_set_back`.
+        /// `enough`, `wanted`, `ready`, `not_ready`, `too_small`, `set_back` or `not_set_back`.
         is: &'static str,
         /// What is to change, where it is `wanted`.
         changes: Vec<String>,
@@ -323,6 +323,9 @@ fn came(step: &Step<'_>, terms: &Terms) -> Vec<Event> {
         Input::Sized(found) => capacity(if found.is_some() { "wanted" } else { "enough" }, found.as_ref(), None),
         Input::Started if step.line == 2 => Event::Begun { queries },
         Input::Started => Event::TakenUp { queries },
+        Input::TooSmall { lack, .. } => {
+            Event::Capacity { is: "too_small", changes: Vec::new(), why: Some(lack.clone()) }
+        }
         Input::Unjudged { why } => Event::Unjudged { why: why.clone() },
         Input::Unobserved(trouble) => Event::Unread { why: trouble.to_string() },
         Input::Unprepared(trouble) => capacity("not_ready", None, Some(trouble)),
@@ -365,6 +368,7 @@ fn decided(step: &Step<'_>, terms: &Terms) -> Option<Event> {
         | Cause::Refused(_)
         | Cause::RolledBackElsewhere
         | Cause::TargetFailed { .. }
+        | Cause::TooSmall { .. }
         | Cause::Unprepared(_)
         | Cause::Unreachable(_)
         | Cause::Unsettled { .. }
@@ -390,6 +394,7 @@ fn decided(step: &Step<'_>, terms: &Terms) -> Option<Event> {
         | Cause::Refused(_)
         | Cause::RolledBackElsewhere
         | Cause::TargetFailed { .. }
+        | Cause::TooSmall { .. }
         | Cause::Unprepared(_)
         | Cause::Unreachable(_)
         | Cause::Unsettled { .. }

@@ -132,6 +132,7 @@ impl Judge {
             | Input::Resume
             | Input::Sized(_)
             | Input::TimeReached
+            | Input::TooSmall { .. }
             | Input::Unjudged { .. }
             | Input::Unobserved(_)
             | Input::Unprepared(_)

@@ -60,6 +60,7 @@ mod look;
 mod monitoring;
 mod moto;
 mod no_gates;
+mod outgrown;
 mod plan;
 mod power;
 mod proxy;

@@ -24,7 +24,7 @@ fn scaled() -> Sandbox {
     sandbox
 }
 
-fn until(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
     let patience = Instant::now() + Duration::from_secs(60);
     while !is_so() {
         assert!(Instant::now() < patience, "{what}");
@@ -54,7 +54,7 @@ fn stopped(sandbox: &Sandbox, a: u32, b: u32) -> (i32, Value) {
 }
 
 /// Whether the run has seen its first share live: by its journal, as it makes no calls then.
-fn bakes(sandbox: &Sandbox) -> bool {
+pub(crate) fn bakes(sandbox: &Sandbox) -> bool {
     let Ok(journals) = std::fs::read_dir(sandbox.path().join(".mlroll")) else { return false };
     let texts = journals.filter_map(|entry| std::fs::read_to_string(entry.unwrap().path()).ok());
     texts.into_iter().any(|text| text.contains(r#""why":{"data":{"stage":{"step":0}"#))

@@ -251,10 +251,16 @@ pub trait Backend: Debug + Send + Sync {
         false
     }
 
-    /// Why `candidate` cannot carry all that `stable` carries, and what helps. Makes no request, and so knows only what
+    /// Why `candidate` cannot carry `share` of what `stable` may carry, and what helps. Makes no request, and so knows only what
     /// [`observe`](Self::observe) has read.
-    fn shortfall(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Option<Obstacle> {
-        let _ = (target, stable, candidate);
+    fn shortfall(
+        &self,
+        target: &Target,
+        stable: &RevisionId,
+        candidate: &RevisionId,
+        share: Weight,
+    ) -> Option<Obstacle> {
+        let _ = (target, stable, candidate, share);
         None
     }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mlroll_backend::{Error, ErrorKind, Pace};
+use mlroll_backend::{Error, ErrorKind, Pace, Weight};
 
 use super::super::patience::Patience;
 use super::{Candidate, Job, Report, time_is_up};
@@ -54,7 +54,9 @@ impl Job<'_> {
     pub(super) fn refuse_too_small(&self, step: &Step, report: &mut Report) -> Result<(), Failure> {
         let Intent::Promote { forced, .. } = self.intent else { return Ok(()) };
         let (Outcome::Promoted, Some(previous)) = (step.outcome, &step.marker.previous) else { return Ok(()) };
-        let Some(lack) = self.backend.shortfall(&self.target, previous, &step.marker.stable) else { return Ok(()) };
+        let Some(lack) = self.backend.shortfall(&self.target, previous, &step.marker.stable, Weight::FULL) else {
+            return Ok(());
+        };
         if *forced || self.shared.leave.contains(&self.target) {
             report.note(format!("{}; {}", lack.what, lack.remedy));
             return Ok(());

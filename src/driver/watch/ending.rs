@@ -120,7 +120,7 @@ impl Watch<'_> {
             _ if *why == Cause::Starved => "starved",
             _ if *why == Cause::NoData => "no_data",
             _ if *why == Cause::Inconclusive => "inconclusive",
-            _ if matches!(why, Cause::Unprepared(_)) => "capacity",
+            _ if matches!(why, Cause::TooSmall { .. } | Cause::Unprepared(_)) => "capacity",
             _ if *why == Cause::Mismatched => "sample_ratio_mismatch",
             _ if *why == Cause::Undecided => "undecided",
             _ if matches!(why, Cause::TargetFailed { .. }) => "target_failed",
@@ -142,10 +142,14 @@ impl Watch<'_> {
             Ended::Held if *why == Cause::Mismatched => failure
                 .hint("find out which requests are missing, or sent past the split: its numbers compare unlike users")
                 .hint(format!("take it back: `mlroll rollback --target {target}`")),
-            Ended::Held => failure
-                .hint(format!("go on watching: `mlroll resume --target {target}`"))
-                .hint(format!("take it back: `mlroll rollback --target {target}`"))
-                .hint(format!("or go on: `mlroll promote --force --target {target}`")),
+            Ended::Held => {
+                let grows = if let Cause::TooSmall { remedy, .. } = why { Some(remedy) } else { None };
+                let failure = grows.into_iter().fold(failure, Failure::hint);
+                failure
+                    .hint(format!("go on watching: `mlroll resume --target {target}`"))
+                    .hint(format!("take it back: `mlroll rollback --target {target}`"))
+                    .hint(format!("or go on: `mlroll promote --force --target {target}`"))
+            }
             Ended::Halted if matches!(why, Cause::Interference { .. } | Cause::Unsuitable { .. }) => {
                 let failure = failure.hint(format!("see what it is now: `mlroll status --target {target}`"));
                 let failure = match left {

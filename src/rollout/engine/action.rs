@@ -124,6 +124,13 @@ pub enum Cause {
         /// Its words.
         why: String,
     },
+    /// The candidate passed, and by now cannot carry the next step.
+    TooSmall {
+        /// What it lacks.
+        lack: String,
+        /// What helps.
+        remedy: String,
+    },
     /// The candidate's capacity cannot be told or made ready.
     Unprepared(Trouble),
     /// The target cannot be read.
@@ -191,6 +198,7 @@ impl Cause {
             | Self::Paused
             | Self::RolledBackElsewhere
             | Self::Starved
+            | Self::TooSmall { .. }
             | Self::Undecided
             | Self::Unsuitable { .. }
             | Self::Worse => false,
@@ -223,6 +231,7 @@ impl fmt::Display for Cause {
             Self::RolledBackElsewhere => f.write_str("another run rolled it back"),
             Self::Starved => f.write_str("the candidate does not get its share of the traffic"),
             Self::TargetFailed { why } => write!(f, "the target has failed: {why}"),
+            Self::TooSmall { lack, .. } => write!(f, "the candidate passed, and is too small by now: {lack}"),
             Self::Unprepared(trouble) => write!(f, "the candidate's capacity cannot be made ready: {trouble}"),
             Self::Undecided => f.write_str("the planned size is reached, and no difference is shown"),
             Self::Worse => f.write_str("the candidate is worse"),

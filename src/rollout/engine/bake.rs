@@ -211,6 +211,11 @@ impl Rollout {
         self.look()
     }
 
+    /// Whether this stage has had all its looks.
+    pub(super) fn is_bake_over(&self) -> bool {
+        self.tally.as_ref().is_none_or(|tally| tally.judged >= self.looks_of_stage())
+    }
+
     fn looks_of_stage(&self) -> u32 {
         match self.stage {
             Stage::Start | Stage::Step(_) => self.plan.bake_looks(),

@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use mlroll_backend::{Capacity, ErrorKind, Readiness, RevisionId, Snapshot, Timestamp, TrafficSplit};
+use mlroll_backend::{Capacity, ErrorKind, Readiness, RevisionId, Snapshot, Timestamp, TrafficSplit, Weight};
 use serde::{Deserialize, Serialize};
 
 use super::forward::SETTLING;
 use super::state::{Goal, Phase};
 use super::trouble::{Budget, pause_after};
-use super::{Action, Cause, Ended, Pending, Rollout, Trouble};
+use super::{Action, Cause, Ended, Pending, Rollout, Stage, Trouble};
 
 /// How often capacity is set back at most: traffic is where it should be, and somebody waits to hear it.
 const MOST_RESTORES: u32 = 3;
@@ -266,6 +266,26 @@ impl Rollout {
         self.budget.writes = 0;
         self.phase = Phase::Restoring;
         self.outstanding()
+    }
+
+    /// The share that the outstanding shift gives to a candidate with users, where it was never sent before and capacity is the
+    /// rollout's business: only what stable carries by now tells whether it can carry that.
+    #[must_use]
+    pub fn raises(&self) -> Option<Weight> {
+        let terms = self.plan.terms();
+        let attempt = self.attempted.as_ref().filter(|attempt| !attempt.in_doubt && !attempt.accepted)?;
+        let ahead = matches!(self.stage, Stage::Step(_)) && self.goal == Goal::Forward;
+        (terms.capacity && ahead && self.phase == Phase::Shifting).then(|| attempt.to.weight_of(&terms.candidate))
+    }
+
+    /// The shift was not sent. The candidate stays where it is, and is judged on for as long as its bake goes: autoscaling or
+    /// somebody may make it larger meanwhile. A change of a count blocks weights, the way back too, so it is not made from here.
+    pub(super) fn too_small(&mut self, why: Cause, now: Timestamp) -> Action {
+        (self.attempted, self.passed) = (None, None);
+        match self.is_bake_over() {
+            true => self.end(Ended::Held, why),
+            false => self.bake(now),
+        }
     }
 
     pub(super) fn restored(&mut self) -> Action {

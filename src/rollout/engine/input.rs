@@ -34,6 +34,13 @@ pub enum Input {
     Started,
     /// The time of a wait has come.
     TimeReached,
+    /// The shift was not sent: by now the candidate cannot carry that share of what stable carries.
+    TooSmall {
+        /// What it lacks.
+        lack: String,
+        /// What helps.
+        remedy: String,
+    },
     /// No window could be judged: the metric store did not answer.
     Unjudged {
         /// What it said.

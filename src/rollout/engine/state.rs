@@ -170,6 +170,9 @@ impl Rollout {
             (Input::Unjudged { .. }, Phase::Sampling(_)) => self.unjudged(elapsed),
             (Input::TimeReached, Phase::Waiting(wait)) if now >= wait.until => self.time_reached(now),
             (Input::Sized(found), Phase::Sizing) => self.sized(found, now),
+            (Input::TooSmall { lack, remedy }, Phase::Shifting) if self.raises().is_some() => {
+                self.too_small(Cause::TooSmall { lack, remedy }, now)
+            }
             (Input::Prepared, Phase::Preparing) => self.prepared(),
             (Input::Unprepared(trouble), Phase::Sizing | Phase::Preparing) => self.unprepared(trouble, now),
             (Input::Restored, Phase::Restoring) => self.restored(),
@@ -382,7 +385,11 @@ impl Rollout {
         if !self.is_unfinished() {
             return self.outstanding();
         }
-        if let Phase::Ended { why: Cause::Inconclusive | Cause::NoData | Cause::Undecided, .. } = &self.phase {
+        if let Phase::Ended {
+            why: Cause::Inconclusive | Cause::NoData | Cause::TooSmall { .. } | Cause::Undecided,
+            ..
+        } = &self.phase
+        {
             // The next bake is a new one: it takes a person to have another.
             if let Some(tally) = &mut self.tally {
                 tally.renew();

@@ -120,7 +120,7 @@ impl Backend for SageMaker {
     }
 
     fn advice(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId, _: Weight) -> Vec<String> {
-        match self.lacks(target, stable, candidate) {
+        match self.lacks(target, stable, candidate, Weight::FULL) {
             Some((gets, has)) => vec![format!(
                 "{candidate} has fewer instances than {stable}: {gets} and not {has}; it gets as many before its first share, \
                  unless its capacity is left as it is"
@@ -129,13 +129,18 @@ impl Backend for SageMaker {
         }
     }
 
-    fn shortfall(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Option<Obstacle> {
-        let (gets, has) = self.lacks(target, stable, candidate)?;
+    fn shortfall(
+        &self,
+        target: &Target,
+        stable: &RevisionId,
+        candidate: &RevisionId,
+        share: Weight,
+    ) -> Option<Obstacle> {
+        let (gets, has) = self.lacks(target, stable, candidate, share)?;
         let name = &endpoint_of(target, UPDATE).ok()?.endpoint;
+        let of_it = if share == Weight::FULL { "everything".to_owned() } else { share.to_string() };
         Some(Obstacle {
-            what: format!(
-                "{candidate} has fewer instances than {stable}: {gets} and not {has}, and would get everything"
-            ),
+            what: format!("{candidate} has fewer instances than {stable}: {gets} and not {has}, and would get {of_it}"),
             remedy: format!(
                 "give it as many first, which takes minutes: aws sagemaker update-endpoint-weights-and-capacities \
                  --endpoint-name {name} --desired-weights-and-capacities \
@@ -285,12 +290,13 @@ impl SageMaker {
     }
 
     /// How many instances the candidate and stable have, where the candidate has fewer.
-    fn lacks(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Option<(i32, i32)> {
+    fn lacks(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId, share: Weight) -> Option<(i32, i32)> {
         let sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
         let all = sizes.get(target)?;
         let size = |of: &RevisionId| all.iter().find(|(name, _)| name == of.as_str()).map(|(_, count)| *count);
         let (has, gets) = (size(stable)?, size(candidate)?);
-        (gets < has).then_some((gets, has))
+        let needed = f64::from(has) * share.fraction();
+        (f64::from(gets) < needed).then_some((gets, has))
     }
 
     /// A shift while there is a shadow variant. Beside it stands one production variant, which has everything: the way back to

@@ -335,3 +335,47 @@ fn a_run_of_an_older_plan_halts_as_it_did_and_is_set_back_when_asked() {
     assert_eq!(asked_to_go_on(&mut rollout, &mut world), ["restore"]);
     assert!(!world.ready && !rollout.is_unfinished());
 }
+
+/// Stable has grown meanwhile: the candidate stays where it is and is judged on, and goes on once it has grown, too.
+#[test]
+fn a_candidate_that_was_outgrown_is_judged_on_until_it_is_large_enough() {
+    let grows = World { outgrown: vec![false, true, true, false], ..World::small() };
+    let (rollout, world) = play(&with(planned(), grows.clone(), Vec::new()));
+    assert_eq!(rollout.ended().unwrap().0, Ended::Promoted);
+    let (calm, plain) = play(&with(planned(), World::small(), Vec::new()));
+    assert_eq!(calm.ended(), rollout.ended());
+    assert_eq!((world.applied.len(), world.query_count), (plain.applied.len(), plain.query_count + 2));
+
+    // Who is bad goes back, however large.
+    let outgrown = World { outgrown: vec![true], ..World::small() };
+    let failing = World { verdicts: vec![Verdict::Pass, Verdict::Fail], ..outgrown.clone() };
+    let (rollout, _) = play(&with(planned(), failing, Vec::new()));
+    assert_eq!(rollout.ended().unwrap(), (Ended::RolledBack, &Cause::Failed));
+
+    // A capacity that is left as it is, is nobody's business.
+    let (rollout, _) = play(&with(terms(), outgrown, Vec::new()));
+    assert_eq!(rollout.ended().unwrap().0, Ended::Promoted);
+}
+
+#[test]
+fn a_candidate_that_stays_too_small_is_held_when_its_bake_is_over_and_goes_on_when_resumed() {
+    let outgrown = World { outgrown: vec![true], ..World::small() };
+    let (mut rollout, mut world) = play(&with(planned(), outgrown, Vec::new()));
+    let (ended, why) = rollout.ended().unwrap();
+    let Cause::TooSmall { lack, remedy } = why else { panic!("{why}") };
+    assert_eq!((ended, lack.as_str(), remedy.as_str()), (Ended::Held, "4 and not 6", "more"));
+    assert!(!rollout.is_traffic_in_doubt() && rollout.is_unfinished() && rollout.attempted().is_none());
+    assert_eq!(world.applied.len(), 1, "{:?}", world.applied);
+    let asked = world.query_count;
+    (world.outgrown, world.outgrown_count) = (vec![false], 0);
+    let mut input = Input::Resume;
+    loop {
+        let action = rollout.step(input, world.time());
+        if matches!(action, Action::Done { .. }) {
+            break;
+        }
+        input = world.answer(&rollout, &action).unwrap();
+    }
+    assert_eq!(rollout.ended().unwrap().0, Ended::Promoted);
+    assert!(world.query_count > asked + 1, "it was not judged anew");
+}

@@ -115,7 +115,7 @@ fn stored(scenario: &Scenario, at: usize) {
                 Input::Started
             }
             _ if matches!(action, Action::Done { .. }) => Input::Resume,
-            _ => world.perform(&action).unwrap(),
+            _ => world.answer(&rollout, &action).unwrap(),
         };
     }
     assert_eq!(twin, rollout);

@@ -55,7 +55,7 @@ pub(super) fn play(scenario: &Scenario) -> (Rollout, World) {
             None if over => break,
             None => {
                 quiet = quiet.saturating_sub(1);
-                world.perform(&action).unwrap()
+                world.answer(&rollout, &action).unwrap()
             }
             Some((_, event)) => {
                 next = events.next();
@@ -72,7 +72,7 @@ fn happens(event: &Event, action: &Action, world: &mut World, rollout: &Rollout,
     match event {
         Event::Asked { input, performed } => {
             if *performed {
-                world.perform(action);
+                world.answer(rollout, action);
             }
             // An end that only sets capacity back is decided.
             dog.aborted |= *input == Input::Abort && rollout.is_unfinished() && rollout.ending().is_none();
@@ -80,7 +80,7 @@ fn happens(event: &Event, action: &Action, world: &mut World, rollout: &Rollout,
         }
         Event::Crash { performed } => {
             if *performed {
-                world.perform(action);
+                world.answer(rollout, action);
             }
             return Input::Started;
         }
@@ -112,7 +112,7 @@ fn happens(event: &Event, action: &Action, world: &mut World, rollout: &Rollout,
             dog.foreign = true;
         }
     }
-    world.perform(action).unwrap_or(Input::TimeReached)
+    world.answer(rollout, action).unwrap_or(Input::TimeReached)
 }
 
 fn reactions() -> impl Strategy<Value = Reaction> {
@@ -216,24 +216,26 @@ fn worlds() -> impl Strategy<Value = World> {
     let faults = ((reads, last_read), (writes, last_write), prop::bool::weighted(0.4));
     let sizing = || prop_oneof![3 => Just(None), 1 => kinds().prop_map(Some)];
     let sizings = (prop::collection::vec(sizing(), 0..6), prop_oneof![9 => Just(None), 1 => kinds().prop_map(Some)]);
-    let providers = (prop::bool::weighted(0.8), prop::bool::weighted(0.7), sizings);
+    let outgrown = (prop::collection::vec(prop::bool::weighted(0.6), 0..4), prop::bool::weighted(0.1));
+    let providers = (prop::bool::weighted(0.8), prop::bool::weighted(0.7), sizings, outgrown);
     (faults, verdicts, store, settles, providers).prop_map(
         |(
             ((mut reads, last_read), (mut writes, last_write), faulty),
             verdicts,
             (mut store, last),
             settles,
-            (atomic, small, (mut sizings, last_sizing)),
+            (atomic, small, (mut sizings, last_sizing), (mut outgrown, last_outgrown)),
         )| {
             reads.push(last_read);
             writes.push(last_write);
             store.push(last);
             sizings.push(last_sizing);
+            outgrown.push(last_outgrown);
             if !faulty {
                 (reads, writes, sizings) = (vec![None], vec![WriteFault::None], vec![None]);
             }
             let world = if small { World::small() } else { World::calm() };
-            World { reads, writes, verdicts, store, settles, atomic, sizings, ..world }
+            World { reads, writes, verdicts, store, settles, atomic, sizings, outgrown, ..world }
         },
     )
 }

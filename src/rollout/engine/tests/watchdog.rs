@@ -6,12 +6,16 @@ use super::world::World;
 use crate::rollout::engine::{Action, Cause, Ended, Input, Kind, Rollout, Verdict};
 
 /// Sees every input and action, and knows what really happened.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Watchdog {
     steps: usize,
     /// The candidate's shares that were asked for.
     shares: Vec<Weight>,
     last_write: Option<TrafficSplit>,
+    /// What was known before the latest split was asked for, should it never be sent.
+    unsent: Option<Box<Self>>,
+    /// Whether nothing was judged since the candidate was found too small.
+    small: bool,
     /// Verdicts delivered since the last write.
     looks: Vec<Verdict>,
     consumed: Option<Timestamp>,
@@ -42,6 +46,7 @@ impl Watchdog {
                 self.check_exposure(rollout, share);
                 self.check_capacity(rollout, seen, share);
                 self.check_passes(rollout, to, share);
+                assert!(!self.small || share == Weight::ZERO, "10: shifted to what is too small, and not judged on");
                 assert!(!self.aborted || share == Weight::ZERO, "4: an aborted rollout exposes the candidate");
                 if matches!(seen.readiness, Readiness::Settling(_)) {
                     let overtakes = rollout.plan().terms().overtakes;
@@ -50,6 +55,8 @@ impl Watchdog {
                 assert_eq!(self.last_seen.as_ref(), Some(&**seen), "a write is about what was last seen");
                 assert!(marker.fits(to));
                 if self.last_write.as_ref() != Some(to) {
+                    self.unsent = None;
+                    self.unsent = Some(Box::new(self.clone()));
                     self.looks.clear();
                     self.live_since = None;
                     self.last_write = Some(to.clone());
@@ -97,7 +104,13 @@ impl Watchdog {
             }
             Input::Prepared => self.prepared = true,
             Input::Sized(found) => self.sized = Some(found.is_some()),
+            Input::TooSmall { .. } => {
+                let unsent = *self.unsent.take().unwrap();
+                let Self { shares, last_write, looks, live_since, .. } = unsent;
+                *self = Self { shares, last_write, looks, live_since, small: true, ..std::mem::take(self) };
+            }
             Input::Judged(looks) => {
+                self.small &= looks.is_empty();
                 self.looks.extend(looks.iter().map(|look| look.verdict));
                 self.consumed = looks.last().map(|look| look.ends).or(self.consumed);
             }

@@ -5,7 +5,7 @@ use mlroll_backend::{
 };
 
 use super::{NOW, id, weight};
-use crate::rollout::engine::{Action, Input, Look, Trouble, Verdict, Windows};
+use crate::rollout::engine::{Action, Input, Look, Rollout, Trouble, Verdict, Windows};
 
 /// What becomes of a write.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -89,6 +89,9 @@ pub(super) struct World {
     pub(super) applied: Vec<TrafficSplit>,
     /// What the candidate lacks.
     pub(super) lacks: Option<Capacity>,
+    /// Whether the candidate has become too small for the next step, by number of the question.
+    pub(super) outgrown: Vec<bool>,
+    pub(super) outgrown_count: usize,
     /// What becomes of a call about capacity, by number.
     pub(super) sizings: Vec<Option<ErrorKind>>,
     pub(super) sizing_count: usize,
@@ -132,6 +135,8 @@ impl World {
             note_stays: None,
             applied: Vec::new(),
             lacks: None,
+            outgrown: vec![false],
+            outgrown_count: 0,
             sizings: vec![None],
             sizing_count: 0,
             ready: false,
@@ -191,6 +196,17 @@ impl World {
             self.word = Some(format!("write {} is taken back", self.write_count));
             self.undo = Some(undo);
         }
+    }
+
+    /// As [`perform`](Self::perform), but for a shift that the candidate has become too small for.
+    pub(super) fn answer(&mut self, rollout: &Rollout, action: &Action) -> Option<Input> {
+        if rollout.raises().is_some() {
+            self.outgrown_count += 1;
+            if nth(&self.outgrown, self.outgrown_count - 1) {
+                return Some(Input::TooSmall { lack: "4 and not 6".to_owned(), remedy: "more".to_owned() });
+            }
+        }
+        self.perform(action)
     }
 
     /// Does what is asked for, and tells what came of it.
