@@ -207,6 +207,7 @@ impl Imagined<'_> {
             modified: None,
             taken_back: None,
             contents: None,
+            replaced: None,
         }
     }
 

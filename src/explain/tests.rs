@@ -80,6 +80,7 @@ fn snapshot(split: &TrafficSplit, note: &str) -> Snapshot {
         modified: None,
         taken_back: None,
         contents: None,
+        replaced: None,
     }
 }
 

@@ -70,6 +70,7 @@ fn snapshot(split: &TrafficSplit, note: &str, guard: usize) -> Snapshot {
         modified: None,
         taken_back: None,
         contents: None,
+        replaced: None,
     }
 }
 

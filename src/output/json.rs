@@ -85,7 +85,7 @@ fn target_status(Look { selected, guard, seen }: &Look, run: Option<&Ongoing>) -
         Err(failure) => {
             return json!({
                 "target": selected.target, "service": selected.service, "settled": null, "guard": guard,
-                "previous": null, "split": null, "shadow": null, "rollout": run.map(|run| watched(run, None)), "error": failure_object(failure),
+                "previous": null, "replaced": null, "split": null, "shadow": null, "rollout": run.map(|run| watched(run, None)), "error": failure_object(failure),
             });
         }
     };
@@ -108,6 +108,7 @@ fn target_status(Look { selected, guard, seen }: &Look, run: Option<&Ongoing>) -
         "guard": guard,
         "previous": roles.previous,
         "bad": roles.bad,
+        "replaced": seen.replaced,
         "split": split,
         "shadow": shadow(roles.shadow.as_ref()),
         "rollout": run.map_or_else(|| rollout(seen), |run| Some(watched(run, Some(seen)))),

@@ -160,6 +160,10 @@ fn status_row(seen: &Snapshot) -> [String; 4] {
         Some(shadow) if state == "-" => shadow.to_string(),
         shadow => with_shadow(state, shadow.as_ref()),
     };
+    let state = match &seen.replaced {
+        Some(replaced) => format!("{state}; somebody else deployed since: {replaced}"),
+        None => state,
+    };
     let previous = roles.previous.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
     [with_share(&roles.stable), with_share(&roles.candidate), previous, state]
 }

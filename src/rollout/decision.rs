@@ -130,6 +130,11 @@ impl Case<'_> {
             (None, Some(named)) => named,
             (None, None) => return Decision::FindCandidate { stable: stable.clone() },
         };
+        if let (Some(running), None, Some(refusal)) = (in_flight, named, self.refuse_replaced(candidate))
+            && running == candidate
+        {
+            return Decision::Refuse(refusal);
+        }
         if roles.bad.as_ref() == Some(candidate) && !again {
             let message = format!("{candidate} was rolled back before");
             let hint = format!("if it is to be tried again: --candidate {candidate} --again");
@@ -175,7 +180,12 @@ impl Case<'_> {
                 refusal.exit = ExitStatus::Held;
                 return Decision::Refuse(refusal.hint(format!("to promote it all the same: --candidate {candidate}")));
             }
-            Some(_) | None => {}
+            None => {
+                if let Some(refusal) = self.refuse_replaced(candidate) {
+                    return Decision::Refuse(refusal);
+                }
+            }
+            Some(_) => {}
         }
         Decision::Shift(Step {
             to: TrafficSplit::full(candidate.clone()),
@@ -209,6 +219,9 @@ impl Case<'_> {
                             age.map_or_else(|| "at an unknown time".to_owned(), |age| format!("{} ago", rough(age)));
                         return Decision::Unchanged { why: format!("was promoted {when}") };
                     }
+                }
+                if let Some(replaced) = &self.seen.replaced {
+                    return Decision::Refuse(replaced_way_back(previous, replaced));
                 }
                 self.back_to(previous, self.split.sole(), None)
             }
@@ -319,6 +332,14 @@ impl Case<'_> {
         }
     }
 
+    /// A candidate that is not who was put in flight is named by whoever means it.
+    fn refuse_replaced(&self, candidate: &RevisionId) -> Option<Refusal> {
+        let replaced = self.seen.replaced.as_ref()?;
+        let message = format!("somebody else deployed since {candidate} was put in flight: {replaced}");
+        let refusal = Refusal::new(ErrorKind::Conflict, message).hint("to end it: `mlroll rollback`");
+        Some(refusal.hint(format!("to go on with what {candidate} is now: --candidate {candidate}")))
+    }
+
     fn taken(&self, running: &RevisionId, but: &str) -> Refusal {
         let share = self.split.weight_of(running);
         let message = format!("another candidate is in flight: {running} gets {share}, {but}");
@@ -351,6 +372,13 @@ impl Refusal {
         self.hints.push(hint.into());
         self
     }
+}
+
+/// The way back of a promote leads to somebody else by now.
+fn replaced_way_back(previous: &RevisionId, replaced: &str) -> Refusal {
+    let message = format!("{previous} may not be what it was before the promote: {replaced}");
+    let refusal = Refusal::new(ErrorKind::Conflict, message);
+    refusal.hint(format!("to give {previous} everything as it is now: `mlroll rollback --to {previous}`"))
 }
 
 /// An age for people: its largest unit.

@@ -50,6 +50,7 @@ fn seen(split: TrafficSplit, primary: &RevisionId, description: &str, guard: u32
         modified: None,
         taken_back: None,
         contents: None,
+        replaced: None,
     }
 }
 

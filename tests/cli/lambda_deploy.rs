@@ -156,7 +156,7 @@ fn whoever_is_killed_makes_one_version_when_typed_again() {
         for done in [false, true] {
             let sandbox = sandbox();
             let (api, operation) = ("lambda".to_owned(), operation.to_owned());
-            let boundary = Boundary { deploys: true, api, operation, nth: 0, done };
+            let boundary = Boundary { api, operation, nth: 0, done };
             assert!(killed(&sandbox, &arguments, &boundary), "{boundary:?}");
             let (code, document) = deploy(&sandbox, &["--zip", "model.zip"]);
             assert_eq!((code, versions(&sandbox).len()), (0, 4), "{boundary:?}: {document}");

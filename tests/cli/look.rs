@@ -127,6 +127,7 @@ pub fn costs(looks: u32) -> Vec<Duration> {
         modified: None,
         taken_back: None,
         contents: None,
+        replaced: None,
     };
     let (mut input, mut costs) = (Input::Started, Vec::new());
     let mut watch: Option<Stopwatch> = None;

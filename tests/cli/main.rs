@@ -73,6 +73,7 @@ mod sagemaker_experiment;
 mod sagemaker_killed;
 mod sagemaker_killed_back;
 mod sagemaker_prune;
+mod sagemaker_replaced;
 mod sagemaker_shadow;
 mod sagemaker_taken_back;
 mod same_calls;

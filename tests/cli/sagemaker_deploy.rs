@@ -247,7 +247,7 @@ fn a_kill_loses_no_word_to_the_registry() {
         assert_eq!(verb(&sandbox, &["deploy", "--model-package", &package(1)]).0, 0);
         sandbox.ask("DELETE", "/_sandbox/requests", "");
         let (api, operation) = ("sagemaker".to_owned(), operation.to_owned());
-        let boundary = Boundary { deploys: false, api, operation, nth: 0, done };
+        let boundary = Boundary { api, operation, nth: 0, done };
         let rollout = ["rollout", "--no-gates", "--candidate", "b"];
         assert!(killed(&sandbox, &rollout, &boundary), "{boundary:?} is never reached");
         let (code, resumed) = sandbox.run(&["resume"]);
@@ -297,13 +297,8 @@ fn a_location_that_was_overwritten_is_deployed_again_where_that_is_said() {
     }
 
     // Killed before the endpoint has taken it, and typed again: it is the same one.
-    let boundary = |operation: &str| Boundary {
-        deploys: true,
-        api: "sagemaker".to_owned(),
-        operation: operation.to_owned(),
-        nth: 0,
-        done: true,
-    };
+    let boundary =
+        |operation: &str| Boundary { api: "sagemaker".to_owned(), operation: operation.to_owned(), nth: 0, done: true };
     for operation in ["CreateModel", "CreateEndpointConfig"] {
         let before = models();
         sandbox.ask("DELETE", "/_sandbox/requests", "");

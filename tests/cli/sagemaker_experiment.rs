@@ -105,7 +105,6 @@ fn a_dry_run_tells_the_capacity_and_its_calls_and_a_file_can_turn_it_off() {
 #[test]
 fn one_that_was_killed_sets_it_back_too() {
     let at = |api: &str, operation: &str, nth: usize, done: bool| Boundary {
-        deploys: false,
         api: api.to_owned(),
         operation: operation.to_owned(),
         nth,

@@ -1,5 +1,5 @@
-//! `kill -9` at each call of a deployment and a rollout on SageMaker, before and after it is carried out, and then the same again
-//! or `resume`: what is left is what a run that was left alone leaves.
+//! `kill -9` at each call of a deployment and a rollout on SageMaker, or of a deployment, a canary and a promote by hand, before and
+//! after it is carried out, and then the same again or `resume`: what is left is what a run that was left alone leaves.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -10,21 +10,32 @@ use serde_json::{Value, json};
 
 use crate::sagemaker_capacity::{bounds, variants};
 use crate::sagemaker_deploy::aws;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{HEALTHY, Sandbox};
 
 const FRAUD: &str = "sagemaker:us-east-1/fraud";
 const PACKAGE: &str = "arn:aws:sagemaker:us-east-1:123456789012:model-package/fraud/1";
 const DEPLOY: [&str; 5] = ["deploy", "--model-package", PACKAGE, "--target", FRAUD];
-const ROLLOUT: [&str; 4] = ["rollout", "--no-gates", "--candidate", "b"];
+const ROLLOUT: [&str; 3] = ["rollout", "--candidate", "b"];
+const CANARY: [&str; 6] = ["canary", "--pct", "10", "--no-gates", "--candidate", "b"];
+const PROMOTE: [&str; 2] = ["promote", "--force"];
 
-/// Stable `a` has three instances and bounds of its own, `b` neither.
+/// What is typed, one after the other.
+const WATCHED: [&[&str]; 2] = [&DEPLOY, &ROLLOUT];
+const BY_HAND: [&[&str]; 3] = [&DEPLOY, &CANARY, &PROMOTE];
+
+/// Stable `a` has three instances and bounds of its own, `b` neither; both are good, and CloudWatch tells it.
 fn start() -> Sandbox {
     let world = format!(
-        "seed = 7\n[sagemaker]\nupdate = '10s'\ndeploy = '60s'\nautoscaling = [2, 8]\n[targets.\"{FRAUD}\"]\n\
-         requests_per_second = 50\nstable = \"a\"\n[targets.\"{FRAUD}\".revisions]\na = {{}}\nb = {{}}\n"
+        "seed = 7\n[cloudwatch]\ndelay = '60s'\n[sagemaker]\nupdate = '10s'\ndeploy = '60s'\nautoscaling = [2, 8]\n\
+         [targets.\"{FRAUD}\"]\nrequests_per_second = 1000\nstable = \"a\"\n\
+         [targets.\"{FRAUD}\".revisions]\na = {HEALTHY}\nb = {HEALTHY}\n"
     );
-    let own = format!("[services.fraud]\ntarget = \"{FRAUD}\"\nsteps = [\"10%\", \"100%\"]\nbake = \"2m\"\n");
-    staged(&world, &own)
+    let config = format!(
+        "[services.fraud]\ntarget = \"{FRAUD}\"\nsteps = [\"10%\", \"100%\"]\nbake = \"45m\"\nmin_bake = \"3m\"\n\
+         [services.fraud.metrics]\nsource = \"cloudwatch\"\n\
+         [[services.fraud.gates]]\nmetric = \"error_rate\"\nmax_increase = {{ ratio = 2.0, abs = \"1%\" }}\n"
+    );
+    staged(&world, &config)
 }
 
 /// A sandbox of this world, in which `a` has three instances and `b` bounds of its own that leave it one.
@@ -45,7 +56,6 @@ pub(crate) fn staged(world: &str, config: &str) -> Sandbox {
 /// A call at which a verb is killed: the nth of an operation.
 #[derive(Clone, Debug)]
 pub(crate) struct Boundary {
-    pub(crate) deploys: bool,
     pub(crate) api: String,
     pub(crate) operation: String,
     pub(crate) nth: usize,
@@ -105,32 +115,51 @@ pub(crate) fn killed(sandbox: &Sandbox, arguments: &[&str], boundary: &Boundary)
     reached
 }
 
-/// A deployment and a rollout, one of them killed and gone on with; `None` where it never gets to the boundary.
-fn play(boundary: Option<&Boundary>) -> Option<(End, Log, usize)> {
+/// Verbs, one of them killed and gone on with, and where the log of each begins; `None` where it never gets to the boundary.
+fn play(verbs: &[&[&str]], kill: Option<&(usize, Boundary)>) -> Option<(End, Log, Vec<usize>)> {
     let sandbox = start();
-    if let Some(boundary) = boundary.filter(|boundary| boundary.deploys)
-        && !killed(&sandbox, &DEPLOY, boundary)
-    {
-        return None;
-    }
-    // Whoever was killed while the fleet was made finds that it is there.
-    let (code, deployed) = sandbox.run(&DEPLOY);
-    assert_eq!(code, 0, "{boundary:?}: {deployed}");
-    let deployed = log(&sandbox).len();
-    if let Some(boundary) = boundary.filter(|boundary| !boundary.deploys) {
+    let mut begins = Vec::new();
+    for (n, verb) in verbs.iter().enumerate() {
+        begins.push(log(&sandbox).len());
+        let Some((_, boundary)) = kill.filter(|(at, _)| *at == n) else {
+            let (code, done) = sandbox.run(verb);
+            assert_eq!(code, 0, "{kill:?}: {done}");
+            continue;
+        };
         sandbox.ask("DELETE", "/_sandbox/requests", "");
-        if !killed(&sandbox, &ROLLOUT, boundary) {
+        if !killed(&sandbox, verb, boundary) {
             return None;
         }
+        go_on(&sandbox, verb, boundary);
     }
-    let resumed = boundary.filter(|boundary| !boundary.deploys).map(|_| sandbox.run(&["resume"]));
-    // Before there is a journal there is nothing to resume: then it begins anew.
-    let (code, done) = resumed.filter(|(code, _)| *code != 6).unwrap_or_else(|| sandbox.run(&ROLLOUT));
-    assert_eq!((code, done["outcome"].as_str()), (0, Some("promoted")), "{boundary:?}: {done}");
     let log = log(&sandbox);
     let deleted: Vec<_> = log.iter().filter(|(_, name)| name.starts_with("Delete") && name != "DeleteTags").collect();
-    assert!(deleted.is_empty(), "{boundary:?}: {deleted:?}");
-    Some((end(&sandbox), log, deployed))
+    assert!(deleted.is_empty(), "{kill:?}: {deleted:?}");
+    Some((end(&sandbox), log, begins))
+}
+
+/// What somebody types who finds that it was killed.
+fn go_on(sandbox: &Sandbox, verb: &[&str], boundary: &Boundary) {
+    if verb == ROLLOUT {
+        let (code, done) = sandbox.run(&["resume"]);
+        // Before there is a journal there is nothing to resume: then it begins anew.
+        let (code, done) = if code == 6 { sandbox.run(verb) } else { (code, done) };
+        assert_eq!((code, done["outcome"].as_str()), (0, Some("promoted")), "{boundary:?}: {done}");
+        return;
+    }
+    // Whoever was killed while the fleet was made finds that it is there.
+    let (code, done) = sandbox.run(verb);
+    match code {
+        // It was promoted.
+        6 if verb == PROMOTE => assert_eq!(variants(sandbox)["a"][1], 0.0, "{boundary:?}: {done}"),
+        // The note was written and the weights were not: those may be a person's by now.
+        3 if verb == PROMOTE => {
+            assert!(done["targets"][0]["error"]["hints"].to_string().contains("--candidate b"), "{boundary:?}: {done}");
+            let (code, done) = sandbox.run(&["promote", "--force", "--candidate", "b"]);
+            assert_eq!(code, 0, "{boundary:?}: {done}");
+        }
+        _ => assert_eq!(code, 0, "{boundary:?}: {done}"),
+    }
 }
 
 /// The marker without its moments and its id.
@@ -165,18 +194,22 @@ fn end(sandbox: &Sandbox) -> End {
 }
 
 /// Each write, before and after it, and the first and the last of each read.
-pub(crate) fn boundaries(log: &[(String, String)], deploys: bool) -> Vec<Boundary> {
+pub(crate) fn boundaries(log: &[(String, String)]) -> Vec<Boundary> {
     let mut counts: BTreeMap<&(String, String), usize> = BTreeMap::new();
-    for call in log.iter().filter(|(api, _)| api == "sagemaker" || api == "application-autoscaling") {
+    let apis = ["application-autoscaling", "cloudwatch", "sagemaker"];
+    for call in log.iter().filter(|(api, _)| apis.contains(&api.as_str())) {
         *counts.entry(call).or_default() += 1;
     }
     let mut all = Vec::new();
     for ((api, operation), count) in counts {
-        let new = |nth, done| Boundary { deploys, api: api.clone(), operation: operation.clone(), nth, done };
-        if operation.starts_with("Describe") || operation.starts_with("List") {
+        let new = |nth, done| Boundary { api: api.clone(), operation: operation.clone(), nth, done };
+        if is_read(operation) {
             all.push(new(0, true));
             if count > 2 {
                 all.push(new(count / 2, true));
+            }
+            if count > 3 {
+                all.push(new(count - 1, true));
             }
         } else {
             all.extend((0..count).flat_map(|nth| [new(nth, false), new(nth, true)]));
@@ -185,37 +218,55 @@ pub(crate) fn boundaries(log: &[(String, String)], deploys: bool) -> Vec<Boundar
     all
 }
 
-#[test]
-fn at_each_call_of_a_deployment_and_a_rollout() {
-    let (whole, log, deployed) = play(None).unwrap();
+pub(crate) fn is_read(operation: &str) -> bool {
+    ["Describe", "Get", "List"].iter().any(|prefix| operation.starts_with(prefix))
+}
+
+/// Kills it at each of its calls; `writes` are how many of these there are at least.
+fn at_each_call_of(verbs: &[&[&str]], writes: usize) {
+    let (whole, log, begins) = play(verbs, None).unwrap();
     let expected = json!({ "a": [3, 0.0], "b": [3, 100.0] });
     assert_eq!((&whole.variants, whole.made), (&expected, [1, 1]), "{whole:?}");
     assert_eq!(whole.bounds, json!({ "a": [2, 8, false], "b": [2, 8, false] }));
     assert!(whole.tag.contains("state=promoted stable=b previous=a"), "{whole:?}");
-    let (deploying, rolling) = log.split_at(deployed);
-    let all = [boundaries(deploying, true), boundaries(rolling, false)].concat();
-    let writes = all.iter().filter(|boundary| !boundary.operation.starts_with("Describe")).count();
-    assert!(writes >= 2 * (3 + 5 + 2 * 2), "{all:?}");
+    let ends = begins.iter().skip(1).copied().chain([log.len()]);
+    let of_verbs = begins.iter().zip(ends).enumerate();
+    let of_verb =
+        |(n, (from, to)): (usize, (&usize, usize))| boundaries(&log[*from..to]).into_iter().map(move |at| (n, at));
+    let all: Vec<(usize, Boundary)> = of_verbs.flat_map(of_verb).collect();
+    let found = all.iter().filter(|(_, boundary)| !is_read(&boundary.operation)).count();
+    assert!(found >= 2 * writes, "{all:?}");
     let queue = Mutex::new(all);
     let missed = Mutex::new(Vec::new());
     let next = || queue.lock().unwrap().pop();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                while let Some(boundary) = next() {
-                    match play(Some(&boundary)) {
+                while let Some(kill) = next() {
+                    match play(verbs, Some(&kill)) {
                         // What a deployment made, it made before this log began.
-                        Some((end, _, _)) if !boundary.deploys => {
-                            assert_eq!(End { made: whole.made, ..end }, whole, "{boundary:?}");
+                        Some((end, _, _)) if kill.0 > 0 => {
+                            assert_eq!(End { made: whole.made, ..end }, whole, "{kill:?}");
                         }
-                        Some((end, _, _)) => assert_eq!(end, whole, "{boundary:?}"),
-                        None => missed.lock().unwrap().push(boundary),
+                        Some((end, _, _)) => assert_eq!(end, whole, "{kill:?}"),
+                        None => missed.lock().unwrap().push(kill.1),
                     }
                 }
             });
         }
     });
-    // How often a busy endpoint is looked at depends on the machine; what is written does not.
+    // How often a busy endpoint is looked at, and how many looks are asked for at once, depends on the machine; what is written
+    // does not.
     let missed = missed.into_inner().unwrap();
-    assert!(missed.iter().all(|boundary| boundary.operation == "DescribeEndpoint"), "{missed:?}");
+    assert!(missed.iter().all(|boundary| is_read(&boundary.operation) && boundary.nth > 0), "{missed:?}");
+}
+
+#[test]
+fn at_each_call_of_a_deployment_and_a_rollout() {
+    at_each_call_of(&WATCHED, 3 + 5 + 2 * 2);
+}
+
+#[test]
+fn at_each_call_of_a_deployment_a_canary_and_a_promote() {
+    at_each_call_of(&BY_HAND, 3 + 4 + 2);
 }

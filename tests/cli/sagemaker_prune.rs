@@ -309,7 +309,7 @@ fn killed_in_between_and_typed_again_it_goes_on() {
         let words = words(5);
         let words: Vec<&str> = words.iter().map(String::as_str).chain(["--prune"]).collect();
         let (api, operation) = ("sagemaker".to_owned(), operation.to_owned());
-        let boundary = Boundary { deploys: true, api, operation, nth, done };
+        let boundary = Boundary { api, operation, nth, done };
         assert!(killed(&sandbox, &words, &boundary), "{boundary:?} is never reached");
         let again = run(&sandbox, 5, &["--prune"]);
         assert_eq!(again["outcome"], "unchanged", "{boundary:?}: {again}");
@@ -418,7 +418,7 @@ fn while_a_run_is_unfinished_nothing_is_deleted() {
     history(&sandbox, 3);
     sandbox.ask("DELETE", "/_sandbox/requests", "");
     let (api, operation) = ("sagemaker".to_owned(), "AddTags".to_owned());
-    let boundary = Boundary { deploys: false, api, operation, nth: 0, done: false };
+    let boundary = Boundary { api, operation, nth: 0, done: false };
     assert!(killed(&sandbox, &["rollout", "--no-gates", "--candidate", "b"], &boundary), "it never shifts");
     let done = run(&sandbox, 3, &["--prune"]);
     let error = done["targets"][0]["pruned"]["error"]["message"].as_str().unwrap();

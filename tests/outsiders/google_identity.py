@@ -78,7 +78,7 @@ def pool(info):
 direct = federated(github(f"https:{POOL}"))
 account = f"{SANDBOX}/v1/projects/-/serviceAccounts/{ACCOUNT}:generateAccessToken"
 as_account = direct | {"service_account_impersonation_url": account}
-asked = urllib.request.Request(f"{SANDBOX}/github/token?audience={POOL}", headers={"Authorization": "Bearer job"})
+asked = urllib.request.Request(f"{SANDBOX}/github/token?audience={POOL}", headers={"Authorization": "bearer job"})
 subject = json.load(urllib.request.urlopen(asked))["value"]
 assert jwt.decode(subject, verify=False)["sub"] == "repo:acme/fraud:ref:refs/heads/main"
 path = os.path.join(folder, "subject")

@@ -29,6 +29,10 @@ pub struct Snapshot {
     /// endpoint config of SageMaker, which is immutable itself. `None` where a revision is what it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contents: Option<String>,
+    /// That revisions stand for something else than when the marker was written, or may: a candidate that was promoted or judged would
+    /// be another, or the way back of a promote. In the provider's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<String>,
 }
 
 /// What a write must match to be about the state that was seen. Only the backend that made it can read it.

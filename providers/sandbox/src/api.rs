@@ -90,6 +90,14 @@ pub trait Api: Debug + Send + Sync {
 /// The text of errors that no cloud would have sent.
 pub(crate) const INJECTED: &str = "A fault of the sandbox.";
 
+/// The bearer token that a request carries, unless it is empty; its scheme is written in any case (RFC 9110, 11.1).
+pub(crate) fn bearer(request: &Request) -> Option<&str> {
+    let sent = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = sent.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
 /// An answer in JSON.
 pub(crate) fn json_answer(status: StatusCode, body: &Value) -> Answer {
     let mut answer = Answer::new(Bytes::from(body.to_string()));

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use crate::api::{Answer, INJECTED, Request, json_answer};
+use crate::api::{Answer, INJECTED, Request, bearer, json_answer};
 use crate::identity::claims;
 
 /// A request for Azure Resource Manager, taken apart.
@@ -41,19 +41,14 @@ impl Asked {
 
     /// Refuses a request without a token, and one in a version that `kind` has not.
     pub(crate) fn check(&self, request: &Request, kind: &str, versions: &[&str]) -> Result<(), Refusal> {
-        let token = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
-        let Some(token) = token else {
+        if !request.headers().contains_key(header::AUTHORIZATION) {
             let message = "Authentication failed. The 'Authorization' header is missing.";
             return Err(Refusal::new(StatusCode::UNAUTHORIZED, "AuthenticationFailed", message));
-        };
-        if token
-            .split_once(' ')
-            .is_none_or(|(scheme, token)| !scheme.eq_ignore_ascii_case("bearer") || token.trim().is_empty())
-        {
+        }
+        let Some(token) = bearer(request) else {
             let message = "Authentication failed. The 'Authorization' header is provided in an invalid format.";
             return Err(Refusal::new(StatusCode::UNAUTHORIZED, "AuthenticationFailedInvalidHeader", message));
-        }
-        let token = token.split_once(' ').map_or("", |(_, token)| token);
+        };
         if let Some(audience @ (Audience::Logs | Audience::Other(_))) = Audience::of(token) {
             let message = audience.refused(&["https://management.core.windows.net/", "https://management.azure.com/"]);
             return Err(Refusal::new(StatusCode::UNAUTHORIZED, "InvalidAuthenticationTokenAudience", message));

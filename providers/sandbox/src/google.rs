@@ -1,10 +1,10 @@
 //! What all APIs of Google Cloud share: how they refuse, and how they read a request's address.
 
-use http::{Method, StatusCode, header};
+use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
-use crate::api::{Answer, INJECTED, Request, json_answer};
+use crate::api::{Answer, INJECTED, Request, bearer, json_answer};
 
 /// A refusal in Google's own form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,9 +79,7 @@ impl Refusal {
 
 /// Refuses who brings no token; any will do.
 pub(crate) fn authenticated(request: &Request) -> Result<(), Refusal> {
-    let sent = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = sent.and_then(|sent| sent.strip_prefix("Bearer ")).map(str::trim);
-    if token.is_some_and(|token| !token.is_empty()) {
+    if bearer(request).is_some() {
         return Ok(());
     }
     let message = "Request is missing required authentication credential. Expected OAuth 2 access token, login cookie \

@@ -224,6 +224,7 @@ fn read(operation: &'static str, alias: &Alias) -> Result<Snapshot> {
         modified: None,
         taken_back: None,
         contents: None,
+        replaced: None,
     })
 }
 

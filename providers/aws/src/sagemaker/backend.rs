@@ -14,7 +14,8 @@ use super::capacity::{self, Scaling};
 use super::deploy::{deploy, mirror, tell_stage};
 use super::probe::wire::invoke;
 use super::prune::{Landed, prune};
-use super::read::{Known, TAG, contents, marks_the_smaller, obstacles, snapshot, split, tag_of, weights};
+use super::read::{Known, TAG, contents, marks_the_smaller, note_of, obstacles, snapshot, split, weights};
+use super::replaced::replaced;
 use super::wire::{Calls, Endpoint};
 use crate::session::Session;
 use crate::settings::Settings;
@@ -82,8 +83,9 @@ impl Backend for SageMaker {
         let calls = Calls { client: &client, target, endpoint };
         let described = describe(&calls).await?;
         self.learn_sizes(target, &described);
-        let tag = calls.marker(&described.arn).await?;
-        snapshot(operation, &described, tag.as_deref())
+        let note = calls.note(&described.arn).await?;
+        let seen = snapshot(operation, &described, note.as_ref())?;
+        Ok(Snapshot { replaced: replaced(&calls, &described, note.as_ref(), &seen).await, ..seen })
     }
 
     async fn observe_without_marker(&self, target: &Target) -> Result<Snapshot> {
@@ -183,23 +185,23 @@ impl Backend for SageMaker {
         let client = self.session.sagemaker(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
         let weights = weights(to, &marker.stable, &known.variants);
-        let tag = tag_of(marker);
+        let note = note_of(marker, seen);
         let goes_back = matches!(marker.state, MarkerState::RolledBack { .. });
         let carried = if goes_back {
             put_weights(&calls, to, &weights).await?;
             // The way back is taken: a note that cannot be left must not make it look as if it were not.
-            sent(calls.set_marker(&known.arn, Some(&tag)).await).is_ok()
+            sent(calls.set_note(&known.arn, Some(&note)).await).is_ok()
         } else {
             unchanged(&describe(&calls).await?, seen, &known)?;
-            sent(calls.set_marker(&known.arn, Some(&tag)).await)?;
+            sent(calls.set_note(&known.arn, Some(&note)).await)?;
             if let Err(refused) = put_weights(&calls, to, &weights).await {
                 // The marker goes back to what it was, so that the endpoint is as it was. When even that fails, the new one
                 // does not fit the split, or names the same revisions.
                 if !refused.was_answered() {
                     return Err(refused);
                 }
-                let before = seen.marker.as_ref().map(tag_of);
-                let is_as_before = calls.set_marker(&known.arn, before.as_deref()).await.is_ok();
+                let before = seen.marker.as_ref().map(|marker| note_of(marker, seen));
+                let is_as_before = calls.set_note(&known.arn, before.as_ref()).await.is_ok();
                 // Of a lost answer before it, a refusal of the SDK's next attempt tells nothing where that may be about our own change.
                 let by_name = matches!(refused.kind(), ErrorKind::Auth | ErrorKind::Invalid | ErrorKind::NotFound);
                 return Err(if by_name && is_as_before { refused.changed_nothing() } else { refused });
@@ -322,7 +324,7 @@ impl SageMaker {
         let scaling = Scaling { client: &scaling, calls: &calls };
         let ended = mirror(&scaling, &shadow.revision, Weight::ZERO, seen).await?;
         let arn = Known::from(&seen.guard).map(|known| known.arn).unwrap_or_default();
-        let carried = sent(calls.set_marker(&arn, Some(&tag_of(marker))).await).is_ok();
+        let carried = sent(calls.set_note(&arn, Some(&note_of(marker, &ended))).await).is_ok();
         Ok(Snapshot { readiness: ended.readiness, ..after(to, marker, seen, carried) })
     }
 }
@@ -398,6 +400,7 @@ fn after(to: &TrafficSplit, marker: &Marker, seen: &Snapshot, carried: bool) -> 
         modified: None,
         taken_back: None,
         contents: seen.contents.clone(),
+        replaced: None,
     }
 }
 

@@ -29,6 +29,7 @@ mod machines;
 mod probe;
 mod prune;
 mod read;
+mod replaced;
 #[cfg(test)]
 mod tests;
 mod wire;

@@ -5,7 +5,10 @@ use mlroll_backend::{
     Snapshot, TrafficSplit, Weight, extract,
 };
 
-use super::wire::{Endpoint, Variant};
+use super::wire::{Endpoint, Note, Variant};
+
+/// What the name of an endpoint config stands behind, where it tells what the variants are.
+const CONTENTS: &str = "the endpoint config ";
 
 /// The longest value of a tag, in characters (SageMaker API model).
 pub(super) const TAG: usize = 256;
@@ -52,10 +55,11 @@ pub(super) fn shadow_of(endpoint: &Endpoint) -> Option<Shadow> {
     Some(Shadow { revision: shadow.name.parse().ok()?, share: Weight::from_basis_points(share as u16)? })
 }
 
-/// What stands in the marker's tag: a marker without its brackets, which the values of tags may not have.
-pub(super) fn tag_of(marker: &Marker) -> String {
+/// What the tags are to say of an endpoint as it was seen: a marker without its brackets, which the values of tags may not have.
+pub(super) fn note_of(marker: &Marker, seen: &Snapshot) -> Note {
     let text = mlroll_backend::embed("", marker, TAG).text;
-    text.trim_start_matches('[').trim_end_matches(']').to_owned()
+    let config = seen.contents.as_deref().and_then(|contents| contents.strip_prefix(CONTENTS));
+    Note { marker: text.trim_start_matches('[').trim_end_matches(']').to_owned(), config: config.map(str::to_owned) }
 }
 
 fn marker_in(tag: &str) -> Option<Marker> {
@@ -63,10 +67,10 @@ fn marker_in(tag: &str) -> Option<Marker> {
     extract(&format!("[{bare}]")).1
 }
 
-/// An endpoint and its marker's tag as a snapshot.
-pub(super) fn snapshot(operation: &'static str, endpoint: &Endpoint, tag: Option<&str>) -> Result<Snapshot> {
+/// An endpoint and what its tags say as a snapshot.
+pub(super) fn snapshot(operation: &'static str, endpoint: &Endpoint, note: Option<&Note>) -> Result<Snapshot> {
     let split = split(operation, endpoint)?;
-    let noted = tag.and_then(marker_in);
+    let noted = note.and_then(|note| marker_in(&note.marker));
     let fits = |marker: &&Marker| split.as_ref().is_some_and(|split| marker.fits(split));
     let marker = noted.as_ref().filter(fits).cloned();
     let roles = match (&split, &noted) {
@@ -85,13 +89,14 @@ pub(super) fn snapshot(operation: &'static str, endpoint: &Endpoint, tag: Option
         modified: endpoint.modified,
         taken_back: taken_back(endpoint),
         contents: contents(endpoint),
+        replaced: None,
     })
 }
 
 /// What the variants are: their models stand in the endpoint config, which is never changed, and may be exchanged for another
 /// with the same names.
 pub(super) fn contents(endpoint: &Endpoint) -> Option<String> {
-    (!endpoint.config.is_empty()).then(|| format!("the endpoint config {}", endpoint.config))
+    (!endpoint.config.is_empty()).then(|| format!("{CONTENTS}{}", endpoint.config))
 }
 
 /// Who is who where a marker arrived and its weights did not, or were taken back, in a split of which the larger share is not

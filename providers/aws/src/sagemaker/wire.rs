@@ -11,6 +11,18 @@ use crate::transport::{Tag, Tagging};
 /// The tag that carries the marker.
 const MARKER: &str = "mlroll-rollout";
 
+/// The tag that says of which endpoint config's variants the marker speaks.
+const CONFIG: &str = "mlroll-rollout-config";
+
+/// What the tags of an endpoint say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Note {
+    /// The marker, without its brackets.
+    pub(super) marker: String,
+    /// The endpoint config when it was written; `None` where a version of before wrote it.
+    pub(super) config: Option<String>,
+}
+
 /// An endpoint as SageMaker describes it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Endpoint {
@@ -98,9 +110,10 @@ impl Calls<'_> {
         Ok(bare.filter_map(|variant| variant.variant_name).collect())
     }
 
-    /// The marker's tag, by `ListTags`; it may be on any page.
-    pub(super) async fn marker(&self, arn: &str) -> Result<Option<String>> {
+    /// The tags, by `ListTags`; they may be on any page.
+    pub(super) async fn note(&self, arn: &str) -> Result<Option<Note>> {
         let operation = "ListTags";
+        let (mut marker, mut config) = (None, None);
         let mut pages = Pages::of(operation);
         loop {
             let page = self
@@ -114,28 +127,32 @@ impl Calls<'_> {
                 .send()
                 .await
                 .map_err(|e| classify_by_text(operation, e, kind_of_text))?;
-            let found = page.tags.unwrap_or_default().into_iter().find(|tag| tag.key.as_deref() == Some(MARKER));
-            if let Some(tag) = found {
-                return Ok(tag.value);
+            for tag in page.tags.unwrap_or_default() {
+                match tag.key.as_deref() {
+                    Some(MARKER) => marker = tag.value,
+                    Some(CONFIG) => config = tag.value,
+                    Some(_) | None => {}
+                }
             }
             if !pages.turn(page.next_token)? {
-                return Ok(None);
+                return Ok(marker.map(|marker| Note { marker, config }));
             }
         }
     }
 
-    /// `AddTags`: replaces the marker's tag; without text, `DeleteTags`.
-    pub(super) async fn set_marker(&self, arn: &str, text: Option<&str>) -> Result<()> {
-        let Some(text) = text else {
+    /// `AddTags`: replaces the tags; without a note, `DeleteTags`.
+    pub(super) async fn set_note(&self, arn: &str, note: Option<&Note>) -> Result<()> {
+        let Some(Note { marker, config }) = note else {
             let operation = "DeleteTags";
-            let call = self.client.delete_tags().resource_arn(arn).tag_keys(MARKER).customize();
+            let call = self.client.delete_tags().resource_arn(arn).tag_keys(MARKER).tag_keys(CONFIG).customize();
             let sent = call.interceptor(self.tagged(operation, Effect::Write)).send().await;
             return sent.map(drop).map_err(|e| classify_by_text(operation, e, kind_of_text));
         };
         let operation = "AddTags";
-        let tag = EndpointTag::builder().key(MARKER).value(text).build();
-        let call = self.client.add_tags().resource_arn(arn).tags(tag).customize();
-        let sent = call.interceptor(self.tagged(operation, Effect::Write)).send().await;
+        let tag = |key: &str, value: &String| EndpointTag::builder().key(key).value(value).build();
+        let tags = [Some(tag(MARKER, marker)), config.as_ref().map(|config| tag(CONFIG, config))];
+        let call = self.client.add_tags().resource_arn(arn).set_tags(Some(tags.into_iter().flatten().collect()));
+        let sent = call.customize().interceptor(self.tagged(operation, Effect::Write)).send().await;
         sent.map(drop).map_err(|e| classify_by_text(operation, e, kind_of_text))
     }
 

@@ -368,6 +368,7 @@ fn snapshot_of(operation: &'static str, document: &Document) -> Result<Snapshot>
         modified: document.modified,
         taken_back: None,
         contents: None,
+        replaced: None,
     })
 }
 
@@ -387,6 +388,7 @@ fn awaited(pending: &Pending, shown: &Snapshot, why: &str) -> Snapshot {
         modified: shown.modified,
         taken_back: None,
         contents: None,
+        replaced: None,
     }
 }
 

@@ -49,6 +49,7 @@ pub(super) fn read(operation: &'static str, service: &Service) -> Result<Snapsho
         modified: service.update_time.as_deref().and_then(|time| time.parse().ok()),
         taken_back: None,
         contents: None,
+        replaced: None,
     })
 }
 

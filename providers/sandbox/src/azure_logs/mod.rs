@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use self::kusto::Fault;
 use self::rows::Scope;
 use crate::World;
-use crate::api::{Answer, Api, INJECTED, Operation, Request, json_answer};
+use crate::api::{Answer, Api, INJECTED, Operation, Request, bearer, json_answer};
 use crate::arm::{self, Audience};
 
 /// Log Analytics as the server sees it.
@@ -189,9 +189,7 @@ fn answered(request: &Request, world: &mut World) -> Result<Answer, Refusal> {
 
 /// Refuses who brings no token, or one for another API.
 fn authenticated(request: &Request) -> Result<(), Refusal> {
-    let sent = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let Some(token) = sent.and_then(|sent| sent.strip_prefix("Bearer ")).filter(|token| !token.trim().is_empty())
-    else {
+    let Some(token) = bearer(request) else {
         let message = "Authentication failed. The 'Authorization' header is missing.";
         return Err(Refusal::new(StatusCode::UNAUTHORIZED, "AuthenticationFailed", message));
     };

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::render;
 use super::state::{Health, Key, Service};
-use crate::api::{Answer, Api, Operation, Request, json_answer};
+use crate::api::{Answer, Api, Operation, Request, bearer, json_answer};
 use crate::{World, identity};
 
 /// The services as the server sees them.
@@ -73,8 +73,7 @@ fn admitted(request: &Request, service: &Service, host: &str) -> Result<(), Answ
     if service.other.get("invokerIamDisabled") == Some(&Value::Bool(true)) {
         return Ok(());
     }
-    let sent = request.headers().get(header::AUTHORIZATION).and_then(|sent| sent.to_str().ok());
-    let Some(token) = sent.and_then(|sent| sent.strip_prefix("Bearer ")) else {
+    let Some(token) = bearer(request) else {
         let message = "Your client does not have permission to get URL / from this server.";
         return Err(page(StatusCode::FORBIDDEN, message));
     };

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use http::{StatusCode, header};
+use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::{LIFETIME, jwt, now};
-use crate::api::{Answer, Request, json_answer};
+use crate::api::{Answer, Request, bearer, json_answer};
 use crate::google::{self, Parameters, Refusal};
 
 /// Scopes of which one is needed (iamcredentials.v1, `auth`).
@@ -51,9 +51,7 @@ pub(super) fn id_token(request: &Request, account: &str) -> Result<Answer, Refus
 fn read(request: &Request, account: &str, fields: &[&str]) -> Result<Map<String, Value>, Refusal> {
     google::authenticated(request)?;
     Parameters::read(request, &[], &[])?;
-    let token =
-        request.headers().get(header::AUTHORIZATION).and_then(|sent| sent.to_str().ok()?.strip_prefix("Bearer "));
-    let scopes = token.and_then(|token| jwt::scopes(token.trim()));
+    let scopes = bearer(request).and_then(jwt::scopes);
     if scopes.is_some_and(|scopes| !scopes.split(' ').any(|scope| SCOPES.contains(&scope))) {
         return Err(Refusal::denied("Request had insufficient authentication scopes."));
     }

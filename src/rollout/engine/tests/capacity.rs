@@ -340,7 +340,7 @@ fn a_run_of_an_older_plan_halts_as_it_did_and_is_set_back_when_asked() {
 #[test]
 fn a_candidate_that_was_outgrown_is_judged_on_until_it_is_large_enough() {
     let grows = World { outgrown: vec![false, true, true, false], ..World::small() };
-    let (rollout, world) = play(&with(planned(), grows.clone(), Vec::new()));
+    let (rollout, world) = play(&with(planned(), grows, Vec::new()));
     assert_eq!(rollout.ended().unwrap().0, Ended::Promoted);
     let (calm, plain) = play(&with(planned(), World::small(), Vec::new()));
     assert_eq!(calm.ended(), rollout.ended());

@@ -177,6 +177,7 @@ impl World {
                 .clone()
                 .filter(|_| self.undo.as_ref().map_or(self.now >= self.live_at, |undo| undo.begun)),
             contents: self.contents.clone(),
+            replaced: None,
         }
     }
 

@@ -24,10 +24,11 @@ use self::notes::notes;
 pub(super) use self::shadow::mirror;
 use self::slot::idle;
 pub(super) use self::stage::tell_stage;
-use self::wire::{Config, Filling, Package, Slot, Source, Stored};
+pub(super) use self::wire::Config;
+use self::wire::{Filling, Package, Slot, Source, Stored};
 use super::capacity::Scaling;
 use super::prune::Landed;
-use super::read::{Known, split, tag_of};
+use super::read::{Known, note_of, split};
 use super::wire::{Calls, Endpoint};
 
 const UPDATE: &str = "UpdateEndpoint";
@@ -349,7 +350,7 @@ async fn make(
     let arn = Known::from(&seen.guard).map(|known| known.arn).unwrap_or_else(|| now.arn.clone());
     if let Some(marker) = lost {
         let without = Marker { previous: None, ..marker.clone() };
-        super::backend::sent(calls.set_marker(&arn, Some(&tag_of(&without))).await)?;
+        super::backend::sent(calls.set_note(&arn, Some(&note_of(&without, seen))).await)?;
     }
     let updated = match update(calls, wanted, pace).await {
         Err(e) if e.kind() == ErrorKind::Withheld => return Ok(Made { rehearsed: true, ..how }),
@@ -361,7 +362,7 @@ async fn make(
         && (e.was_answered() || e.kind() == ErrorKind::Invalid)
     {
         // The slot holds what it held.
-        let _ = calls.set_marker(&arn, Some(&tag_of(marker))).await;
+        let _ = calls.set_note(&arn, Some(&note_of(marker, seen))).await;
     }
     updated.map(|()| how)
 }
@@ -438,7 +439,7 @@ async fn forget_bad(
     if is(bad, wanted) && (made || newer) {
         let cleared = Marker { state: MarkerState::RolledBack { bad: None }, ..marker.clone() };
         let arn = Known::from(&seen.guard).map(|known| known.arn).unwrap_or_default();
-        super::backend::sent(calls.set_marker(&arn, Some(&tag_of(&cleared))).await)?;
+        super::backend::sent(calls.set_note(&arn, Some(&note_of(&cleared, seen))).await)?;
     }
     Ok(())
 }

@@ -25,14 +25,14 @@ pub(super) enum Stored {
 
 /// An endpoint config, to be copied.
 #[derive(Debug)]
-pub(super) struct Config(DescribeEndpointConfigOutput);
+pub(in crate::sagemaker) struct Config(DescribeEndpointConfigOutput);
 
 /// What an endpoint config says of one variant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Slot {
-    pub(super) name: String,
+pub(in crate::sagemaker) struct Slot {
+    pub(in crate::sagemaker) name: String,
     /// None: inference components are placed on it.
-    pub(super) model: Option<String>,
+    pub(in crate::sagemaker) model: Option<String>,
     pub(super) instance_type: String,
     pub(super) is_serverless: bool,
 }
@@ -81,7 +81,7 @@ pub(super) struct Package {
 }
 
 impl Config {
-    pub(super) fn slots(&self) -> Vec<Slot> {
+    pub(in crate::sagemaker) fn slots(&self) -> Vec<Slot> {
         let of = |variant: &ProductionVariant| Slot {
             name: variant.variant_name.clone().unwrap_or_default(),
             model: variant.model_name.clone().filter(|model| !model.is_empty()),
@@ -167,7 +167,7 @@ impl Template {
 
 impl Calls<'_> {
     /// `DescribeEndpointConfig`
-    pub(super) async fn config(&self, name: &str) -> Result<Config> {
+    pub(in crate::sagemaker) async fn config(&self, name: &str) -> Result<Config> {
         let operation = "DescribeEndpointConfig";
         let call = self.client.describe_endpoint_config().endpoint_config_name(name).customize();
         let answer = call.interceptor(self.tagged(operation, Effect::Read)).send().await;
