@@ -300,7 +300,8 @@ fn calls(head: &str, calls: &Value) -> String {
     }
     let mut out = format!("  {head}\n");
     for call in calls {
-        out += &format!("    {} {}\n", words(&call["method"]), words(&call["url"]));
+        let [operation, method, url] = ["operation", "method", "url"].map(|name| words(&call[name]));
+        out += &format!("    {operation} {method} {url}\n");
         if !call["body"].is_null() {
             out += &format!("        {}\n", call["body"]);
         }

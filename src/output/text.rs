@@ -236,7 +236,7 @@ pub fn sent(calls: &[Call], of_writes: &str) -> String {
             Effect::Read => "",
             Effect::Write => of_writes,
         };
-        text.push_str(&format!("{} {}{when}\n", call.method, call.url));
+        text.push_str(&format!("{} {} {}{when}\n", call.operation, call.method, call.url));
         if let Some(body) = &call.body {
             text.push_str(&format!("    {body}\n"));
         }
