@@ -203,7 +203,7 @@ impl Watch<'_> {
                 })
             }
             Action::Shift { to, marker, seen } => {
-                if let Some(small) = self.too_small() {
+                if let Some(small) = self.too_small().await {
                     return Some(small);
                 }
                 progress.shifting(target, seen, to);
@@ -264,13 +264,15 @@ impl Watch<'_> {
         }
     }
 
-    /// Whether the candidate has become too small for the next step, as the look before it tells.
-    fn too_small(&self) -> Option<Input> {
+    /// Whether the candidate has become too small for the next step. Where that cannot be told it is no reason to stay.
+    async fn too_small(&self) -> Option<Input> {
         let share = self.rollout.raises()?;
-        let terms = self.rollout.plan().terms();
-        let target = &self.selected.target;
-        let Obstacle { what, remedy } = self.backend.shortfall(target, &terms.stable, &terms.candidate, share)?;
-        self.driver.progress.caution(target, &format!("{what}; {remedy}"));
+        let Driver { clock, progress, .. } = self.driver;
+        let (terms, target) = (self.rollout.plan().terms(), &self.selected.target);
+        let reserved = self.rollout.reserved();
+        let asked = self.backend.outgrown(target, &terms.stable, &terms.candidate, share, reserved);
+        let Obstacle { what, remedy } = clock.by(clock.deadline(CALL), asked).await.ok()?.ok()??;
+        progress.caution(target, &format!("{what}; {remedy}"));
         Some(Input::TooSmall { lack: what, remedy })
     }
 

@@ -378,7 +378,7 @@ impl Refusal {
 fn replaced_way_back(previous: &RevisionId, replaced: &str) -> Refusal {
     let message = format!("{previous} may not be what it was before the promote: {replaced}");
     let refusal = Refusal::new(ErrorKind::Conflict, message);
-    refusal.hint(format!("to give {previous} everything as it is now: `mlroll rollback --to {previous}`"))
+    refusal.hint(format!("to give {previous} everything as it is now: --to {previous}"))
 }
 
 /// An age for people: its largest unit.

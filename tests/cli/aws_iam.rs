@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::sagemaker_capacity::{scaling, start as endpoint};
 use crate::sagemaker_deploy::{package, start as registry};
+use crate::sagemaker_replaced::deployed;
 use crate::sandbox::{HEALTHY, Sandbox};
 
 const LAMBDA: &str = "lambda:us-east-1/fraud@prod";
@@ -149,12 +150,16 @@ fn of_an_endpoints_variants() {
     let sandbox = endpoint(HEALTHY, autoscaling);
     // Without gates, which have permissions of their own.
     sandbox.write("mlroll.toml", &file(SAGEMAKER));
-    suffices(&["sagemaker-status"], &sandbox, &[&with(&["status"])]);
+    let (status, rollback) = (with(&["status"]), with(&["rollback"]));
+    used(&["sagemaker-status"], &sandbox, &[(&status, &[0])]);
     // Of other bounds than stable's.
     scaling(&sandbox, "RegisterScalableTarget", "b", &json!({ "MinCapacity": 1, "MaxCapacity": 2 }));
     suffices(&["sagemaker-canary"], &sandbox, &[&canary]);
     suffices(&["sagemaker-promote"], &sandbox, &[&with(&["promote", "--force"])]);
-    suffices(&["sagemaker-rollback"], &sandbox, &[&with(&["rollback"])]);
+    // Beside somebody else's deployment, models are compared.
+    deployed(&sandbox, "theirs", None);
+    suffices(&["sagemaker-status"], &sandbox, &[&status]);
+    suffices(&["sagemaker-rollback"], &sandbox, &[&rollback]);
 
     let scaled = endpoint(HEALTHY, autoscaling);
     scaled.write("mlroll.toml", &file(SAGEMAKER));

@@ -63,6 +63,7 @@ mod no_gates;
 mod outgrown;
 mod plan;
 mod power;
+mod provided;
 mod proxy;
 mod rollback;
 mod sagemaker;

@@ -20,7 +20,7 @@ fn settle(sandbox: &Sandbox) {
 }
 
 /// Deploys a config `name` as live, with `model` in variant `a` where one is named.
-fn deployed(sandbox: &Sandbox, name: &str, model: Option<&str>) {
+pub(crate) fn deployed(sandbox: &Sandbox, name: &str, model: Option<&str>) {
     let live = aws(
         sandbox,
         "DescribeEndpointConfig",
@@ -73,7 +73,7 @@ fn the_way_back_of_a_promote_that_leads_to_another_model_is_not_taken_unless_it_
     for part in ["variant a held the model fraud-a", "holds other", "theirs"] {
         assert!(message.contains(part), "{part}: {message}");
     }
-    assert!(error["hints"].to_string().contains("mlroll rollback --to a"), "{error}");
+    assert!(error["hints"].to_string().contains("--to a"), "{error}");
     let (code, status) = sandbox.run(&["status"]);
     assert!(code == 0 && status["targets"][0]["replaced"].to_string().contains("holds other"), "{status}");
 
@@ -104,7 +104,12 @@ fn what_cannot_be_compared_is_not_taken_for_the_same() {
     aws(&sandbox, "DeleteEndpointConfig", &json!({ "EndpointConfigName": before }));
     let (code, refused) = sandbox.run(&["rollback"]);
     assert_eq!((code, weights(&sandbox)), (4, [0.0, 100.0]), "{refused}");
-    assert!(refused.to_string().contains("cannot be told"), "{refused}");
+    assert!(refused.to_string().contains("cannot be told: "), "{refused}");
+    let denied = json!({ "api": "sagemaker", "operation": "DescribeEndpointConfig", "fault": "status", "status": 400,
+        "code": "AccessDeniedException", "times": 1_000 });
+    sandbox.ask("POST", "/_sandbox/faults", &denied.to_string());
+    let (code, refused) = sandbox.run(&["rollback"]);
+    assert!(code == 4 && refused.to_string().contains("sagemaker:DescribeEndpointConfig is not allowed"), "{refused}");
 }
 
 #[test]

@@ -264,6 +264,23 @@ pub trait Backend: Debug + Send + Sync {
         None
     }
 
+    /// As [`shortfall`](Self::shortfall), in mid-run: `reserved` is what [`capacity`](Self::capacity) found, where it found anything.
+    /// May make a request, where stable can get more without being observed.
+    ///
+    /// # Errors
+    /// As [`capacity`](Self::capacity).
+    async fn outgrown(
+        &self,
+        target: &Target,
+        stable: &RevisionId,
+        candidate: &RevisionId,
+        share: Weight,
+        reserved: Option<&Capacity>,
+    ) -> Result<Option<Obstacle>> {
+        let _ = reserved;
+        Ok(self.shortfall(target, stable, candidate, share))
+    }
+
     /// Makes what [`capacity`](Self::capacity) or [`lasting_capacity`](Self::lasting_capacity) found so. Absolute and idempotent;
     /// returns when it is in effect.
     ///

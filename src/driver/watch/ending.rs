@@ -162,6 +162,9 @@ impl Watch<'_> {
                 };
                 failure.suspecting(target)
             }
+            Ended::Halted if exit == ExitStatus::Auth && self.rollout.is_rolling_back() => failure
+                .hint("the candidate still has its share: allow what was refused, or take other credentials")
+                .hint(format!("then take it back: `mlroll rollback --target {target}`")),
             Ended::Halted => failure.hint(format!("see what it is now: `mlroll status --target {target}`")),
             Ended::Promoted | Ended::RolledBack | Ended::Shifted => failure,
         }

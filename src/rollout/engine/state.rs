@@ -286,6 +286,8 @@ impl Rollout {
         let doubtful = |attempt: &Attempt| attempt.in_doubt || attempt.accepted;
         let unconfirmed = self.attempted.iter().chain(&self.overtaken).any(doubtful);
         match self.ended() {
+            // What was refused by name was looked at afterwards, and cannot happen any more.
+            Some((Ended::Halted, Cause::Refused(trouble))) if trouble.is_permanent() => unconfirmed,
             Some((Ended::Halted, why)) => unconfirmed || (self.is_rolling_back() && why.may_pass()),
             Some((Ended::Held, _)) | None => unconfirmed,
             Some((Ended::Promoted | Ended::RolledBack | Ended::Shifted, _)) => false,

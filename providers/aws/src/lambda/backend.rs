@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mlroll_backend::{
     Access, ArtifactKind, Backend, Capabilities, Capacity, Deployed, Error, ErrorKind, GuardKind, GuardToken,
-    LambdaAlias, Marker, Obstacle, Pace, Probe, Question, Readiness, Release, Result, Revision, RevisionId, Roles,
-    Snapshot, Target, TrafficSplit, Weight, Wiretap, embed, extract,
+    LambdaAlias, Marker, MarkerState, Obstacle, Pace, Probe, Question, Readiness, Release, Result, Revision,
+    RevisionId, Roles, Snapshot, Target, TrafficSplit, Weight, Wiretap, embed, extract,
 };
 
 use super::concurrency;
@@ -155,6 +155,20 @@ impl Backend for Lambda {
         concurrency::capacity(&Calls { client: &client, target, alias }, stable, candidate).await
     }
 
+    async fn outgrown(
+        &self,
+        target: &Target,
+        _: &RevisionId,
+        _: &RevisionId,
+        share: Weight,
+        reserved: Option<&Capacity>,
+    ) -> Result<Option<Obstacle>> {
+        let Some(reserved) = reserved else { return Ok(None) };
+        let alias = alias_of(target, "ListProvisionedConcurrencyConfigs")?;
+        let client = self.session.lambda(&alias.region).await;
+        concurrency::outgrown(&Calls { client: &client, target, alias }, reserved, share).await
+    }
+
     async fn prepare(&self, target: &Target, capacity: &Capacity, pace: &dyn Pace) -> Result<()> {
         let alias = alias_of(target, "PutProvisionedConcurrencyConfig")?;
         let client = self.session.lambda(&alias.region).await;
@@ -196,9 +210,19 @@ fn read(operation: &'static str, alias: &Alias) -> Result<Snapshot> {
         shares.push((version.parse::<RevisionId>().map_err(|e| unexpected(&e))?, *share));
     }
     let (own_text, marker) = extract(&alias.description);
+    // A canary whose share somebody raised to a weight of 1: told as all but the least, so that stable stays known.
+    let raised = marker.as_ref().is_some_and(|marker| {
+        let raises = |candidate| alias.additional.iter().any(|(version, _)| version == RevisionId::as_str(candidate));
+        marker.stable == primary && matches!(&marker.state, MarkerState::Canary { candidate } if raises(candidate))
+    });
     let (split, readiness) = match shares.as_slice() {
         // Not somebody's canary: while provisioned concurrency moves to the primary, AWS itself shows the version it
         // moves from at weight 1 (hashicorp/terraform-provider-aws#48116).
+        [(from, share)] if *share >= 1.0 - 1e-6 && raised => {
+            let all = Weight::FULL.basis_points();
+            let share = Weight::from_basis_points(all.saturating_sub(1)).unwrap_or(Weight::FULL);
+            (TrafficSplit::between(primary.clone(), from.clone(), share), Readiness::Live)
+        }
         [(from, share)] if *share >= 1.0 - 1e-6 => {
             let why = format!(
                 "version {from} still serves everything: its provisioned concurrency moves to {primary} (6 to 8 minutes), \

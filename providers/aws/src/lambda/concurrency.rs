@@ -5,7 +5,7 @@
 //! fluctuates", API model) and moves at a promote, keeping users at the old version until the new one is ready; it takes no
 //! change of it while there are weights. So it is doubled before the first weight, as AWS advises, and set back at the end.
 
-use mlroll_backend::{Capacity, Error, ErrorKind, Pace, Result, RevisionId};
+use mlroll_backend::{Capacity, Error, ErrorKind, Obstacle, Pace, Result, RevisionId, Weight};
 use serde_json::{Value, json};
 
 use super::wire::Calls;
@@ -15,16 +15,17 @@ use super::wire::Calls;
 enum Plan {
     /// The alias has `had`, and gets `wanted`.
     Alias { had: u32, wanted: u32 },
-    /// The candidate's version, which has `had`, gets `wanted`, as stable's has.
-    Version { stable: RevisionId, candidate: RevisionId, had: u32, wanted: u32 },
+    /// The candidate's version, which has `had`, gets `wanted`: what stable's has, `of_stable`, or what it has already.
+    Version { stable: RevisionId, candidate: RevisionId, had: u32, wanted: u32, of_stable: u32 },
 }
 
 impl Plan {
     fn write(&self) -> String {
         match self {
             Self::Alias { had, wanted } => json!({ "on": "alias", "had": had, "wanted": wanted }),
-            Self::Version { stable, candidate, had, wanted } => {
-                json!({ "on": "version", "stable": stable, "candidate": candidate, "had": had, "wanted": wanted })
+            Self::Version { stable, candidate, had, wanted, of_stable } => {
+                json!({ "on": "version", "stable": stable, "candidate": candidate, "had": had, "wanted": wanted,
+                    "of_stable": of_stable })
             }
         }
         .to_string()
@@ -40,7 +41,10 @@ impl Plan {
             match value.get("on")?.as_str()? {
                 "alias" => Some(Self::Alias { had, wanted }),
                 "version" => {
-                    Some(Self::Version { stable: revision("stable")?, candidate: revision("candidate")?, had, wanted })
+                    let (stable, candidate) = (revision("stable")?, revision("candidate")?);
+                    // Older ones only knew candidates that had less.
+                    let of_stable = number("of_stable").unwrap_or(wanted);
+                    Some(Self::Version { stable, candidate, had, wanted, of_stable })
                 }
                 _ => None,
             }
@@ -59,23 +63,73 @@ pub(super) async fn capacity(
     let requested = |qualifier: &str| all.get(qualifier).map_or(0, |provisioned| provisioned.requested);
     let alias = &calls.alias.alias;
     let of_alias = requested(alias);
+    let (of_stable, had) = (requested(stable.as_str()), requested(candidate.as_str()));
     let (plan, more, change) = if of_alias > 0 {
+        refuse_two_owners(calls, candidate, had)?;
         let wanted = of_alias.saturating_mul(2);
         let change = format!("provisioned concurrency of alias {alias}: {of_alias} -> {wanted}, for both versions");
         (Plan::Alias { had: of_alias, wanted }, wanted.saturating_sub(of_alias), change)
+    } else if of_stable == 0 {
+        return Ok(None);
     } else {
-        let (wanted, had) = (requested(stable.as_str()), requested(candidate.as_str()));
-        if wanted <= had {
-            return Ok(None);
-        }
-        let change =
-            format!("provisioned concurrency of version {candidate}: {had} -> {wanted}, as version {stable} has");
-        let plan = Plan::Version { stable: stable.clone(), candidate: candidate.clone(), had, wanted };
+        let wanted = of_stable.max(had);
+        let change = match had < of_stable {
+            true => {
+                format!("provisioned concurrency of version {candidate}: {had} -> {wanted}, as version {stable} has")
+            }
+            false => format!(
+                "provisioned concurrency of version {stable}: {of_stable} -> 0 once {candidate}, which has {had}, has everything"
+            ),
+        };
+        let plan = Plan::Version { stable: stable.clone(), candidate: candidate.clone(), had, wanted, of_stable };
         (plan, wanted.saturating_sub(had), change)
     };
     let provided = all.values().fold(0, |sum: u32, one| sum.saturating_add(one.requested));
     refuse_without_room(calls.reserved().await?, provided, more)?;
     Ok(Some(Capacity { token: plan.write(), changes: vec![change] }))
+}
+
+/// An alias that has some takes no version that has some of its own: Lambda refuses the promote, or to set the alias' back after it.
+fn refuse_two_owners(calls: &Calls<'_>, candidate: &RevisionId, own: u32) -> Result<()> {
+    if own == 0 {
+        return Ok(());
+    }
+    let (alias, function) = (&calls.alias.alias, calls.function());
+    let message = format!(
+        "alias {alias} has provisioned concurrency, and version {candidate} has {own} of its own, which Lambda takes from one of them only; \
+         end the version's: aws lambda delete-provisioned-concurrency-config --function-name {function} --qualifier {candidate}"
+    );
+    Err(Error::new(ErrorKind::Invalid, "ListProvisionedConcurrencyConfigs", message))
+}
+
+/// Whether `more` environments of a version can be kept ready beside what the function has.
+pub(super) async fn has_room(calls: &Calls<'_>, version: &RevisionId, wanted: u32) -> Result<()> {
+    let all = calls.list_provisioned().await?;
+    let requested = |qualifier: &str| all.get(qualifier).map_or(0, |provisioned| provisioned.requested);
+    if requested(&calls.alias.alias) > 0 {
+        refuse_two_owners(calls, version, wanted)?;
+    }
+    let provided = all.values().fold(0, |sum: u32, one| sum.saturating_add(one.requested));
+    refuse_without_room(calls.reserved().await?, provided, wanted.saturating_sub(requested(version.as_str())))
+}
+
+/// See [`Backend::outgrown`](mlroll_backend::Backend::outgrown).
+pub(super) async fn outgrown(calls: &Calls<'_>, reserved: &Capacity, share: Weight) -> Result<Option<Obstacle>> {
+    let Plan::Version { stable, candidate, .. } = Plan::read(&reserved.token)? else { return Ok(None) };
+    let all = calls.list_provisioned().await?;
+    let requested = |version: &RevisionId| all.get(version.as_str()).map_or(0, |provisioned| provisioned.requested);
+    let (has, gets) = (requested(&stable), requested(&candidate));
+    if f64::from(gets) >= f64::from(has) * share.fraction() {
+        return Ok(None);
+    }
+    Ok(Some(Obstacle {
+        what: format!("version {candidate} has {gets} environments kept ready, and version {stable} has {has} by now"),
+        remedy: format!(
+            "give it as many: aws lambda put-provisioned-concurrency-config --function-name {} --qualifier {candidate} \
+             --provisioned-concurrent-executions {has}",
+            calls.function()
+        ),
+    }))
 }
 
 /// What is provided is taken out of what is reserved. Where nothing is left of that Lambda throttles every request that meets no
@@ -101,17 +155,42 @@ pub(super) async fn prepare(calls: &Calls<'_>, capacity: &Capacity, pace: &dyn P
 /// See [`Backend::restore`](mlroll_backend::Backend::restore).
 pub(super) async fn restore(calls: &Calls<'_>, capacity: &Capacity, keeps: &RevisionId, pace: &dyn Pace) -> Result<()> {
     match Plan::read(&capacity.token)? {
-        Plan::Alias { had, .. } => {
+        Plan::Alias { had, wanted } => {
             // Lambda takes no change while there are weights, its own included: it moves what the old version had.
             while !calls.get_alias().await?.additional.is_empty() {
                 pace.pause("provisioned concurrency moves to the version that has everything", None).await?;
             }
-            provide(calls, &calls.alias.alias, had, pace).await
+            let alias = &calls.alias.alias;
+            refuse_anothers(calls, alias, &[had, wanted]).await?;
+            provide(calls, alias, had, pace).await
         }
-        Plan::Version { stable, candidate, .. } if *keeps == candidate => withdraw(calls, &stable).await,
-        Plan::Version { candidate, had: 0, .. } => withdraw(calls, &candidate).await,
-        Plan::Version { candidate, had, .. } => provide(calls, candidate.as_str(), had, pace).await,
+        Plan::Version { stable, candidate, of_stable, .. } if *keeps == candidate => {
+            refuse_anothers(calls, stable.as_str(), &[0, of_stable]).await?;
+            withdraw(calls, &stable).await
+        }
+        Plan::Version { stable, candidate, had, wanted, of_stable } => {
+            refuse_anothers(calls, candidate.as_str(), &[had, wanted]).await?;
+            match had {
+                0 => withdraw(calls, &candidate).await?,
+                had => provide(calls, candidate.as_str(), had, pace).await?,
+            }
+            // A promote that was taken back had ended it.
+            if *keeps == stable && calls.get_provisioned(stable.as_str()).await?.is_none() {
+                provide(calls, stable.as_str(), of_stable, pace).await?;
+            }
+            Ok(())
+        }
     }
+}
+
+/// What is neither what the run found nor what it gave is somebody else's.
+async fn refuse_anothers(calls: &Calls<'_>, qualifier: &str, ours: &[u32]) -> Result<()> {
+    let now = calls.get_provisioned(qualifier).await?.map_or(0, |provisioned| provisioned.requested);
+    if ours.contains(&now) {
+        return Ok(());
+    }
+    let message = format!("somebody gave {qualifier} {now} environments meanwhile, which are left as they are");
+    Err(Error::new(ErrorKind::Invalid, "GetProvisionedConcurrencyConfig", message))
 }
 
 /// Takes a version's environments away, unless an alias still sends somebody there: another one, or ours by now.
@@ -190,10 +269,13 @@ mod tests {
         let id = |text: &str| text.parse::<RevisionId>().unwrap();
         for plan in [
             Plan::Alias { had: 3, wanted: 6 },
-            Plan::Version { stable: id("2"), candidate: id("3"), had: 0, wanted: 5 },
+            Plan::Version { stable: id("2"), candidate: id("3"), had: 7, wanted: 7, of_stable: 5 },
         ] {
             assert_eq!(Plan::read(&plan.write()).unwrap(), plan);
         }
+        let older = r#"{"on":"version","stable":"2","candidate":"3","had":1,"wanted":5}"#;
+        let plan = Plan::Version { stable: id("2"), candidate: id("3"), had: 1, wanted: 5, of_stable: 5 };
+        assert_eq!(Plan::read(older).unwrap(), plan);
         for nonsense in ["", "{}", r#"{"on":"alias","had":-1,"wanted":2}"#, r#"{"on":"version","had":1,"wanted":2}"#] {
             assert_eq!(Plan::read(nonsense).unwrap_err().kind(), ErrorKind::Invalid, "{nonsense}");
         }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mlroll_backend::{Artifact, Deployed, Error, ErrorKind, Pace, Release, Result, Revision, RevisionId, Snapshot};
 use sha2::{Digest as _, Sha256};
 
-use super::concurrency::{provide, rehearsed};
+use super::concurrency::{has_room, provide, rehearsed};
 use super::wire::{Calls, Code, Configuration, LATEST, Update, Version};
 
 /// How often an update that somebody else began is looked at, before that is a conflict: ten minutes at least.
@@ -80,6 +80,7 @@ impl Delivery<'_> {
                 // The version is not there, so nothing can be read of it.
                 rehearsed(self.calls.put_provisioned(&version, wanted).await)?;
             } else {
+                has_room(&self.calls, &id, wanted).await?;
                 provide(&self.calls, &version, wanted, self.pace).await?;
             }
             notes.push(format!(

@@ -205,7 +205,7 @@ impl Calls<'_> {
     }
 
     /// The name, or the whole ARN where the target names an account.
-    fn function(&self) -> String {
+    pub(super) fn function(&self) -> String {
         let LambdaAlias { region, function, owner, .. } = self.alias;
         match owner {
             Some(owner) => format!("arn:{}:lambda:{region}:{}:function:{function}", owner.partition, owner.account),

@@ -3,7 +3,7 @@
 //! A variant is a name; its model stands in the endpoint config. A pipeline that deploys another config leaves names and weights as
 //! they are, and the marker with them: the way back of a promote then leads to a model that nobody meant.
 
-use mlroll_backend::{MarkerState, Result, RevisionId, Snapshot};
+use mlroll_backend::{ErrorKind, MarkerState, Result, RevisionId, Snapshot};
 
 use super::deploy::Config;
 use super::wire::{Calls, Endpoint, Note};
@@ -23,13 +23,17 @@ pub(super) async fn replaced(
         (MarkerState::Canary { .. }, _) => Some(format!("its variants may hold other models: {configs}")),
         (MarkerState::Promoted, Some(previous)) => {
             let (was, is) = tokio::join!(calls.config(then), calls.config(&now.config));
+            let denied = [&was, &is].into_iter().any(|read| read.as_ref().is_err_and(|e| e.kind() == ErrorKind::Auth));
             match (model(was, previous), model(is, previous)) {
                 (Some(was), Some(is)) if was == is => None,
                 (Some(was), Some(is)) => {
                     Some(format!("variant {previous} held the model {was}, and holds {is} ({configs})"))
                 }
                 (None, _) | (_, None) => {
-                    Some(format!("whether variant {previous} holds the model that it held cannot be told: {configs}"))
+                    let denied = if denied { " (sagemaker:DescribeEndpointConfig is not allowed)" } else { "" };
+                    Some(format!(
+                        "whether variant {previous} holds the model that it held cannot be told{denied}: {configs}"
+                    ))
                 }
             }
         }
