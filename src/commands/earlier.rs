@@ -107,7 +107,11 @@ impl Begin {
         }
         open.retain(|read| {
             let terms = read.header.plan.terms();
-            terms.kind == watching.kind && candidate.as_ref().is_none_or(|candidate| *candidate == terms.candidate)
+            // One that could not give its candidate capacity has done nothing: what is asked for now may be to leave that.
+            let is_idle = read.rollout.stage() == Stage::Start && read.rollout.reserved().is_none();
+            terms.kind == watching.kind
+                && candidate.as_ref().is_none_or(|candidate| *candidate == terms.candidate)
+                && (terms.capacity == watching.capacity || !is_idle)
         });
         if !open.is_empty() {
             let deadline = driver.clock.deadline(driver.limits.accept);

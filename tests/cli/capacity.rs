@@ -146,6 +146,13 @@ fn where_what_is_reserved_has_no_room_for_both_nothing_is_written() {
     assert!(message.contains("8 executions reserved") && message.contains("4 more"), "{message}");
     assert!(error["hints"].to_string().contains("capacity = \\\"leave\\\""), "{error}");
     assert_eq!(writes(&sandbox), [""; 0]);
+    // What the hint says works, and so does more room.
+    let left = start(HEALTHY, "prod");
+    left.ask("PUT", "/2017-10-31/functions/fraud/concurrency", r#"{"ReservedConcurrentExecutions": 8}"#);
+    assert_eq!(left.run(&["rollout"]).0, 2);
+    left.write("mlroll.toml", &config("30s", "capacity = \"leave\""));
+    let (code, done) = left.run(&["rollout"]);
+    assert_eq!((code, provided(&left)), (0, json!({ "prod": 4 })), "{done}");
     reserve(9);
     assert_eq!(sandbox.run(&["resume"]).0, 0);
     assert_eq!(provided(&sandbox), json!({ "prod": 4 }));
