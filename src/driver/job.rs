@@ -118,7 +118,11 @@ impl<'a> Job<'a> {
                     None => return,
                 },
                 // Somebody's operation is under way, and nothing tells what it leads to: decide by what comes of it.
-                Err(_) if self.may_change(&seen) && clock.left(self.deadline.get()) > self.backend.poll_interval() => {
+                Err(_)
+                    if self.may_change(&seen)
+                        && seen.nature.bar().is_none()
+                        && clock.left(self.deadline.get()) > self.backend.poll_interval() =>
+                {
                     self.wait_a_while(&seen).await;
                     continue;
                 }
@@ -263,7 +267,7 @@ impl<'a> Job<'a> {
         if let (Decision::FindCandidate { stable }, Intent::Canary { share, again, .. }) = (&decision, &intent) {
             let candidate = match known.chosen.clone().filter(|chosen| chosen != stable) {
                 Some(chosen) => chosen,
-                None => self.find_candidate(stable, report).await?,
+                None => self.find_candidate(stable, seen, report).await?,
             };
             known.chosen = Some(candidate.clone());
             let intent = Intent::Canary { share: *share, candidate: Some(candidate), again: *again };
@@ -277,7 +281,10 @@ impl<'a> Job<'a> {
             Decision::Refuse(refusal) => {
                 let list = refusal.list_revisions;
                 let unnoted = seen.marker.is_none() && seen.split.as_ref().is_some_and(|split| split.sole().is_none());
+                let bare = self.is_rollback() && refusal.kind == ErrorKind::NotFound;
                 let failure = Failure::from(refusal).about(&self.target);
+                let ways = seen.nature.remedies.iter().filter(|_| bare && seen.nature.bar().is_some());
+                let failure = ways.fold(failure, Failure::hint);
                 let failure = if unnoted { failure.suspecting(&self.target) } else { failure };
                 Err(if list { self.naming_revisions(failure, seen).await } else { failure })
             }
@@ -304,7 +311,12 @@ impl<'a> Job<'a> {
         }
     }
 
-    async fn find_candidate(&self, stable: &RevisionId, report: &mut Report) -> Result<RevisionId, Failure> {
+    async fn find_candidate(
+        &self,
+        stable: &RevisionId,
+        seen: &Snapshot,
+        report: &mut Report,
+    ) -> Result<RevisionId, Failure> {
         let listing = self.backend.revisions(&self.target, usize::MAX);
         let listed = self.driver().clock.by(self.deadline.get(), listing).await.unwrap_or_else(|_| Err(time_is_up()));
         let listed = listed.map_err(|e| Failure::of(&e, &self.target))?;
@@ -326,15 +338,27 @@ impl<'a> Job<'a> {
                 let message = format!("there is no candidate: nothing newer than {stable} is published");
                 refuse(ErrorKind::NotFound, message, "publish a version first, or name an older one: `--candidate REV`")
             }
-            Choice::Several(ids) if ids.is_empty() => {
-                refuse(ErrorKind::NotFound, format!("there is no candidate: {stable} is all there is"), "")
-            }
+            Choice::Several(ids) if ids.is_empty() => Err(self.alone(stable, seen).await),
             Choice::Several(ids) => refuse(
                 ErrorKind::Invalid,
                 format!("which candidate? there are {}", names(&ids)),
                 "name it: `--candidate REV`",
             ),
         }
+    }
+
+    /// Why nobody stands beside stable, and what to do about it.
+    async fn alone(&self, stable: &RevisionId, seen: &Snapshot) -> Failure {
+        let asking = self.driver().clock.by(self.deadline.get(), self.backend.nature(&self.target, seen)).await;
+        // It only tells more of what is so anyway.
+        let nature = asking.ok().and_then(Result::ok).unwrap_or_else(|| seen.nature.clone());
+        let more = if nature.what.is_empty() { String::new() } else { format!("; {}", nature.what) };
+        let message = format!("there is no candidate: {stable} is all there is{more}");
+        let refusal = match nature.bar() {
+            Some(what) => Refusal::new(ErrorKind::Unsupported, what),
+            None => Refusal::new(ErrorKind::NotFound, message),
+        };
+        Failure::from(nature.remedies.iter().fold(refusal, Refusal::hint)).about(&self.target)
     }
 
     /// Refuses a candidate that could not serve.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mlroll_backend::{
-    Capacity, GuardToken, Histogram, Readiness, Roles, Sample, Snapshot, Timestamp, TrafficSplit, Weight, extract,
+    Capacity, GuardToken, Histogram, Nature, Readiness, Roles, Sample, Snapshot, Timestamp, TrafficSplit, Weight,
+    extract,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -80,6 +81,7 @@ fn snapshot(split: &TrafficSplit, note: &str) -> Snapshot {
         modified: None,
         taken_back: None,
         contents: None,
+        nature: Nature::default(),
     }
 }
 

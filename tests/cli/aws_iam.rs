@@ -149,7 +149,11 @@ fn of_an_endpoints_variants() {
     let sandbox = endpoint(HEALTHY, autoscaling);
     // Without gates, which have permissions of their own.
     sandbox.write("mlroll.toml", &file(SAGEMAKER));
-    suffices(&["sagemaker-status"], &sandbox, &[&with(&["status"])]);
+    let mut needed = used(&["sagemaker-status"], &sandbox, &[(&with(&["status"]), &[0])]);
+    let bare = registry("", "");
+    crate::sagemaker_kinds::holds_components(&bare);
+    needed.extend(used(&["sagemaker-status"], &bare, &[(&with(&["status"]), &[0])]));
+    are_needed(&["sagemaker-status"], &needed);
     // Of other bounds than stable's.
     scaling(&sandbox, "RegisterScalableTarget", "b", &json!({ "MinCapacity": 1, "MaxCapacity": 2 }));
     suffices(&["sagemaker-canary"], &sandbox, &[&canary]);

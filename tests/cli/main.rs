@@ -71,6 +71,7 @@ mod sagemaker_deploy;
 mod sagemaker_experiment;
 mod sagemaker_killed;
 mod sagemaker_killed_back;
+mod sagemaker_kinds;
 mod sagemaker_prune;
 mod sagemaker_shadow;
 mod sagemaker_taken_back;

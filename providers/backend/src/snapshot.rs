@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Marker, Roles, Timestamp, TrafficSplit};
+use crate::{Marker, Nature, Roles, Timestamp, TrafficSplit};
 
 /// One observation of a target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,9 @@ pub struct Snapshot {
     /// endpoint config of SageMaker, which is immutable itself. `None` where a revision is what it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contents: Option<String>,
+    /// What the target is, or is in, that decides what may be done to it.
+    #[serde(default, skip_serializing_if = "Nature::is_usual")]
+    pub nature: Nature,
 }
 
 /// What a write must match to be about the state that was seen. Only the backend that made it can read it.

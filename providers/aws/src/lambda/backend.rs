@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mlroll_backend::{
     Access, ArtifactKind, Backend, Capabilities, Capacity, Deployed, Error, ErrorKind, GuardKind, GuardToken,
-    LambdaAlias, Marker, Obstacle, Pace, Probe, Question, Readiness, Release, Result, Revision, RevisionId, Roles,
-    Snapshot, Target, TrafficSplit, Weight, Wiretap, embed, extract,
+    LambdaAlias, Marker, Nature, Obstacle, Pace, Probe, Question, Readiness, Release, Result, Revision, RevisionId,
+    Roles, Snapshot, Target, TrafficSplit, Weight, Wiretap, embed, extract,
 };
 
 use super::concurrency;
@@ -224,6 +224,7 @@ fn read(operation: &'static str, alias: &Alias) -> Result<Snapshot> {
         modified: None,
         taken_back: None,
         contents: None,
+        nature: Nature::default(),
     })
 }
 

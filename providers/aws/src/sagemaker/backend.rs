@@ -6,16 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use mlroll_backend::{
     Access, ArtifactKind, Backend, Capabilities, Capacity, Deployed, Error, ErrorKind, GuardKind, Marker, MarkerState,
-    ModelStage, Obstacle, Pace, Probe, Pruned, Question, Readiness, Release, Result, Revision, RevisionId, Roles,
-    SageMakerEndpoint, Shadow, Snapshot, Target, Timestamp, TrafficSplit, Weight, Wiretap, embed,
+    ModelStage, Nature, Obstacle, Pace, Probe, Pruned, Question, Readiness, Release, Result, Revision, RevisionId,
+    Roles, SageMakerEndpoint, Shadow, Snapshot, Target, Timestamp, TrafficSplit, Weight, Wiretap, embed,
 };
 
 use super::capacity::{self, Scaling};
 use super::deploy::{deploy, mirror, tell_stage};
+use super::kinds::components;
 use super::probe::wire::invoke;
 use super::prune::{Landed, prune};
-use super::read::{Known, TAG, contents, marks_the_smaller, obstacles, snapshot, split, tag_of, weights};
-use super::wire::{Calls, Endpoint};
+use super::read::{Known, TAG, config_in, contents, marks_the_smaller, obstacles, snapshot, split, tag_of, weights};
+use super::wire::{Calls, Endpoint, Variant};
 use crate::session::Session;
 use crate::settings::Settings;
 
@@ -26,10 +27,19 @@ const UPDATE: &str = "UpdateEndpointWeightsAndCapacities";
 pub struct SageMaker {
     pub(super) session: Session,
     access: Option<Access>,
-    /// Instances of the variants as they were seen last, by endpoint.
-    sizes: Mutex<BTreeMap<Target, Vec<(String, i32)>>>,
+    /// What was seen of each endpoint last.
+    learned: Mutex<BTreeMap<Target, Learned>>,
     /// The endpoint configs that were deployed, by endpoint.
     landed: Mutex<BTreeMap<Target, Landed>>,
+}
+
+/// What is remembered of an endpoint.
+#[derive(Clone, Debug, Default)]
+struct Learned {
+    /// Instances of its variants.
+    sizes: Vec<(String, i32)>,
+    /// That it has one variant, of which no image is told: only its config says whether inference components are placed there.
+    may_hold_components: bool,
 }
 
 impl SageMaker {
@@ -39,7 +49,7 @@ impl SageMaker {
         Self {
             session: Session::new(settings, wiretap),
             access: settings.access(),
-            sizes: Mutex::default(),
+            learned: Mutex::default(),
             landed: Mutex::default(),
         }
     }
@@ -49,7 +59,7 @@ impl SageMaker {
 impl SageMaker {
     /// By a session of a test's own.
     pub(super) const fn by(session: Session) -> Self {
-        Self { session, access: None, sizes: Mutex::new(BTreeMap::new()), landed: Mutex::new(BTreeMap::new()) }
+        Self { session, access: None, learned: Mutex::new(BTreeMap::new()), landed: Mutex::new(BTreeMap::new()) }
     }
 }
 
@@ -81,7 +91,7 @@ impl Backend for SageMaker {
         let client = self.session.sagemaker(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
         let described = describe(&calls).await?;
-        self.learn_sizes(target, &described);
+        self.learn(target, &described);
         let tag = calls.marker(&described.arn).await?;
         snapshot(operation, &described, tag.as_deref())
     }
@@ -91,11 +101,26 @@ impl Backend for SageMaker {
         let endpoint = endpoint_of(target, operation)?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let described = describe(&Calls { client: &client, target, endpoint }).await?;
+        self.learn(target, &described);
         let mut seen = snapshot(operation, &described, None)?;
         if marks_the_smaller(&described) {
             seen.roles = Roles::default();
         }
         Ok(seen)
+    }
+
+    async fn nature(&self, target: &Target, seen: &Snapshot) -> Result<Nature> {
+        let may_hold = |learned: &Learned| learned.may_hold_components;
+        let in_doubt = self.learned.lock().unwrap_or_else(PoisonError::into_inner).get(target).is_some_and(may_hold);
+        let config = seen.contents.as_deref().and_then(config_in);
+        let Some(config) = config.filter(|_| in_doubt) else { return Ok(seen.nature.clone()) };
+        let endpoint = endpoint_of(target, "DescribeEndpointConfig")?;
+        let client = self.session.sagemaker(&endpoint.region).await;
+        let calls = Calls { client: &client, target, endpoint };
+        Ok(match calls.variants_without_model(config).await?.as_slice() {
+            [] => seen.nature.clone(),
+            [_, ..] => components(&endpoint.region, &endpoint.endpoint),
+        })
     }
 
     async fn revisions(&self, target: &Target, limit: usize) -> Result<Vec<Revision>> {
@@ -115,7 +140,7 @@ impl Backend for SageMaker {
         let calls = Calls { client: &client, target, endpoint };
         let described = describe(&calls).await?;
         let without_model = calls.variants_without_model(&described.config).await?;
-        self.learn_sizes(target, &described);
+        self.learn(target, &described);
         Ok(obstacles(&described, &without_model, stable, candidate))
     }
 
@@ -277,17 +302,19 @@ impl Backend for SageMaker {
 }
 
 impl SageMaker {
-    fn learn_sizes(&self, target: &Target, seen: &Endpoint) {
-        let sizes = seen.variants.iter();
-        let sizes =
-            sizes.filter_map(|variant| Some((variant.name.clone(), variant.wanted_instances.or(variant.instances)?)));
-        self.sizes.lock().unwrap_or_else(PoisonError::into_inner).insert(target.clone(), sizes.collect());
+    fn learn(&self, target: &Target, seen: &Endpoint) {
+        let size = |variant: &Variant| Some((variant.name.clone(), variant.wanted_instances.or(variant.instances)?));
+        let learned = Learned {
+            sizes: seen.variants.iter().filter_map(size).collect(),
+            may_hold_components: matches!(seen.variants.as_slice(), [only] if !only.has_images),
+        };
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner).insert(target.clone(), learned);
     }
 
     /// How many instances the candidate and stable have, where the candidate has fewer.
     fn lacks(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Option<(i32, i32)> {
-        let sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = sizes.get(target)?;
+        let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = &learned.get(target)?.sizes;
         let size = |of: &RevisionId| all.iter().find(|(name, _)| name == of.as_str()).map(|(_, count)| *count);
         let (has, gets) = (size(stable)?, size(candidate)?);
         (gets < has).then_some((gets, has))
@@ -392,6 +419,7 @@ fn after(to: &TrafficSplit, marker: &Marker, seen: &Snapshot, carried: bool) -> 
         modified: None,
         taken_back: None,
         contents: seen.contents.clone(),
+        nature: seen.nature.clone(),
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mlroll_backend::{
     Access, ArtifactKind, AzureMlEndpoint, Backend, Capabilities, Capacity, Deployed, Error, ErrorKind, GuardKind,
-    GuardToken, Marker, MarkerState, Obstacle, Pace, Probe, Question, Readiness, Release, Result, Revision, RevisionId,
-    Roles, Snapshot, Target, TrafficSplit, Weight, Wiretap, embed, extract,
+    GuardToken, Marker, MarkerState, Nature, Obstacle, Pace, Probe, Question, Readiness, Release, Result, Revision,
+    RevisionId, Roles, Snapshot, Target, TrafficSplit, Weight, Wiretap, embed, extract,
 };
 use tokio::time::Instant;
 
@@ -368,6 +368,7 @@ fn snapshot_of(operation: &'static str, document: &Document) -> Result<Snapshot>
         modified: document.modified,
         taken_back: None,
         contents: None,
+        nature: Nature::default(),
     })
 }
 
@@ -387,6 +388,7 @@ fn awaited(pending: &Pending, shown: &Snapshot, why: &str) -> Snapshot {
         modified: shown.modified,
         taken_back: None,
         contents: None,
+        nature: Nature::default(),
     }
 }
 

@@ -176,8 +176,10 @@ impl Call<'_> {
         let name = self.input.name("EndpointName")?;
         let arn = self.arn("endpoint", &name);
         let slot = self.here().endpoints.get_mut(&name).ok_or_else(|| Refusal::no_such("endpoint", &arn))?;
-        if slot.now.failed {
-            return Err(Refusal::invalid(format!("Endpoint \"{arn}\" has failed and can only be deleted.")));
+        if slot.now.broken.is_some() {
+            // AWS publishes no text of this.
+            let message = format!("Cannot update endpoint \"{arn}\" while it is in status {}.", slot.now.status());
+            return Err(Refusal::invalid(message));
         }
         if slot.now.change.is_some() {
             return Err(Refusal::in_progress(&arn));

@@ -14,8 +14,11 @@ impl Call<'_> {
     pub(super) fn describe_endpoint(&mut self) -> Reply {
         let name = self.input.name("EndpointName")?;
         let arn = self.arn("endpoint", &name);
-        let (name, endpoint) = self.endpoint()?;
-        Ok(render::endpoint(&name, &arn, endpoint))
+        self.endpoint()?;
+        let here = self.here();
+        let missing = Refusal::no_such("endpoint", &arn);
+        let slot = here.endpoints.get(&name).ok_or(missing)?;
+        Ok(render::endpoint(&name, &arn, &slot.now, here))
     }
 
     pub(super) fn create_endpoint(&mut self) -> Reply {
@@ -37,7 +40,8 @@ impl Call<'_> {
             shadows,
             change: None,
             failure: None,
-            failed: false,
+            broken: None,
+            guardrails: None,
             tags,
             misfortunes: Vec::new(),
         };

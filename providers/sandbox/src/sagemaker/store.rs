@@ -135,7 +135,8 @@ impl SageMaker {
             shadows: Vec::new(),
             change: None,
             failure: None,
-            failed: false,
+            broken: None,
+            guardrails: None,
             tags: Tags::new(),
             misfortunes,
         };

@@ -83,7 +83,7 @@ fn stale(request: &Request, operation: &Operation, world: &mut World) -> Answer 
 fn foreign_write(request: &Request, world: &mut World) -> bool {
     let now = world.now();
     let Some((region, name, slot)) = slot(request, world) else { return false };
-    if slot.now.change.is_some() || slot.now.failed {
+    if slot.now.change.is_some() || slot.now.broken.is_some() {
         return false;
     }
     let saved = slot.now.clone();

@@ -1,7 +1,8 @@
 //! A provider, a metric store and a clock.
 
 use mlroll_backend::{
-    Capacity, ErrorKind, GuardToken, Marker, MarkerState, Readiness, Roles, Snapshot, Timestamp, TrafficSplit, embed,
+    Capacity, ErrorKind, GuardToken, Marker, MarkerState, Nature, Readiness, Roles, Snapshot, Timestamp, TrafficSplit,
+    embed,
 };
 
 use super::{NOW, id, weight};
@@ -172,6 +173,7 @@ impl World {
                 .clone()
                 .filter(|_| self.undo.as_ref().map_or(self.now >= self.live_at, |undo| undo.begun)),
             contents: self.contents.clone(),
+            nature: Nature::default(),
         }
     }
 

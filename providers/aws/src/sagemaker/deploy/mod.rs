@@ -15,7 +15,8 @@ mod stage;
 mod wire;
 
 use mlroll_backend::{
-    Artifact, Deployed, Error, ErrorKind, Marker, MarkerState, Pace, Release, Result, Revision, RevisionId, Snapshot,
+    Artifact, Deployed, Error, ErrorKind, Marker, MarkerState, Nature, Pace, Release, Result, Revision, RevisionId,
+    Snapshot,
 };
 
 pub(super) use self::names::front;
@@ -26,6 +27,7 @@ use self::slot::idle;
 pub(super) use self::stage::tell_stage;
 use self::wire::{Config, Filling, Package, Slot, Source, Stored};
 use super::capacity::Scaling;
+use super::kinds;
 use super::prune::Landed;
 use super::read::{Known, split, tag_of};
 use super::wire::{Calls, Endpoint};
@@ -153,28 +155,23 @@ async fn at_rest(calls: &Calls<'_>, mut now: Endpoint, pace: &dyn Pace) -> Resul
 fn refuse_kinds(now: &Endpoint, live: &Config) -> Result<()> {
     let shadows = live.has_shadows() || !now.shadows.is_empty();
     let beside = "the endpoint has a shadow variant, and one production variant beside it: end that first, by `mlroll shadow --off`";
-    match unfit(now, live).or_else(|| shadows.then_some(beside)) {
+    match unfit(now, live).or_else(|| shadows.then(|| beside.to_owned())) {
         Some(refused) => Err(Error::new(ErrorKind::Unsupported, UPDATE, refused)),
         None => Ok(()),
     }
 }
 
-/// Why an endpoint has no place for another model.
-fn unfit(now: &Endpoint, live: &Config) -> Option<&'static str> {
+/// Why an endpoint has no place for another model, and what to do instead.
+fn unfit(now: &Endpoint, live: &Config) -> Option<String> {
     let slots = live.slots();
-    if now.is_async || live.is_async() {
-        Some(
-            "the endpoint is asynchronous: it has a queue and one variant; roll it out by SageMaker's deployment guardrails, or on a second endpoint",
-        )
-    } else if slots.iter().any(|slot| slot.is_serverless) {
-        Some("the endpoint is serverless, and those have one variant; roll it out on a second endpoint")
-    } else if slots.iter().any(|slot| slot.model.is_none()) {
-        Some(
-            "its variants hold inference components, which requests name: weights do not split them; update the component by a rolling update of SageMaker's own",
-        )
-    } else {
-        None
+    let mut now = now.clone();
+    now.is_async |= live.is_async();
+    for variant in &mut now.variants {
+        variant.is_serverless |= slots.iter().any(|slot| slot.name == variant.name && slot.is_serverless);
     }
+    let holds_components = slots.iter().any(|slot| slot.model.is_none());
+    let Nature { what, remedies, .. } = kinds::unfit(&now, holds_components)?;
+    Some(std::iter::once(what).chain(remedies).collect::<Vec<_>>().join("; "))
 }
 
 async fn think(

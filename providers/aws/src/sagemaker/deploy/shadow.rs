@@ -81,7 +81,7 @@ fn begun<'a>(
     let refuse = |kind, message: String| Err(Error::new(kind, UPDATE, message));
     let Shadow { revision, share } = shadow;
     if let Some(why) = super::unfit(now, live) {
-        return refuse(ErrorKind::Unsupported, why.to_owned());
+        return refuse(ErrorKind::Unsupported, why);
     }
     if revision == stable {
         let message = format!("{revision} has live traffic: a variant is in production or a shadow, not both");
