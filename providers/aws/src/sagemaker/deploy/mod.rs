@@ -12,6 +12,7 @@ mod notes;
 mod shadow;
 mod slot;
 mod stage;
+mod update;
 mod wire;
 
 use mlroll_backend::{
@@ -25,6 +26,7 @@ use self::notes::notes;
 pub(super) use self::shadow::mirror;
 use self::slot::idle;
 pub(super) use self::stage::tell_stage;
+use self::update::{arrived, at_rest, left_behind, update};
 use self::wire::{Config, Filling, Package, Slot, Source, Stored};
 use super::capacity::Scaling;
 use super::kinds;
@@ -75,7 +77,9 @@ pub(super) async fn deploy(
     let mut made = !there;
     let mut how = Made::default();
     match now.pending.as_deref() {
-        Some(pending) if pending == wanted.config => arrived(calls, &wanted, &now, pace).await?,
+        Some(pending) if pending == wanted.config => {
+            arrived(calls, &wanted, &now, pace).await.map_err(|e| left_behind(e, &wanted, how))?;
+        }
         Some(pending) => {
             let message = format!("another endpoint config is being deployed: {pending}");
             return Err(Error::new(ErrorKind::Conflict, UPDATE, message));
@@ -129,25 +133,6 @@ fn refuse_foreign_settings(release: &Release) -> Result<()> {
         Artifact::Image(_) => unsupported("an image alone is no model: name its data too, with --model-data"),
         Artifact::S3 { .. } | Artifact::Zip(_) => unsupported("an archive of code is no model"),
         Artifact::Model(_) | Artifact::ModelData { .. } | Artifact::ModelPackage(_) | Artifact::Stable => Ok(()),
-    }
-}
-
-/// The endpoint when it takes changes, or is at a new config already.
-async fn at_rest(calls: &Calls<'_>, mut now: Endpoint, pace: &dyn Pace) -> Result<Endpoint> {
-    loop {
-        match now.status.as_str() {
-            "InService" => return Ok(now),
-            "Updating" if now.pending.is_some() => return Ok(now),
-            "Updating" | "SystemUpdating" | "RollingBack" => {
-                pace.pause(&format!("the endpoint is {}, and takes no change until it is InService", now.status), None)
-                    .await?;
-                now = calls.describe().await?;
-            }
-            other => {
-                let message = format!("the endpoint is {other}, and cannot be updated");
-                return Err(Error::new(ErrorKind::Conflict, UPDATE, message));
-            }
-        }
     }
 }
 
@@ -355,69 +340,16 @@ async fn make(
         Ok(()) => arrived(calls, wanted, now, pace).await,
     };
     if let (Err(e), Some(marker)) = (&updated, lost)
-        && (e.was_answered() || e.kind() == ErrorKind::Invalid)
+        && (e.was_answered() || e.has_changed_nothing())
     {
         // The slot holds what it held.
         let _ = calls.set_marker(&arn, Some(&tag_of(marker))).await;
     }
-    updated.map(|()| how)
+    updated.map(|()| how).map_err(|e| left_behind(e, wanted, how))
 }
 
 fn is(revision: &RevisionId, wanted: &Wanted) -> bool {
     revision.as_str() == wanted.filling.slot
-}
-
-/// Has the endpoint updated. After a lost answer the endpoint knows better than the error.
-async fn update(calls: &Calls<'_>, wanted: &Wanted, pace: &dyn Pace) -> Result<()> {
-    let mut tries = 0;
-    loop {
-        let Err(error) = calls.update(&wanted.config, wanted.counts, false).await else { return Ok(()) };
-        let lags = error.kind() == ErrorKind::NotFound && error.message().contains("endpoint configuration");
-        if lags && tries < LAG {
-            tries += 1;
-            pace.pause("the new endpoint config cannot be found yet", None).await?;
-            continue;
-        }
-        let doubtful = error.kind() == ErrorKind::Conflict || !error.was_answered();
-        if doubtful && error.kind() != ErrorKind::Withheld {
-            let now = calls.describe().await?;
-            if now.config == wanted.config || now.pending.as_deref() == Some(&wanted.config) {
-                return Ok(());
-            }
-        }
-        return Err(error);
-    }
-}
-
-/// Waits until the endpoint has the new config, or is back at the old one.
-async fn arrived(calls: &Calls<'_>, wanted: &Wanted, before: &Endpoint, pace: &dyn Pace) -> Result<()> {
-    let mut moved = before.pending.is_some();
-    let mut still = 0;
-    loop {
-        let now = calls.describe().await?;
-        let failed = |why: &str| {
-            let message = match why {
-                "" => "SageMaker took the new endpoint config back, and gave no reason".to_owned(),
-                why => format!("SageMaker took the new endpoint config back: {why}"),
-            };
-            Err(Error::new(ErrorKind::Invalid, UPDATE, message))
-        };
-        match now.status.as_str() {
-            "InService" if now.config == wanted.config => return Ok(()),
-            "InService" if moved => return failed(&now.failure),
-            "InService" if still < LAG => still += 1,
-            // It was changed since, and nobody saw it under way.
-            "InService" if now.modified > before.modified => return failed(&now.failure),
-            "InService" => {
-                let message = "the update was accepted, and nothing of it is to be seen";
-                return Err(Error::new(ErrorKind::Unexpected, UPDATE, message));
-            }
-            "Failed" | "UpdateRollbackFailed" | "OutOfService" | "Deleting" => return failed(&now.failure),
-            _ => moved = true,
-        }
-        let what = format!("the endpoint is {}: a fleet with {} is made", now.status, wanted.filling.model);
-        pace.pause(&what, None).await?;
-    }
 }
 
 /// A slot that was rolled back as bad holds something else by now. That is told by the age of the config, too, where the
