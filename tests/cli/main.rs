@@ -67,6 +67,7 @@ mod rollback;
 mod sagemaker;
 mod sagemaker_by_hand;
 mod sagemaker_capacity;
+mod sagemaker_case;
 mod sagemaker_deploy;
 mod sagemaker_experiment;
 mod sagemaker_killed;

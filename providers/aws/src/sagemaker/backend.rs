@@ -36,6 +36,8 @@ pub struct SageMaker {
 /// What is remembered of an endpoint.
 #[derive(Clone, Debug, Default)]
 struct Learned {
+    /// How its name is spelled: who has it from an ARN may have it in lower case.
+    name: String,
     /// Instances of its variants.
     sizes: Vec<(String, i32)>,
     /// That it has one variant, of which no image is told: only its config says whether inference components are placed there.
@@ -87,7 +89,7 @@ impl Backend for SageMaker {
 
     async fn observe(&self, target: &Target) -> Result<Snapshot> {
         let operation = "DescribeEndpoint";
-        let endpoint = endpoint_of(target, operation)?;
+        let endpoint = &self.spelled(target, operation)?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
         let described = describe(&calls).await?;
@@ -98,7 +100,7 @@ impl Backend for SageMaker {
 
     async fn observe_without_marker(&self, target: &Target) -> Result<Snapshot> {
         let operation = "DescribeEndpoint";
-        let endpoint = endpoint_of(target, operation)?;
+        let endpoint = &self.spelled(target, operation)?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let described = describe(&Calls { client: &client, target, endpoint }).await?;
         self.learn(target, &described);
@@ -114,7 +116,7 @@ impl Backend for SageMaker {
         let in_doubt = self.learned.lock().unwrap_or_else(PoisonError::into_inner).get(target).is_some_and(may_hold);
         let config = seen.contents.as_deref().and_then(config_in);
         let Some(config) = config.filter(|_| in_doubt) else { return Ok(seen.nature.clone()) };
-        let endpoint = endpoint_of(target, "DescribeEndpointConfig")?;
+        let endpoint = &self.spelled(target, "DescribeEndpointConfig")?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
         Ok(match calls.variants_without_model(config).await?.as_slice() {
@@ -124,7 +126,7 @@ impl Backend for SageMaker {
     }
 
     async fn revisions(&self, target: &Target, limit: usize) -> Result<Vec<Revision>> {
-        let endpoint = endpoint_of(target, "DescribeEndpoint")?;
+        let endpoint = &self.spelled(target, "DescribeEndpoint")?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let described = describe(&Calls { client: &client, target, endpoint }).await?;
         // Variants have no age; the endpoint config's order is all there is.
@@ -135,7 +137,7 @@ impl Backend for SageMaker {
     }
 
     async fn check(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Result<Vec<Obstacle>> {
-        let endpoint = endpoint_of(target, "DescribeEndpointConfig")?;
+        let endpoint = &self.spelled(target, "DescribeEndpointConfig")?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
         let described = describe(&calls).await?;
@@ -145,18 +147,18 @@ impl Backend for SageMaker {
     }
 
     fn advice(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId, _: Weight) -> Vec<String> {
-        match self.lacks(target, stable, candidate) {
-            Some((gets, has)) => vec![format!(
+        let few = self.lacks(target, stable, candidate).map(|(gets, has)| {
+            format!(
                 "{candidate} has fewer instances than {stable}: {gets} and not {has}; it gets as many before its first share, \
                  unless its capacity is left as it is"
-            )],
-            None => Vec::new(),
-        }
+            )
+        });
+        few.into_iter().chain(self.misspelled(target)).collect()
     }
 
     fn shortfall(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Option<Obstacle> {
         let (gets, has) = self.lacks(target, stable, candidate)?;
-        let name = &endpoint_of(target, UPDATE).ok()?.endpoint;
+        let name = self.spelled(target, UPDATE).ok()?.endpoint;
         Some(Obstacle {
             what: format!(
                 "{candidate} has fewer instances than {stable}: {gets} and not {has}, and would get everything"
@@ -179,7 +181,7 @@ impl Backend for SageMaker {
         stable: &RevisionId,
         candidate: &RevisionId,
     ) -> Result<Option<Capacity>> {
-        let endpoint = endpoint_of(target, "DescribeScalableTargets")?;
+        let endpoint = &self.spelled(target, "DescribeScalableTargets")?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let scaling = self.session.scaling(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
@@ -187,7 +189,7 @@ impl Backend for SageMaker {
     }
 
     async fn shift(&self, target: &Target, to: &TrafficSplit, seen: &Snapshot, marker: &Marker) -> Result<Snapshot> {
-        let endpoint = endpoint_of(target, UPDATE)?;
+        let endpoint = &self.spelled(target, UPDATE)?;
         let known = Known::from(&seen.guard).ok_or_else(|| {
             Error::new(ErrorKind::Invalid, UPDATE, "what was seen of the endpoint was not seen by this backend")
         })?;
@@ -230,7 +232,7 @@ impl Backend for SageMaker {
     }
 
     async fn mirror(&self, target: &Target, revision: &RevisionId, share: Weight, seen: &Snapshot) -> Result<Snapshot> {
-        let endpoint = endpoint_of(target, "UpdateEndpoint")?;
+        let endpoint = &self.spelled(target, "UpdateEndpoint")?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let scaling = self.session.scaling(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
@@ -238,7 +240,7 @@ impl Backend for SageMaker {
     }
 
     async fn deploy(&self, target: &Target, seen: &Snapshot, release: &Release, pace: &dyn Pace) -> Result<Deployed> {
-        let endpoint = endpoint_of(target, "UpdateEndpoint")?;
+        let endpoint = &self.spelled(target, "UpdateEndpoint")?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let scaling = self.session.scaling(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
@@ -252,7 +254,7 @@ impl Backend for SageMaker {
     }
 
     async fn prune(&self, target: &Target, now: Timestamp) -> Result<Pruned> {
-        let endpoint = endpoint_of(target, "DescribeEndpoint")?;
+        let endpoint = &self.spelled(target, "DescribeEndpoint")?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let landed = self.landed.lock().unwrap_or_else(PoisonError::into_inner).get(target).cloned();
         prune(&Calls { client: &client, target, endpoint }, landed.as_ref(), now).await
@@ -265,19 +267,19 @@ impl Backend for SageMaker {
         question: &Question<'_>,
         _: &dyn Pace,
     ) -> Result<Probe> {
-        let endpoint = endpoint_of(target, "InvokeEndpoint")?;
+        let endpoint = &self.spelled(target, "InvokeEndpoint")?;
         let client = self.session.sagemaker_runtime(&endpoint.region).await;
         invoke(&client, target, endpoint, revision, question.payload).await
     }
 
     async fn tell_stage(&self, target: &Target, revision: &RevisionId, stage: &ModelStage) -> Result<Option<String>> {
-        let endpoint = endpoint_of(target, "UpdateModelPackage")?;
+        let endpoint = &self.spelled(target, "UpdateModelPackage")?;
         let client = self.session.sagemaker(&endpoint.region).await;
         tell_stage(&Calls { client: &client, target, endpoint }, revision, stage).await
     }
 
     async fn capacity(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Result<Option<Capacity>> {
-        let endpoint = endpoint_of(target, "DescribeScalableTargets")?;
+        let endpoint = &self.spelled(target, "DescribeScalableTargets")?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let scaling = self.session.scaling(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
@@ -285,7 +287,7 @@ impl Backend for SageMaker {
     }
 
     async fn prepare(&self, target: &Target, capacity: &Capacity, pace: &dyn Pace) -> Result<()> {
-        let endpoint = endpoint_of(target, UPDATE)?;
+        let endpoint = &self.spelled(target, UPDATE)?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let scaling = self.session.scaling(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
@@ -293,7 +295,7 @@ impl Backend for SageMaker {
     }
 
     async fn restore(&self, target: &Target, capacity: &Capacity, keeps: &RevisionId, pace: &dyn Pace) -> Result<()> {
-        let endpoint = endpoint_of(target, UPDATE)?;
+        let endpoint = &self.spelled(target, UPDATE)?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let scaling = self.session.scaling(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
@@ -302,9 +304,31 @@ impl Backend for SageMaker {
 }
 
 impl SageMaker {
+    /// The endpoint of a target by the name that it was created by, where it was seen before. The control plane may not care for case;
+    /// InvokeEndpoint and Application Auto Scaling do.
+    fn spelled(&self, target: &Target, operation: &'static str) -> Result<SageMakerEndpoint> {
+        let typed = endpoint_of(target, operation)?;
+        let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = learned.get(target).map(|learned| learned.name.clone());
+        Ok(SageMakerEndpoint { endpoint: name.unwrap_or_else(|| typed.endpoint.clone()), ..typed.clone() })
+    }
+
+    /// What to type where metrics are kept by another spelling. An ARN says nothing of it, and is found out about.
+    fn misspelled(&self, target: &Target) -> Option<String> {
+        let typed = endpoint_of(target, UPDATE).ok().filter(|typed| typed.owner.is_none())?;
+        let name = self.spelled(target, UPDATE).ok()?.endpoint;
+        (name != typed.endpoint).then(|| {
+            format!(
+                "the endpoint is called {name}, and CloudWatch knows it by that alone: sagemaker:{}/{name}",
+                typed.region
+            )
+        })
+    }
+
     fn learn(&self, target: &Target, seen: &Endpoint) {
         let size = |variant: &Variant| Some((variant.name.clone(), variant.wanted_instances.or(variant.instances)?));
         let learned = Learned {
+            name: seen.name.clone(),
             sizes: seen.variants.iter().filter_map(size).collect(),
             may_hold_components: matches!(seen.variants.as_slice(), [only] if !only.has_images),
         };
@@ -336,7 +360,7 @@ impl SageMaker {
             );
             return Err(Error::new(ErrorKind::Invalid, UPDATE, message));
         }
-        let endpoint = endpoint_of(target, "UpdateEndpoint")?;
+        let endpoint = &self.spelled(target, "UpdateEndpoint")?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
         let scaling = self.session.scaling(&endpoint.region).await;

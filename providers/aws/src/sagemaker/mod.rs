@@ -36,4 +36,4 @@ mod wire;
 
 pub use backend::SageMaker;
 #[cfg(feature = "cloudwatch")]
-pub(crate) use machines::machines;
+pub(crate) use machines::{machines, spelling};

@@ -12,7 +12,7 @@ use crate::scenario::Behaviour;
 
 impl Call<'_> {
     pub(super) fn describe_endpoint(&mut self) -> Reply {
-        let name = self.input.name("EndpointName")?;
+        let name = self.endpoint_name()?;
         let arn = self.arn("endpoint", &name);
         self.endpoint()?;
         let here = self.here();
@@ -22,7 +22,7 @@ impl Call<'_> {
     }
 
     pub(super) fn create_endpoint(&mut self) -> Reply {
-        let (name, config) = (self.input.name("EndpointName")?, self.input.name("EndpointConfigName")?);
+        let (name, config) = (self.endpoint_name()?, self.input.name("EndpointConfigName")?);
         let tags = tags::read(&self.input)?;
         let arn = self.arn("endpoint", &name);
         if self.here().endpoints.contains_key(&name) {
@@ -54,7 +54,7 @@ impl Call<'_> {
 
     /// Its users go on asking whatever answered last: nobody measures them any more.
     pub(super) fn delete_endpoint(&mut self) -> Reply {
-        let name = self.input.name("EndpointName")?;
+        let name = self.endpoint_name()?;
         let arn = self.arn("endpoint", &name);
         let (now, length) = (self.now, self.world.sagemaker.settings.update);
         let slot = self.here().endpoints.get_mut(&name).ok_or_else(|| Refusal::no_such("endpoint", &arn))?;

@@ -60,7 +60,9 @@ pub(super) fn play(
 fn slot<'a>(request: &Request, world: &'a mut World) -> Option<(String, String, &'a mut Slot)> {
     let region = signed_for(request, "sagemaker").ok()?;
     let name = call::about(request)?;
-    let slot = world.sagemaker.regions.get_mut(&region)?.endpoints.get_mut(&name)?;
+    let here = world.sagemaker.regions.get_mut(&region)?;
+    let name = here.spelled(&name)?;
+    let slot = here.endpoints.get_mut(&name)?;
     Some((region, name, slot))
 }
 

@@ -13,7 +13,7 @@ impl Call<'_> {
     /// `UpdateEndpointWeightsAndCapacities`: a variant that is not named, and a member that is left out, stay as they are.
     pub(super) fn update_weights(&mut self) -> Reply {
         let wanted = read(&self.input)?;
-        let name = self.input.name("EndpointName")?;
+        let name = self.endpoint_name()?;
         let arn = self.arn("endpoint", &name);
         let (now, length) = (self.now, self.world.sagemaker.settings.update);
         let region = self.region.clone();
@@ -54,7 +54,7 @@ impl Call<'_> {
 
     /// `UpdateEndpoint`: a new fleet for all variants. What is not retained is as the config says.
     pub(super) fn update_endpoint(&mut self) -> Reply {
-        let (name, config) = (self.input.name("EndpointName")?, self.input.name("EndpointConfigName")?);
+        let (name, config) = (self.endpoint_name()?, self.input.name("EndpointConfigName")?);
         let retain = self.input.flag("RetainAllVariantProperties")?;
         let guardrails = self.input.member("DeploymentConfig").cloned();
         let mut excluded = BTreeSet::new();
