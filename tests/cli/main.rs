@@ -68,6 +68,7 @@ mod sagemaker;
 mod sagemaker_by_hand;
 mod sagemaker_capacity;
 mod sagemaker_case;
+mod sagemaker_copies;
 mod sagemaker_deploy;
 mod sagemaker_experiment;
 mod sagemaker_killed;

@@ -33,7 +33,7 @@ fn all_say(sandbox: &Sandbox, operation: &str, what: &str) {
 #[test]
 fn a_rollout_by_the_arn_asks_for_what_the_name_has() {
     let sandbox = start();
-    let (code, done) = sandbox.run(&["rollout", "fraud", "--candidate", "b"]);
+    let (code, done) = sandbox.run(&["rollout", "fraud", "--candidate", "b", "--again"]);
     assert_eq!((code, done["outcome"].as_str()), (0, Some("promoted")), "{done}");
     assert_eq!(
         (&done["findings"][0]["verdict"], &done["findings"][0]["gate"]),
@@ -75,12 +75,14 @@ fn another_spelling_is_told_where_metrics_are_not_kept_by_it() {
             "--no-gates",
             "--candidate",
             "b",
+            "--again",
         ])
     };
     let (code, done) = canary("sagemaker:us-east-1/fraud");
     assert_eq!(code, 0, "{done}");
     assert!(done["targets"][0]["notes"].to_string().contains("sagemaker:us-east-1/Fraud"), "{done}");
-    assert_eq!(sandbox.run(&["rollback", "--target", ARN]).0, 0);
+    assert_eq!(sandbox.run(&["rollback", "--to", "a", "--target", ARN]).0, 0);
+    sandbox.ask("POST", "/_sandbox/clock", r#"{"advance": "20m"}"#);
     let (code, done) = canary(ARN);
     assert!(code == 0 && !done["targets"][0]["notes"].to_string().contains("is called"), "{done}");
     let described = crate::sagemaker_deploy::aws(&sandbox, "DescribeEndpoint", &json!({ "EndpointName": "FRAUD" }));

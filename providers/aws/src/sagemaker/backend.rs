@@ -11,7 +11,7 @@ use mlroll_backend::{
 };
 
 use super::capacity::{self, Scaling};
-use super::deploy::{deploy, mirror, tell_stage};
+use super::deploy::{Tags, deploy, mirror, tell_stage};
 use super::kinds::components;
 use super::probe::wire::invoke;
 use super::prune::{Landed, prune};
@@ -236,7 +236,7 @@ impl Backend for SageMaker {
         let client = self.session.sagemaker(&endpoint.region).await;
         let scaling = self.session.scaling(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
-        mirror(&Scaling { client: &scaling, calls: &calls }, revision, share, seen).await
+        mirror(&Scaling { client: &scaling, calls: &calls }, revision, share, seen, Tags::Copied).await
     }
 
     async fn deploy(&self, target: &Target, seen: &Snapshot, release: &Release, pace: &dyn Pace) -> Result<Deployed> {
@@ -365,7 +365,7 @@ impl SageMaker {
         let calls = Calls { client: &client, target, endpoint };
         let scaling = self.session.scaling(&endpoint.region).await;
         let scaling = Scaling { client: &scaling, calls: &calls };
-        let ended = mirror(&scaling, &shadow.revision, Weight::ZERO, seen).await?;
+        let ended = mirror(&scaling, &shadow.revision, Weight::ZERO, seen, Tags::Left).await?;
         let arn = Known::from(&seen.guard).map(|known| known.arn).unwrap_or_default();
         let carried = sent(calls.set_marker(&arn, Some(&tag_of(marker))).await).is_ok();
         Ok(Snapshot { readiness: ended.readiness, ..after(to, marker, seen, carried) })

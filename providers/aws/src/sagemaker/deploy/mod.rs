@@ -7,6 +7,7 @@
 //! What is made follows by name from what it is made of: the model from the artifact and stable's model, the config from the live
 //! config and the model. So the same call made again goes on where it was. Nothing is deleted here; see `prune/`.
 
+mod members;
 mod names;
 mod notes;
 mod shadow;
@@ -23,7 +24,7 @@ use mlroll_backend::{
 pub(super) use self::names::front;
 use self::names::named;
 use self::notes::notes;
-pub(super) use self::shadow::mirror;
+pub(super) use self::shadow::{Tags, mirror};
 use self::slot::idle;
 pub(super) use self::stage::tell_stage;
 use self::update::{arrived, at_rest, left_behind, update};
@@ -106,8 +107,22 @@ pub(super) async fn deploy(
     }
     if how.untagged {
         notes.push(format!(
-            "what was made for it has no tag {}, because sagemaker:AddTags is not allowed for it: `--prune` will never delete it",
+            "what was made for it has no tags, not even {}, because sagemaker:AddTags is not allowed for it: `--prune` will never delete it",
             super::prune::ENDPOINT
+        ));
+    }
+    if how.unread {
+        notes.push(
+            "what was made for it has none of the tags of what it is a copy of, because sagemaker:ListTags is not allowed for that"
+                .to_owned(),
+        );
+    }
+    let lost = live.lost();
+    if !lost.is_empty() && made {
+        notes.push(format!(
+            "the endpoint config {} has settings that this mlroll does not know, and the new one is without them: {}",
+            now.config,
+            lost.join(", ")
         ));
     }
     let landed = match there {
@@ -297,6 +312,8 @@ struct Made {
     rehearsed: bool,
     /// Without the tags by which they are known as made here.
     untagged: bool,
+    /// Without the tags of what they are copies of: those may not be read.
+    unread: bool,
 }
 
 impl Made {
@@ -323,9 +340,13 @@ async fn make(
         let slots = live.slots();
         let like = slots.iter().find(|slot| slot.name == wanted.filling.like).and_then(|slot| slot.model.as_deref());
         let template = calls.model(like.unwrap_or_default()).await?;
-        how.note(calls.create_model(&wanted.filling.model, source, &template).await?);
+        let copied = calls.copied(template.arn()).await?;
+        how.unread |= copied.is_unread;
+        how.note(calls.create_model(&wanted.filling.model, source, &template, &copied).await?);
     }
-    how.note(calls.create_config(&wanted.config, live, &wanted.filling, now).await?);
+    let copied = calls.copied(live.arn()).await?;
+    how.unread |= copied.is_unread;
+    how.note(calls.create_config(&wanted.config, live, &wanted.filling, now, &copied).await?);
     // From here on the slot is no way back.
     let lost = seen.marker.as_ref().filter(|marker| marker.previous.as_ref().is_some_and(|p| is(p, wanted)));
     let arn = Known::from(&seen.guard).map(|known| known.arn).unwrap_or_else(|| now.arn.clone());
