@@ -206,7 +206,7 @@ impl Template {
         (container.model_package_name, container.inference_specification_name) = (None, None);
         container.image = Some(image.to_owned());
         let source = container.model_data_source.take().and_then(|source| source.s3_data_source);
-        container.model_data_source = located(source, data, container.mode.as_ref())
+        container.model_data_source = located(source.as_ref(), data, container.mode.as_ref())
             .map(|source| ModelDataSource::builder().s3_data_source(source).build());
         container.model_data_url = container.model_data_source.is_none().then(|| data.to_owned());
         container
@@ -215,10 +215,10 @@ impl Template {
 
 /// Where data is that is no archive: under a prefix, or what stable's is. `ModelDataUrl` is an archive's, and the prefix of many
 /// models'.
-fn located(stable: Option<S3ModelDataSource>, data: &str, mode: Option<&ContainerMode>) -> Option<S3ModelDataSource> {
+fn located(stable: Option<&S3ModelDataSource>, data: &str, mode: Option<&ContainerMode>) -> Option<S3ModelDataSource> {
     let is_prefix = data.ends_with('/');
     let is_object = |source: &S3ModelDataSource| source.s3_data_type == Some(S3ModelDataType::S3Object);
-    let kind = match stable.as_ref() {
+    let kind = match stable {
         Some(source) if is_object(source) && !is_prefix => {
             (S3ModelDataType::S3Object, source.compression_type.clone()?)
         }
