@@ -7,20 +7,21 @@ use async_trait::async_trait;
 use mlroll_backend::{
     Access, ArtifactKind, Backend, Capabilities, Capacity, Deployed, Error, ErrorKind, GuardKind, Marker, MarkerState,
     ModelStage, Nature, Obstacle, Pace, Probe, Pruned, Question, Readiness, Release, Result, Revision, RevisionId,
-    Roles, SageMakerEndpoint, Shadow, Snapshot, Target, Timestamp, TrafficSplit, Weight, Wiretap, embed,
+    Roles, Shadow, Snapshot, Target, Timestamp, TrafficSplit, Weight, Wiretap, embed,
 };
 
 use super::capacity::{self, Scaling};
 use super::deploy::{Tags, deploy, mirror, tell_stage};
 use super::kinds::components;
+use super::learned::Learned;
 use super::probe::wire::invoke;
 use super::prune::{Landed, prune};
 use super::read::{Known, TAG, config_in, contents, marks_the_smaller, obstacles, snapshot, split, tag_of, weights};
-use super::wire::{Calls, Endpoint, Variant};
+use super::wire::{Calls, Endpoint};
 use crate::session::Session;
 use crate::settings::Settings;
 
-const UPDATE: &str = "UpdateEndpointWeightsAndCapacities";
+pub(super) const UPDATE: &str = "UpdateEndpointWeightsAndCapacities";
 
 /// Variants of SageMaker endpoints.
 #[derive(Debug)]
@@ -28,20 +29,9 @@ pub struct SageMaker {
     pub(super) session: Session,
     access: Option<Access>,
     /// What was seen of each endpoint last.
-    learned: Mutex<BTreeMap<Target, Learned>>,
+    pub(super) learned: Mutex<BTreeMap<Target, Learned>>,
     /// The endpoint configs that were deployed, by endpoint.
     landed: Mutex<BTreeMap<Target, Landed>>,
-}
-
-/// What is remembered of an endpoint.
-#[derive(Clone, Debug, Default)]
-struct Learned {
-    /// How its name is spelled: who has it from an ARN may have it in lower case.
-    name: String,
-    /// Instances of its variants.
-    sizes: Vec<(String, i32)>,
-    /// That it has one variant, of which no image is told: only its config says whether inference components are placed there.
-    may_hold_components: bool,
 }
 
 impl SageMaker {
@@ -304,46 +294,6 @@ impl Backend for SageMaker {
 }
 
 impl SageMaker {
-    /// The endpoint of a target by the name that it was created by, where it was seen before. The control plane may not care for case;
-    /// InvokeEndpoint and Application Auto Scaling do.
-    fn spelled(&self, target: &Target, operation: &'static str) -> Result<SageMakerEndpoint> {
-        let typed = endpoint_of(target, operation)?;
-        let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = learned.get(target).map(|learned| learned.name.clone());
-        Ok(SageMakerEndpoint { endpoint: name.unwrap_or_else(|| typed.endpoint.clone()), ..typed.clone() })
-    }
-
-    /// What to type where metrics are kept by another spelling. An ARN says nothing of it, and is found out about.
-    fn misspelled(&self, target: &Target) -> Option<String> {
-        let typed = endpoint_of(target, UPDATE).ok().filter(|typed| typed.owner.is_none())?;
-        let name = self.spelled(target, UPDATE).ok()?.endpoint;
-        (name != typed.endpoint).then(|| {
-            format!(
-                "the endpoint is called {name}, and CloudWatch knows it by that alone: sagemaker:{}/{name}",
-                typed.region
-            )
-        })
-    }
-
-    fn learn(&self, target: &Target, seen: &Endpoint) {
-        let size = |variant: &Variant| Some((variant.name.clone(), variant.wanted_instances.or(variant.instances)?));
-        let learned = Learned {
-            name: seen.name.clone(),
-            sizes: seen.variants.iter().filter_map(size).collect(),
-            may_hold_components: matches!(seen.variants.as_slice(), [only] if !only.has_images),
-        };
-        self.learned.lock().unwrap_or_else(PoisonError::into_inner).insert(target.clone(), learned);
-    }
-
-    /// How many instances the candidate and stable have, where the candidate has fewer.
-    fn lacks(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Option<(i32, i32)> {
-        let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = &learned.get(target)?.sizes;
-        let size = |of: &RevisionId| all.iter().find(|(name, _)| name == of.as_str()).map(|(_, count)| *count);
-        let (has, gets) = (size(stable)?, size(candidate)?);
-        (gets < has).then_some((gets, has))
-    }
-
     /// A shift while there is a shadow variant. Beside it stands one production variant, which has everything: the way back to
     /// that one ends the copies, and nobody else can get users.
     async fn shift_beside(
@@ -444,14 +394,5 @@ fn after(to: &TrafficSplit, marker: &Marker, seen: &Snapshot, carried: bool) -> 
         taken_back: None,
         contents: seen.contents.clone(),
         nature: seen.nature.clone(),
-    }
-}
-
-fn endpoint_of<'t>(target: &'t Target, operation: &'static str) -> Result<&'t SageMakerEndpoint> {
-    match target {
-        Target::SageMaker(endpoint) => Ok(endpoint),
-        Target::AzureMl(_) | Target::CloudRun(_) | Target::Lambda(_) => {
-            Err(Error::new(ErrorKind::Unsupported, operation, format!("{target} is not a SageMaker endpoint")))
-        }
     }
 }

@@ -25,6 +25,7 @@ mod backend;
 mod capacity;
 mod deploy;
 mod kinds;
+mod learned;
 #[cfg(feature = "cloudwatch")]
 mod machines;
 mod probe;
