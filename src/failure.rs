@@ -65,6 +65,31 @@ impl Failure {
             .hint("it has no traffic, and `mlroll canary` would give it some: deploy a better one first")
     }
 
+    /// The same of a target that its provider says has failed, for good: what it is refused by and what was hoped for of it helps
+    /// nobody, and these ways out do. Where traffic is has been read.
+    #[must_use]
+    pub fn beyond(self, why: &str, ways_out: &[String]) -> Self {
+        let message = match self.message.contains(why) {
+            true => self.message,
+            false => format!("the target has failed: {why}; {}", self.message),
+        };
+        let (exit, kind) = match self.exit {
+            ExitStatus::Usage
+            | ExitStatus::Conflict
+            | ExitStatus::NotFound
+            | ExitStatus::Unsafe
+            | ExitStatus::GateFailed => (ExitStatus::Conflict, "target_failed"),
+            ExitStatus::Success
+            | ExitStatus::Held
+            | ExitStatus::Auth
+            | ExitStatus::Unreachable
+            | ExitStatus::Bug
+            | ExitStatus::Interrupted => (self.exit, self.kind),
+        };
+        let hints = if exit == ExitStatus::Auth { self.hints } else { Vec::new() };
+        Self { exit, kind, message, hints: hints.into_iter().chain(ways_out.iter().cloned()).collect(), ..self }
+    }
+
     /// Somebody stopped the run.
     #[must_use]
     pub fn interrupted(target: &Target) -> Self {

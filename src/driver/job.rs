@@ -1,6 +1,7 @@
 //! One intent on one target.
 
 mod attempt;
+mod candidate;
 mod settling;
 mod sized;
 
@@ -15,7 +16,7 @@ use self::settling::asked_for;
 use super::{Doubt, Driver, Report, Shared};
 use crate::clock::Deadline;
 use crate::failure::Failure;
-use crate::rollout::{Choice, Decision, Intent, Landing, Outcome, Refusal, Stamp, Step, choose, decide, landing};
+use crate::rollout::{Decision, Intent, Landing, Outcome, Refusal, Stamp, Step, decide, landing};
 
 /// How long a busy target, or one that settles, is left alone before it is read again; the last for every further time.
 const PAUSES: [Duration; 4] =
@@ -118,7 +119,11 @@ impl<'a> Job<'a> {
                     None => return,
                 },
                 // Somebody's operation is under way, and nothing tells what it leads to: decide by what comes of it.
-                Err(_) if self.may_change(&seen) && clock.left(self.deadline.get()) > self.backend.poll_interval() => {
+                Err(_)
+                    if self.may_change(&seen)
+                        && seen.nature.bar().is_none()
+                        && clock.left(self.deadline.get()) > self.backend.poll_interval() =>
+                {
                     self.wait_a_while(&seen).await;
                     continue;
                 }
@@ -263,7 +268,7 @@ impl<'a> Job<'a> {
         if let (Decision::FindCandidate { stable }, Intent::Canary { share, again, .. }) = (&decision, &intent) {
             let candidate = match known.chosen.clone().filter(|chosen| chosen != stable) {
                 Some(chosen) => chosen,
-                None => self.find_candidate(stable, report).await?,
+                None => self.find_candidate(stable, seen, report).await?,
             };
             known.chosen = Some(candidate.clone());
             let intent = Intent::Canary { share: *share, candidate: Some(candidate), again: *again };
@@ -277,7 +282,10 @@ impl<'a> Job<'a> {
             Decision::Refuse(refusal) => {
                 let list = refusal.list_revisions;
                 let unnoted = seen.marker.is_none() && seen.split.as_ref().is_some_and(|split| split.sole().is_none());
+                let bare = self.is_rollback() && refusal.kind == ErrorKind::NotFound;
                 let failure = Failure::from(refusal).about(&self.target);
+                let ways = seen.nature.remedies.iter().filter(|_| bare && seen.nature.bar().is_some());
+                let failure = ways.fold(failure, Failure::hint);
                 let failure = if unnoted { failure.suspecting(&self.target) } else { failure };
                 Err(if list { self.naming_revisions(failure, seen).await } else { failure })
             }
@@ -302,53 +310,6 @@ impl<'a> Job<'a> {
                 Ok(Some(step))
             }
         }
-    }
-
-    async fn find_candidate(&self, stable: &RevisionId, report: &mut Report) -> Result<RevisionId, Failure> {
-        let listing = self.backend.revisions(&self.target, usize::MAX);
-        let listed = self.driver().clock.by(self.deadline.get(), listing).await.unwrap_or_else(|_| Err(time_is_up()));
-        let listed = listed.map_err(|e| Failure::of(&e, &self.target))?;
-        let refuse = |kind, message: String, hint: &str| {
-            let refusal = Refusal::new(kind, message);
-            let refusal = if hint.is_empty() { refusal } else { refusal.hint(hint) };
-            Err(Failure::from(refusal).about(&self.target))
-        };
-        match choose(self.target.provider(), stable, &listed) {
-            Choice::Found { candidate, others } => {
-                if !others.is_empty() {
-                    let others = names(&others);
-                    report
-                        .note(format!("the candidate is {candidate}, the newest; also newer than {stable}: {others}"));
-                }
-                Ok(candidate)
-            }
-            Choice::Nothing => {
-                let message = format!("there is no candidate: nothing newer than {stable} is published");
-                refuse(ErrorKind::NotFound, message, "publish a version first, or name an older one: `--candidate REV`")
-            }
-            Choice::Several(ids) if ids.is_empty() => {
-                refuse(ErrorKind::NotFound, format!("there is no candidate: {stable} is all there is"), "")
-            }
-            Choice::Several(ids) => refuse(
-                ErrorKind::Invalid,
-                format!("which candidate? there are {}", names(&ids)),
-                "name it: `--candidate REV`",
-            ),
-        }
-    }
-
-    /// Refuses a candidate that could not serve.
-    async fn check(&self, stable: &RevisionId, candidate: &RevisionId) -> Result<(), Failure> {
-        let check = self.backend.check(&self.target, stable, candidate);
-        let found = self.driver().clock.by(self.deadline.get(), check).await.unwrap_or_else(|_| Err(time_is_up()));
-        let found = found.map_err(|e| Failure::of(&e, &self.target))?;
-        if found.is_empty() {
-            return Ok(());
-        }
-        let what: Vec<&str> = found.iter().map(|obstacle| obstacle.what.as_str()).collect();
-        let refusal = Refusal::new(ErrorKind::Invalid, what.join("; "));
-        let refusal = found.iter().fold(refusal, |refusal, obstacle| refusal.hint(obstacle.remedy.clone()));
-        Err(Failure::from(refusal).about(&self.target))
     }
 
     /// Adds which revisions there are: first those older than the one in charge, which have served before.

@@ -163,7 +163,13 @@ impl Driver<'_> {
                 let (guard, seen) = match backend {
                     Some(Ok(backend)) => {
                         let seen = self.clock.by(deadline, backend.observe(target)).await;
-                        let seen = seen.unwrap_or_else(|_| Err(job::time_is_up()));
+                        let mut seen = seen.unwrap_or_else(|_| Err(job::time_is_up()));
+                        // Where that cannot be told, the rest of what was seen can.
+                        if let Ok(seen) = &mut seen
+                            && let Ok(Ok(nature)) = self.clock.by(deadline, backend.nature(target, seen)).await
+                        {
+                            seen.nature = nature;
+                        }
                         (backend.capabilities().guard.name(), seen.map_err(|e| Failure::of(&e, target)))
                     }
                     Some(Err(failure)) => ("none", Err(failure.clone().about(target))),

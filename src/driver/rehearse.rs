@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use mlroll_backend::{
-    Backend, Call, Capacity, Marker, Readiness, RevisionId, Roles, Snapshot, Target, Timestamp, TrafficSplit, embed,
+    Backend, Call, Capacity, Marker, Nature, Readiness, RevisionId, Roles, Snapshot, Target, Timestamp, TrafficSplit,
+    embed,
 };
 
 use super::Driver;
@@ -208,6 +209,7 @@ impl Imagined<'_> {
             taken_back: None,
             contents: None,
             replaced: None,
+            nature: Nature::default(),
         }
     }
 

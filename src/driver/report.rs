@@ -1,6 +1,6 @@
 //! What became of one target.
 
-use mlroll_backend::{Shadow, Snapshot, Target, TrafficSplit, Usage};
+use mlroll_backend::{Readiness, Shadow, Snapshot, Target, TrafficSplit, Usage};
 use serde_json::Value;
 
 use crate::config::Selected;
@@ -47,6 +47,8 @@ pub struct Report {
     pub(super) finished: bool,
     /// Whether it is of something that was begun.
     pub is_begun: bool,
+    /// That it has failed for good, as it was last seen: why, and the ways out.
+    pub(super) beyond: Option<(String, Vec<String>)>,
 }
 
 /// Why the last known split may not be how things are, or stay.
@@ -81,6 +83,7 @@ impl Report {
             failure: None,
             finished: false,
             is_begun: true,
+            beyond: None,
         }
     }
 
@@ -122,6 +125,20 @@ impl Report {
         self.shadow.clone_from(&seen.roles.shadow);
         self.settled = seen.is_settled();
         self.doubt = None;
+        self.beyond = match &seen.readiness {
+            Readiness::Failed(why) if !seen.nature.remedies.is_empty() => {
+                Some((why.clone(), seen.nature.remedies.clone()))
+            }
+            Readiness::Failed(_) | Readiness::Live | Readiness::Settling(_) => None,
+        };
+    }
+
+    /// What ended it, where the target is beyond what can be done to it here.
+    pub(super) fn told(&self, failure: Failure) -> Failure {
+        match (&self.beyond, self.doubt) {
+            (Some((why, ways_out)), None) => failure.beyond(why, ways_out),
+            (Some(_), Some(_)) | (None, _) => failure,
+        }
     }
 
     /// What it saw last may not be how things stay.
@@ -162,6 +179,7 @@ impl Report {
 
     /// It was done, but not to the end.
     pub(super) fn ended_badly(&mut self, failure: Failure) {
+        let failure = self.told(failure);
         self.exit = failure.exit;
         self.failure = Some(failure);
     }

@@ -282,7 +282,11 @@ impl<'a> Mirroring<'a> {
             Readiness::Settling(why) => ("unavailable", why),
         };
         let failure = Failure::usage(format!("the change was accepted but is not in force: {why}"));
-        Err(Failure { exit: ExitStatus::Unsafe, kind, ..failure }.about(&self.selected.target))
+        let failure = Failure { exit: ExitStatus::Unsafe, kind, ..failure }.about(&self.selected.target);
+        Err(match now.nature.remedies.as_slice() {
+            ways_out @ [_, ..] if kind == "target_failed" => failure.beyond(why, ways_out),
+            [] | [_, ..] => failure,
+        })
     }
 
     /// Looks on until nothing is under way, or the time is up.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mlroll_backend::{
-    Capacity, GuardToken, Histogram, Readiness, Roles, Sample, Snapshot, Timestamp, TrafficSplit, Weight, extract,
+    Capacity, GuardToken, Histogram, Nature, Readiness, Roles, Sample, Snapshot, Timestamp, TrafficSplit, Weight,
+    extract,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -81,6 +82,7 @@ fn snapshot(split: &TrafficSplit, note: &str) -> Snapshot {
         taken_back: None,
         contents: None,
         replaced: None,
+        nature: Nature::default(),
     }
 }
 

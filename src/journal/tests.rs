@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use mlroll_backend::{GuardToken, Readiness, Roles, Snapshot, Timestamp, TrafficSplit, Weight, extract};
+use mlroll_backend::{GuardToken, Nature, Readiness, Roles, Snapshot, Timestamp, TrafficSplit, Weight, extract};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -71,6 +71,7 @@ fn snapshot(split: &TrafficSplit, note: &str, guard: usize) -> Snapshot {
         taken_back: None,
         contents: None,
         replaced: None,
+        nature: Nature::default(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! JSON for whoever scripts. Each document names its schema; the schemas are documented in `docs/json.md`.
 
-use mlroll_backend::{Call, MarkerState, Shadow, Snapshot, Target, TrafficSplit, Weight};
+use mlroll_backend::{Call, MarkerState, Readiness, Shadow, Snapshot, Target, TrafficSplit, Weight};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -85,7 +85,7 @@ fn target_status(Look { selected, guard, seen }: &Look, run: Option<&Ongoing>) -
         Err(failure) => {
             return json!({
                 "target": selected.target, "service": selected.service, "settled": null, "guard": guard,
-                "previous": null, "replaced": null, "split": null, "shadow": null, "rollout": run.map(|run| watched(run, None)), "error": failure_object(failure),
+                "previous": null, "replaced": null, "split": null, "shadow": null, "kind": null, "what": null, "failed": null, "instead": [], "rollout": run.map(|run| watched(run, None)), "error": failure_object(failure),
             });
         }
     };
@@ -111,9 +111,21 @@ fn target_status(Look { selected, guard, seen }: &Look, run: Option<&Ongoing>) -
         "replaced": seen.replaced,
         "split": split,
         "shadow": shadow(roles.shadow.as_ref()),
+        "kind": seen.nature.kind,
+        "what": Some(&seen.nature.what).filter(|what| !what.is_empty()),
+        "failed": failed(seen),
+        "instead": seen.nature.remedies,
         "rollout": run.map_or_else(|| rollout(seen), |run| Some(watched(run, Some(seen)))),
         "error": null,
     })
+}
+
+/// Why it has failed, where it has.
+fn failed(seen: &Snapshot) -> Option<&str> {
+    match &seen.readiness {
+        Readiness::Failed(why) => Some(why),
+        Readiness::Live | Readiness::Settling(_) => None,
+    }
 }
 
 /// A run that the state folder tells of.

@@ -1,7 +1,7 @@
 //! Tables for whoever reads.
 
 use comfy_table::{ContentArrangement, Table, presets};
-use mlroll_backend::{Call, Effect, MarkerState, Readiness, Shadow, Snapshot, Usage};
+use mlroll_backend::{Call, Effect, MarkerState, Nature, Readiness, Shadow, Snapshot, Usage};
 
 use super::Done;
 use crate::driver::{Look, Ongoing, Report};
@@ -68,6 +68,10 @@ pub fn status(seen: &[Look], ongoing: &[Ongoing]) -> String {
         let target = look.selected.target.to_string();
         let run = Ongoing::behind(ongoing, look);
         let row = status_cells(look, run);
+        for known in look.seen.iter().flat_map(natures) {
+            let about = if seen.len() > 1 { format!("{target}: ") } else { String::new() };
+            readings.push_str(&format!("  {about}{known}\n"));
+        }
         for reading in run.map(gate_readings).unwrap_or_default() {
             let about = if seen.len() > 1 { format!("{target}: ") } else { String::new() };
             readings.push_str(&format!("  {about}{reading}\n"));
@@ -75,6 +79,14 @@ pub fn status(seen: &[Look], ongoing: &[Ongoing]) -> String {
         table.add_row(std::iter::once(target).chain(row));
     }
     trimmed(&table) + &readings
+}
+
+/// What kind a target is where that matters, and what to do instead.
+fn natures(seen: &Snapshot) -> Vec<String> {
+    let Nature { kind, what, remedies, .. } = &seen.nature;
+    let named = kind.as_ref().map(|kind| format!("{}: {what}", kind.replace('_', " ")));
+    let hints = remedies.iter().map(|remedy| format!("hint: {remedy}"));
+    named.into_iter().chain(hints).collect()
 }
 
 /// How a target is, in one line.

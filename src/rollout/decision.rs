@@ -100,7 +100,8 @@ struct Case<'a> {
 
 impl Case<'_> {
     fn canary(&self, share: Weight, named: Option<&RevisionId>, again: bool) -> Decision {
-        if let Some(refusal) = self.refuse_share(share).or_else(|| self.refuse_unsettled()) {
+        let refusal = self.refuse_share(share).or_else(|| self.refuse_kind()).or_else(|| self.refuse_unsettled());
+        if let Some(refusal) = refusal {
             return Decision::Refuse(refusal);
         }
         let roles = &self.seen.roles;
@@ -160,6 +161,9 @@ impl Case<'_> {
     fn promote(&self, named: Option<&RevisionId>) -> Decision {
         let roles = &self.seen.roles;
         if let Some(only) = self.split.sole() {
+            if let Some(refusal) = self.refuse_kind() {
+                return Decision::Refuse(refusal);
+            }
             let message = format!("no canary is in flight: {only} gets everything");
             let hint = "start one with `mlroll canary --pct 10`";
             return Decision::Refuse(Refusal::new(ErrorKind::NotFound, message).hint(hint));
@@ -318,16 +322,28 @@ impl Case<'_> {
         Some(Refusal::new(ErrorKind::Invalid, message).hint(format!("take {}", usable.join(" or "))))
     }
 
+    /// One that nobody can split. What it takes where it has failed goes first.
+    fn refuse_kind(&self) -> Option<Refusal> {
+        let what = self.seen.nature.bar().filter(|_| !matches!(self.seen.readiness, Readiness::Failed(_)))?;
+        let refusal = Refusal::new(ErrorKind::Unsupported, what);
+        Some(self.seen.nature.remedies.iter().fold(refusal, Refusal::hint))
+    }
+
     fn refuse_unsettled(&self) -> Option<Refusal> {
+        let remedies = &self.seen.nature.remedies;
         match &self.seen.readiness {
             Readiness::Live => None,
             Readiness::Settling(why) => {
-                let message = format!("the target is still moving: {why}");
-                Some(Refusal::new(ErrorKind::Conflict, message).hint("wait until `mlroll status` says it is live"))
+                let refusal = Refusal::new(ErrorKind::Conflict, format!("the target is still moving: {why}"));
+                let refusal = refusal.hint("wait until `mlroll status` says it is live");
+                Some(remedies.iter().fold(refusal, Refusal::hint))
             }
             Readiness::Failed(why) => {
-                let message = format!("the target has failed: {why}");
-                Some(Refusal::new(ErrorKind::Conflict, message).hint("`mlroll rollback` is the way out"))
+                let refusal = Refusal::new(ErrorKind::Conflict, format!("the target has failed: {why}"));
+                Some(match remedies.as_slice() {
+                    [] => refusal.hint("`mlroll rollback` is the way out"),
+                    remedies => remedies.iter().fold(refusal, Refusal::hint),
+                })
             }
         }
     }

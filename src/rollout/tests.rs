@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use mlroll_backend::{
-    Capabilities, GuardKind, GuardToken, Marker, MarkerState, Readiness, RevisionId, Roles, Shadow, Snapshot,
+    Capabilities, GuardKind, GuardToken, Marker, MarkerState, Nature, Readiness, RevisionId, Roles, Shadow, Snapshot,
     Timestamp, TrafficSplit, Weight, embed, extract,
 };
 use proptest::prelude::*;
@@ -51,6 +51,7 @@ fn seen(split: TrafficSplit, primary: &RevisionId, description: &str, guard: u32
         taken_back: None,
         contents: None,
         replaced: None,
+        nature: Nature::default(),
     }
 }
 

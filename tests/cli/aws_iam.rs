@@ -152,6 +152,9 @@ fn of_an_endpoints_variants() {
     sandbox.write("mlroll.toml", &file(SAGEMAKER));
     let (status, rollback) = (with(&["status"]), with(&["rollback"]));
     used(&["sagemaker-status"], &sandbox, &[(&status, &[0])]);
+    let bare = registry("", "");
+    crate::sagemaker_kinds::holds_components(&bare);
+    used(&["sagemaker-status"], &bare, &[(&status, &[0])]);
     // Of other bounds than stable's.
     scaling(&sandbox, "RegisterScalableTarget", "b", &json!({ "MinCapacity": 1, "MaxCapacity": 2 }));
     suffices(&["sagemaker-canary"], &sandbox, &[&canary]);

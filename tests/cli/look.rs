@@ -8,8 +8,8 @@ use mlroll::journal::{Folder, Header, Journal, Record};
 use mlroll::judge::gate::Gate;
 use mlroll::rollout::engine::{Action, Input, Kind, Plan, Reaction, Rollout, Terms};
 use mlroll_backend::{
-    GuardToken, Histogram, MetricSource, Query, Readiness, Result, Roles, Sample, Snapshot, Subject, Target, Timestamp,
-    TrafficSplit, Weight, Window,
+    GuardToken, Histogram, MetricSource, Nature, Query, Readiness, Result, Roles, Sample, Snapshot, Subject, Target,
+    Timestamp, TrafficSplit, Weight, Window,
 };
 
 /// A store that knows the answer before it is asked.
@@ -128,6 +128,7 @@ pub fn costs(looks: u32) -> Vec<Duration> {
         taken_back: None,
         contents: None,
         replaced: None,
+        nature: Nature::default(),
     };
     let (mut input, mut costs) = (Input::Started, Vec::new());
     let mut watch: Option<Stopwatch> = None;

@@ -342,11 +342,31 @@ fn an_update_that_sagemaker_takes_back_is_told_and_the_way_back_stays() {
     sandbox.ask("POST", "/_sandbox/clock", "{\"advance\": \"30m\"}");
     let before = tag(&sandbox);
     let (code, said) = refused(&sandbox, &["deploy", "--model-package", &package(1), "--discard-previous"]);
-    assert!(code == 2 && said.contains("took the new endpoint config back"), "{code} {said}");
+    assert!(code == 7 && said.contains("took the new endpoint config back: the change of "), "{code} {said}");
+    let model = said.split_once("left behind: the endpoint config fraud-mlroll-").unwrap().1;
+    assert!(model.contains("and the model fraud-mlroll-") && model.contains("deploy --prune"), "{said}");
+    assert!(said.contains("the endpoint has fraud-1 as before"), "{said}");
     assert!(before.contains("previous=a") && tag(&sandbox) == before, "{before} {}", tag(&sandbox));
     // It happens once.
     let (code, made) = verb(&sandbox, &["deploy", "--model-package", &package(1), "--discard-previous"]);
     assert_eq!(code, 0, "{made}");
+}
+
+/// While it deploys, the endpoint ends up where no update leads out of.
+#[test]
+fn an_update_that_ends_in_failure_is_told_with_the_ways_out() {
+    for status in ["Failed", "UpdateRollbackFailed"] {
+        let incident = format!("[[sagemaker.incidents]]\nendpoint = 'fraud'\nstatus = '{status}'\nafter = '30s'");
+        let sandbox = start("b = {}", &incident);
+        let (code, said) = refused(&sandbox, &["deploy", "--model", "fraud-a", "--name", "c"]);
+        // It may be deployed before it fails: the next one finds it failed.
+        let (code, said) = match code {
+            0 => refused(&sandbox, &["deploy", "--model", "fraud-a", "--name", "d"]),
+            code => (code, said),
+        };
+        assert_eq!(code, 4, "{said}");
+        assert!(said.contains(status) && said.contains("aws sagemaker create-endpoint --region us-east-1"), "{said}");
+    }
 }
 
 #[test]

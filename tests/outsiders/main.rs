@@ -134,6 +134,13 @@ fn every_request_to_aws_is_one_that_botocores_models_know() {
 }
 
 #[test]
+fn every_setting_that_botocores_model_knows_is_copied_or_named_as_lost() {
+    let scenario = Scenario::from_toml("[sagemaker]\ndeploy = \"30s\"").unwrap();
+    let sandbox = Background::start(Options { speed: 300.0, ..Options::new(scenario) }).unwrap();
+    run(&sandbox, "copies.py", &[env!("CARGO_BIN_EXE_mlroll")]);
+}
+
+#[test]
 fn legal_calls_leave_the_same_state_as_on_moto() {
     let folder = tempfile::TempDir::new().unwrap();
     let moto = Outsider::moto(folder.path());

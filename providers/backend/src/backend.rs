@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    ArtifactKind, Capacity, Deployed, Error, ErrorKind, Marker, Pace, Probe, Pruned, Question, Release, Result,
+    ArtifactKind, Capacity, Deployed, Error, ErrorKind, Marker, Nature, Pace, Probe, Pruned, Question, Release, Result,
     Revision, RevisionId, Snapshot, Target, Timestamp, TrafficSplit, Weight,
 };
 
@@ -117,6 +117,16 @@ pub trait Backend: Debug + Send + Sync {
     /// As [`observe`](Self::observe); `Unsupported` where the marker comes with the split, so that neither can be read alone.
     async fn observe_without_marker(&self, target: &Target) -> Result<Snapshot> {
         Err(Error::new(ErrorKind::Unsupported, "", format!("{target} is read whole, or not at all")))
+    }
+
+    /// What the target is, where it takes a request of its own to tell: of what was `seen` where it does not. Asked where that leads
+    /// nowhere, and by who only looks; never on a way back.
+    ///
+    /// # Errors
+    /// As [`observe`](Self::observe).
+    async fn nature(&self, target: &Target, seen: &Snapshot) -> Result<Nature> {
+        let _ = target;
+        Ok(seen.nature.clone())
     }
 
     /// Lists revisions that could get traffic, the newest first, at most `limit`.

@@ -7,7 +7,7 @@
 //! - [`RevisionId`], [`Weight`], [`TrafficSplit`]: who gets what, exactly, in basis points
 //! - [`Marker`]: the note that travels with the traffic, so that a rollback needs nothing but the target
 //! - [`Roles`]: who is stable, candidate and previous, from the marker and the split; [`Shadow`]: who gets copies besides
-//! - [`Snapshot`]: what a backend saw
+//! - [`Snapshot`]: what a backend saw; [`Nature`]: what a target is that cannot be split, or has failed
 //! - [`Release`], [`Artifact`], [`Deployed`]: what becomes a revision; [`Capacity`]: what it needs before its first weight; [`Pruned`]:
 //!   what is left behind
 //! - [`Query`], [`Subject`], [`Window`]: what a metric source is asked
@@ -23,6 +23,7 @@ mod error;
 mod histogram;
 mod marker;
 mod metrics;
+mod nature;
 mod proxy;
 mod release;
 mod revision;
@@ -41,6 +42,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use histogram::{Histogram, InvalidHistogram};
 pub use marker::{CarriedMarker, InvalidMarker, Marker, MarkerState, embed, extract};
 pub use metrics::{Caveat, Granularity, MetricSource, Query, Resource, Subject, Usage};
+pub use nature::{Nature, Splitting};
 pub use proxy::Proxy;
 pub use release::{
     Artifact, ArtifactKind, Capacity, Deployed, Leftover, Pace, Probe, Pruned, Question, Release, Settings,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Marker, Roles, Timestamp, TrafficSplit};
+use crate::{Marker, Nature, Roles, Timestamp, TrafficSplit};
 
 /// One observation of a target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub struct Snapshot {
     /// be another, or the way back of a promote. In the provider's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced: Option<String>,
+    /// What the target is, or is in, that decides what may be done to it.
+    #[serde(default, skip_serializing_if = "Nature::is_usual")]
+    pub nature: Nature,
 }
 
 /// What a write must match to be about the state that was seen. Only the backend that made it can read it.

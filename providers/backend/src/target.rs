@@ -143,8 +143,9 @@ impl Target {
             (Self::Lambda(a), Self::Lambda(b)) => {
                 (&a.region, &a.function, &a.alias) == (&b.region, &b.function, &b.alias) && open(&a.owner, &b.owner)
             }
+            // An ARN may have the name in lower case, and two names that differ in nothing else cannot be.
             (Self::SageMaker(a), Self::SageMaker(b)) => {
-                (&a.region, &a.endpoint) == (&b.region, &b.endpoint) && open(&a.owner, &b.owner)
+                a.region == b.region && a.endpoint.eq_ignore_ascii_case(&b.endpoint) && open(&a.owner, &b.owner)
             }
             _ => self == other,
         }

@@ -317,8 +317,10 @@ pub enum IncidentStatus {
     SystemUpdating,
     /// The next change from then on is taken back when it should have become live.
     RollingBack,
-    /// It fails.
+    /// It fails: it can only be deleted.
     Failed,
+    /// A rolling deployment and its rollback have failed: a mix of two configs serves, and no change is taken.
+    UpdateRollbackFailed,
 }
 
 const fn five_minutes() -> Duration {

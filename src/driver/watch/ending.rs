@@ -56,7 +56,12 @@ impl Watch<'_> {
             Ended::RolledBack => Outcome::RolledBack,
             Ended::Shifted => Outcome::Shifted,
         };
-        let exit = exit_of(ended, why, self.rollout.is_traffic_in_doubt(), report.calls.write > 0);
+        // What is refused for good is in nobody's doubt: whoever has traffic was read.
+        let in_doubt = match &report.beyond {
+            Some(_) => self.rollout.may_still_land(),
+            None => self.rollout.is_traffic_in_doubt(),
+        };
+        let exit = exit_of(ended, why, in_doubt, report.calls.write > 0);
         report.exit = if exit == ExitStatus::Held && self.interrupted {
             ExitStatus::Interrupted
         } else if exit == ExitStatus::Interrupted && !self.interrupted {
@@ -65,7 +70,7 @@ impl Watch<'_> {
         } else {
             exit
         };
-        if self.rollout.is_traffic_in_doubt() {
+        if in_doubt {
             report.doubt = Some(Doubt::MayStillLand);
             report.settled = false;
         }
@@ -75,7 +80,9 @@ impl Watch<'_> {
             report.note(format!("effect on `{}`: {effect}", about.metric));
         }
         if report.exit != ExitStatus::Success {
-            report.failure = Some(self.failure(report.exit, ended, why));
+            let failure = report.told(self.failure(report.exit, ended, why));
+            report.exit = failure.exit;
+            report.failure = Some(failure);
         }
         report
     }

@@ -283,8 +283,7 @@ impl Rollout {
     /// Whether a write may have been made that nobody has confirmed, or a rollback is not done.
     #[must_use]
     pub fn is_traffic_in_doubt(&self) -> bool {
-        let doubtful = |attempt: &Attempt| attempt.in_doubt || attempt.accepted;
-        let unconfirmed = self.attempted.iter().chain(&self.overtaken).any(doubtful);
+        let unconfirmed = self.may_still_land();
         match self.ended() {
             // What was refused by name was looked at afterwards, and cannot happen any more.
             Some((Ended::Halted, Cause::Refused(trouble))) if trouble.is_permanent() => unconfirmed,
@@ -292,6 +291,13 @@ impl Rollout {
             Some((Ended::Held, _)) | None => unconfirmed,
             Some((Ended::Promoted | Ended::RolledBack | Ended::Shifted, _)) => false,
         }
+    }
+
+    /// Whether a write was sent that was neither refused outright nor seen since.
+    #[must_use]
+    pub fn may_still_land(&self) -> bool {
+        let doubtful = |attempt: &Attempt| attempt.in_doubt || attempt.accepted;
+        self.attempted.iter().chain(&self.overtaken).any(doubtful)
     }
 
     /// The action of this phase, again.

@@ -41,6 +41,7 @@ mod machines;
 mod question;
 mod series;
 mod source;
+mod spelling;
 #[cfg(test)]
 mod tests;
 mod wire;

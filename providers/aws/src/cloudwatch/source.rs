@@ -44,6 +44,8 @@ pub struct CloudWatch {
     pub(super) usage: Mutex<Usage>,
     /// What endpoints run on, as far as that was asked for.
     pub(super) machines: Mutex<BTreeMap<Target, Machines>>,
+    /// The names of endpoints whose targets are ARNs.
+    pub(super) spelled: Mutex<BTreeMap<Target, String>>,
     /// Those of whose revisions there was nothing by name while one had all requests.
     pub(super) untold: Mutex<BTreeSet<Target>>,
 }
@@ -58,6 +60,7 @@ impl CloudWatch {
             timeouts: Mutex::new(BTreeMap::new()),
             usage: Mutex::new(Usage { calls: 0, series: 0 }),
             machines: Mutex::new(BTreeMap::new()),
+            spelled: Mutex::new(BTreeMap::new()),
             untold: Mutex::new(BTreeSet::new()),
         }
     }
@@ -71,6 +74,7 @@ impl CloudWatch {
     ) -> Result<(Vec<Sample>, Option<Error>)> {
         let new = |query| Question::new(query, &self.settings.slower_than);
         let questions: Vec<Question> = queries.iter().map(new).collect::<Result<_>>()?;
+        self.learn_spelling(subjects).await;
         let short = windows.iter().any(|window| window.length() < PUBLISHED);
         let mut failure = None;
         let machines = if short || questions.iter().any(Question::needs_machines) {
@@ -89,7 +93,7 @@ impl CloudWatch {
                 }
             }
             let about = |subject: &Subject| {
-                let mut asked = question.about(subject, machines.get(&subject.target))?;
+                let mut asked = question.about(&self.spelled(subject), machines.get(&subject.target))?;
                 if self.untold.lock().unwrap_or_else(PoisonError::into_inner).contains(&subject.target) {
                     asked.ask_for_the_whole();
                 }
@@ -295,6 +299,7 @@ impl MetricSource for CloudWatch {
 
     /// An invocation is counted in the minute it began in, when it ends.
     async fn learn(&self, subjects: &[Subject]) -> Result<()> {
+        self.learn_spelling(subjects).await;
         #[cfg(feature = "lambda")]
         for subject in subjects.iter().filter(|_| self.settings.settle_delay.is_none()) {
             if matches!(subject.target, Target::Lambda(_))
@@ -310,7 +315,7 @@ impl MetricSource for CloudWatch {
     }
 
     fn words(&self, query: &Query, subject: &Subject, length: Duration) -> Option<String> {
-        let asked = Question::new(query, &self.settings.slower_than).ok()?.about(subject, None).ok()?;
+        let asked = Question::new(query, &self.settings.slower_than).ok()?.about(&self.spelled(subject), None).ok()?;
         Some(match asked.alarms() {
             Some((_, names)) => json!({ "AlarmNames": names }).to_string(),
             None => words(&asked.series(), length),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mlroll_backend::{
     Access, ArtifactKind, Backend, Capabilities, Capacity, Deployed, Error, ErrorKind, GuardKind, GuardToken,
-    LambdaAlias, Marker, MarkerState, Obstacle, Pace, Probe, Question, Readiness, Release, Result, Revision,
+    LambdaAlias, Marker, MarkerState, Nature, Obstacle, Pace, Probe, Question, Readiness, Release, Result, Revision,
     RevisionId, Roles, Snapshot, Target, TrafficSplit, Weight, Wiretap, embed, extract,
 };
 
@@ -249,6 +249,7 @@ fn read(operation: &'static str, alias: &Alias) -> Result<Snapshot> {
         taken_back: None,
         contents: None,
         replaced: None,
+        nature: Nature::default(),
     })
 }
 

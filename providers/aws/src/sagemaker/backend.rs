@@ -6,29 +6,31 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use mlroll_backend::{
     Access, ArtifactKind, Backend, Capabilities, Capacity, Deployed, Error, ErrorKind, GuardKind, Marker, MarkerState,
-    ModelStage, Obstacle, Pace, Probe, Pruned, Question, Readiness, Release, Result, Revision, RevisionId, Roles,
-    SageMakerEndpoint, Shadow, Snapshot, Target, Timestamp, TrafficSplit, Weight, Wiretap, embed,
+    ModelStage, Nature, Obstacle, Pace, Probe, Pruned, Question, Readiness, Release, Result, Revision, RevisionId,
+    Roles, Shadow, Snapshot, Target, Timestamp, TrafficSplit, Weight, Wiretap, embed,
 };
 
 use super::capacity::{self, Scaling};
-use super::deploy::{deploy, mirror, tell_stage};
+use super::deploy::{Tags, deploy, mirror, tell_stage};
+use super::kinds::components;
+use super::learned::Learned;
 use super::probe::wire::invoke;
 use super::prune::{Landed, prune};
-use super::read::{Known, TAG, contents, marks_the_smaller, note_of, obstacles, snapshot, split, weights};
+use super::read::{Known, TAG, config_in, contents, marks_the_smaller, note_of, obstacles, snapshot, split, weights};
 use super::replaced::replaced;
 use super::wire::{Calls, Endpoint};
 use crate::session::Session;
 use crate::settings::Settings;
 
-const UPDATE: &str = "UpdateEndpointWeightsAndCapacities";
+pub(super) const UPDATE: &str = "UpdateEndpointWeightsAndCapacities";
 
 /// Variants of SageMaker endpoints.
 #[derive(Debug)]
 pub struct SageMaker {
     pub(super) session: Session,
     access: Option<Access>,
-    /// Instances of the variants as they were seen last, by endpoint.
-    sizes: Mutex<BTreeMap<Target, Vec<(String, i32)>>>,
+    /// What was seen of each endpoint last.
+    pub(super) learned: Mutex<BTreeMap<Target, Learned>>,
     /// The endpoint configs that were deployed, by endpoint.
     landed: Mutex<BTreeMap<Target, Landed>>,
 }
@@ -40,7 +42,7 @@ impl SageMaker {
         Self {
             session: Session::new(settings, wiretap),
             access: settings.access(),
-            sizes: Mutex::default(),
+            learned: Mutex::default(),
             landed: Mutex::default(),
         }
     }
@@ -50,7 +52,7 @@ impl SageMaker {
 impl SageMaker {
     /// By a session of a test's own.
     pub(super) const fn by(session: Session) -> Self {
-        Self { session, access: None, sizes: Mutex::new(BTreeMap::new()), landed: Mutex::new(BTreeMap::new()) }
+        Self { session, access: None, learned: Mutex::new(BTreeMap::new()), landed: Mutex::new(BTreeMap::new()) }
     }
 }
 
@@ -78,11 +80,11 @@ impl Backend for SageMaker {
 
     async fn observe(&self, target: &Target) -> Result<Snapshot> {
         let operation = "DescribeEndpoint";
-        let endpoint = endpoint_of(target, operation)?;
+        let endpoint = &self.spelled(target, operation)?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
         let described = describe(&calls).await?;
-        self.learn_sizes(target, &described);
+        self.learn(target, &described);
         let note = calls.note(&described.arn).await?;
         let seen = snapshot(operation, &described, note.as_ref())?;
         Ok(Snapshot { replaced: replaced(&calls, &described, note.as_ref(), &seen).await, ..seen })
@@ -90,9 +92,10 @@ impl Backend for SageMaker {
 
     async fn observe_without_marker(&self, target: &Target) -> Result<Snapshot> {
         let operation = "DescribeEndpoint";
-        let endpoint = endpoint_of(target, operation)?;
+        let endpoint = &self.spelled(target, operation)?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let described = describe(&Calls { client: &client, target, endpoint }).await?;
+        self.learn(target, &described);
         let mut seen = snapshot(operation, &described, None)?;
         if marks_the_smaller(&described) {
             seen.roles = Roles::default();
@@ -100,8 +103,22 @@ impl Backend for SageMaker {
         Ok(seen)
     }
 
+    async fn nature(&self, target: &Target, seen: &Snapshot) -> Result<Nature> {
+        let may_hold = |learned: &Learned| learned.may_hold_components;
+        let in_doubt = self.learned.lock().unwrap_or_else(PoisonError::into_inner).get(target).is_some_and(may_hold);
+        let config = seen.contents.as_deref().and_then(config_in);
+        let Some(config) = config.filter(|_| in_doubt) else { return Ok(seen.nature.clone()) };
+        let endpoint = &self.spelled(target, "DescribeEndpointConfig")?;
+        let client = self.session.sagemaker(&endpoint.region).await;
+        let calls = Calls { client: &client, target, endpoint };
+        Ok(match calls.variants_without_model(config).await?.as_slice() {
+            [] => seen.nature.clone(),
+            [_, ..] => components(&endpoint.region, &endpoint.endpoint),
+        })
+    }
+
     async fn revisions(&self, target: &Target, limit: usize) -> Result<Vec<Revision>> {
-        let endpoint = endpoint_of(target, "DescribeEndpoint")?;
+        let endpoint = &self.spelled(target, "DescribeEndpoint")?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let described = describe(&Calls { client: &client, target, endpoint }).await?;
         // Variants have no age; the endpoint config's order is all there is.
@@ -112,23 +129,23 @@ impl Backend for SageMaker {
     }
 
     async fn check(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Result<Vec<Obstacle>> {
-        let endpoint = endpoint_of(target, "DescribeEndpointConfig")?;
+        let endpoint = &self.spelled(target, "DescribeEndpointConfig")?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
         let described = describe(&calls).await?;
         let without_model = calls.variants_without_model(&described.config).await?;
-        self.learn_sizes(target, &described);
+        self.learn(target, &described);
         Ok(obstacles(&described, &without_model, stable, candidate))
     }
 
     fn advice(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId, _: Weight) -> Vec<String> {
-        match self.lacks(target, stable, candidate, Weight::FULL) {
-            Some((gets, has)) => vec![format!(
+        let few = self.lacks(target, stable, candidate, Weight::FULL).map(|(gets, has)| {
+            format!(
                 "{candidate} has fewer instances than {stable}: {gets} and not {has}; it gets as many before its first share, \
                  unless its capacity is left as it is"
-            )],
-            None => Vec::new(),
-        }
+            )
+        });
+        few.into_iter().chain(self.misspelled(target)).collect()
     }
 
     fn shortfall(
@@ -139,7 +156,7 @@ impl Backend for SageMaker {
         share: Weight,
     ) -> Option<Obstacle> {
         let (gets, has) = self.lacks(target, stable, candidate, share)?;
-        let name = &endpoint_of(target, UPDATE).ok()?.endpoint;
+        let name = self.spelled(target, UPDATE).ok()?.endpoint;
         let of_it = if share == Weight::FULL { "everything".to_owned() } else { share.to_string() };
         Some(Obstacle {
             what: format!("{candidate} has fewer instances than {stable}: {gets} and not {has}, and would get {of_it}"),
@@ -161,7 +178,7 @@ impl Backend for SageMaker {
         stable: &RevisionId,
         candidate: &RevisionId,
     ) -> Result<Option<Capacity>> {
-        let endpoint = endpoint_of(target, "DescribeScalableTargets")?;
+        let endpoint = &self.spelled(target, "DescribeScalableTargets")?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let scaling = self.session.scaling(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
@@ -169,7 +186,7 @@ impl Backend for SageMaker {
     }
 
     async fn shift(&self, target: &Target, to: &TrafficSplit, seen: &Snapshot, marker: &Marker) -> Result<Snapshot> {
-        let endpoint = endpoint_of(target, UPDATE)?;
+        let endpoint = &self.spelled(target, UPDATE)?;
         let known = Known::from(&seen.guard).ok_or_else(|| {
             Error::new(ErrorKind::Invalid, UPDATE, "what was seen of the endpoint was not seen by this backend")
         })?;
@@ -212,15 +229,15 @@ impl Backend for SageMaker {
     }
 
     async fn mirror(&self, target: &Target, revision: &RevisionId, share: Weight, seen: &Snapshot) -> Result<Snapshot> {
-        let endpoint = endpoint_of(target, "UpdateEndpoint")?;
+        let endpoint = &self.spelled(target, "UpdateEndpoint")?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let scaling = self.session.scaling(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
-        mirror(&Scaling { client: &scaling, calls: &calls }, revision, share, seen).await
+        mirror(&Scaling { client: &scaling, calls: &calls }, revision, share, seen, Tags::Copied).await
     }
 
     async fn deploy(&self, target: &Target, seen: &Snapshot, release: &Release, pace: &dyn Pace) -> Result<Deployed> {
-        let endpoint = endpoint_of(target, "UpdateEndpoint")?;
+        let endpoint = &self.spelled(target, "UpdateEndpoint")?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let scaling = self.session.scaling(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
@@ -234,7 +251,7 @@ impl Backend for SageMaker {
     }
 
     async fn prune(&self, target: &Target, now: Timestamp) -> Result<Pruned> {
-        let endpoint = endpoint_of(target, "DescribeEndpoint")?;
+        let endpoint = &self.spelled(target, "DescribeEndpoint")?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let landed = self.landed.lock().unwrap_or_else(PoisonError::into_inner).get(target).cloned();
         prune(&Calls { client: &client, target, endpoint }, landed.as_ref(), now).await
@@ -247,19 +264,19 @@ impl Backend for SageMaker {
         question: &Question<'_>,
         _: &dyn Pace,
     ) -> Result<Probe> {
-        let endpoint = endpoint_of(target, "InvokeEndpoint")?;
+        let endpoint = &self.spelled(target, "InvokeEndpoint")?;
         let client = self.session.sagemaker_runtime(&endpoint.region).await;
         invoke(&client, target, endpoint, revision, question.payload).await
     }
 
     async fn tell_stage(&self, target: &Target, revision: &RevisionId, stage: &ModelStage) -> Result<Option<String>> {
-        let endpoint = endpoint_of(target, "UpdateModelPackage")?;
+        let endpoint = &self.spelled(target, "UpdateModelPackage")?;
         let client = self.session.sagemaker(&endpoint.region).await;
         tell_stage(&Calls { client: &client, target, endpoint }, revision, stage).await
     }
 
     async fn capacity(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId) -> Result<Option<Capacity>> {
-        let endpoint = endpoint_of(target, "DescribeScalableTargets")?;
+        let endpoint = &self.spelled(target, "DescribeScalableTargets")?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let scaling = self.session.scaling(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
@@ -267,7 +284,7 @@ impl Backend for SageMaker {
     }
 
     async fn prepare(&self, target: &Target, capacity: &Capacity, pace: &dyn Pace) -> Result<()> {
-        let endpoint = endpoint_of(target, UPDATE)?;
+        let endpoint = &self.spelled(target, UPDATE)?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let scaling = self.session.scaling(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
@@ -275,7 +292,7 @@ impl Backend for SageMaker {
     }
 
     async fn restore(&self, target: &Target, capacity: &Capacity, keeps: &RevisionId, pace: &dyn Pace) -> Result<()> {
-        let endpoint = endpoint_of(target, UPDATE)?;
+        let endpoint = &self.spelled(target, UPDATE)?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let scaling = self.session.scaling(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
@@ -284,23 +301,6 @@ impl Backend for SageMaker {
 }
 
 impl SageMaker {
-    fn learn_sizes(&self, target: &Target, seen: &Endpoint) {
-        let sizes = seen.variants.iter();
-        let sizes =
-            sizes.filter_map(|variant| Some((variant.name.clone(), variant.wanted_instances.or(variant.instances)?)));
-        self.sizes.lock().unwrap_or_else(PoisonError::into_inner).insert(target.clone(), sizes.collect());
-    }
-
-    /// How many instances the candidate and stable have, where the candidate has fewer.
-    fn lacks(&self, target: &Target, stable: &RevisionId, candidate: &RevisionId, share: Weight) -> Option<(i32, i32)> {
-        let sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = sizes.get(target)?;
-        let size = |of: &RevisionId| all.iter().find(|(name, _)| name == of.as_str()).map(|(_, count)| *count);
-        let (has, gets) = (size(stable)?, size(candidate)?);
-        let needed = f64::from(has) * share.fraction();
-        (f64::from(gets) < needed).then_some((gets, has))
-    }
-
     /// A shift while there is a shadow variant. Beside it stands one production variant, which has everything: the way back to
     /// that one ends the copies, and nobody else can get users.
     async fn shift_beside(
@@ -317,12 +317,12 @@ impl SageMaker {
             );
             return Err(Error::new(ErrorKind::Invalid, UPDATE, message));
         }
-        let endpoint = endpoint_of(target, "UpdateEndpoint")?;
+        let endpoint = &self.spelled(target, "UpdateEndpoint")?;
         let client = self.session.sagemaker(&endpoint.region).await;
         let calls = Calls { client: &client, target, endpoint };
         let scaling = self.session.scaling(&endpoint.region).await;
         let scaling = Scaling { client: &scaling, calls: &calls };
-        let ended = mirror(&scaling, &shadow.revision, Weight::ZERO, seen).await?;
+        let ended = mirror(&scaling, &shadow.revision, Weight::ZERO, seen, Tags::Left).await?;
         let arn = Known::from(&seen.guard).map(|known| known.arn).unwrap_or_default();
         let carried = sent(calls.set_note(&arn, Some(&note_of(marker, &ended))).await).is_ok();
         Ok(Snapshot { readiness: ended.readiness, ..after(to, marker, seen, carried) })
@@ -401,14 +401,6 @@ fn after(to: &TrafficSplit, marker: &Marker, seen: &Snapshot, carried: bool) -> 
         taken_back: None,
         contents: seen.contents.clone(),
         replaced: None,
-    }
-}
-
-fn endpoint_of<'t>(target: &'t Target, operation: &'static str) -> Result<&'t SageMakerEndpoint> {
-    match target {
-        Target::SageMaker(endpoint) => Ok(endpoint),
-        Target::AzureMl(_) | Target::CloudRun(_) | Target::Lambda(_) => {
-            Err(Error::new(ErrorKind::Unsupported, operation, format!("{target} is not a SageMaker endpoint")))
-        }
+        nature: seen.nature.clone(),
     }
 }

@@ -9,6 +9,21 @@ use crate::error::classify;
 use crate::session::Session;
 use crate::transport::{Tag, Tagging};
 
+/// How the endpoint's name is spelled, by `DescribeEndpoint`: CloudWatch's dimension has it so, and an ARN may have it in lower case.
+pub(crate) async fn spelling(session: &Session, target: &Target, endpoint: &SageMakerEndpoint) -> Result<String> {
+    let client = session.sagemaker(&endpoint.region).await;
+    let operation = "DescribeEndpoint";
+    let described = client
+        .describe_endpoint()
+        .endpoint_name(&endpoint.endpoint)
+        .customize()
+        .interceptor(Tagging(Tag { target: target.clone(), operation, effect: Effect::Read }))
+        .send()
+        .await
+        .map_err(|e| classify(operation, e))?;
+    Ok(described.endpoint_name.unwrap_or_else(|| endpoint.endpoint.clone()))
+}
+
 /// The kind of machine by variant, and how often enhanced metrics are published, where they are: by `DescribeEndpoint` and
 /// `DescribeEndpointConfig`.
 pub(crate) async fn machines(

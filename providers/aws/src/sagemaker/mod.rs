@@ -17,13 +17,15 @@
 //!   sagemaker-deploy.json name.
 //! - **Copies**: a shadow variant, which takes a new endpoint config to begin and to end; see `deploy/shadow.rs`.
 //! - **What deployments leave**: endpoint configs and models, which have tags of their own and are deleted on request; see `prune/`.
-//! - **Refused**: serverless and asynchronous endpoints (they have one variant), inference components (requests name one,
-//!   weights do not split them), a canary beside a shadow variant, and everything while a new endpoint config is deployed.
+//! - **Refused**: serverless and asynchronous endpoints, inference components (requests name one, weights do not split them; see
+//!   `kinds.rs`), a canary beside a shadow variant, and everything while a new endpoint config is deployed.
 //! - **Gaps**: a share is of requests that name no `TargetVariant`. Policies of autoscaling are not copied.
 
 mod backend;
 mod capacity;
 mod deploy;
+mod kinds;
+mod learned;
 #[cfg(feature = "cloudwatch")]
 mod machines;
 mod probe;
@@ -36,4 +38,4 @@ mod wire;
 
 pub use backend::SageMaker;
 #[cfg(feature = "cloudwatch")]
-pub(crate) use machines::machines;
+pub(crate) use machines::{machines, spelling};

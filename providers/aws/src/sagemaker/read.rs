@@ -1,14 +1,12 @@
 //! From an endpoint's description to what it means.
 
 use mlroll_backend::{
-    Error, ErrorKind, GuardToken, Marker, MarkerState, Obstacle, Readiness, Result, RevisionId, Roles, Shadow,
+    Error, ErrorKind, GuardToken, Marker, MarkerState, Nature, Obstacle, Readiness, Result, RevisionId, Roles, Shadow,
     Snapshot, TrafficSplit, Weight, extract,
 };
 
+use super::kinds::{nature, unfit};
 use super::wire::{Endpoint, Note, Variant};
-
-/// What the name of an endpoint config stands behind, where it tells what the variants are.
-const CONTENTS: &str = "the endpoint config ";
 
 /// The longest value of a tag, in characters (SageMaker API model).
 pub(super) const TAG: usize = 256;
@@ -58,7 +56,7 @@ pub(super) fn shadow_of(endpoint: &Endpoint) -> Option<Shadow> {
 /// What the tags are to say of an endpoint as it was seen: a marker without its brackets, which the values of tags may not have.
 pub(super) fn note_of(marker: &Marker, seen: &Snapshot) -> Note {
     let text = mlroll_backend::embed("", marker, TAG).text;
-    let config = seen.contents.as_deref().and_then(|contents| contents.strip_prefix(CONTENTS));
+    let config = seen.contents.as_deref().and_then(config_in);
     Note { marker: text.trim_start_matches('[').trim_end_matches(']').to_owned(), config: config.map(str::to_owned) }
 }
 
@@ -90,13 +88,22 @@ pub(super) fn snapshot(operation: &'static str, endpoint: &Endpoint, note: Optio
         taken_back: taken_back(endpoint),
         contents: contents(endpoint),
         replaced: None,
+        nature: nature(endpoint),
     })
 }
 
 /// What the variants are: their models stand in the endpoint config, which is never changed, and may be exchanged for another
 /// with the same names.
 pub(super) fn contents(endpoint: &Endpoint) -> Option<String> {
-    (!endpoint.config.is_empty()).then(|| format!("{CONTENTS}{}", endpoint.config))
+    (!endpoint.config.is_empty()).then(|| format!("{CONFIG}{}", endpoint.config))
+}
+
+/// What stands before the name of an endpoint config.
+const CONFIG: &str = "the endpoint config ";
+
+/// The endpoint config that [`contents`] names.
+pub(super) fn config_in(contents: &str) -> Option<&str> {
+    contents.strip_prefix(CONFIG)
 }
 
 /// Who is who where a marker arrived and its weights did not, or were taken back, in a split of which the larger share is not
@@ -163,9 +170,10 @@ fn readiness(endpoint: &Endpoint) -> Readiness {
             }
         }
         "Creating" => Readiness::Settling("the endpoint is being created".to_owned()),
-        "Updating" if endpoint.pending.is_some() => {
-            Readiness::Settling("a new endpoint config is being deployed".to_owned())
-        }
+        "Updating" if endpoint.pending.is_some() => Readiness::Settling(match nature(endpoint) {
+            Nature { kind: Some(kind), what, .. } if kind == "guardrail_deployment" => what,
+            _ => "a new endpoint config is being deployed".to_owned(),
+        }),
         "Updating" => Readiness::Settling("the endpoint is Updating".to_owned()),
         "SystemUpdating" => {
             Readiness::Settling("AWS maintains the endpoint (SystemUpdating); nobody can hurry it".to_owned())
@@ -174,10 +182,13 @@ fn readiness(endpoint: &Endpoint) -> Readiness {
             "SageMaker takes back a change that failed (RollingBack): the old weights return".to_owned(),
         ),
         "Deleting" => Readiness::Failed("the endpoint is being deleted".to_owned()),
-        "Failed" => Readiness::Failed(format!("the endpoint is Failed and can only be deleted{failure}")),
+        "Failed" => Readiness::Failed(format!(
+            "the endpoint is Failed: AWS lets nobody do anything but delete it, and does not tell whether it still answers{failure}"
+        )),
         "OutOfService" => Readiness::Failed(format!("the endpoint is OutOfService{failure}")),
         "UpdateRollbackFailed" => Readiness::Failed(format!(
-            "a deployment and its rollback failed: a mix of old and new instances serves; deploy a config that works{failure}"
+            "the endpoint is UpdateRollbackFailed: a rolling deployment and its rollback failed, a mix of the old and the new config \
+             serves, and weights cannot be moved in it{failure}"
         )),
         other => Readiness::Settling(format!("the endpoint is {other}, which mlroll does not know")),
     }
@@ -212,26 +223,8 @@ pub(super) fn obstacles(
 ) -> Vec<Obstacle> {
     let mut found = Vec::new();
     let mut add = |what: String, remedy: &str| found.push(Obstacle { what, remedy: remedy.to_owned() });
-    if endpoint.is_async {
-        add(
-            "the endpoint is asynchronous: it has a queue and one variant, and nothing to split".to_owned(),
-            "roll it out with SageMaker's deployment guardrails, or on a second endpoint",
-        );
-    }
-    if endpoint.variants.iter().any(|variant| variant.is_serverless) {
-        add(
-            "the endpoint is serverless, and those have one variant".to_owned(),
-            "roll it out on a second endpoint, or behind a Lambda alias",
-        );
-    }
-    if !without_model.is_empty() {
-        add(
-            format!(
-                "variants {} hold inference components, which requests name: weights do not split them",
-                without_model.join(", ")
-            ),
-            "update the inference component with a rolling update of SageMaker's own",
-        );
+    if let Some(unfit) = unfit(endpoint, !without_model.is_empty()) {
+        add(unfit.what, &unfit.remedies.join("; "));
     }
     for shadow in endpoint.shadows.iter().filter(|shadow| shadow.name != candidate.as_str()) {
         add(format!("shadow variant {} gets copies of requests", shadow.name), "end that first: `mlroll shadow --off`");

@@ -26,6 +26,8 @@ pub(super) struct Note {
 /// An endpoint as SageMaker describes it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Endpoint {
+    /// As it was created: the ARN may have it in lower case.
+    pub(super) name: String,
     pub(super) arn: String,
     pub(super) config: String,
     /// `InService`, `Updating`, ...
@@ -37,6 +39,8 @@ pub(super) struct Endpoint {
     pub(super) is_async: bool,
     /// The new endpoint config that is on its way.
     pub(super) pending: Option<String>,
+    /// What its variants are at meanwhile: `Creating`, `Baking`, ...
+    pub(super) stages: Vec<(String, String)>,
     /// Whether its latest deployment was made by SageMaker's deployment guardrails.
     pub(super) guardrails: bool,
 }
@@ -52,6 +56,8 @@ pub(super) struct Variant {
     pub(super) instances: Option<i32>,
     pub(super) wanted_instances: Option<i32>,
     pub(super) is_serverless: bool,
+    /// Whether images are told of that it runs: there are none where it has no model of its own.
+    pub(super) has_images: bool,
 }
 
 /// Calls about one endpoint.
@@ -79,7 +85,17 @@ impl Calls<'_> {
         };
         let all =
             |of: Option<Vec<ProductionVariantSummary>>| of.unwrap_or_default().into_iter().map(Variant::of).collect();
+        let pending = answer.pending_deployment_summary;
+        let stages = pending.iter().flat_map(|summary| summary.production_variants()).flat_map(|variant| {
+            let name = variant.variant_name().unwrap_or_default();
+            variant
+                .variant_status()
+                .iter()
+                .map(move |status| (name.to_owned(), status.status().map(ToString::to_string)))
+        });
         Ok(Endpoint {
+            name: answer.endpoint_name.unwrap_or_else(|| self.endpoint.endpoint.clone()),
+            stages: stages.filter_map(|(name, status)| Some((name, status?))).collect(),
             arn: answer.endpoint_arn.ok_or_else(|| missing("EndpointArn"))?,
             config: answer.endpoint_config_name.unwrap_or_default(),
             status: answer.endpoint_status.ok_or_else(|| missing("EndpointStatus"))?.as_str().to_owned(),
@@ -88,7 +104,7 @@ impl Calls<'_> {
             variants: all(answer.production_variants),
             shadows: all(answer.shadow_production_variants),
             is_async: answer.async_inference_config.is_some(),
-            pending: answer.pending_deployment_summary.map(|summary| summary.endpoint_config_name.unwrap_or_default()),
+            pending: pending.map(|summary| summary.endpoint_config_name.unwrap_or_default()),
             guardrails: answer.last_deployment_config.is_some(),
         })
     }
@@ -189,6 +205,7 @@ impl Variant {
             instances: summary.current_instance_count,
             wanted_instances: summary.desired_instance_count,
             is_serverless: summary.current_serverless_config.is_some() || summary.desired_serverless_config.is_some(),
+            has_images: summary.deployed_images.is_some_and(|images| !images.is_empty()),
         }
     }
 }

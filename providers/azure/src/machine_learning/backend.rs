@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mlroll_backend::{
     Access, ArtifactKind, AzureMlEndpoint, Backend, Capabilities, Capacity, Deployed, Error, ErrorKind, GuardKind,
-    GuardToken, Marker, MarkerState, Obstacle, Pace, Probe, Question, Readiness, Release, Result, Revision, RevisionId,
-    Roles, Snapshot, Target, TrafficSplit, Weight, Wiretap, embed, extract,
+    GuardToken, Marker, MarkerState, Nature, Obstacle, Pace, Probe, Question, Readiness, Release, Result, Revision,
+    RevisionId, Roles, Snapshot, Target, TrafficSplit, Weight, Wiretap, embed, extract,
 };
 use tokio::time::Instant;
 
@@ -369,6 +369,7 @@ fn snapshot_of(operation: &'static str, document: &Document) -> Result<Snapshot>
         taken_back: None,
         contents: None,
         replaced: None,
+        nature: Nature::default(),
     })
 }
 
@@ -389,6 +390,7 @@ fn awaited(pending: &Pending, shown: &Snapshot, why: &str) -> Snapshot {
         taken_back: None,
         contents: None,
         replaced: None,
+        nature: Nature::default(),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mlroll_backend::{
-    Error, ErrorKind, GuardToken, Marker, Readiness, Result, RevisionId, Roles, Snapshot, TrafficSplit, Weight, embed,
-    extract,
+    Error, ErrorKind, GuardToken, Marker, Nature, Readiness, Result, RevisionId, Roles, Snapshot, TrafficSplit, Weight,
+    embed, extract,
 };
 
 use super::wire::{Change, Condition, Kind, MultiRegion, Service, Share};
@@ -50,6 +50,7 @@ pub(super) fn read(operation: &'static str, service: &Service) -> Result<Snapsho
         taken_back: None,
         contents: None,
         replaced: None,
+        nature: Nature::default(),
     })
 }
 

@@ -1,5 +1,6 @@
 //! One request: admission, dispatch, and what all operations need.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
@@ -154,8 +155,17 @@ impl Call<'_> {
         }
     }
 
-    /// The ARN of something in this region: an `endpoint`, an `endpoint-config`, a `model`.
+    /// The endpoint that the request names, as its creator spelled it: the name is case-insensitive in `CreateEndpoint` (SageMaker
+    /// API model), and taken for that in the whole control plane.
+    pub(super) fn endpoint_name(&mut self) -> Result<String, Refusal> {
+        let name = self.input.name("EndpointName")?;
+        Ok(self.here().spelled(&name).unwrap_or(name))
+    }
+
+    /// The ARN of something in this region: an `endpoint`, an `endpoint-config`, a `model`. Those of endpoints are in lower case
+    /// (prometheus-community/yet-another-cloudwatch-exporter#1178).
     pub(super) fn arn(&self, kind: &str, name: &str) -> String {
+        let name = if kind == "endpoint" { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) };
         format!("arn:aws:sagemaker:{}:{ACCOUNT}:{kind}/{name}", self.region)
     }
 
@@ -165,7 +175,7 @@ impl Call<'_> {
 
     /// The endpoint that the request names.
     pub(super) fn endpoint(&mut self) -> Result<(String, &mut Endpoint), Refusal> {
-        let name = self.input.name("EndpointName")?;
+        let name = self.endpoint_name()?;
         let missing = Refusal::no_such("endpoint", &self.arn("endpoint", &name));
         let slot = self.here().endpoints.get_mut(&name).ok_or(missing)?;
         Ok((name, &mut slot.now))
@@ -173,11 +183,13 @@ impl Call<'_> {
 
     /// The same, to be changed: it has to be `InService`. How it was is kept for readers who are behind.
     pub(super) fn idle_endpoint(&mut self) -> Result<(String, &mut Endpoint), Refusal> {
-        let name = self.input.name("EndpointName")?;
+        let name = self.endpoint_name()?;
         let arn = self.arn("endpoint", &name);
         let slot = self.here().endpoints.get_mut(&name).ok_or_else(|| Refusal::no_such("endpoint", &arn))?;
-        if slot.now.failed {
-            return Err(Refusal::invalid(format!("Endpoint \"{arn}\" has failed and can only be deleted.")));
+        if slot.now.broken.is_some() {
+            // AWS publishes no text of this.
+            let message = format!("Cannot update endpoint \"{arn}\" while it is in status {}.", slot.now.status());
+            return Err(Refusal::invalid(message));
         }
         if slot.now.change.is_some() {
             return Err(Refusal::in_progress(&arn));

@@ -12,14 +12,17 @@ use crate::scenario::Behaviour;
 
 impl Call<'_> {
     pub(super) fn describe_endpoint(&mut self) -> Reply {
-        let name = self.input.name("EndpointName")?;
+        let name = self.endpoint_name()?;
         let arn = self.arn("endpoint", &name);
-        let (name, endpoint) = self.endpoint()?;
-        Ok(render::endpoint(&name, &arn, endpoint))
+        self.endpoint()?;
+        let here = self.here();
+        let missing = Refusal::no_such("endpoint", &arn);
+        let slot = here.endpoints.get(&name).ok_or(missing)?;
+        Ok(render::endpoint(&name, &arn, &slot.now, here))
     }
 
     pub(super) fn create_endpoint(&mut self) -> Reply {
-        let (name, config) = (self.input.name("EndpointName")?, self.input.name("EndpointConfigName")?);
+        let (name, config) = (self.endpoint_name()?, self.input.name("EndpointConfigName")?);
         let tags = tags::read(&self.input)?;
         let arn = self.arn("endpoint", &name);
         if self.here().endpoints.contains_key(&name) {
@@ -37,7 +40,8 @@ impl Call<'_> {
             shadows,
             change: None,
             failure: None,
-            failed: false,
+            broken: None,
+            guardrails: None,
             tags,
             misfortunes: Vec::new(),
         };
@@ -50,7 +54,7 @@ impl Call<'_> {
 
     /// Its users go on asking whatever answered last: nobody measures them any more.
     pub(super) fn delete_endpoint(&mut self) -> Reply {
-        let name = self.input.name("EndpointName")?;
+        let name = self.endpoint_name()?;
         let arn = self.arn("endpoint", &name);
         let (now, length) = (self.now, self.world.sagemaker.settings.update);
         let slot = self.here().endpoints.get_mut(&name).ok_or_else(|| Refusal::no_such("endpoint", &arn))?;

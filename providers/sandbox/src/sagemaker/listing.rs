@@ -82,7 +82,7 @@ impl Call<'_> {
             _ => found.sort_by_key(|(_, endpoint)| endpoint.created),
         }
         Ok(listing.page(found, "Endpoints", |(name, endpoint)| {
-            json!({ "EndpointName": name, "EndpointArn": format!("{front}{name}"), "EndpointStatus": endpoint.status(),
+            json!({ "EndpointName": name, "EndpointArn": format!("{front}{}", name.to_ascii_lowercase()), "EndpointStatus": endpoint.status(),
                 "CreationTime": moment(endpoint.created), "LastModifiedTime": moment(endpoint.modified) })
         }))
     }

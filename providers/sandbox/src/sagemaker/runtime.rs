@@ -5,6 +5,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::call::signed_for;
+use super::state::Broken;
 use crate::World;
 use crate::api::{Answer, Api, INJECTED, Operation, Request};
 use crate::traffic::Key;
@@ -83,7 +84,7 @@ fn invoke(request: &Request, endpoint: &str, world: &mut World) -> Result<(Strin
             chosen.ok_or_else(missing)?
         }
     };
-    if variant.instances == Some(0) || live.failed || live.split().is_none() {
+    if variant.instances == Some(0) || live.broken == Some(Broken::Failed) || live.split().is_none() {
         let body = json!({ "Message": "A transient exception occurred while retrieving variant instances." });
         return Err(refusal(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", &body));
     }

@@ -31,11 +31,12 @@ pub(super) struct Variant {
 pub(super) enum Work {
     Create,
     Delete,
-    /// Another endpoint config, with the variants that it leads to.
+    /// Another endpoint config, with the variants that it leads to, and by which guardrails.
     Deploy {
         config: String,
         variants: Vec<Variant>,
         shadows: Vec<Variant>,
+        guardrails: Option<Value>,
     },
     /// AWS' own.
     Maintain,
@@ -63,6 +64,13 @@ pub(super) struct Misfortune {
     pub(super) last: Duration,
 }
 
+/// A state that no change leads out of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Broken {
+    Failed,
+    UpdateRollbackFailed,
+}
+
 /// An endpoint.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
@@ -75,8 +83,10 @@ pub(super) struct Endpoint {
     pub(super) change: Option<Change>,
     /// Why the latest change failed.
     pub(super) failure: Option<String>,
-    /// Whether nothing helps any more.
-    pub(super) failed: bool,
+    /// The state for good that it has ended up in, where nothing helps any more.
+    pub(super) broken: Option<Broken>,
+    /// The `DeploymentConfig` of its latest deployment.
+    pub(super) guardrails: Option<Value>,
     pub(super) tags: Tags,
     pub(super) misfortunes: Vec<Misfortune>,
 }
@@ -85,8 +95,11 @@ impl Endpoint {
     /// `EndpointStatus`
     pub(super) const fn status(&self) -> &'static str {
         match &self.change {
-            None if self.failed => "Failed",
-            None => "InService",
+            None => match self.broken {
+                None => "InService",
+                Some(Broken::Failed) => "Failed",
+                Some(Broken::UpdateRollbackFailed) => "UpdateRollbackFailed",
+            },
             Some(Change { work: Work::Create, .. }) => "Creating",
             Some(Change { work: Work::Delete, .. }) => "Deleting",
             Some(Change { work: Work::Deploy { .. } | Work::Weights, .. }) => "Updating",
@@ -167,10 +180,13 @@ impl Endpoint {
                 }
             }
             // Neither may be deleted before it is over.
-            Work::Deploy { config, variants, shadows } => {
+            Work::Deploy { config, variants, shadows, guardrails } => {
                 let gone = [&config, &self.config].into_iter().find(|name| !configs.contains(*name)).cloned();
                 match gone {
-                    None => (self.config, self.variants, self.shadows) = (config, variants, shadows),
+                    None => {
+                        (self.config, self.variants, self.shadows) = (config, variants, shadows);
+                        self.guardrails = guardrails;
+                    }
                     Some(gone) => self.take_back(&format!("Could not find endpoint configuration \"{gone}\".")),
                 }
             }
@@ -193,8 +209,10 @@ impl Endpoint {
         let at = at.max(self.modified);
         self.modified = at;
         match status {
-            IncidentStatus::Failed => {
-                self.failed = true;
+            IncidentStatus::Failed | IncidentStatus::UpdateRollbackFailed => {
+                let broken =
+                    if status == IncidentStatus::Failed { Broken::Failed } else { Broken::UpdateRollbackFailed };
+                self.broken = Some(broken);
                 self.failure = Some("this is an incident of the sandbox".to_owned());
             }
             IncidentStatus::SystemUpdating | IncidentStatus::RollingBack => {

@@ -33,6 +33,13 @@ pub(super) struct Region {
     pub(super) scalable: BTreeMap<String, Scalable>,
 }
 
+impl Region {
+    /// An endpoint's name as it was created, whatever the case it is asked for by.
+    pub(super) fn spelled(&self, name: &str) -> Option<String> {
+        self.endpoints.keys().find(|known| known.eq_ignore_ascii_case(name)).cloned()
+    }
+}
+
 /// Variants of one endpoint config (SageMaker API model).
 pub(super) const MOST_VARIANTS: usize = 10;
 
@@ -135,7 +142,8 @@ impl SageMaker {
             shadows: Vec::new(),
             change: None,
             failure: None,
-            failed: false,
+            broken: None,
+            guardrails: None,
             tags: Tags::new(),
             misfortunes,
         };

@@ -55,7 +55,8 @@ impl Call<'_> {
         let here = self.here();
         let (what, found) = match kind {
             "endpoint" => {
-                let slot = here.endpoints.get_mut(name).map(|slot| {
+                let name = here.spelled(name).unwrap_or_default();
+                let slot = here.endpoints.get_mut(&name).map(|slot| {
                     if writes {
                         slot.before = Some(Box::new(slot.now.clone()));
                     }

@@ -81,3 +81,13 @@ fn maintenance_waits_for_a_change_and_ends_and_a_failure_does_not() {
         assert_eq!(fraud(&mut all).status(), status, "after {second} s");
     }
 }
+
+#[test]
+fn a_rollback_that_failed_is_for_good() {
+    let mut all = with("incidents = [{ endpoint = \"fraud\", status = \"UpdateRollbackFailed\", after = \"10m\" }]");
+    for (second, status) in [(599, "InService"), (600, "UpdateRollbackFailed"), (86_400, "UpdateRollbackFailed")] {
+        all.settle(at(second));
+        assert_eq!(fraud(&mut all).status(), status, "after {second} s");
+    }
+    assert!(fraud(&mut all).split().is_some(), "it serves");
+}

@@ -60,7 +60,9 @@ pub(super) fn play(
 fn slot<'a>(request: &Request, world: &'a mut World) -> Option<(String, String, &'a mut Slot)> {
     let region = signed_for(request, "sagemaker").ok()?;
     let name = call::about(request)?;
-    let slot = world.sagemaker.regions.get_mut(&region)?.endpoints.get_mut(&name)?;
+    let here = world.sagemaker.regions.get_mut(&region)?;
+    let name = here.spelled(&name)?;
+    let slot = here.endpoints.get_mut(&name)?;
     Some((region, name, slot))
 }
 
@@ -83,7 +85,7 @@ fn stale(request: &Request, operation: &Operation, world: &mut World) -> Answer 
 fn foreign_write(request: &Request, world: &mut World) -> bool {
     let now = world.now();
     let Some((region, name, slot)) = slot(request, world) else { return false };
-    if slot.now.change.is_some() || slot.now.failed {
+    if slot.now.change.is_some() || slot.now.broken.is_some() {
         return false;
     }
     let saved = slot.now.clone();

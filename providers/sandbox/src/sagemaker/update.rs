@@ -13,7 +13,7 @@ impl Call<'_> {
     /// `UpdateEndpointWeightsAndCapacities`: a variant that is not named, and a member that is left out, stay as they are.
     pub(super) fn update_weights(&mut self) -> Reply {
         let wanted = read(&self.input)?;
-        let name = self.input.name("EndpointName")?;
+        let name = self.endpoint_name()?;
         let arn = self.arn("endpoint", &name);
         let (now, length) = (self.now, self.world.sagemaker.settings.update);
         let region = self.region.clone();
@@ -54,8 +54,9 @@ impl Call<'_> {
 
     /// `UpdateEndpoint`: a new fleet for all variants. What is not retained is as the config says.
     pub(super) fn update_endpoint(&mut self) -> Reply {
-        let (name, config) = (self.input.name("EndpointName")?, self.input.name("EndpointConfigName")?);
+        let (name, config) = (self.endpoint_name()?, self.input.name("EndpointConfigName")?);
         let retain = self.input.flag("RetainAllVariantProperties")?;
+        let guardrails = self.input.member("DeploymentConfig").cloned();
         let mut excluded = BTreeSet::new();
         for property in self.input.list("ExcludeRetainedVariantProperties")? {
             let property = Input::object(property, "ExcludeRetainedVariantProperties")?;
@@ -97,7 +98,7 @@ impl Call<'_> {
         self.introduce(&name, &shadows);
         let takes = self.takes(length);
         let (_, endpoint) = self.endpoint()?;
-        endpoint.begin(Work::Deploy { config, variants, shadows }, now, takes);
+        endpoint.begin(Work::Deploy { config, variants, shadows, guardrails }, now, takes);
         Ok(json!({ "EndpointArn": arn }))
     }
 }
@@ -196,5 +197,10 @@ fn listed(config: &Resource, member: &str) -> Result<Vec<Variant>, Refusal> {
         })
     };
     let variants = config.body.get(member).and_then(Value::as_array);
-    variants.into_iter().flatten().map(of).collect()
+    let variants: Vec<Variant> = variants.into_iter().flatten().map(of).collect::<Result<_, Refusal>>()?;
+    // "Multiple production variants" are not supported by serverless endpoints (SageMaker developer guide); the text is a guess.
+    if variants.len() > 1 && variants.iter().any(|variant| variant.instances.is_none()) {
+        return Err(Refusal::invalid("Serverless endpoints do not support multiple production variants."));
+    }
+    Ok(variants)
 }

@@ -1,7 +1,8 @@
 //! A provider, a metric store and a clock.
 
 use mlroll_backend::{
-    Capacity, ErrorKind, GuardToken, Marker, MarkerState, Readiness, Roles, Snapshot, Timestamp, TrafficSplit, embed,
+    Capacity, ErrorKind, GuardToken, Marker, MarkerState, Nature, Readiness, Roles, Snapshot, Timestamp, TrafficSplit,
+    embed,
 };
 
 use super::{NOW, id, weight};
@@ -178,6 +179,7 @@ impl World {
                 .filter(|_| self.undo.as_ref().map_or(self.now >= self.live_at, |undo| undo.begun)),
             contents: self.contents.clone(),
             replaced: None,
+            nature: Nature::default(),
         }
     }
 

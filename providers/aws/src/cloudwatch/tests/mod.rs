@@ -49,8 +49,8 @@ fn variant() -> [Subject; 1] {
 async fn source(server: &Server) -> CloudWatch {
     let settings = Settings { slower_than: vec![0.3], ..Settings::default() };
     let session = Session::at(&server.url, Arc::new(Tap)).await;
-    let (timeouts, usage, machines, untold) = Default::default();
-    CloudWatch { session, settings, timeouts, usage, machines, untold }
+    let (timeouts, usage, machines, spelled, untold) = Default::default();
+    CloudWatch { session, settings, timeouts, usage, machines, spelled, untold }
 }
 
 /// A store with `value` at every period of a series, or none.

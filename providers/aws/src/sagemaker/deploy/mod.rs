@@ -7,26 +7,31 @@
 //! What is made follows by name from what it is made of: the model from the artifact and stable's model, the config from the live
 //! config and the model. So the same call made again goes on where it was. Nothing is deleted here; see `prune/`.
 
+mod members;
 mod names;
 mod notes;
 mod shadow;
 mod slot;
 mod stage;
+mod update;
 mod wire;
 
 use mlroll_backend::{
-    Artifact, Deployed, Error, ErrorKind, Marker, MarkerState, Pace, Release, Result, Revision, RevisionId, Snapshot,
+    Artifact, Deployed, Error, ErrorKind, Marker, MarkerState, Nature, Pace, Release, Result, Revision, RevisionId,
+    Snapshot,
 };
 
 pub(super) use self::names::front;
 use self::names::named;
 use self::notes::notes;
-pub(super) use self::shadow::mirror;
+pub(super) use self::shadow::{Tags, mirror};
 use self::slot::idle;
 pub(super) use self::stage::tell_stage;
+use self::update::{arrived, at_rest, left_behind, update};
 pub(super) use self::wire::Config;
 use self::wire::{Filling, Package, Slot, Source, Stored};
 use super::capacity::Scaling;
+use super::kinds;
 use super::prune::Landed;
 use super::read::{Known, note_of, split};
 use super::wire::{Calls, Endpoint};
@@ -74,7 +79,9 @@ pub(super) async fn deploy(
     let mut made = !there;
     let mut how = Made::default();
     match now.pending.as_deref() {
-        Some(pending) if pending == wanted.config => arrived(calls, &wanted, &now, pace).await?,
+        Some(pending) if pending == wanted.config => {
+            arrived(calls, &wanted, &now, pace).await.map_err(|e| left_behind(e, &wanted, how))?;
+        }
         Some(pending) => {
             let message = format!("another endpoint config is being deployed: {pending}");
             return Err(Error::new(ErrorKind::Conflict, UPDATE, message));
@@ -101,8 +108,22 @@ pub(super) async fn deploy(
     }
     if how.untagged {
         notes.push(format!(
-            "what was made for it has no tag {}, because sagemaker:AddTags is not allowed for it: `--prune` will never delete it",
+            "what was made for it has no tags, not even {}, because sagemaker:AddTags is not allowed for it: `--prune` will never delete it",
             super::prune::ENDPOINT
+        ));
+    }
+    if how.unread {
+        notes.push(
+            "what was made for it has none of the tags of what it is a copy of, because sagemaker:ListTags is not allowed for that"
+                .to_owned(),
+        );
+    }
+    let lost = live.lost();
+    if !lost.is_empty() && made {
+        notes.push(format!(
+            "the endpoint config {} has settings that this mlroll does not know, and the new one is without them: {}",
+            now.config,
+            lost.join(", ")
         ));
     }
     let landed = match there {
@@ -131,51 +152,27 @@ fn refuse_foreign_settings(release: &Release) -> Result<()> {
     }
 }
 
-/// The endpoint when it takes changes, or is at a new config already.
-async fn at_rest(calls: &Calls<'_>, mut now: Endpoint, pace: &dyn Pace) -> Result<Endpoint> {
-    loop {
-        match now.status.as_str() {
-            "InService" => return Ok(now),
-            "Updating" if now.pending.is_some() => return Ok(now),
-            "Updating" | "SystemUpdating" | "RollingBack" => {
-                pace.pause(&format!("the endpoint is {}, and takes no change until it is InService", now.status), None)
-                    .await?;
-                now = calls.describe().await?;
-            }
-            other => {
-                let message = format!("the endpoint is {other}, and cannot be updated");
-                return Err(Error::new(ErrorKind::Conflict, UPDATE, message));
-            }
-        }
-    }
-}
-
 /// Endpoints that have no second slot.
 fn refuse_kinds(now: &Endpoint, live: &Config) -> Result<()> {
     let shadows = live.has_shadows() || !now.shadows.is_empty();
     let beside = "the endpoint has a shadow variant, and one production variant beside it: end that first, by `mlroll shadow --off`";
-    match unfit(now, live).or_else(|| shadows.then_some(beside)) {
+    match unfit(now, live).or_else(|| shadows.then(|| beside.to_owned())) {
         Some(refused) => Err(Error::new(ErrorKind::Unsupported, UPDATE, refused)),
         None => Ok(()),
     }
 }
 
-/// Why an endpoint has no place for another model.
-fn unfit(now: &Endpoint, live: &Config) -> Option<&'static str> {
+/// Why an endpoint has no place for another model, and what to do instead.
+fn unfit(now: &Endpoint, live: &Config) -> Option<String> {
     let slots = live.slots();
-    if now.is_async || live.is_async() {
-        Some(
-            "the endpoint is asynchronous: it has a queue and one variant; roll it out by SageMaker's deployment guardrails, or on a second endpoint",
-        )
-    } else if slots.iter().any(|slot| slot.is_serverless) {
-        Some("the endpoint is serverless, and those have one variant; roll it out on a second endpoint")
-    } else if slots.iter().any(|slot| slot.model.is_none()) {
-        Some(
-            "its variants hold inference components, which requests name: weights do not split them; update the component by a rolling update of SageMaker's own",
-        )
-    } else {
-        None
+    let mut now = now.clone();
+    now.is_async |= live.is_async();
+    for variant in &mut now.variants {
+        variant.is_serverless |= slots.iter().any(|slot| slot.name == variant.name && slot.is_serverless);
     }
+    let holds_components = slots.iter().any(|slot| slot.model.is_none());
+    let Nature { what, remedies, .. } = kinds::unfit(&now, holds_components)?;
+    Some(std::iter::once(what).chain(remedies).collect::<Vec<_>>().join("; "))
 }
 
 async fn think(
@@ -316,6 +313,8 @@ struct Made {
     rehearsed: bool,
     /// Without the tags by which they are known as made here.
     untagged: bool,
+    /// Without the tags of what they are copies of: those may not be read.
+    unread: bool,
 }
 
 impl Made {
@@ -342,9 +341,13 @@ async fn make(
         let slots = live.slots();
         let like = slots.iter().find(|slot| slot.name == wanted.filling.like).and_then(|slot| slot.model.as_deref());
         let template = calls.model(like.unwrap_or_default()).await?;
-        how.note(calls.create_model(&wanted.filling.model, source, &template).await?);
+        let copied = calls.copied(template.arn()).await?;
+        how.unread |= copied.is_unread;
+        how.note(calls.create_model(&wanted.filling.model, source, &template, &copied).await?);
     }
-    how.note(calls.create_config(&wanted.config, live, &wanted.filling, now).await?);
+    let copied = calls.copied(live.arn()).await?;
+    how.unread |= copied.is_unread;
+    how.note(calls.create_config(&wanted.config, live, &wanted.filling, now, &copied).await?);
     // From here on the slot is no way back.
     let lost = seen.marker.as_ref().filter(|marker| marker.previous.as_ref().is_some_and(|p| is(p, wanted)));
     let arn = Known::from(&seen.guard).map(|known| known.arn).unwrap_or_else(|| now.arn.clone());
@@ -359,69 +362,16 @@ async fn make(
         Ok(()) => arrived(calls, wanted, now, pace).await,
     };
     if let (Err(e), Some(marker)) = (&updated, lost)
-        && (e.was_answered() || e.kind() == ErrorKind::Invalid)
+        && (e.was_answered() || e.has_changed_nothing())
     {
         // The slot holds what it held.
         let _ = calls.set_note(&arn, Some(&note_of(marker, seen))).await;
     }
-    updated.map(|()| how)
+    updated.map(|()| how).map_err(|e| left_behind(e, wanted, how))
 }
 
 fn is(revision: &RevisionId, wanted: &Wanted) -> bool {
     revision.as_str() == wanted.filling.slot
-}
-
-/// Has the endpoint updated. After a lost answer the endpoint knows better than the error.
-async fn update(calls: &Calls<'_>, wanted: &Wanted, pace: &dyn Pace) -> Result<()> {
-    let mut tries = 0;
-    loop {
-        let Err(error) = calls.update(&wanted.config, wanted.counts, false).await else { return Ok(()) };
-        let lags = error.kind() == ErrorKind::NotFound && error.message().contains("endpoint configuration");
-        if lags && tries < LAG {
-            tries += 1;
-            pace.pause("the new endpoint config cannot be found yet", None).await?;
-            continue;
-        }
-        let doubtful = error.kind() == ErrorKind::Conflict || !error.was_answered();
-        if doubtful && error.kind() != ErrorKind::Withheld {
-            let now = calls.describe().await?;
-            if now.config == wanted.config || now.pending.as_deref() == Some(&wanted.config) {
-                return Ok(());
-            }
-        }
-        return Err(error);
-    }
-}
-
-/// Waits until the endpoint has the new config, or is back at the old one.
-async fn arrived(calls: &Calls<'_>, wanted: &Wanted, before: &Endpoint, pace: &dyn Pace) -> Result<()> {
-    let mut moved = before.pending.is_some();
-    let mut still = 0;
-    loop {
-        let now = calls.describe().await?;
-        let failed = |why: &str| {
-            let message = match why {
-                "" => "SageMaker took the new endpoint config back, and gave no reason".to_owned(),
-                why => format!("SageMaker took the new endpoint config back: {why}"),
-            };
-            Err(Error::new(ErrorKind::Invalid, UPDATE, message))
-        };
-        match now.status.as_str() {
-            "InService" if now.config == wanted.config => return Ok(()),
-            "InService" if moved => return failed(&now.failure),
-            "InService" if still < LAG => still += 1,
-            // It was changed since, and nobody saw it under way.
-            "InService" if now.modified > before.modified => return failed(&now.failure),
-            "InService" => {
-                let message = "the update was accepted, and nothing of it is to be seen";
-                return Err(Error::new(ErrorKind::Unexpected, UPDATE, message));
-            }
-            "Failed" | "UpdateRollbackFailed" | "OutOfService" | "Deleting" => return failed(&now.failure),
-            _ => moved = true,
-        }
-        let what = format!("the endpoint is {}: a fleet with {} is made", now.status, wanted.filling.model);
-        pace.pause(&what, None).await?;
-    }
 }
 
 /// A slot that was rolled back as bad holds something else by now. That is told by the age of the config, too, where the

@@ -13,8 +13,16 @@ use super::super::backend::describe;
 use super::super::capacity::Scaling;
 use super::super::read::{Known, shadow_of, split};
 use super::super::wire::{Calls, Endpoint};
-use super::wire::{Config, Place, Stored};
+use super::wire::{Config, Copied, Place, Stored};
 use super::{UPDATE, named};
+
+/// What becomes of the tags of an endpoint config that is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::sagemaker) enum Tags {
+    Copied,
+    /// Not even asked for: somebody is in a hurry.
+    Left,
+}
 
 /// See [`Backend::mirror`](mlroll_backend::Backend::mirror).
 pub(in crate::sagemaker) async fn mirror(
@@ -22,6 +30,7 @@ pub(in crate::sagemaker) async fn mirror(
     revision: &RevisionId,
     share: Weight,
     seen: &Snapshot,
+    tags: Tags,
 ) -> Result<Snapshot> {
     let calls = scaling.calls;
     let refuse = |kind, message: String| Err(Error::new(kind, UPDATE, message));
@@ -56,7 +65,11 @@ pub(in crate::sagemaker) async fn mirror(
         super::refuse_held(scaling, revision.as_str(), "and would be moved out of production").await?;
     }
     let config = name(calls, &now, &places);
-    let stored = calls.rearrange(&config, &live, &places, &now.config).await?;
+    let copied = match tags {
+        Tags::Copied => calls.copied(live.arn()).await?,
+        Tags::Left => Copied::default(),
+    };
+    let stored = calls.rearrange(&config, &live, &places, &now.config, &copied).await?;
     let after = |shadow: Option<Shadow>| Snapshot {
         roles: Roles { shadow, ..seen.roles.clone() },
         readiness: Readiness::Settling("the new endpoint config is accepted".to_owned()),
@@ -81,7 +94,7 @@ fn begun<'a>(
     let refuse = |kind, message: String| Err(Error::new(kind, UPDATE, message));
     let Shadow { revision, share } = shadow;
     if let Some(why) = super::unfit(now, live) {
-        return refuse(ErrorKind::Unsupported, why.to_owned());
+        return refuse(ErrorKind::Unsupported, why);
     }
     if revision == stable {
         let message = format!("{revision} has live traffic: a variant is in production or a shadow, not both");

@@ -3,13 +3,15 @@
 use aws_sdk_sagemaker::operation::describe_endpoint_config::DescribeEndpointConfigOutput;
 use aws_sdk_sagemaker::operation::describe_model::DescribeModelOutput;
 use aws_sdk_sagemaker::types::{
-    ContainerDefinition, ModelLifeCycle, ProductionVariant, ProductionVariantInstanceType, Tag, VariantProperty,
-    VariantPropertyType,
+    ContainerDefinition, ContainerMode, ModelCompressionType, ModelDataSource, ModelLifeCycle, ProductionVariant,
+    ProductionVariantInstanceType, S3ModelDataSource, S3ModelDataType, Tag, VariantProperty, VariantPropertyType,
 };
 use mlroll_backend::{Effect, Error, ErrorKind, ModelStage, Result, Timestamp};
 
 use super::super::wire::{Calls, Endpoint, Variant, kind_of_text};
+use super::members::wire::Unread;
 use crate::error::classify_by_text;
+use crate::pages::Pages;
 
 /// What became of something that is made once and never changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +27,15 @@ pub(super) enum Stored {
 
 /// An endpoint config, to be copied.
 #[derive(Debug)]
-pub(in crate::sagemaker) struct Config(DescribeEndpointConfigOutput);
+pub(in crate::sagemaker) struct Config(DescribeEndpointConfigOutput, Unread);
+
+/// Tags of an original, for its copy.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Copied {
+    tags: Vec<Tag>,
+    /// There are none because they may not be read.
+    pub(super) is_unread: bool,
+}
 
 /// What an endpoint config says of one variant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -99,6 +109,15 @@ impl Config {
         self.0.async_inference_config.is_some()
     }
 
+    /// Settings that a copy is without, because this program does not know them.
+    pub(super) fn lost(&self) -> Vec<String> {
+        self.1.names()
+    }
+
+    pub(super) fn arn(&self) -> &str {
+        self.0.endpoint_config_arn().unwrap_or_default()
+    }
+
     /// Whether it names such a variant, in production or as a shadow.
     pub(super) fn has(&self, name: &str) -> bool {
         let mut all = self.0.production_variants().iter().chain(self.0.shadow_production_variants());
@@ -149,6 +168,18 @@ impl Config {
     }
 }
 
+/// Tags that one thing may have (SageMaker API model).
+const MOST_TAGS: usize = 50;
+
+impl Copied {
+    /// These, and as many of the original's as there is room for.
+    fn beside(&self, mut own: Vec<Tag>) -> Vec<Tag> {
+        let room = MOST_TAGS.saturating_sub(own.len());
+        own.extend(self.tags.iter().take(room).cloned());
+        own
+    }
+}
+
 impl Template {
     pub(super) fn containers(&self) -> usize {
         usize::from(self.0.primary_container.is_some()) + self.0.containers().len()
@@ -160,18 +191,55 @@ impl Template {
         all.filter_map(|container| container.model_package_name.clone()).collect()
     }
 
+    pub(super) fn arn(&self) -> &str {
+        self.0.model_arn().unwrap_or_default()
+    }
+
     fn container(&self) -> Option<&ContainerDefinition> {
         self.0.primary_container.as_ref().or_else(|| self.0.containers().first())
     }
+
+    /// Its container, with another image and other data.
+    fn refilled(&self, data: &str, image: &str) -> ContainerDefinition {
+        let mut container = self.container().cloned().unwrap_or_else(|| ContainerDefinition::builder().build());
+        // A package brings its own of both.
+        (container.model_package_name, container.inference_specification_name) = (None, None);
+        container.image = Some(image.to_owned());
+        let source = container.model_data_source.take().and_then(|source| source.s3_data_source);
+        container.model_data_source = located(source.as_ref(), data, container.mode.as_ref())
+            .map(|source| ModelDataSource::builder().s3_data_source(source).build());
+        container.model_data_url = container.model_data_source.is_none().then(|| data.to_owned());
+        container
+    }
+}
+
+/// Where data is that is no archive: under a prefix, or what stable's is. `ModelDataUrl` is an archive's, and the prefix of many
+/// models'.
+fn located(stable: Option<&S3ModelDataSource>, data: &str, mode: Option<&ContainerMode>) -> Option<S3ModelDataSource> {
+    let is_prefix = data.ends_with('/');
+    let is_object = |source: &S3ModelDataSource| source.s3_data_type == Some(S3ModelDataType::S3Object);
+    let kind = match stable {
+        Some(source) if is_object(source) && !is_prefix => {
+            (S3ModelDataType::S3Object, source.compression_type.clone()?)
+        }
+        Some(_) | None if is_prefix && mode != Some(&ContainerMode::MultiModel) => {
+            (S3ModelDataType::S3Prefix, ModelCompressionType::None)
+        }
+        Some(_) | None => return None,
+    };
+    // What was agreed to, and what was asked of a hub, was of the other data.
+    Some(S3ModelDataSource::builder().s3_uri(data).s3_data_type(kind.0).compression_type(kind.1).build())
 }
 
 impl Calls<'_> {
     /// `DescribeEndpointConfig`
     pub(in crate::sagemaker) async fn config(&self, name: &str) -> Result<Config> {
         let operation = "DescribeEndpointConfig";
+        let unread = Unread::default();
         let call = self.client.describe_endpoint_config().endpoint_config_name(name).customize();
-        let answer = call.interceptor(self.tagged(operation, Effect::Read)).send().await;
-        answer.map(Config).map_err(|e| classify_by_text(operation, e, kind_of_text))
+        let call = call.interceptor(self.tagged(operation, Effect::Read)).interceptor(unread.clone());
+        let answer = call.send().await;
+        answer.map(|answer| Config(answer, unread)).map_err(|e| classify_by_text(operation, e, kind_of_text))
     }
 
     /// `DescribeModel`
@@ -194,6 +262,29 @@ impl Calls<'_> {
         })
     }
 
+    /// `ListTags` of an original: those that are its owner's. None where they may not be read.
+    pub(super) async fn copied(&self, arn: &str) -> Result<Copied> {
+        let operation = "ListTags";
+        let mut pages = Pages::of(operation);
+        let mut tags = Vec::new();
+        loop {
+            let call = self.client.list_tags().resource_arn(arn).max_results(100).set_next_token(pages.token());
+            let page = call.customize().interceptor(self.tagged(operation, Effect::Read)).send().await;
+            let page = match page.map_err(|e| classify_by_text(operation, e, kind_of_text)) {
+                Err(e) if e.kind() == ErrorKind::Auth => return Ok(Copied { tags: Vec::new(), is_unread: true }),
+                page => page?,
+            };
+            let theirs = |tag: &Tag| {
+                let key = tag.key().unwrap_or_default();
+                !key.to_ascii_lowercase().starts_with("aws:") && !key.starts_with("mlroll-")
+            };
+            tags.extend(page.tags.unwrap_or_default().into_iter().filter(theirs));
+            if !pages.turn(page.next_token)? {
+                return Ok(Copied { tags, is_unread: false });
+            }
+        }
+    }
+
     /// `UpdateModelPackage`, of its stage alone.
     pub(super) async fn set_stage(&self, arn: &str, stage: &ModelStage) -> Result<()> {
         let operation = "UpdateModelPackage";
@@ -204,26 +295,28 @@ impl Calls<'_> {
     }
 
     /// `CreateModel`, with the settings of `template`. A package brings its own image, data and environment.
-    pub(super) async fn create_model(&self, name: &str, source: &Source, template: &Template) -> Result<Stored> {
+    pub(super) async fn create_model(
+        &self,
+        name: &str,
+        source: &Source,
+        template: &Template,
+        copied: &Copied,
+    ) -> Result<Stored> {
         let operation = "CreateModel";
         let container = match source {
-            Source::Package(arn) => ContainerDefinition::builder().model_package_name(arn),
-            Source::Data { data, image } => ContainerDefinition::builder()
-                .image(image)
-                .model_data_url(data)
-                .set_mode(template.container().and_then(|old| old.mode.clone()))
-                .set_image_config(template.container().and_then(|old| old.image_config.clone()))
-                .set_environment(template.container().and_then(|old| old.environment.clone())),
+            Source::Package(arn) => ContainerDefinition::builder().model_package_name(arn).build(),
+            Source::Data { data, image } => template.refilled(data, image),
         };
         let made = self
             .client
             .create_model()
             .model_name(name)
-            .primary_container(container.build())
+            .primary_container(container)
+            .set_inference_execution_config(template.0.inference_execution_config.clone())
             .set_execution_role_arn(template.0.execution_role_arn.clone())
             .set_vpc_config(template.0.vpc_config.clone())
             .set_enable_network_isolation(template.0.enable_network_isolation);
-        labelled(self.labels(None), |labels| {
+        labelled(copied.beside(self.labels(None)), |labels| {
             let call = made.clone().set_tags(labels).customize().interceptor(self.tagged(operation, Effect::Write));
             async move { call.send().await.map(drop).map_err(|e| classify_by_text(operation, e, kind_of_text)) }
         })
@@ -237,8 +330,9 @@ impl Calls<'_> {
         live: &Config,
         filling: &Filling,
         now: &Endpoint,
+        copied: &Copied,
     ) -> Result<Stored> {
-        self.create_like(name, live, live.filled(filling, &now.variants), None, &now.config).await
+        self.create_like(name, live, (live.filled(filling, &now.variants), None), &now.config, copied).await
     }
 
     /// The same with the same models in other places.
@@ -248,18 +342,19 @@ impl Calls<'_> {
         live: &Config,
         places: &[Place<'_>],
         before: &str,
+        copied: &Copied,
     ) -> Result<Stored> {
         let shadows = Some(live.standing(places, true)).filter(|shadows| !shadows.is_empty());
-        self.create_like(name, live, live.standing(places, false), shadows, before).await
+        self.create_like(name, live, (live.standing(places, false), shadows), before, copied).await
     }
 
     async fn create_like(
         &self,
         name: &str,
         live: &Config,
-        production: Vec<ProductionVariant>,
-        shadows: Option<Vec<ProductionVariant>>,
+        (production, shadows): (Vec<ProductionVariant>, Option<Vec<ProductionVariant>>),
         before: &str,
+        copied: &Copied,
     ) -> Result<Stored> {
         let operation = "CreateEndpointConfig";
         let old = &live.0;
@@ -271,12 +366,13 @@ impl Calls<'_> {
             .set_shadow_production_variants(shadows)
             .set_data_capture_config(old.data_capture_config.clone())
             .set_kms_key_id(old.kms_key_id.clone())
+            .set_async_inference_config(old.async_inference_config.clone())
             .set_explainer_config(old.explainer_config.clone())
             .set_execution_role_arn(old.execution_role_arn.clone())
             .set_vpc_config(old.vpc_config.clone())
             .set_enable_network_isolation(old.enable_network_isolation)
             .set_metrics_config(old.metrics_config.clone());
-        labelled(self.labels(Some(before)), |labels| {
+        labelled(copied.beside(self.labels(Some(before))), |labels| {
             let call = made.clone().set_tags(labels).customize().interceptor(self.tagged(operation, Effect::Write));
             async move { call.send().await.map(drop).map_err(|e| classify_by_text(operation, e, kind_of_text)) }
         })
