@@ -152,6 +152,10 @@ impl MetricSource for Member {
         self.pool.store.settle_delay(query, subject)
     }
 
+    fn kept(&self, length: Duration) -> Option<Duration> {
+        self.pool.store.kept(length)
+    }
+
     async fn granularity(&self, queries: &[Query], subject: &Subject, until: Timestamp) -> Result<Option<Granularity>> {
         self.pool.store.granularity(queries, subject, until).await
     }

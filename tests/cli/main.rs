@@ -82,6 +82,7 @@ mod scores;
 mod shadow;
 mod shadow_difference;
 mod shape;
+mod short_looks;
 mod side_by_side;
 mod status;
 mod stopped;

@@ -244,6 +244,11 @@ pub trait MetricSource: Debug + Send + Sync {
     /// How long after its end a window of `query` for `subject` is complete in the store.
     fn settle_delay(&self, query: &Query, subject: &Subject) -> Duration;
 
+    /// How far back the store answers for windows of this length; `None` when further than anybody asks, or nobody can tell.
+    fn kept(&self, _length: Duration) -> Option<Duration> {
+        None
+    }
+
     /// How short a window of any of `queries` for `subject` may be, by what the store has up to `until`; `None` when nobody
     /// can tell, such as of metrics that have just begun.
     ///

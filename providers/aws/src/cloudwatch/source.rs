@@ -25,6 +25,9 @@ const SETTLE_DELAY: Duration = Duration::from_secs(120);
 /// AWS publishes the metrics of its services once a minute.
 const PUBLISHED: Duration = Duration::from_secs(60);
 
+/// How far back it is looked whether metrics are published as often as they should be, in seconds.
+const LOOKED_BACK: i64 = 600;
+
 /// What the source is told.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
@@ -154,16 +157,9 @@ impl CloudWatch {
             if all.contains_key(target) {
                 continue;
             }
-            let known = self.machines.lock().unwrap_or_else(PoisonError::into_inner).get(target).cloned();
-            let found = match known {
-                Some(known) => Some(Ok(known)),
-                None => self.find_machines(target).await,
-            };
-            match found {
+            match self.machines_at(target).await {
                 None => {}
                 Some(Ok(machines)) => {
-                    let mut known = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
-                    known.insert(target.clone(), machines.clone());
                     all.insert(target.clone(), Ok(machines));
                 }
                 Some(Err(error)) => {
@@ -174,6 +170,43 @@ impl CloudWatch {
             }
         }
         all
+    }
+
+    /// What an endpoint runs on, asked for once; `None` for what is none.
+    pub(super) async fn machines_at(&self, target: &Target) -> Option<Result<Machines>> {
+        let known = self.machines.lock().unwrap_or_else(PoisonError::into_inner).get(target).cloned();
+        if let Some(known) = known {
+            return Some(Ok(known));
+        }
+        let found = self.find_machines(target).await?;
+        if let Ok(machines) = &found {
+            let mut known = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
+            known.insert(target.clone(), machines.clone());
+        }
+        Some(found)
+    }
+
+    /// Whether the store has as many points as an endpoint says that it publishes, by those of the last minutes before `until`. That it
+    /// has had nothing to tell is no reason for doubt.
+    pub(super) async fn is_published(&self, subject: &Subject, every: Duration, until: Timestamp) -> Result<bool> {
+        let asked = Question::new(&Query::Requests, &[])?.about(subject, None)?;
+        let series: BTreeSet<Series> = asked.series().into_iter().cloned().collect();
+        let row = |length: Duration| -> Vec<Window> {
+            let seconds = i64::try_from(length.as_secs()).unwrap_or(i64::MAX).max(1);
+            let minute = until.unix_seconds().div_euclid(60) * 60;
+            let at = |n: i64| Timestamp::from_unix_seconds(minute - LOOKED_BACK + n * seconds);
+            (0..LOOKED_BACK / seconds).filter_map(|n| Window::new(at(n)?, at(n + 1)?).ok()).collect()
+        };
+        let (short, minutes) = (row(every), row(PUBLISHED));
+        let (mut readings, all) = (Readings::default(), [short.clone(), minutes.clone()].concat());
+        if let Some(error) = self.read_all(series.clone(), std::slice::from_ref(subject), &all, &mut readings).await {
+            return Err(error);
+        }
+        let told = |windows: &[Window]| {
+            let is_told = |window: &&Window| series.iter().any(|one| matches!(readings.at(one, **window), Ok(Some(_))));
+            windows.iter().filter(is_told).count()
+        };
+        Ok(told(&minutes) < 3 || told(&short) > told(&minutes))
     }
 
     /// `None` for what is no endpoint.
@@ -321,15 +354,20 @@ impl MetricSource for CloudWatch {
         Some(*self.usage.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn granularity(&self, queries: &[Query], subject: &Subject, _: Timestamp) -> Result<Option<Granularity>> {
+    async fn granularity(&self, queries: &[Query], subject: &Subject, until: Timestamp) -> Result<Option<Granularity>> {
         for query in queries {
             let asked = Question::new(query, &self.settings.slower_than)?.about(subject, None)?;
             let is_aws = |namespace: &str| namespace.starts_with("AWS/") || namespace.starts_with("/aws/");
             if asked.series().iter().any(|series| is_aws(&series.namespace)) {
-                let known = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
-                let every = known.get(&subject.target).and_then(|machines| machines.every);
+                // Who may not look at the endpoint config is not kept from its metrics.
+                let every = self.machines_at(&subject.target).await.and_then(|known| known.ok()?.every);
                 let (shortest, what) = match every {
-                    Some(every) => (every, "the enhanced metrics of the endpoint"),
+                    Some(every) if every >= PUBLISHED || self.is_published(subject, every, until).await? => {
+                        (every, "the enhanced metrics of the endpoint")
+                    }
+                    Some(_) => {
+                        (PUBLISHED, "what CloudWatch has of the endpoint, which says that it publishes more often")
+                    }
                     None => (PUBLISHED, "the metrics that AWS publishes"),
                 };
                 return Ok(Some(Granularity { shortest, because: format!("one point of {what}") }));
@@ -337,6 +375,17 @@ impl MetricSource for CloudWatch {
         }
         // How often others publish theirs is theirs to know.
         Ok(None)
+    }
+
+    /// CloudWatch adds points up as they grow old (API reference, `MetricStat`).
+    fn kept(&self, length: Duration) -> Option<Duration> {
+        const HOUR: Duration = Duration::from_secs(3_600);
+        Some(match length.as_secs() {
+            seconds if seconds % 3_600 == 0 => HOUR * 24 * 455,
+            seconds if seconds % 300 == 0 => HOUR * 24 * 63,
+            seconds if seconds % 60 == 0 => HOUR * 24 * 15,
+            _ => HOUR * 3,
+        })
     }
 
     fn settle_delay(&self, _: &Query, subject: &Subject) -> Duration {
