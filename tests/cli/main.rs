@@ -79,6 +79,7 @@ mod sandbox;
 mod scaled;
 mod schema;
 mod scores;
+mod several_services;
 mod shadow;
 mod shadow_difference;
 mod shape;

