@@ -140,7 +140,7 @@ fn gates_are_judged_and_tried_by_what_the_store_still_has() {
     let sandbox = start(HEALTHY, TEN, "10s", "");
     let (code, outcome) = sandbox.run(&["canary", "--pct", "10", "--candidate", "b", "--no-gates"]);
     assert_eq!(code, 0, "{outcome}");
-    sandbox.ask("POST", "/_sandbox/clock", r#"{"advance": "5h"}"#);
+    sandbox.ask("POST", "/_sandbox/clock", r#"{"advance": "30h"}"#);
     let (code, outcome) = sandbox.run(&["promote", "fraud"]);
     assert_eq!((code, &outcome["outcome"]), (0, &json!("promoted")), "{outcome}");
     let (code, tried) = sandbox.run(&["gate", "backtest", "--gate", "error_rate", "--since", "5h", "--revision", "a"]);
