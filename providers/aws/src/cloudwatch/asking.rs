@@ -16,7 +16,10 @@ use super::source::PUBLISHED;
 use super::wire::{Answer, alarm_history, describe_alarms, get_metric_data};
 
 /// How far back it is looked whether metrics are published as often as they should be, in seconds.
-const LOOKED_BACK: i64 = 600;
+const LOOKED_BACK: i64 = 10 * MINUTE;
+
+/// In seconds.
+const MINUTE: i64 = 60;
 
 /// What one source is asked, made ready.
 #[derive(Debug)]
@@ -161,28 +164,24 @@ impl CloudWatch {
     }
 
     /// Whether the store has points as often as an endpoint says that it publishes them, by those of the last minutes before `until`: where
-    /// only minutes are kept, one of a shorter period is one of a minute. None at all are no reason for doubt: those of less than a
+    /// it has minutes only, those of a shorter period all begin with one. Few or none are no reason for doubt: points of less than a
     /// minute may be gone by now.
     pub(super) async fn is_published(&self, subject: &Subject, every: Duration, until: Timestamp) -> Result<bool> {
         let asked = Question::new(&Query::Requests, &[])?.about(subject, None)?;
         let series: BTreeSet<Series> = asked.series().into_iter().cloned().collect();
-        let row = |length: Duration| -> Vec<Window> {
-            let seconds = i64::try_from(length.as_secs()).unwrap_or(i64::MAX).max(1);
-            let minute = until.unix_seconds().div_euclid(60) * 60;
-            let at = |n: i64| Timestamp::from_unix_seconds(minute - LOOKED_BACK + n * seconds);
-            (0..LOOKED_BACK / seconds).filter_map(|n| Window::new(at(n)?, at(n + 1)?).ok()).collect()
-        };
-        let (short, minutes) = (row(every), row(PUBLISHED));
-        let (mut readings, all) = (Readings::default(), [short.clone(), minutes.clone()].concat());
-        let failures = self.read_all(series.clone(), &subject.target, &all, &mut readings).await;
+        let seconds = i64::try_from(every.as_secs()).unwrap_or(i64::MAX).max(1);
+        let first = until.unix_seconds().div_euclid(MINUTE) * MINUTE - LOOKED_BACK;
+        let at = |n: i64| Timestamp::from_unix_seconds(first + n * seconds);
+        let windows: Vec<Window> =
+            (0..LOOKED_BACK / seconds).filter_map(|n| Window::new(at(n)?, at(n + 1)?).ok()).collect();
+        let mut readings = Readings::default();
+        let failures = self.read_all(series.clone(), &subject.target, &windows, &mut readings).await;
         if let Some(error) = failures.into_iter().next() {
             return Err(error);
         }
-        let told = |windows: &[Window]| {
-            let is_told = |window: &&Window| series.iter().any(|one| matches!(readings.at(one, **window), Ok(Some(_))));
-            windows.iter().filter(is_told).count()
-        };
-        Ok(told(&short) == 0 || told(&minutes) < 3 || told(&short) > told(&minutes))
+        let is_told = |window: &&Window| series.iter().any(|one| matches!(readings.at(one, **window), Ok(Some(_))));
+        let told: Vec<&Window> = windows.iter().filter(is_told).collect();
+        Ok(told.len() < 3 || told.iter().any(|window| window.start().unix_seconds() % MINUTE != 0))
     }
 
     /// `None` for what is no endpoint.

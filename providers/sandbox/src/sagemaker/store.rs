@@ -132,12 +132,12 @@ impl SageMaker {
             region.packages.insert(format!("{name}/{version}"), package);
         }
         let config = format!("{name}-1");
-        let mut body = json!({ "EndpointConfigName": config, "ProductionVariants": summaries });
+        let mut body = map(json!({ "EndpointConfigName": config, "ProductionVariants": summaries }));
         if let Some(every) = self.settings.enhanced_metrics {
-            body["MetricsConfig"] =
-                json!({ "EnableEnhancedMetrics": true, "MetricPublishFrequencyInSeconds": every.as_secs() });
+            let metrics = json!({ "EnableEnhancedMetrics": true, "MetricPublishFrequencyInSeconds": every.as_secs() });
+            body.insert("MetricsConfig".to_owned(), metrics);
         }
-        region.configs.insert(config.clone(), resource(body));
+        region.configs.insert(config.clone(), resource(Value::Object(body)));
         let befalls = self.settings.incidents.iter().filter(|incident| incident.endpoint == name);
         let misfortune = |incident: &scenario::Incident| Misfortune {
             status: incident.status,
