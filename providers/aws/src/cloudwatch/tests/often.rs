@@ -13,11 +13,14 @@ async fn windows_are_kept_as_long_as_points_of_their_length() {
     }
 }
 
+/// Whether there is a point at a moment.
+type Has = fn(i64) -> bool;
+
 /// An endpoint that says that it publishes every ten seconds, and of which the store has minutes, would look silent for most of them.
 #[tokio::test]
 async fn what_is_not_published_as_often_as_it_should_be_is_found_before_traffic_moves() {
     let every = |seconds| Machines { every: Some(Duration::from_secs(seconds)), ..Machines::default() };
-    let cases: [(fn(i64) -> bool, u64); 5] = [
+    let cases: [(Has, u64); 5] = [
         (|_| true, 10),
         (|at| at % 60 == 0, 60),
         // Most of it is gone; nothing is there; hardly anybody comes.
