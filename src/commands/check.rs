@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mlroll_backend::{RevisionId, Snapshot, Target, Timestamp};
 
@@ -101,7 +102,8 @@ pub(crate) fn check_now(
         };
         let most = (past == Past::Bake).then(|| plan.bake_looks());
         if let (Some(since), None) = (since, most) {
-            let looks = clock.now().since(since).as_secs() / watching.look.as_secs().max(1);
+            let past = clock.now().since(since).min(plan.terms().kept.unwrap_or(Duration::MAX));
+            let looks = past.as_secs() / watching.look.as_secs().max(1);
             if looks > MOST_LOOKS {
                 let many = format!(
                     "the candidate has had its share since {since}: {looks} looks of {} s are more than the {MOST_LOOKS} that are read at once",

@@ -45,7 +45,7 @@ pub(super) struct Foreseen {
     sent_along: Option<&'static str>,
     /// The reads that it begins with.
     pub(super) opening: Vec<Call>,
-    /// Those by which the metric store finds out how late it is. Nobody counts them as the run's own.
+    /// Those by which the metric store finds out how late it is, and how often there is something. Nobody counts them as the run's own.
     pub(super) learning: Vec<Call>,
     /// What looking at the target takes, each time.
     pub(super) look: Vec<Call>,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Context;
 use super::power::Meant;
 use crate::clock::Clock;
-use crate::config::{Source, Watching};
+use crate::config::Watching;
 use crate::driver::{query_of, time_is_up};
 use crate::failure::Failure;
 use crate::foresight::{compares_days, untold};
@@ -106,10 +106,9 @@ pub(super) async fn ask(
         let failure = Failure::usage(format!("--since: {} windows; allowed are 1 to {MOST_WINDOWS}", windows.len()));
         return Err(failure.hint("longer looks, or less of the past"));
     }
-    let kept = kept_by_cloudwatch(watching.look);
-    if metrics.source == Source::Cloudwatch && since > kept {
+    if let Some(kept) = source.kept(watching.look).filter(|kept| since > *kept) {
         printer.warn(&format!(
-            "CloudWatch keeps windows of {} for {}: it has no data of older ones; `--since` of that, or a longer `look`",
+            "the store keeps windows of {} for {}: it has no data of older ones; `--since` of that, or a longer `look`",
             humantime::format_duration(watching.look),
             humantime::format_duration(kept)
         ));
@@ -140,19 +139,6 @@ pub(super) async fn ask(
         lived.chain(silent).collect(),
         json!({ "target": target, "revision": revision, "since": asked.since.as_secs() }),
     ))
-}
-
-/// How far back CloudWatch answers for windows of this length: it adds points up as they grow old. By the reference of
-/// `GetMetricData`, `Period`: multiples of a minute for 15 days, of 5 minutes for 63, of an hour for 455, and shorter ones for
-/// 3 hours.
-fn kept_by_cloudwatch(length: Duration) -> Duration {
-    const HOUR: Duration = Duration::from_secs(3_600);
-    match length.as_secs() {
-        seconds if seconds % 3_600 == 0 => HOUR * 24 * 455,
-        seconds if seconds % 300 == 0 => HOUR * 24 * 63,
-        seconds if seconds % 60 == 0 => HOUR * 24 * 15,
-        _ => HOUR * 3,
-    }
 }
 
 /// The failure of a question to the store.
@@ -200,21 +186,5 @@ fn failed(sample: &Sample) -> Option<Error> {
         Sample::NoData(Why::Failed { kind, message }) => Some(Error::new(*kind, "", message.clone())),
         Sample::Strata(parts) => parts.values().find_map(failed),
         Sample::Counts { .. } | Sample::Histogram(_) | Sample::NoData(_) | Sample::Value(_) => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn points_that_grow_old_are_added_up() {
-        for (seconds, hours) in [(10, 3), (60, 360), (420, 360), (300, 1_512), (900, 1_512), (3_600, 10_920)] {
-            assert_eq!(
-                kept_by_cloudwatch(Duration::from_secs(seconds)),
-                Duration::from_secs(hours * 3_600),
-                "{seconds}"
-            );
-        }
     }
 }

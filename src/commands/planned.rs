@@ -99,6 +99,7 @@ pub(super) async fn plan(
         settle_delay: source.map_or(Duration::ZERO, |source| {
             subjects.iter().map(|subject| settle_delay(source, &queries, subject)).max().unwrap_or_default()
         }),
+        kept: source.and_then(|source| source.kept(watching.look)).map(|kept| kept.saturating_sub(ANSWER)),
         watch_after: watching.watch_after,
         alpha: watching.alpha,
         beta: watching.beta,
@@ -148,6 +149,9 @@ pub(super) fn warn_of_keys_that_end(driver: &Driver<'_>, target: &Target, backen
         "{what} {end}, and the run may take {planned} and more: from then on nothing can be shifted, nor rolled back; {remedy}"
     ));
 }
+
+/// The longest that a store may take to answer: what it loses meanwhile is not asked for.
+const ANSWER: Duration = Duration::from_secs(60);
 
 /// What a run takes besides its bakes: shifts, metrics that are late.
 const MARGIN: Duration = Duration::from_secs(600);

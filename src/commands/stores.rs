@@ -7,63 +7,62 @@ use mlroll_backend::{MetricSource, Target, Usage};
 
 use super::Context;
 use super::watched::Run;
-use crate::config::{Selected, Service};
+use crate::config::{Selected, Service, Source};
 use crate::driver::Pool;
 use crate::failure::Failure;
-use crate::judge::gate::Gate;
 use crate::registry;
 use crate::wire::Aside;
 
-/// Metric stores. What runs of one service in one region ask at the same moment is one question, where the store bills each. A region
-/// that does not answer keeps no other one waiting.
+/// Metric stores. What runs ask of one at the same moment is one question, where it bills each: it is that of an account and a region,
+/// because credentials are those of the process. A region that does not answer keeps no other one waiting.
 pub(super) struct Stores<'a> {
     context: &'a Context,
     folder: &'a Path,
-    pools: Vec<(Group, Pool)>,
+    pools: Vec<(Store, Pool)>,
 }
 
-/// Who asks together.
+/// Who is asked.
 #[derive(PartialEq)]
-struct Group {
-    service: String,
-    region: Option<String>,
-    gates: Vec<Gate>,
+struct Store {
+    kind: Source,
+    region: String,
+    account: Option<String>,
 }
 
-impl Group {
-    /// `None` for a target that no service lists.
+impl Store {
+    /// `None` where nothing is measured, or nobody bills it.
     fn of(selected: &Selected, service: &Service) -> Option<Self> {
-        let region = match &selected.target {
-            Target::Lambda(alias) => Some(alias.region.clone()),
-            Target::SageMaker(endpoint) => Some(endpoint.region.clone()),
-            Target::AzureMl(_) | Target::CloudRun(_) => None,
+        let (region, owner) = match &selected.target {
+            Target::Lambda(alias) => (&alias.region, &alias.owner),
+            Target::SageMaker(endpoint) => (&endpoint.region, &endpoint.owner),
+            Target::AzureMl(_) | Target::CloudRun(_) => return None,
         };
-        Some(Self { service: selected.service.clone()?, region, gates: service.gates.clone() })
+        let account = owner.as_ref().map(|owner| owner.account.clone());
+        Some(Self { kind: service.metrics.as_ref()?.source, region: region.clone(), account })
     }
 }
 
 impl<'a> Stores<'a> {
     pub(super) fn new(context: &'a Context, folder: &'a Path, runs: &[Run<'_>]) -> Self {
         let mut stores = Self { context, folder, pools: Vec::new() };
-        let groups: Vec<Option<Group>> = runs.iter().map(|run| Group::of(run.selected, &run.service)).collect();
-        for (at, (group, run)) in groups.iter().zip(runs).enumerate() {
-            if group.is_some()
-                && groups.iter().skip(at + 1).any(|other| other == group)
+        let of = |run: &Run<'_>| Store::of(run.selected, &run.service);
+        for (at, run) in runs.iter().enumerate() {
+            if let Some(store) = of(run)
+                && runs.iter().skip(at + 1).any(|other| of(other).as_ref() == Some(&store))
                 && stores.pool(run.selected, &run.service).is_none()
                 // One that cannot be had fails whoever needs it.
                 && let Ok(source) = stores.open(&run.service)
                 && source.usage().is_some()
             {
-                let pool = Pool::new(source, context.clock.clone());
-                stores.pools.extend(Group::of(run.selected, &run.service).map(|group| (group, pool)));
+                stores.pools.push((store, Pool::new(context.clock.clone())));
             }
         }
         stores
     }
 
     fn pool(&self, selected: &Selected, service: &Service) -> Option<&Pool> {
-        let group = Group::of(selected, service)?;
-        self.pools.iter().find(|(other, _)| *other == group).map(|(_, pool)| pool)
+        let store = Store::of(selected, service)?;
+        self.pools.iter().find(|(other, _)| *other == store).map(|(_, pool)| pool)
     }
 
     fn open(&self, service: &Service) -> Result<Box<dyn MetricSource>, Failure> {
@@ -75,7 +74,11 @@ impl<'a> Stores<'a> {
     }
 
     pub(super) fn of(&self, selected: &Selected, service: &Service) -> Result<Box<dyn MetricSource>, Failure> {
-        self.pool(selected, service).map_or_else(|| self.open(service), |pool| Ok(pool.member()))
+        let source = self.open(service)?;
+        Ok(match self.pool(selected, service) {
+            Some(pool) => pool.seat(source),
+            None => source,
+        })
     }
 
     /// What runs that share a store asked of it, all of them together.

@@ -381,7 +381,8 @@ impl Bench {
         let end = (now.unix_seconds() - seconds(terms.settle_delay)).div_euclid(length);
         let since = since.map(|since| since.unix_seconds().saturating_add(length - 1).div_euclid(length));
         let most = most.or(since.is_none().then(|| plan.bake_looks())).map(|most| end - i64::from(most));
-        let first = since.max(most).unwrap_or(end);
+        let kept = terms.kept.map(|kept| (now.unix_seconds() - seconds(kept)).div_euclid(length) + 1);
+        let first = since.max(most).unwrap_or(end).max(kept.unwrap_or(i64::MIN));
         let count = u32::try_from(end - first).unwrap_or(0);
         let (Some(from), 1..) = (Timestamp::from_unix_seconds(first.saturating_mul(length)), count) else {
             return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! One metric store that several runs ask at the same moment: what they ask of it then is one question.
+//! One metric store that several runs ask at the same moment, each by a source of its own: what they ask of it then is one question.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 use mlroll_backend::{
-    Caveat, Error, Granularity, MetricSource, Query, Result, Sample, Subject, Timestamp, Usage, Window,
+    Caveat, Error, ErrorKind, Granularity, Inquiry, MetricSource, Query, Result, Sample, Subject, Timestamp, Usage,
+    Window,
 };
 
 use crate::clock::Clock;
@@ -18,91 +19,105 @@ use crate::clock::Clock;
 /// then, one after the other.
 const GATHERING: Duration = Duration::from_millis(500);
 
-/// What all who asked together are told.
-type Answer = Arc<Result<Vec<Sample>>>;
+/// What all who asked together are told, each in its place.
+type Answer = Arc<Vec<Result<Vec<Sample>>>>;
 
-/// A metric store and those who ask it.
+/// Those who ask one metric store.
 #[derive(Clone, Debug)]
 pub struct Pool {
     clock: Clock,
-    store: Arc<dyn MetricSource>,
     gatherings: Arc<Mutex<Vec<Gathering>>>,
+    /// Of all who have or had a seat.
+    sources: Arc<Mutex<Vec<Arc<dyn MetricSource>>>>,
     members: Arc<AtomicUsize>,
 }
 
-/// Those who ask the same about other revisions.
-struct Gathering {
+/// What one of them asks.
+#[derive(Clone, Debug)]
+struct Question {
+    source: Arc<dyn MetricSource>,
     queries: Vec<Query>,
+    subjects: Vec<Subject>,
+}
+
+impl Question {
+    fn inquiry(&self) -> Inquiry<'_> {
+        Inquiry { source: self.source.as_ref(), queries: &self.queries, subjects: &self.subjects }
+    }
+}
+
+/// Those who ask about the same windows.
+struct Gathering {
     windows: Vec<Window>,
-    /// Whom they ask about, one after the other; `None` once the store is being asked.
-    subjects: Arc<Mutex<Option<Vec<Subject>>>>,
+    /// What they ask; `None` once the store is being asked.
+    questions: Arc<Mutex<Option<Vec<Question>>>>,
     /// Gone when all who waited for it are.
     answer: WeakShared<BoxFuture<'static, Answer>>,
 }
 
 impl fmt::Debug for Gathering {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gathering").field("subjects", &self.subjects).finish_non_exhaustive()
+        f.debug_struct("Gathering").field("questions", &self.questions).finish_non_exhaustive()
     }
 }
 
-/// A seat at a [`Pool`]: a source of its own to whoever has it. What the store bills is told by the pool.
+/// A seat at a [`Pool`]. What the store bills is told by the pool.
 #[derive(Debug)]
 struct Member {
     pool: Pool,
+    source: Arc<dyn MetricSource>,
 }
 
 impl Pool {
-    /// The store, with nobody who asks yet.
+    /// Nobody yet.
     #[must_use]
-    pub fn new(store: Box<dyn MetricSource>, clock: Clock) -> Self {
-        Self { clock, store: store.into(), gatherings: Arc::default(), members: Arc::default() }
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, gatherings: Arc::default(), sources: Arc::default(), members: Arc::default() }
     }
 
-    /// The store for one more run.
+    /// A seat for one more run, which reads the store by this source.
     #[must_use]
-    pub fn member(&self) -> Box<dyn MetricSource> {
+    pub fn seat(&self, source: Box<dyn MetricSource>) -> Box<dyn MetricSource> {
+        let source: Arc<dyn MetricSource> = source.into();
+        lock(&self.sources).push(Arc::clone(&source));
         self.members.fetch_add(1, Ordering::Relaxed);
-        Box::new(Member { pool: self.clone() })
+        Box::new(Member { pool: self.clone(), source })
     }
 
     /// What all of them together have asked of a store that bills its answers.
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
-        self.store.usage()
+        lock(&self.sources).iter().filter_map(|source| source.usage()).reduce(|all, one| all.plus(one, 1))
     }
 
-    /// Joins those who wait to ask the same, or is the first of them; and the number of the first of `subjects` among theirs.
-    fn join(
-        &self,
-        queries: &[Query],
-        subjects: &[Subject],
-        windows: &[Window],
-    ) -> (usize, Shared<BoxFuture<'static, Answer>>) {
+    /// Joins those who wait to ask about the same windows, or is the first of them; and its place among them.
+    fn join(&self, question: Question, windows: &[Window]) -> (usize, Shared<BoxFuture<'static, Answer>>) {
         let mut gatherings = lock(&self.gatherings);
         // Without anybody left to drive it, one would never end.
-        gatherings.retain(|g| lock(&g.subjects).is_some() && g.answer.upgrade().is_some());
-        for gathering in gatherings.iter().filter(|g| g.queries == queries && g.windows == windows) {
+        gatherings.retain(|g| lock(&g.questions).is_some() && g.answer.upgrade().is_some());
+        for gathering in gatherings.iter().filter(|g| g.windows == windows) {
             let Some(answer) = gathering.answer.upgrade() else { continue };
-            if let Some(asked) = lock(&gathering.subjects).as_mut() {
-                let first = asked.len();
-                asked.extend_from_slice(subjects);
-                return (first, answer);
+            if let Some(asked) = lock(&gathering.questions).as_mut() {
+                asked.push(question);
+                return (asked.len() - 1, answer);
             }
         }
-        let (queries, windows) = (queries.to_vec(), windows.to_vec());
-        let subjects = Arc::new(Mutex::new(Some(subjects.to_vec())));
+        let windows = windows.to_vec();
+        let questions = Arc::new(Mutex::new(Some(vec![question])));
         let asking = {
-            let (store, queries, windows) = (Arc::clone(&self.store), queries.clone(), windows.clone());
-            let (subjects, clock) = (Arc::clone(&subjects), self.clock.clone());
+            let (questions, clock, windows) = (Arc::clone(&questions), self.clock.clone(), windows.clone());
             async move {
                 clock.sleep(GATHERING).await;
-                let all = lock(&subjects).take().unwrap_or_default();
-                Arc::new(store.sample(&queries, &all, &windows).await)
+                let all = lock(&questions).take().unwrap_or_default();
+                let inquiries: Vec<Inquiry<'_>> = all.iter().map(Question::inquiry).collect();
+                Arc::new(match all.first() {
+                    Some(first) => first.source.sample_together(&inquiries, &windows).await,
+                    None => Vec::new(),
+                })
             }
         };
         let answer = asking.boxed().shared();
-        gatherings.extend(answer.downgrade().map(|answer| Gathering { queries, windows, subjects, answer }));
+        gatherings.extend(answer.downgrade().map(|answer| Gathering { windows, questions, answer }));
         (0, answer)
     }
 }
@@ -117,43 +132,44 @@ impl Drop for Member {
 impl MetricSource for Member {
     async fn sample(&self, queries: &[Query], subjects: &[Subject], windows: &[Window]) -> Result<Vec<Sample>> {
         if self.pool.members.load(Ordering::Relaxed) < 2 {
-            return self.pool.store.sample(queries, subjects, windows).await;
+            return self.source.sample(queries, subjects, windows).await;
         }
-        let (first, answer) = self.pool.join(queries, subjects, windows);
-        let answer = answer.await;
-        let all = match answer.as_ref() {
-            Ok(all) => all,
-            Err(e) => return Err(Error::new(e.kind(), e.operation(), e.message())),
-        };
-        // By query, then subject, then window: of each query, those of the others come before and after ours.
-        let of_all = all.len() / queries.len().max(1);
-        let (from, count) = (first * windows.len(), subjects.len() * windows.len());
-        let ours = all.chunks(of_all.max(1)).flat_map(|of_query| of_query.iter().skip(from).take(count));
-        Ok(ours.cloned().collect())
+        let (queries, subjects) = (queries.to_vec(), subjects.to_vec());
+        let question = Question { source: Arc::clone(&self.source), queries, subjects };
+        let (at, answer) = self.pool.join(question, windows);
+        match answer.await.get(at) {
+            Some(Ok(samples)) => Ok(samples.clone()),
+            Some(Err(e)) => Err(Error::new(e.kind(), e.operation(), e.message())),
+            None => Err(Error::new(ErrorKind::Unexpected, "metrics", "the store left a question out")),
+        }
     }
 
     async fn check(&self, queries: &[Query], subjects: &[Subject], window: Window) -> Result<Vec<Sample>> {
-        self.pool.store.check(queries, subjects, window).await
+        self.source.check(queries, subjects, window).await
     }
 
     async fn learn(&self, subjects: &[Subject]) -> Result<()> {
-        self.pool.store.learn(subjects).await
+        self.source.learn(subjects).await
     }
 
     fn words(&self, query: &Query, subject: &Subject, length: Duration) -> Option<String> {
-        self.pool.store.words(query, subject, length)
+        self.source.words(query, subject, length)
     }
 
     fn caveat(&self, query: &Query) -> Option<Caveat> {
-        self.pool.store.caveat(query)
+        self.source.caveat(query)
     }
 
     fn settle_delay(&self, query: &Query, subject: &Subject) -> Duration {
-        self.pool.store.settle_delay(query, subject)
+        self.source.settle_delay(query, subject)
+    }
+
+    fn kept(&self, length: Duration) -> Option<Duration> {
+        self.source.kept(length)
     }
 
     async fn granularity(&self, queries: &[Query], subject: &Subject, until: Timestamp) -> Result<Option<Granularity>> {
-        self.pool.store.granularity(queries, subject, until).await
+        self.source.granularity(queries, subject, until).await
     }
 }
 
@@ -202,6 +218,20 @@ mod tests {
             Ok(all.collect())
         }
 
+        /// Counts as one for all.
+        async fn sample_together(&self, inquiries: &[Inquiry<'_>], windows: &[Window]) -> Vec<Result<Vec<Sample>>> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            if self.slow {
+                Clock::system().sleep(Duration::from_millis(100)).await;
+            }
+            let uncounted = Self::default();
+            let mut told = Vec::new();
+            for Inquiry { queries, subjects, .. } in inquiries {
+                told.push(uncounted.sample(queries, subjects, windows).await);
+            }
+            told
+        }
+
         async fn check(&self, queries: &[Query], subjects: &[Subject], window: Window) -> Result<Vec<Sample>> {
             self.sample(queries, subjects, &[window]).await
         }
@@ -232,21 +262,20 @@ mod tests {
 
     /// Whatever is asked together, each is told what it would be told alone.
     #[test]
-    fn who_asks_the_same_at_the_same_moment_asks_once_and_is_told_of_its_own() {
+    fn who_asks_at_the_same_moment_asks_once_and_is_told_of_its_own() {
         run(async {
-            for (queries, windows) in [
-                (vec![Query::ErrorRate], windows(1)),
-                (vec![Query::ErrorRate, Query::Latency, Query::Requests], windows(3)),
-                (vec![Query::ErrorRate, Query::Latency], windows(0)),
-            ] {
-                let pool = Pool::new(Box::<Echo>::default(), Clock::system());
-                let members: Vec<_> = (0..5).map(|_| pool.member()).collect();
+            let all = [Query::ErrorRate, Query::Latency, Query::PendingRequests, Query::Requests];
+            for windows in [windows(1), windows(3), windows(0)] {
+                let pool = Pool::new(Clock::system());
+                let members: Vec<_> = (0..5).map(|_| pool.seat(Box::<Echo>::default())).collect();
                 let asking = members.iter().zip(0..).map(|(member, of)| {
-                    let (queries, windows) = (&queries, &windows);
+                    let (queries, windows) = (&all[usize::from(of) % 3..][..1 + usize::from(of) % 2], &windows);
                     async move {
                         let subjects = subjects(of, 1 + of % 3);
-                        let told = member.sample(queries, &subjects, windows).await.unwrap();
-                        assert_eq!(told, Echo::default().sample(queries, &subjects, windows).await.unwrap());
+                        let told = member.sample(queries, &subjects, windows).await;
+                        let alone = Echo::default().sample(queries, &subjects, windows).await;
+                        let said = |told: Result<Vec<Sample>>| told.map_err(|e| e.message().to_owned());
+                        assert_eq!(said(told), said(alone));
                     }
                 });
                 join_all(asking).await;
@@ -256,22 +285,22 @@ mod tests {
     }
 
     #[test]
-    fn other_questions_other_moments_and_the_last_one_left_are_asked_apart() {
+    fn other_moments_and_the_last_one_left_are_asked_apart() {
         run(async {
-            let pool = Pool::new(Box::<Echo>::default(), Clock::system());
-            let (one, two) = (pool.member(), pool.member());
+            let pool = Pool::new(Clock::system());
+            let (one, two) = (pool.seat(Box::<Echo>::default()), pool.seat(Box::<Echo>::default()));
             let (ours, theirs) = (subjects(1, 2), subjects(2, 2));
             let calls = || pool.usage().unwrap().calls;
             let (errors, latency) = ([Query::ErrorRate], [Query::Latency]);
             let windows = windows(2);
             let _ = tokio::join!(one.sample(&errors, &ours, &windows), two.sample(&latency, &theirs, &windows));
-            assert_eq!(calls(), 2, "other queries");
+            assert_eq!(calls(), 1, "other queries");
             let _ =
                 tokio::join!(one.sample(&errors, &ours, &windows[..1]), two.sample(&errors, &theirs, &windows[1..]));
-            assert_eq!(calls(), 4, "other windows");
+            assert_eq!(calls(), 3, "other windows");
             one.sample(&errors, &ours, &windows).await.unwrap();
             two.sample(&errors, &theirs, &windows).await.unwrap();
-            assert_eq!(calls(), 6, "one after the other");
+            assert_eq!(calls(), 5, "one after the other");
             let (ours, theirs) = tokio::join!(
                 one.sample(&errors, &ours, &windows),
                 two.sample(&[Query::PendingRequests], &theirs, &windows)
@@ -281,6 +310,7 @@ mod tests {
             drop(two);
             let told = one.sample(&errors, &subjects(1, 2), &windows).now_or_never();
             assert!(told.is_some_and(|told| told.is_ok()), "who is alone waits for nobody");
+            assert_eq!(calls(), 7, "what who has left had asked is counted still");
         });
     }
 
@@ -289,8 +319,8 @@ mod tests {
     fn who_gives_up_takes_nobody_along() {
         run(async {
             for slow in [false, true] {
-                let pool = Pool::new(Box::new(Echo { slow, ..Echo::default() }), Clock::system());
-                let (first, second) = (pool.member(), pool.member());
+                let pool = Pool::new(Clock::system());
+                let [first, second] = [(); 2].map(|()| pool.seat(Box::new(Echo { slow, ..Echo::default() })));
                 let (ours, theirs, windows) = (subjects(1, 2), subjects(2, 2), windows(2));
                 let queries = [Query::ErrorRate];
                 let gives_up = tokio::time::timeout(Duration::from_millis(10), first.sample(&queries, &ours, &windows));

@@ -42,6 +42,7 @@ fn terms() -> Terms {
         min_bake: second * 180,
         look: second * 60,
         settle_delay: second * 30,
+        kept: None,
         watch_after: Duration::ZERO,
         alpha: 0.01,
         beta: 0.05,

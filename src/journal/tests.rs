@@ -28,6 +28,7 @@ fn header() -> Header {
         min_bake: second * 120,
         look: second * 60,
         settle_delay: second * 30,
+        kept: None,
         watch_after: Duration::ZERO,
         // One third has no end in binary.
         alpha: 1.0 / 3.0,

@@ -54,7 +54,7 @@ pub fn plan(document: &Value) -> String {
     out += &sights(document);
     out += "\ncalls (reads were made, writes were not)\n";
     out += &calls("to begin with", &document["opening"]);
-    out += &calls("to find out how late metrics are", &document["learn"]);
+    out += &calls("to find out how late metrics are, and how often", &document["learn"]);
     let capacity = &document["capacity"];
     let back = if document["verb"] == "canary" { "where stable gets everything back" } else { "at the end" };
     for change in capacity["changes"].as_array().into_iter().flatten().filter_map(Value::as_str) {

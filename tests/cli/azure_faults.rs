@@ -163,7 +163,7 @@ const TABLE: &[Row] = &[
     (
         BAD,
         &[(PUT, r#"{"skip":1,"times":99,"fault":"status","status":403}"#)],
-        8,
+        5,
         "halted",
         TENTH,
         "AuthorizationFailed",

@@ -62,6 +62,7 @@ fn plan(looks: u32) -> Plan {
         min_bake: minute * looks,
         look: minute,
         settle_delay: Duration::ZERO,
+        kept: None,
         watch_after: Duration::ZERO,
         alpha: 0.01,
         beta: 0.05,

@@ -110,6 +110,38 @@ fn its_gates_pass_it_or_end_it() {
     }
 }
 
+/// What its machine has left is told of a shadow as of a variant in production.
+#[test]
+fn a_shadow_without_headroom_is_ended() {
+    for (cpu, is_mirrored, outcome) in
+        [(0.97, false, "rolled_back"), (0.97, true, "rolled_back"), (0.4, true, "shifted")]
+    {
+        let instances = |cpu: f64| format!("error_rate = 0.002, instances = {{ cpu = {cpu}, memory = 0.5 }}");
+        let sandbox = start(&format!("{{ {} }}", instances(cpu)), "");
+        let gates = "[[services.fraud.gates]]\nmetric = \"error_rate\"\nmax = \"5%\"\n[[services.fraud.gates]]\n\
+                     metric = \"cpu_headroom\"\nmin = \"10%\"\n";
+        let config = format!(
+            "[services.fraud]\ntarget = \"{FRAUD}\"\nbake = \"45m\"\nmin_bake = \"20m\"\n[services.fraud.metrics]\n\
+             source = \"cloudwatch\"\n{gates}"
+        );
+        sandbox.write("mlroll.toml", &config);
+        if is_mirrored {
+            assert_eq!(mirror(&sandbox, "20").0, 0);
+        }
+        let (code, document) = sandbox.run(&["shadow", "fraud", "--pct", "50", "--candidate", "b"]);
+        let stays = outcome == "shifted";
+        assert_eq!(
+            (code, &document["outcome"]),
+            (i32::from(!stays), &json!(outcome)),
+            "{cpu} {is_mirrored}: {document}"
+        );
+        let expected = if stays { (json!({ "a": 100.0 }), json!({ "b": 50.0 })) } else { alone() };
+        assert_eq!(places(&sandbox), expected, "{document}");
+        let headroom = document["findings"].as_array().unwrap().iter().find(|f| f["gate"] == "cpu_headroom").unwrap();
+        assert_eq!(headroom["verdict"], if stays { "pass" } else { "fail" }, "{document}");
+    }
+}
+
 #[test]
 fn a_rollback_ends_it_and_users_come_only_after_it() {
     let sandbox = start("{}", "");

@@ -41,7 +41,7 @@ pub use backend::{Access, Backend, Capabilities, GuardKind, ModelStage, Obstacle
 pub use error::{Error, ErrorKind, Result};
 pub use histogram::{Histogram, InvalidHistogram};
 pub use marker::{CarriedMarker, InvalidMarker, Marker, MarkerState, embed, extract};
-pub use metrics::{Caveat, Granularity, MetricSource, Query, Resource, Subject, Usage};
+pub use metrics::{Caveat, Granularity, Inquiry, MetricSource, Query, Resource, Subject, Usage, one_by_one};
 pub use nature::{Nature, Splitting};
 pub use proxy::Proxy;
 pub use release::{

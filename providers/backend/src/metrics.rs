@@ -1,5 +1,6 @@
 //! What measures traffic.
 
+use std::any::Any;
 use std::fmt::{self, Debug};
 use std::time::Duration;
 
@@ -174,6 +175,17 @@ impl Usage {
     }
 }
 
+/// What one of several sources of a store is asked at a moment at which others are, too.
+#[derive(Clone, Copy, Debug)]
+pub struct Inquiry<'a> {
+    /// The source.
+    pub source: &'a dyn MetricSource,
+    /// As for [`MetricSource::sample`].
+    pub queries: &'a [Query],
+    /// As for [`MetricSource::sample`].
+    pub subjects: &'a [Subject],
+}
+
 /// Writes it so that it can follow "that is".
 impl fmt::Display for Caveat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -188,7 +200,7 @@ impl fmt::Display for Caveat {
 /// Adapters never loop over failures, sleep, print or read the environment; retries are the transport's. Nobody but the
 /// caller knows what time it is: windows are closed and at least [`settle_delay`](Self::settle_delay) past.
 #[async_trait]
-pub trait MetricSource: Debug + Send + Sync {
+pub trait MetricSource: Any + Debug + Send + Sync {
     /// Answers every query for every subject over every window.
     ///
     /// # Behaviour
@@ -204,6 +216,16 @@ pub trait MetricSource: Debug + Send + Sync {
     /// in the samples.
     async fn sample(&self, queries: &[Query], subjects: &[Subject], windows: &[Window]) -> Result<Vec<Sample>>;
 
+    /// Answers what sources of one store are asked about the same windows; `self` is one of them. Each is told what
+    /// [`sample`](Self::sample) would tell it, in the order of `inquiries`.
+    ///
+    /// # Behaviour
+    /// - A store that bills its answers is asked once for all, as far as it can be. Others are asked one after the other.
+    /// - What is wrong with one inquiry is told to that one only.
+    async fn sample_together(&self, inquiries: &[Inquiry<'_>], windows: &[Window]) -> Vec<Result<Vec<Sample>>> {
+        one_by_one(inquiries, windows).await
+    }
+
     /// Asks every query once for every subject, before traffic moves, so that one that cannot work is found at no risk.
     ///
     /// # Behaviour
@@ -215,8 +237,8 @@ pub trait MetricSource: Debug + Send + Sync {
     /// than asked for, `Auth`, `NotFound`, `Throttled`, `Unavailable`, `Unexpected`.
     async fn check(&self, queries: &[Query], subjects: &[Subject], window: Window) -> Result<Vec<Sample>>;
 
-    /// Finds out what [`settle_delay`](Self::settle_delay) depends on, such as how long a function may run. Not needed by
-    /// sources that depend on nothing.
+    /// Finds out what [`settle_delay`](Self::settle_delay) and [`granularity`](Self::granularity) depend on, such as how long a function
+    /// may run. Not needed by sources that depend on nothing.
     ///
     /// # Errors
     /// As [`check`](Self::check); the delay is then what is known without it.
@@ -244,6 +266,11 @@ pub trait MetricSource: Debug + Send + Sync {
     /// How long after its end a window of `query` for `subject` is complete in the store.
     fn settle_delay(&self, query: &Query, subject: &Subject) -> Duration;
 
+    /// How far back the store answers for windows of this length; `None` when further than anybody asks, or nobody can tell.
+    fn kept(&self, _length: Duration) -> Option<Duration> {
+        None
+    }
+
     /// How short a window of any of `queries` for `subject` may be, by what the store has up to `until`; `None` when nobody
     /// can tell, such as of metrics that have just begun.
     ///
@@ -257,4 +284,13 @@ pub trait MetricSource: Debug + Send + Sync {
     ) -> Result<Option<Granularity>> {
         Ok(None)
     }
+}
+
+/// Answers inquiries as if each were the only one.
+pub async fn one_by_one(inquiries: &[Inquiry<'_>], windows: &[Window]) -> Vec<Result<Vec<Sample>>> {
+    let mut told = Vec::with_capacity(inquiries.len());
+    for Inquiry { source, queries, subjects } in inquiries {
+        told.push(source.sample(queries, subjects, windows).await);
+    }
+    told
 }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 pub use self::alarms::{Alarm, AlarmState, Alert, Turn};
 pub use self::cloudwatch::{CloudWatch, Latencies, Versions};
-use self::units::{share, some_share, span};
+use self::units::{share, some_share, some_span, span};
 
 /// A world to be simulated.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -290,6 +290,9 @@ pub struct SageMaker {
     pub autoscaling: Option<[i64; 2]>,
     /// The kind of machine that every variant begins with.
     pub machine: String,
+    /// How often endpoints publish enhanced metrics; none: they have the usual ones, once a minute.
+    #[serde(deserialize_with = "some_span")]
+    pub enhanced_metrics: Option<Duration>,
     /// What befalls endpoints.
     pub incidents: Vec<Incident>,
 }
@@ -450,6 +453,7 @@ impl Default for SageMaker {
             deploy: five_minutes(),
             autoscaling: None,
             machine: "ml.m5.large".to_owned(),
+            enhanced_metrics: None,
             incidents: Vec::new(),
         }
     }

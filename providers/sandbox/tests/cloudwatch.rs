@@ -16,7 +16,7 @@ use std::time::Duration;
 use aws_sdk_cloudwatch::config::{BehaviorVersion, Credentials, Region, retry::RetryConfig};
 use aws_sdk_cloudwatch::error::ProvideErrorMetadata as _;
 use aws_sdk_cloudwatch::primitives::DateTime;
-use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, StatusCode};
+use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, ScanBy, StatusCode};
 use bytes::Bytes;
 use mlroll_backend::{RevisionId, Target, Timestamp, TrafficSplit, Weight};
 use mlroll_faults::tool;
@@ -50,6 +50,78 @@ const SCENARIO: &str = r#"
     stable = "a"
     [targets."sagemaker:us-east-1/fraud".revisions.a]
 "#;
+
+/// Half a minute before a whole one, and three hours and a half after an endpoint began to be asked, which publishes this often.
+fn publishing(every: &str) -> World {
+    let began = Timestamp::from_unix_seconds(BEGAN).unwrap();
+    let scenario = format!("{SCENARIO}\n[sagemaker]\n{every}\n");
+    let mut world = World::new(Scenario::from_toml(&scenario).unwrap(), Clock::starting_at(began, 0.001));
+    world.clock.advance(Duration::from_secs(12_630));
+    world
+}
+
+/// The invocations of variant `a` by period, in seconds since `BEGAN`.
+async fn invocations(url: &str, period: i32, start: i64, end: i64) -> Vec<(i64, f64)> {
+    let dimension = |name: &str, value: &str| Dimension::builder().name(name).value(value).build();
+    let metric = Metric::builder()
+        .namespace("AWS/SageMaker")
+        .metric_name("Invocations")
+        .dimensions(dimension("EndpointName", "fraud"))
+        .dimensions(dimension("VariantName", "a"))
+        .build();
+    let stat = MetricStat::builder().metric(metric).period(period).stat("Sum").build();
+    let request =
+        client(url).get_metric_data().metric_data_queries(MetricDataQuery::builder().id("a").metric_stat(stat).build());
+    let request = request.start_time(DateTime::from_secs(BEGAN + start)).end_time(DateTime::from_secs(BEGAN + end));
+    let answer = request.scan_by(ScanBy::TimestampAscending).send().await.unwrap();
+    let result = &answer.metric_data_results()[0];
+    let times = result.timestamps().iter().map(|at| at.secs() - BEGAN);
+    times.zip(result.values().iter().copied()).collect()
+}
+
+#[tokio::test]
+async fn an_endpoint_publishes_as_often_as_its_config_says() {
+    let starts = |points: &[(i64, f64)]| points.iter().map(|(at, _)| *at).collect::<Vec<_>>();
+    let sum = |points: &[(i64, f64)]| points.iter().map(|(_, value)| value).sum::<f64>();
+    for (every, often) in [("", 60), ("enhanced_metrics = '30s'", 30), ("enhanced_metrics = '10s'", 10)] {
+        let served = Served::start(publishing(every));
+        let minutes = invocations(&served.url, 60, 12_000, 12_120).await;
+        assert_eq!(starts(&minutes), [12_000, 12_060], "{every}");
+        for period in [10, 20, 30] {
+            let points = invocations(&served.url, period, 12_000, 12_120).await;
+            let step = i64::from(period).max(often);
+            let step = if step % often == 0 { step } else { often };
+            let expected: Vec<i64> =
+                (0..120 / step).map(|n| 12_000 + n * step / i64::from(period) * i64::from(period)).collect();
+            assert_eq!(starts(&points), expected, "{every} {period}");
+            assert_eq!(sum(&points), sum(&minutes), "{every} {period}");
+        }
+        // Shares of a minute are none of what it has.
+        let ten = invocations(&served.url, 10, 12_013, 12_047).await;
+        let expected: &[i64] = match often {
+            10 => &[12_010, 12_020, 12_030, 12_040],
+            30 => &[12_030],
+            _ => &[],
+        };
+        assert_eq!(starts(&ten), expected, "{every}");
+        // Minutes are kept for days, and what is shorter for three hours.
+        let old = invocations(&served.url, 60, 0, 12_000).await;
+        assert_eq!((old.len(), old[0].0), (200, 0), "{every}");
+        let recent = invocations(&served.url, 30, 0, 12_000).await;
+        assert_eq!(recent[0].0, if often == 60 { 1_860 } else { 1_830 }, "{every}");
+        // The newest grow, like those of minutes: a minute's delay before the half of one.
+        let newest = invocations(&served.url, 10, 12_500, 12_630).await;
+        assert_eq!(
+            newest.last().unwrap().0,
+            match often {
+                10 => 12_560,
+                30 => 12_540,
+                _ => 12_540,
+            },
+            "{every}"
+        );
+    }
+}
 
 fn target() -> Target {
     "lambda:us-east-1/fraud@prod".parse().unwrap()

@@ -80,6 +80,12 @@ impl Rollout {
     /// Asks for the windows that the metric store has by now, or waits for the first of them.
     pub(super) fn sample(&mut self, now: Timestamp) -> Action {
         let terms = self.plan.terms();
+        // What the store no longer has is neither data nor silence: a run that nobody drove meanwhile goes on after it.
+        if let (Some(kept), Some(tally)) = (terms.kept, &mut self.tally) {
+            let lost = now.since(tally.next).saturating_sub(kept).as_nanos();
+            let looks = u32::try_from(lost.div_ceil(terms.look.as_nanos().max(1))).unwrap_or(u32::MAX);
+            tally.next = tally.next.plus(terms.look.saturating_mul(looks));
+        }
         let Some(tally) = &self.tally else {
             return self.look();
         };

@@ -44,6 +44,9 @@ pub struct Terms {
     pub look: Duration,
     /// How late the metric store is: a window is read this long after its end.
     pub settle_delay: Duration,
+    /// How far back the metric store answers for windows of a look; `None`: as far as anybody asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Duration>,
     /// How long the promoted revision is watched.
     pub watch_after: Duration,
     /// The chance of a false rollback in the whole rollout.
@@ -305,6 +308,9 @@ impl Terms {
         let limits = [self.bake, self.settle_delay, self.watch_after, self.no_data_budget, self.settle_timeout];
         if limits.iter().any(|limit| *limit > LONGEST) {
             return Some("no time of a plan is longer than a year".to_owned());
+        }
+        if self.kept.is_some_and(|kept| kept <= self.settle_delay.saturating_add(self.look)) {
+            return Some("`settle_delay` is shorter than the metric store keeps looks of that length".to_owned());
         }
         if let Some(Experiment { alpha, effect, .. }) = &self.experiment
             && (!chance(*alpha) || !effect.is_finite() || *effect <= 0.0)

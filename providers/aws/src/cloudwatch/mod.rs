@@ -2,7 +2,7 @@
 //!
 //! - **Asks** `GetMetricData`: every series of every query and subject of a region over all windows in one request (500
 //!   series; more are split), one point a window, because a window is one period. Each series is asked for once, whoever
-//!   needs it. Pages are followed.
+//!   needs it, also where several sources are asked at the same moment. Pages are followed.
 //! - **Sums, never ratios**: metric math takes a missing point for zero and drops a division by zero, so numerator and
 //!   denominator are fetched and divided here.
 //! - **Lambda** by `FunctionName`, `Resource` = `function:alias` and `ExecutedVersion`; failed requests are `Errors`
@@ -30,11 +30,12 @@
 //!   requests and no version has, and the caller says that a version had all of them, the alias' own series are taken for it, which
 //!   is one request more when that is first found; where nobody says so, there is no data.
 //!
-//! What goes where: `source` (the trait), `question` (which series answer a query), `answer` (what they say), `series` (what one is,
+//! What goes where: `source` (the trait), `asking` (from questions to samples), `question` (which series answer a query), `answer` (what they say), `series` (what one is,
 //! and what was read of it), `alarms`, `machines`, `expression` (queries of the user's own), `batch` (windows and series in requests), `wire`.
 
 mod alarms;
 mod answer;
+mod asking;
 mod batch;
 mod expression;
 mod machines;

@@ -130,10 +130,15 @@ impl Question {
         if allowed {
             return Ok(());
         }
+        let often = match (machines, enhanced) {
+            (None, _) => String::new(),
+            (Some(_), None) => ", which this one is not".to_owned(),
+            (Some(_), Some(every)) => format!(", here every {every} s"),
+        };
         Err(invalid(format!(
             "`look` is {seconds} s, and CloudWatch answers for whole minutes only (for high-resolution metrics of your \
              own also for 1, 5, 10, 20 or 30 s, and for SageMaker endpoints with enhanced metrics as often as those are \
-             published)"
+             published{often})"
         )))
     }
 

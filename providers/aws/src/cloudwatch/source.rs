@@ -1,29 +1,28 @@
 //! [`MetricSource`] on CloudWatch.
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use mlroll_backend::{
-    Error, ErrorKind, Granularity, MetricSource, Query, Result, RevisionId, Sample, Subject, Target, Timestamp, Usage,
-    Why, Window, Wiretap,
+    Error, ErrorKind, Granularity, Inquiry, MetricSource, Query, Result, RevisionId, Sample, Subject, Target,
+    Timestamp, Usage, Window, Wiretap, one_by_one,
 };
 use serde_json::json;
 
-use super::alarms::Alarm;
-use super::batch::{Batch, batches};
+use super::asking::{Ready, read};
 use super::machines::Machines;
-use super::question::{Asked, Question};
-use super::series::{Readings, Series};
-use super::wire::{Answer, alarm_history, describe_alarms, get_metric_data, words};
+use super::question::Question;
+use super::wire::words;
 use crate::session::Session;
 
 /// Points of a minute are complete two minutes after it (nerdswords/yet-another-cloudwatch-exporter#1796).
 const SETTLE_DELAY: Duration = Duration::from_secs(120);
 
 /// AWS publishes the metrics of its services once a minute.
-const PUBLISHED: Duration = Duration::from_secs(60);
+pub(super) const PUBLISHED: Duration = Duration::from_secs(60);
 
 /// What the source is told.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -72,215 +71,10 @@ impl CloudWatch {
         subjects: &[Subject],
         windows: &[Window],
     ) -> Result<(Vec<Sample>, Option<Error>)> {
-        let new = |query| Question::new(query, &self.settings.slower_than);
-        let questions: Vec<Question> = queries.iter().map(new).collect::<Result<_>>()?;
-        self.learn_spelling(subjects).await;
-        let short = windows.iter().any(|window| window.length() < PUBLISHED);
-        let mut failure = None;
-        let machines = if short || questions.iter().any(Question::needs_machines) {
-            self.machines_of(subjects, &mut failure).await
-        } else {
-            BTreeMap::new()
-        };
-        let mut asked: Vec<Vec<Asked>> = Vec::with_capacity(queries.len());
-        for question in &questions {
-            for subject in subjects {
-                let known = machines.get(&subject.target).and_then(|known| known.as_ref().ok());
-                // What could not be found out is no reason to refuse.
-                let unknown = machines.get(&subject.target).is_some_and(Result::is_err);
-                for window in windows.iter().filter(|_| !unknown) {
-                    question.allows(*window, known)?;
-                }
-            }
-            let about = |subject: &Subject| {
-                let mut asked = question.about(&self.spelled(subject), machines.get(&subject.target))?;
-                if self.untold.lock().unwrap_or_else(PoisonError::into_inner).contains(&subject.target) {
-                    asked.ask_for_the_whole();
-                }
-                Ok(asked)
-            };
-            asked.push(subjects.iter().map(about).collect::<Result<_>>()?);
-        }
-        let mut readings = Readings::default();
-        if let Some(about) = subjects.first().map(|subject| &subject.target) {
-            let fault = self.read_alarms(asked.iter().flatten(), windows, about, &mut readings).await;
-            failure = failure.or(fault);
-        }
-        let series: BTreeSet<_> = asked.iter().flatten().flat_map(Asked::series).cloned().collect();
-        let fault = self.read_all(series.clone(), subjects, windows, &mut readings).await;
-        failure = failure.or(fault);
-        if self.learn_untold(&mut asked, subjects, windows, &readings) {
-            let all = asked.iter().flatten().flat_map(Asked::series).cloned();
-            let more = all.filter(|one| !series.contains(one)).collect();
-            let fault = self.read_all(more, subjects, windows, &mut readings).await;
-            failure = failure.or(fault);
-        }
-        let mut samples = Vec::with_capacity(queries.len() * subjects.len() * windows.len());
-        for beside in &asked {
-            for one in beside {
-                samples.extend(windows.iter().map(|window| one.read(&readings, *window, windows, beside)));
-            }
-        }
-        Ok((samples, failure))
-    }
-
-    /// Finds those who had all requests and of whom nothing is told by name. From then on what stands for them is asked for at once.
-    fn learn_untold(
-        &self,
-        asked: &mut [Vec<Asked>],
-        subjects: &[Subject],
-        windows: &[Window],
-        readings: &Readings,
-    ) -> bool {
-        let found = asked.iter().flat_map(|beside| beside.iter().zip(subjects));
-        let found = found.filter(|(one, _)| one.lacks_the_whole(readings, windows));
-        let found: BTreeSet<Target> = found.map(|(_, subject)| subject.target.clone()).collect();
-        for (one, _) in asked
-            .iter_mut()
-            .flat_map(|beside| beside.iter_mut().zip(subjects))
-            .filter(|(_, subject)| found.contains(&subject.target))
-        {
-            one.ask_for_the_whole();
-        }
-        let learnt = !found.is_empty();
-        self.untold.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
-        learnt
-    }
-
-    /// What the endpoints run on, or why that is not known; the first failure is left in `failure`.
-    async fn machines_of(
-        &self,
-        subjects: &[Subject],
-        failure: &mut Option<Error>,
-    ) -> BTreeMap<Target, Result<Machines, Why>> {
-        let mut all = BTreeMap::new();
-        for target in subjects.iter().map(|subject| &subject.target) {
-            if all.contains_key(target) {
-                continue;
-            }
-            let known = self.machines.lock().unwrap_or_else(PoisonError::into_inner).get(target).cloned();
-            let found = match known {
-                Some(known) => Some(Ok(known)),
-                None => self.find_machines(target).await,
-            };
-            match found {
-                None => {}
-                Some(Ok(machines)) => {
-                    let mut known = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
-                    known.insert(target.clone(), machines.clone());
-                    all.insert(target.clone(), Ok(machines));
-                }
-                Some(Err(error)) => {
-                    let why = Why::Failed { kind: error.kind(), message: error.to_string() };
-                    all.insert(target.clone(), Err(why));
-                    failure.get_or_insert(error);
-                }
-            }
-        }
-        all
-    }
-
-    /// `None` for what is no endpoint.
-    async fn find_machines(&self, target: &Target) -> Option<Result<Machines>> {
-        match target {
-            #[cfg(feature = "sagemaker")]
-            Target::SageMaker(endpoint) => {
-                let found = crate::sagemaker::machines(&self.session, target, endpoint).await;
-                Some(found.map(|(kinds, every)| Machines { every, kinds }))
-            }
-            #[cfg(not(feature = "sagemaker"))]
-            Target::SageMaker(_) => None,
-            Target::AzureMl(_) | Target::CloudRun(_) | Target::Lambda(_) => None,
-        }
-    }
-
-    /// Reads each alarm once, and the history of those that changed since the first window began.
-    async fn read_alarms(
-        &self,
-        asked: impl Iterator<Item = &Asked>,
-        windows: &[Window],
-        about: &Target,
-        readings: &mut Readings,
-    ) -> Option<Error> {
-        let mut by_region: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for (region, names) in asked.filter_map(Asked::alarms) {
-            by_region.entry(region).or_default().extend(names.iter().map(String::as_str));
-        }
-        let from = windows.iter().map(|window| window.start().unix_milliseconds()).min().unwrap_or_default();
-        let mut failure: Option<Error> = None;
-        for (region, names) in by_region {
-            let client = self.session.cloudwatch(region).await;
-            let names: Vec<&str> = names.into_iter().collect();
-            let mut all = describe_alarms(&client, &names, about, &self.usage).await;
-            for name in names {
-                let read = match &mut all {
-                    Err(error) => Err(Error::new(error.kind(), error.operation(), error.to_string())),
-                    Ok(all) => match all.remove(name) {
-                        None => {
-                            let message = format!("there is no alarm `{name}` in {region}");
-                            Err(Error::new(ErrorKind::NotFound, "DescribeAlarms", message))
-                        }
-                        Some(alarm) if alarm.is_older_than(from) => Ok(alarm),
-                        Some(alarm) => match alarm_history(&client, name, from, about, &self.usage).await {
-                            Ok(turns) => Ok(Alarm { turns, ..alarm }),
-                            // What was before nobody knows; that it is open is known, and counts.
-                            Err(error) => match alarm.opened() {
-                                Some(turn) => {
-                                    failure.get_or_insert(error);
-                                    Ok(Alarm { turns: vec![turn], ..alarm })
-                                }
-                                None => Err(error),
-                            },
-                        },
-                    },
-                };
-                let read = read.map_err(|error| {
-                    let why = Why::Failed { kind: error.kind(), message: error.to_string() };
-                    failure.get_or_insert(error);
-                    why
-                });
-                readings.add_alarm(region, name, read);
-            }
-            if let Err(error) = all {
-                failure = Some(error);
-            }
-        }
-        failure
-    }
-
-    /// Reads series over all windows; what failed is in the readings too.
-    async fn read_all(
-        &self,
-        series: BTreeSet<Series>,
-        subjects: &[Subject],
-        windows: &[Window],
-        readings: &mut Readings,
-    ) -> Option<Error> {
-        let about = &subjects.first()?.target;
-        let mut failure = None;
-        for batch in batches(series, windows) {
-            let fault = self.read(&batch, about, readings).await;
-            failure = failure.or(fault);
-        }
-        failure
-    }
-
-    /// Reads a batch; what failed is in the readings too.
-    async fn read(&self, batch: &Batch, about: &Target, readings: &mut Readings) -> Option<Error> {
-        let client = self.session.cloudwatch(&batch.region).await;
-        let (answers, mut failure) = match get_metric_data(&client, batch, about, &self.usage).await {
-            Ok(answers) => (answers, None),
-            Err(error) => {
-                let why = Why::Failed { kind: error.kind(), message: error.to_string() };
-                let answer = |_| Answer { reading: Err(why.clone()), fault: None };
-                (batch.series.iter().map(answer).collect(), Some(error))
-            }
-        };
-        for (series, Answer { reading, fault }) in batch.series.iter().zip(answers) {
-            failure = failure.or(fault.map(|e| e.with("metric", &series.metric)));
-            readings.add(series.clone(), batch.first, batch.last, reading);
-        }
-        failure
+        let mut ready = self.ready(queries, subjects, windows).await?;
+        let (readings, failures) = read(&mut [&mut ready], windows).await;
+        let samples = ready.samples(&readings, windows);
+        Ok((samples, ready.failure.into_iter().chain(failures).next()))
     }
 }
 
@@ -297,9 +91,30 @@ impl MetricSource for CloudWatch {
         }
     }
 
-    /// An invocation is counted in the minute it began in, when it ends.
+    /// One request for all, where they are of this kind. One that is refused says nothing of those that were sent with it: then each
+    /// is asked for itself.
+    async fn sample_together(&self, inquiries: &[Inquiry<'_>], windows: &[Window]) -> Vec<Result<Vec<Sample>>> {
+        let mut all = Vec::with_capacity(inquiries.len());
+        for Inquiry { source, queries, subjects } in inquiries {
+            let source: &dyn Any = *source;
+            let Some(source) = source.downcast_ref::<Self>() else { return one_by_one(inquiries, windows).await };
+            all.push(source.ready(queries, subjects, windows).await);
+        }
+        let mut ready: Vec<&mut Ready<'_>> = all.iter_mut().flatten().collect();
+        let (readings, failures) = read(&mut ready, windows).await;
+        if ready.len() > 1 && failures.iter().any(|failure| failure.kind() == ErrorKind::Invalid) {
+            return one_by_one(inquiries, windows).await;
+        }
+        all.into_iter().map(|ready| ready.map(|ready| ready.samples(&readings, windows))).collect()
+    }
+
+    /// An invocation is counted in the minute it began in, when it ends. How often an endpoint publishes its config says; who may not look
+    /// at it is not kept from its metrics.
     async fn learn(&self, subjects: &[Subject]) -> Result<()> {
         self.learn_spelling(subjects).await;
+        for target in subjects.iter().map(|subject| &subject.target).collect::<BTreeSet<_>>() {
+            let _ = self.machines_at(target).await;
+        }
         #[cfg(feature = "lambda")]
         for subject in subjects.iter().filter(|_| self.settings.settle_delay.is_none()) {
             if matches!(subject.target, Target::Lambda(_))
@@ -309,8 +124,6 @@ impl MetricSource for CloudWatch {
                 timeouts.insert((subject.target.clone(), subject.revision.clone()), timeout);
             }
         }
-        #[cfg(not(feature = "lambda"))]
-        let _ = subjects;
         Ok(())
     }
 
@@ -326,15 +139,20 @@ impl MetricSource for CloudWatch {
         Some(*self.usage.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn granularity(&self, queries: &[Query], subject: &Subject, _: Timestamp) -> Result<Option<Granularity>> {
+    async fn granularity(&self, queries: &[Query], subject: &Subject, until: Timestamp) -> Result<Option<Granularity>> {
         for query in queries {
             let asked = Question::new(query, &self.settings.slower_than)?.about(subject, None)?;
             let is_aws = |namespace: &str| namespace.starts_with("AWS/") || namespace.starts_with("/aws/");
             if asked.series().iter().any(|series| is_aws(&series.namespace)) {
-                let known = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
-                let every = known.get(&subject.target).and_then(|machines| machines.every);
+                let known = self.machines.lock().unwrap_or_else(PoisonError::into_inner).get(&subject.target).cloned();
+                let every = known.and_then(|machines| machines.every);
                 let (shortest, what) = match every {
-                    Some(every) => (every, "the enhanced metrics of the endpoint"),
+                    Some(every) if every >= PUBLISHED || self.is_published(subject, every, until).await? => {
+                        (every, "the enhanced metrics of the endpoint")
+                    }
+                    Some(_) => {
+                        (PUBLISHED, "what CloudWatch has of the endpoint, which says that it publishes more often")
+                    }
                     None => (PUBLISHED, "the metrics that AWS publishes"),
                 };
                 return Ok(Some(Granularity { shortest, because: format!("one point of {what}") }));
@@ -342,6 +160,17 @@ impl MetricSource for CloudWatch {
         }
         // How often others publish theirs is theirs to know.
         Ok(None)
+    }
+
+    /// CloudWatch adds points up as they grow old (API reference, `MetricStat`).
+    fn kept(&self, length: Duration) -> Option<Duration> {
+        const HOUR: Duration = Duration::from_secs(3_600);
+        Some(match length.as_secs() {
+            seconds if seconds % 3_600 == 0 => HOUR * 24 * 455,
+            seconds if seconds % 300 == 0 => HOUR * 24 * 63,
+            seconds if seconds % 60 == 0 => HOUR * 24 * 15,
+            _ => HOUR * 3,
+        })
     }
 
     fn settle_delay(&self, _: &Query, subject: &Subject) -> Duration {

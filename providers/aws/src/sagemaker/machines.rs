@@ -54,11 +54,10 @@ pub(crate) async fn machines(
         .send()
         .await
         .map_err(|e| classify(operation, e))?;
-    let kinds = config
-        .production_variants
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|variant| Some((variant.variant_name?, variant.instance_type?.as_str().to_owned())));
+    let shadows = config.shadow_production_variants.unwrap_or_default();
+    let variants = config.production_variants.unwrap_or_default().into_iter().chain(shadows);
+    let kinds =
+        variants.filter_map(|variant| Some((variant.variant_name?, variant.instance_type?.as_str().to_owned())));
     let enhanced = config.metrics_config.filter(|metrics| metrics.enable_enhanced_metrics == Some(true));
     let every = enhanced.and_then(|metrics| u64::try_from(metrics.metric_publish_frequency_in_seconds?).ok());
     let every = every.map(Duration::from_secs);

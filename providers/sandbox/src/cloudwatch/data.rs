@@ -45,7 +45,7 @@ pub(super) fn is_period(seconds: i64) -> bool {
     matches!(seconds, 1 | 5 | 10 | 20 | 30) || (seconds > 0 && seconds % 60 == 0 && seconds <= 86_400 * 365)
 }
 
-/// `StartTime` and `EndTime`, the first rounded down to a minute.
+/// `StartTime` and `EndTime`.
 pub(super) fn range(input: &Value) -> Result<(i64, i64), Fault> {
     let start = seconds(input, "StartTime")?.ok_or_else(|| Fault::missing("StartTime"))?;
     let end = seconds(input, "EndTime")?.ok_or_else(|| Fault::missing("EndTime"))?;
@@ -55,7 +55,7 @@ pub(super) fn range(input: &Value) -> Result<(i64, i64), Fault> {
     if start > end {
         return Err(Fault::validation("The parameter EndTime must be greater than StartTime."));
     }
-    Ok((start.div_euclid(60) * 60, end))
+    Ok((start, end))
 }
 
 fn is_id(id: &str) -> bool {

@@ -1,6 +1,6 @@
 //! The metrics that the services publish by themselves, and who was asked for each.
 //!
-//! Points are of one minute. Dimensions are matched exactly: a part of them, or none, names another metric, or nothing.
+//! Points are of one minute, or of as long as an endpoint says. Dimensions are matched exactly: a part of them, or none, names another metric, or nothing.
 
 use std::collections::BTreeMap;
 
@@ -46,6 +46,8 @@ pub(super) struct Published {
     pub(super) region: String,
     pub(super) unit: &'static str,
     pub(super) kind: Kind,
+    /// How often, in seconds.
+    pub(super) every: i64,
     /// Whose requests it is about.
     pub(super) of: Vec<(Target, RevisionId)>,
 }
@@ -123,6 +125,7 @@ fn of_instances(traffic: &Traffic, sagemaker: &SageMaker, target: &Target, revis
         region: endpoint.region.clone(),
         unit: "Percent",
         kind: Kind::Utilised((share * 10_000.0).round() as u32 * devices),
+        every: sagemaker.publishes(&endpoint.region, &endpoint.endpoint).1,
         of: vec![(target.clone(), revision.clone())],
     };
     all.into_iter().filter(|(.., devices)| *devices > 0).map(published).collect()
@@ -139,7 +142,7 @@ pub(super) fn published(traffic: &Traffic, sagemaker: &SageMaker) -> Vec<Publish
             for one in of_instances(traffic, sagemaker, target, revision) {
                 all.insert((one.region.clone(), one.metric.clone()), one);
             }
-            let (namespace, region, sets, metrics) = match target {
+            let (namespace, region, sets, metrics, every) = match target {
                 Target::Lambda(alias) => {
                     let function = ("FunctionName", alias.function.clone());
                     let resource = ("Resource", format!("{}:{}", alias.function, alias.alias));
@@ -149,12 +152,13 @@ pub(super) fn published(traffic: &Traffic, sagemaker: &SageMaker) -> Vec<Publish
                         vec![function.clone(), resource.clone()],
                         vec![function, resource, version],
                     ];
-                    ("AWS/Lambda", &alias.region, sets, LAMBDA.as_slice())
+                    ("AWS/Lambda", &alias.region, sets, LAMBDA.as_slice(), 60)
                 }
                 Target::SageMaker(endpoint) => {
                     let name = ("EndpointName", endpoint.endpoint.clone());
                     let variant = ("VariantName", revision.as_str().to_owned());
-                    ("AWS/SageMaker", &endpoint.region, vec![vec![name, variant]], SAGEMAKER.as_slice())
+                    let (every, _) = sagemaker.publishes(&endpoint.region, &endpoint.endpoint);
+                    ("AWS/SageMaker", &endpoint.region, vec![vec![name, variant]], SAGEMAKER.as_slice(), every)
                 }
                 Target::AzureMl(_) | Target::CloudRun(_) => continue,
             };
@@ -176,6 +180,7 @@ pub(super) fn published(traffic: &Traffic, sagemaker: &SageMaker) -> Vec<Publish
                         region: region.clone(),
                         unit,
                         kind: *kind,
+                        every,
                         of: Vec::new(),
                     });
                     entry.of.push((target.clone(), revision.clone()));

@@ -5,7 +5,8 @@
 //! - `AWS/Lambda` with `{FunctionName}`, `{FunctionName, Resource}` and `{FunctionName, Resource, ExecutedVersion}`;
 //!   `AWS/SageMaker` with `{EndpointName, VariantName}`, its latencies in microseconds; `/aws/sagemaker/Endpoints` with the same,
 //!   of variants whose instances a scenario tells of
-//! - a point appears and grows as its requests become readable
+//! - a point appears and grows as its requests become readable; a minute, or as often as an endpoint config says; points of less than
+//!   a minute are kept for three hours
 //!
 //! A request's region is that of its signature, which is not checked.
 

@@ -13,6 +13,10 @@ use crate::traffic::{Key, Traffic};
 /// The most by which the last part of a minute is late, in seconds.
 const LATEST: i64 = 600;
 
+/// How long points of less than a minute are kept, those of a minute, and those of five, in seconds (CloudWatch API reference,
+/// `MetricStat`). Longer ones are kept for longer than the sandbox has been there.
+const KEPT: (i64, i64, i64) = (3 * 3600, 15 * 86_400, 63 * 86_400);
+
 /// Points by the second at which they start.
 pub(super) type Points = BTreeMap<i64, Point>;
 
@@ -41,9 +45,23 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// The first moment of what `StartTime` asks for: that is rounded down to a minute, to five or sixty of them when it is long
+    /// ago, and to the period when that is shorter than a minute, of which nothing is kept for long (CloudWatch API reference,
+    /// `GetMetricData`).
+    fn first(&self, start: i64, period: i64) -> i64 {
+        let (short, minutes, fives) = KEPT;
+        match self.now.saturating_sub(start) {
+            age if period < 60 => (if age > short { self.now - short } else { start }).div_euclid(period) * period,
+            age if age < minutes => start.div_euclid(60) * 60,
+            age if age <= fives => start.div_euclid(300) * 300,
+            _ => start.div_euclid(3600) * 3600,
+        }
+    }
+
     /// The points of a metric in `unit`, when one is given, that start from `start` on and before `end`, each of `period`
     /// seconds and on the grid of that length.
     pub(super) fn points(&mut self, metric: &Metric, unit: Option<&str>, period: i64, start: i64, end: i64) -> Points {
+        let start = self.first(start, period);
         let mut points = Points::new();
         let here = |region: &str| self.region.as_deref().is_none_or(|asked| asked == region);
         for ((region, named), data) in self.custom {
@@ -79,15 +97,15 @@ impl Reader<'_> {
     }
 
     fn add(&mut self, published: &Published, period: i64, start: i64, end: i64, points: &mut Points) {
-        // Points are of a minute at least, whatever is asked for; and what lies in the future has none.
-        let period = period.max(60);
-        let mut at = start.div_euclid(period) * period;
+        // What is not published as often has a point as often as it is, whatever is asked for; and what lies in the future has none.
+        let length = if period % published.every == 0 { period } else { published.every };
+        let mut at = if length == period { start } else { start + length - 1 }.div_euclid(length) * length;
         let began = self.traffic.began().unix_seconds() - 27 * 3600;
-        at = at.max(began.div_euclid(period) * period);
+        at = at.max(began.div_euclid(length) * length);
         while at < end.min(self.now) {
             for (target, revision) in &published.of {
                 let key = self.traffic.key().named("late").named(&target.to_string()).named(revision.as_str());
-                let mut parts = seen(self.settings, self.now, key, at, at + period);
+                let mut parts = seen(self.settings, self.now, key, at, at + length);
                 if published.metric.dimensions.contains_key("ExecutedVersion") {
                     parts = match self.settings.versions {
                         Versions::Always => parts,
@@ -103,15 +121,15 @@ impl Reader<'_> {
                     if let Kind::Latency(_) = published.kind {
                         point = point.told(self.settings.latencies);
                     }
-                    points.entry(at).or_default().merge(&point);
+                    points.entry(at.div_euclid(period) * period).or_default().merge(&point);
                 }
             }
-            at += period;
+            at += length;
         }
     }
 }
 
-/// The parts of a stretch of whole minutes whose requests can be read at `now`.
+/// The parts of a stretch of time whose requests can be read at `now`.
 fn seen(settings: &scenario::CloudWatch, now: i64, key: Key, from: i64, until: i64) -> Vec<(i64, i64)> {
     let delay = i64::try_from(settings.delay.as_secs()).unwrap_or(i64::MAX / 4);
     let visible = now.saturating_sub(delay);
@@ -122,16 +140,20 @@ fn seen(settings: &scenario::CloudWatch, now: i64, key: Key, from: i64, until: i
     if from < whole {
         parts.push((from, whole));
     }
-    let mut minute = from.max(whole);
-    while minute < until && minute < visible {
+    let mut begin = from.max(whole);
+    while begin < until && begin < visible {
+        let minute = begin.div_euclid(60) * 60;
         let key = key.with(minute as u64);
         let mut end = (minute + 60).min(visible);
         let late_by = 60.0 + key.with(1).unit() * (LATEST - 60) as f64;
         if key.unit() < settings.late && visible < minute + 60 + late_by as i64 {
             end = end.min(minute + 15 + (key.with(2).unit() * 40.0) as i64);
         }
-        parts.push((minute, end));
-        minute += 60;
+        end = end.min(until);
+        if begin < end {
+            parts.push((begin, end));
+        }
+        begin = minute + 60;
     }
     parts
 }
@@ -144,6 +166,29 @@ mod tests {
 
     fn total(settings: &scenario::CloudWatch, now: i64) -> i64 {
         seen(settings, now, Key::new(9), 0, 600).iter().map(|(from, until)| until - from).sum()
+    }
+
+    /// A minute has what its parts have, whatever of it has arrived.
+    #[test]
+    fn parts_of_a_minute_add_up_to_it() {
+        let mut settings = scenario::CloudWatch { delay: Duration::from_secs(60), ..scenario::CloudWatch::default() };
+        for late in [0.0, 0.7] {
+            settings.late = late;
+            for now in 0..1500 {
+                let of = |from, until| {
+                    let parts = seen(&settings, now, Key::new(9), from, until);
+                    assert!(
+                        parts.iter().all(|(begin, end)| from <= *begin && begin < end && *end <= until),
+                        "{parts:?}"
+                    );
+                    parts.iter().map(|(begin, end)| end - begin).sum::<i64>()
+                };
+                for every in [10, 30] {
+                    let parts: i64 = (0..600).step_by(every).map(|at| of(at, at + every as i64)).sum();
+                    assert_eq!(parts, of(0, 600), "{now} {every} {late}");
+                }
+            }
+        }
     }
 
     #[test]

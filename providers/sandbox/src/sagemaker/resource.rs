@@ -9,7 +9,7 @@ use super::error::Refusal;
 use super::input::Input;
 use super::render::moment;
 use super::state::Resource;
-use super::store::MOST_VARIANTS;
+use super::store::{MOST_VARIANTS, is_frequency};
 use super::tags;
 use super::update::variants_of;
 
@@ -51,6 +51,13 @@ impl Call<'_> {
             self.here().models.get(&model).ok_or(missing)?;
         }
         variants_of(&resource)?;
+        let frequency =
+            resource.body.get("MetricsConfig").and_then(|metrics| metrics.get("MetricPublishFrequencyInSeconds"));
+        if let Some(frequency) = frequency
+            && !frequency.as_i64().is_some_and(is_frequency)
+        {
+            return Err(Refusal::invalid(format!("{frequency} is no valid MetricPublishFrequencyInSeconds.")));
+        }
         if self.here().configs.contains_key(&name) {
             return Err(Refusal::exists(CONFIG, &arn));
         }

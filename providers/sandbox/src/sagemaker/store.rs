@@ -43,6 +43,12 @@ impl Region {
 /// Variants of one endpoint config (SageMaker API model).
 pub(super) const MOST_VARIANTS: usize = 10;
 
+/// How often metrics may be published, in seconds (SageMaker API reference, `MetricsConfig`).
+const FREQUENCIES: [i64; 7] = [10, 30, MINUTE, 120, 180, 240, 300];
+
+/// How often they are where nothing else is said.
+const MINUTE: i64 = 60;
+
 /// Requests in a second: a guess, because AWS publishes none.
 const PER_SECOND: f64 = 25.0;
 
@@ -60,6 +66,11 @@ pub(crate) fn check(scenario: &Scenario) -> Result<(), String> {
         let machine = &scenario.sagemaker.machine;
         return Err(format!("sagemaker.machine is `{machine}`: the sandbox knows no such kind, but ml.m5.large"));
     }
+    if let Some(every) = scenario.sagemaker.enhanced_metrics
+        && !every.as_secs().try_into().is_ok_and(is_frequency)
+    {
+        return Err(format!("sagemaker.enhanced_metrics is {every:?}: allowed are {FREQUENCIES:?} seconds"));
+    }
     for (target, service) in scenario.parsed_targets() {
         if !matches!(target, Target::SageMaker(_)) {
             continue;
@@ -72,6 +83,11 @@ pub(crate) fn check(scenario: &Scenario) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Whether metrics may be published every so many seconds.
+pub(super) fn is_frequency(seconds: i64) -> bool {
+    FREQUENCIES.contains(&seconds)
 }
 
 impl SageMaker {
@@ -123,8 +139,12 @@ impl SageMaker {
             region.packages.insert(format!("{name}/{version}"), package);
         }
         let config = format!("{name}-1");
-        let body = json!({ "EndpointConfigName": config, "ProductionVariants": summaries });
-        region.configs.insert(config.clone(), resource(body));
+        let mut body = map(json!({ "EndpointConfigName": config, "ProductionVariants": summaries }));
+        if let Some(every) = self.settings.enhanced_metrics {
+            let metrics = json!({ "EnableEnhancedMetrics": true, "MetricPublishFrequencyInSeconds": every.as_secs() });
+            body.insert("MetricsConfig".to_owned(), metrics);
+        }
+        region.configs.insert(config.clone(), resource(Value::Object(body)));
         let befalls = self.settings.incidents.iter().filter(|incident| incident.endpoint == name);
         let misfortune = |incident: &scenario::Incident| Misfortune {
             status: incident.status,
@@ -170,6 +190,19 @@ impl SageMaker {
             .filter_map(|of| config.body.get(of)?.as_array());
         let named = |one: &&Value| one.get("VariantName").and_then(Value::as_str) == Some(variant);
         all.flatten().find(named)?.get("InstanceType")?.as_str()
+    }
+
+    /// How often an endpoint publishes its invocations and what its machines use, in seconds: the former as often as the latter with
+    /// enhanced metrics only.
+    pub(crate) fn publishes(&self, region: &str, endpoint: &str) -> (i64, i64) {
+        let metrics = || {
+            let region = self.regions.get(region)?;
+            region.configs.get(&region.endpoints.get(endpoint)?.now.config)?.body.get("MetricsConfig")
+        };
+        let Some(metrics) = metrics() else { return (MINUTE, MINUTE) };
+        let every = metrics.get("MetricPublishFrequencyInSeconds").and_then(Value::as_i64).unwrap_or(MINUTE);
+        let is_enhanced = metrics.get("EnableEnhancedMetrics").and_then(Value::as_bool).unwrap_or(false);
+        (if is_enhanced { every } else { MINUTE }, every)
     }
 
     /// Lets any number of requests through.

@@ -6,7 +6,9 @@ use proptest::prelude::*;
 use super::scenario::{Event, play, with};
 use super::world::World;
 use super::{about, id, secs, terms, weight};
-use crate::rollout::engine::{Action, Cause, Ended, Input, Kind, Reaction, Rollout, Stage, Terms, Verdict, Windows};
+use crate::rollout::engine::{
+    Action, Cause, Ended, Input, Kind, Plan, Reaction, Rollout, Stage, Terms, Verdict, Windows,
+};
 
 fn ends(terms: Terms, world: World) -> (Ended, Cause, World) {
     let (rollout, world) = play(&with(terms, world, Vec::new()));
@@ -244,4 +246,29 @@ proptest! {
         prop_assert_eq!(ended, Ended::RolledBack);
         prop_assert_eq!(world.applied.len(), 2);
     }
+}
+
+/// A run that nobody drove for hours, or whose machine slept: the store answers, and has nothing of most of that time.
+#[test]
+fn what_the_store_has_lost_is_neither_data_nor_silence() {
+    for (kept, expected) in [(None, Cause::NoData), (Some(secs(1800)), Cause::Passed)] {
+        let mut world = World::calm();
+        let mut rollout = Rollout::new(super::plan(Terms { kept, ..terms() }));
+        let mut action = rollout.step(Input::Started, world.time());
+        loop {
+            if let Action::Sample(windows) = &action {
+                let gone = world.time().since(windows.from) > secs(1800);
+                world.verdicts = vec![if gone { Verdict::NoData } else { Verdict::Pass }];
+            }
+            let Some(input) = world.perform(&action) else { break };
+            if world.query_count == 1 {
+                world.query_count += 1;
+                world.now += 4 * 3_600_000;
+            }
+            action = rollout.step(input, world.time());
+        }
+        assert_eq!(rollout.ended().unwrap().1, &expected, "{kept:?}");
+    }
+    let late = Terms { kept: Some(secs(90)), ..terms() };
+    assert!(Plan::new(late, weight(1)).unwrap_err().to_string().contains("settle_delay"));
 }

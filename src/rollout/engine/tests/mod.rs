@@ -54,6 +54,7 @@ fn terms() -> Terms {
         min_bake: secs(240),
         look: secs(60),
         settle_delay: secs(30),
+        kept: None,
         watch_after: Duration::ZERO,
         alpha: 0.01,
         beta: 0.05,
