@@ -113,7 +113,8 @@ impl Imagined<'_> {
                         last.lasts = now.since(since);
                     }
                     (since, judged) = (now, 0);
-                    let calls = self.shift(driver, &to, &marker).await?;
+                    let mut calls = self.outgrown(driver, &rollout).await;
+                    calls.extend(self.shift(driver, &to, &marker).await?);
                     shown = self.after(&to, &marker);
                     legs.push(Leg { to, calls, lasts: Duration::ZERO, looks: 0 });
                     Input::Accepted
@@ -179,6 +180,19 @@ impl Imagined<'_> {
         driver.wire.breach()?;
         done.map_err(|e| Failure::of(&e, self.target))?;
         Ok(driver.wire.calls().split_off(already))
+    }
+
+    /// The reads that tell before a later step whether the candidate still is large enough. What they say now is about a candidate
+    /// that was not made ready.
+    async fn outgrown(&self, driver: &Driver<'_>, rollout: &Rollout) -> Vec<Call> {
+        let (Some(backend), Some(share)) = (self.backend, rollout.raises()) else {
+            return Vec::new();
+        };
+        let already = driver.wire.calls().len();
+        let terms = self.plan.terms();
+        let asked = backend.outgrown(self.target, &terms.stable, &terms.candidate, share, rollout.reserved());
+        let _ = driver.clock.by(driver.clock.deadline(driver.limits.accept), asked).await;
+        driver.wire.calls().split_off(already)
     }
 
     async fn shift(&self, driver: &Driver<'_>, to: &TrafficSplit, marker: &Marker) -> Result<Vec<Call>, Failure> {

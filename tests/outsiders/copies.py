@@ -58,6 +58,7 @@ config = settings(
     "CreateEndpointConfig", "DescribeEndpointConfig",
     {"AsyncInferenceConfig", "EndpointConfigName", "ProductionVariants", "ShadowProductionVariants"},
 )
+config["MetricsConfig"]["MetricPublishFrequencyInSeconds"] = 60
 shape = MODEL.operation_model("CreateEndpointConfig").input_shape.members["ProductionVariants"].member
 variant = sample(shape)
 del variant["ServerlessConfig"]
