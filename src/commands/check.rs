@@ -80,6 +80,17 @@ pub(crate) fn check_now(
             }
             _ => return Err(Checked::none_in_flight(&seen, target)),
         };
+        if let (Some(replaced), Past::SinceShift) = (&seen.replaced, past) {
+            let other = Failure::usage(format!(
+                "somebody else deployed since the candidate got its share: {replaced}; what was seen of it is not of this one"
+            ));
+            let failure = Failure { exit: ExitStatus::Conflict, kind: "conflict", ..other }.about(target);
+            let named = seen.roles.candidate.as_ref().map(|id| format!(" --candidate {id}")).unwrap_or_default();
+            return Err(failure.hint(format!("to end it: `mlroll rollback --target {target}`")).hint(format!(
+                "to judge it from here: `mlroll canary --pct {}{named} --target {target}`",
+                share.percent()
+            )));
+        }
         let watching = Watching::canary(service, share, None);
         let roles = (seen.roles.candidate.clone(), true);
         let Planned { plan, .. } =
@@ -117,6 +128,9 @@ pub(crate) fn check_now(
             let down = Failure::usage(format!("the metric store: {why}"));
             Failure { exit: ExitStatus::Unreachable, kind: "unavailable", ..down }.about(target)
         })?;
+        // Until its share is live, which may take minutes after the note of it, a candidate gets none.
+        let live = looks.iter().position(|look| look.verdict != Ruling::Starved).unwrap_or_default();
+        let looks = looks.get(live..).unwrap_or_default();
         let failed = looks.iter().any(|look| matches!(look.verdict, Ruling::Fail | Ruling::Starved));
         let enough = looks.len() >= usize::try_from(plan.min_looks()).unwrap_or(usize::MAX);
         let passed = enough && looks.last().is_some_and(|look| look.verdict == Ruling::Pass);

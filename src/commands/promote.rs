@@ -156,8 +156,12 @@ fn not_good_enough(verdict: Verdict, findings: &[Finding], selected: &Selected) 
     let open: Vec<String> = open
         .map(|f| format!("gate `{}` is {:.0} % on its way to pass: {}", f.gate, f.needed.pass * 100.0, f.reason))
         .collect();
-    let what = if verdict == Verdict::Fail { "a gate fails" } else { "the evidence is not enough" };
-    let held = Failure::usage(format!("{what}; {}", open.join("; ")));
+    let what = match verdict {
+        Verdict::Fail if open.is_empty() => "the candidate does not get its share of the traffic",
+        Verdict::Fail => "a gate fails",
+        Verdict::Inconclusive | Verdict::Pass => "the evidence is not enough",
+    };
+    let held = Failure::usage([&[what.to_owned()][..], &open].concat().join("; "));
     let failure = Failure { exit: ExitStatus::Held, kind: "held", ..held }.about(&selected.target);
     match verdict {
         Verdict::Fail => failure.hint("take it back: `mlroll rollback`"),

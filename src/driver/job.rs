@@ -381,7 +381,7 @@ impl<'a> Job<'a> {
             Landing::Landed => Aftermath::Landed(now),
             Landing::Untouched => {
                 // A request that was never answered may still be on its way.
-                let doubt = (!error.was_answered()).then_some(Doubt::MayStillLand);
+                let doubt = (sent > 0 && !error.was_answered()).then_some(Doubt::MayStillLand);
                 // Whoever takes traffic back asks until it is, or the time is up: the same split twice is no harm.
                 let insists = self.outlasts(error) || (self.is_rollback() && error.kind() == ErrorKind::Unavailable);
                 match error.kind() == ErrorKind::Conflict || self.has_time_for(error) || insists {

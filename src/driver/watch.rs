@@ -78,7 +78,10 @@ impl Watch<'_> {
         }
         loop {
             // Whoever wants it stopped goes before any answer, but for that to a write: what became of it must be known.
-            if !matches!(input, Input::Accepted | Input::Refused(_) | Input::Restored | Input::TooSmall { .. }) {
+            if !matches!(
+                input,
+                Input::Accepted | Input::Refused(_) | Input::Restored | Input::TooSmall { .. } | Input::Unsent
+            ) {
                 // What was just found to be bad goes back first: holding it would leave it where it is.
                 if !found_bad(&input) && self.state.take_hold(&self.rollout.plan().terms().id) {
                     input = Input::Hold;
@@ -203,8 +206,11 @@ impl Watch<'_> {
                 })
             }
             Action::Shift { to, marker, seen } => {
-                if let Some(small) = self.too_small().await {
+                if let Some(small) = finishing(interrupts, told, self.too_small()).await? {
                     return Some(small);
+                }
+                if told.is_some() && !self.rollout.is_rolling_back() {
+                    return Some(Input::Unsent);
                 }
                 progress.shifting(target, seen, to);
                 let already = wire.writes(target);

@@ -315,7 +315,7 @@ fn came(step: &Step<'_>, terms: &Terms) -> Vec<Event> {
             };
             Event::Live { step: number(step.stage, terms), percent }
         }
-        Input::Observed(_) | Input::TimeReached => return Vec::new(),
+        Input::Observed(_) | Input::TimeReached | Input::Unsent => return Vec::new(),
         Input::Prepared => capacity("ready", None, None),
         Input::Refused(trouble) => Event::Refused { why: trouble.to_string() },
         Input::Restored => capacity("set_back", None, None),

@@ -136,6 +136,7 @@ impl Judge {
             | Input::Unjudged { .. }
             | Input::Unobserved(_)
             | Input::Unprepared(_)
+            | Input::Unsent
             | Input::Unrestored(_) => Vec::new(),
         };
         if self.rollout.step(record.input.clone(), record.at) != record.action {

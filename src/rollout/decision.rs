@@ -141,7 +141,8 @@ impl Case<'_> {
             let hint = format!("if it is to be tried again: --candidate {candidate} --again");
             return Decision::Refuse(Refusal::new(ErrorKind::Invalid, message).hint(hint));
         }
-        if in_flight.is_some() && self.seen.marker.is_some() && self.split.weight_of(candidate) == share {
+        let is_noted = self.seen.marker.is_some() && self.seen.replaced.is_none();
+        if in_flight.is_some() && is_noted && self.split.weight_of(candidate) == share {
             return Decision::Unchanged { why: format!("{candidate} already gets {share}") };
         }
         Decision::Shift(Step {
@@ -171,6 +172,12 @@ impl Case<'_> {
         let (Some(stable), Some(candidate)) = (&roles.stable, &roles.candidate) else {
             return Decision::Refuse(self.ambiguous());
         };
+        if let (Readiness::Failed(_), Some(_), Some(refusal)) =
+            (&self.seen.readiness, self.seen.nature.bar(), self.refuse_unsettled())
+        {
+            // Nobody can move it, and it does not pass by itself.
+            return Decision::Refuse(refusal);
+        }
         match named {
             Some(named) if named != candidate => {
                 return Decision::Refuse(self.taken(candidate, &format!("asked for is {named}")));

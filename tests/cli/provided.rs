@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::capacity::{provided, start, writes};
 use crate::sandbox::{FAILING, HEALTHY, Sandbox};
 use crate::stopped::{bakes, until};
+use crate::world::signal;
 
 const ALIAS: &str = "/2015-03-31/functions/fraud/aliases/prod";
 
@@ -77,7 +78,7 @@ fn an_alias_and_a_candidate_that_both_have_some_are_refused_before_any_write() {
     let (code, refused) = sandbox.run(&["rollout"]);
     assert_eq!((code, writes(&sandbox).len()), (2, 0), "{refused}");
     let message = error(&refused)["message"].to_string();
-    let way = "aws lambda delete-provisioned-concurrency-config --function-name fraud --qualifier 3";
+    let way = "aws lambda delete-provisioned-concurrency-config --region us-east-1 --function-name fraud --qualifier 3";
     assert!(message.contains("version 3 has 2 of its own") && message.contains(way), "{refused}");
 }
 
@@ -123,4 +124,25 @@ fn a_rollback_of_a_run_that_is_refused_by_name_ends_with_that_reason() {
     assert!(!done.to_string().contains("may still take effect"), "{done}");
     assert_eq!(done["targets"][0]["after"][1]["percent"], 10.0, "{done}");
     assert!(error(&done)["hints"].to_string().contains("mlroll rollback --target"), "{done}");
+}
+
+/// Whoever wants it stopped while it is looked whether the candidate is large enough gets no larger share first.
+#[test]
+fn an_interrupt_in_the_look_before_a_step_goes_before_the_step() {
+    let sandbox = start(HEALTHY, "2");
+    let late = json!({ "api": "lambda", "operation": "ListProvisionedConcurrencyConfigs", "skip": 1, "times": 1_000,
+        "fault": "latency", "latency_ms": 1_500 });
+    sandbox.ask("POST", "/_sandbox/faults", &late.to_string());
+    sandbox.ask("DELETE", "/_sandbox/requests", "");
+    let run = sandbox.command(&["rollout", "--steps", "10%,100%"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let mut run = run.unwrap();
+    until("it looks", || {
+        sandbox.ask("GET", "/_sandbox/requests", "").matches("ListProvisionedConcurrencyConfigs").count() > 1
+    });
+    signal(&run, "TERM");
+    assert_eq!(run.wait().unwrap().code(), Some(130));
+    let log: Vec<Value> = serde_json::from_str(&sandbox.ask("GET", "/_sandbox/requests", "")).unwrap();
+    let promotes = log.iter().filter(|request| request["body"]["FunctionVersion"] == "3").count();
+    assert_eq!((promotes, sandbox.alias()["FunctionVersion"].as_str()), (0, Some("2")), "{log:?}");
+    assert_eq!(provided(&sandbox), json!({ "2": 4 }));
 }

@@ -131,3 +131,56 @@ fn a_canary_beside_another_deployment_goes_back_at_once_and_forward_only_by_name
     let (code, done) = sandbox.run(&["rollback"]);
     assert_eq!((code, weights(&sandbox), reads(&sandbox)), (0, [100.0, 0.0], 0), "{done}");
 }
+
+/// What the looks have seen was another model.
+#[test]
+fn a_promote_by_evidence_of_what_was_there_before_is_refused() {
+    let sandbox = start(HEALTHY, "");
+    sandbox.write("mlroll.toml", &crate::sagemaker_capacity::config("capacity = \"leave\""));
+    let (code, done) = sandbox.run(&["canary", "--pct", "20", "--candidate", "b", "--no-gates"]);
+    assert_eq!(code, 0, "{done}");
+    settle(&sandbox);
+    sandbox.ask("POST", "/_sandbox/clock", r#"{"advance": "1h"}"#);
+    deployed(&sandbox, "theirs", Some("other"));
+    for named in [&["promote"][..], &["promote", "--candidate", "b"]] {
+        let (code, refused) = sandbox.run(named);
+        assert_eq!((code, writes(&sandbox).len()), (4, 0), "{refused}");
+        assert!(refused.to_string().contains("is not of this one"), "{refused}");
+    }
+    // What the hint says begins it anew.
+    let (code, done) = sandbox.run(&["canary", "--pct", "20", "--candidate", "b", "--no-gates"]);
+    assert_eq!((code, done["outcome"].as_str()), (0, Some("shifted")), "{done}");
+    let (_, status) = sandbox.run(&["status"]);
+    assert_eq!(status["targets"][0]["replaced"], Value::Null, "{status}");
+}
+
+/// A note that is put back says no more than is known: not that nothing was exchanged.
+#[test]
+fn a_refused_canary_does_not_make_the_exchange_forgotten() {
+    let sandbox = promoted();
+    deployed(&sandbox, "theirs", Some("other"));
+    let denied = json!({ "api": "sagemaker", "operation": "UpdateEndpointWeightsAndCapacities", "fault": "status",
+        "status": 400, "code": "AccessDeniedException", "times": 1_000 });
+    sandbox.ask("POST", "/_sandbox/faults", &denied.to_string());
+    let (code, refused) = sandbox.run(&["canary", "--pct", "10", "--no-gates", "--candidate", "a", "--leave-capacity"]);
+    assert_eq!(code, 5, "{refused}");
+    sandbox.ask("DELETE", "/_sandbox/faults", "");
+    let (code, refused) = sandbox.run(&["rollback"]);
+    assert_eq!((code, weights(&sandbox)), (6, [0.0, 100.0]), "{refused}");
+}
+
+#[test]
+fn where_there_is_room_for_one_tag_the_marker_has_it() {
+    let sandbox = start(HEALTHY, "");
+    let arn = describe(&sandbox)["EndpointArn"].clone();
+    let tags: Vec<Value> = (0..49).map(|n| json!({ "Key": format!("team-{n}"), "Value": "ml" })).collect();
+    let added = aws(&sandbox, "AddTags", &json!({ "ResourceArn": arn, "Tags": tags }));
+    assert_eq!(added["__type"], Value::Null, "{added}");
+    for arguments in [&CANARY[..], &["rollback"]] {
+        let (code, done) = sandbox.run(arguments);
+        assert_eq!(code, 0, "{done}");
+        settle(&sandbox);
+    }
+    let (_, status) = sandbox.run(&["status"]);
+    assert_eq!(status["targets"][0]["bad"], "b", "{status}");
+}

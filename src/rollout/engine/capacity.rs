@@ -268,12 +268,12 @@ impl Rollout {
         self.outstanding()
     }
 
-    /// The share that the outstanding shift gives to a candidate with users, where it was never sent before and capacity is the
-    /// rollout's business: only what stable carries by now tells whether it can carry that.
+    /// The share that the outstanding shift gives to a candidate with users, where capacity is the rollout's business: only what stable
+    /// carries by now tells whether it can carry that.
     #[must_use]
     pub fn raises(&self) -> Option<Weight> {
         let terms = self.plan.terms();
-        let attempt = self.attempted.as_ref().filter(|attempt| !attempt.in_doubt && !attempt.accepted)?;
+        let attempt = self.attempted.as_ref().filter(|attempt| !attempt.accepted)?;
         let ahead = matches!(self.stage, Stage::Step(_)) && self.goal == Goal::Forward;
         (terms.capacity && ahead && self.phase == Phase::Shifting).then(|| attempt.to.weight_of(&terms.candidate))
     }
@@ -281,11 +281,22 @@ impl Rollout {
     /// The shift was not sent. The candidate stays where it is, and is judged on for as long as its bake goes: autoscaling or
     /// somebody may make it larger meanwhile. A change of a count blocks weights, the way back too, so it is not made from here.
     pub(super) fn too_small(&mut self, why: Cause, now: Timestamp) -> Action {
-        (self.attempted, self.passed) = (None, None);
+        self.passed = None;
+        if self.attempted.as_ref().is_some_and(|attempt| attempt.in_doubt) {
+            // An earlier process may have sent it, and it may still take effect.
+            return self.end(Ended::Held, why);
+        }
+        self.attempted = None;
         match self.is_bake_over() {
             true => self.end(Ended::Held, why),
             false => self.bake(now),
         }
+    }
+
+    /// Somebody spoke before the shift was sent: as if it had never been decided on.
+    pub(super) fn unsent(&mut self) -> Action {
+        self.attempted = self.attempted.take().filter(|attempt| attempt.in_doubt);
+        self.look()
     }
 
     pub(super) fn restored(&mut self) -> Action {

@@ -48,6 +48,8 @@ pub enum Input {
     },
     /// The target could not be read.
     Unobserved(Trouble),
+    /// The shift was not sent: somebody wants something else first.
+    Unsent,
     /// The capacity could not be told, or be made ready.
     Unprepared(Trouble),
     /// The capacity could not be set back.

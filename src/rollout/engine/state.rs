@@ -173,6 +173,7 @@ impl Rollout {
             (Input::TooSmall { lack, remedy }, Phase::Shifting) if self.raises().is_some() => {
                 self.too_small(Cause::TooSmall { lack, remedy }, now)
             }
+            (Input::Unsent, Phase::Shifting) => self.unsent(),
             (Input::Prepared, Phase::Preparing) => self.prepared(),
             (Input::Unprepared(trouble), Phase::Sizing | Phase::Preparing) => self.unprepared(trouble, now),
             (Input::Restored, Phase::Restoring) => self.restored(),

@@ -97,7 +97,8 @@ fn refuse_two_owners(calls: &Calls<'_>, candidate: &RevisionId, own: u32) -> Res
     let (alias, function) = (&calls.alias.alias, calls.function());
     let message = format!(
         "alias {alias} has provisioned concurrency, and version {candidate} has {own} of its own, which Lambda takes from one of them only; \
-         end the version's: aws lambda delete-provisioned-concurrency-config --function-name {function} --qualifier {candidate}"
+         end the version's: aws lambda delete-provisioned-concurrency-config --region {} --function-name {function} --qualifier {candidate}",
+        calls.alias.region
     );
     Err(Error::new(ErrorKind::Invalid, "ListProvisionedConcurrencyConfigs", message))
 }
@@ -117,16 +118,17 @@ pub(super) async fn has_room(calls: &Calls<'_>, version: &RevisionId, wanted: u3
 pub(super) async fn outgrown(calls: &Calls<'_>, reserved: &Capacity, share: Weight) -> Result<Option<Obstacle>> {
     let Plan::Version { stable, candidate, .. } = Plan::read(&reserved.token)? else { return Ok(None) };
     let all = calls.list_provisioned().await?;
-    let requested = |version: &RevisionId| all.get(version.as_str()).map_or(0, |provisioned| provisioned.requested);
-    let (has, gets) = (requested(&stable), requested(&candidate));
+    let has = all.get(stable.as_str()).map_or(0, |provisioned| provisioned.requested);
+    let gets = all.get(candidate.as_str()).map_or(0, |provisioned| provisioned.allocated);
     if f64::from(gets) >= f64::from(has) * share.fraction() {
         return Ok(None);
     }
     Ok(Some(Obstacle {
         what: format!("version {candidate} has {gets} environments kept ready, and version {stable} has {has} by now"),
         remedy: format!(
-            "give it as many: aws lambda put-provisioned-concurrency-config --function-name {} --qualifier {candidate} \
+            "give it as many: aws lambda put-provisioned-concurrency-config --region {} --function-name {} --qualifier {candidate} \
              --provisioned-concurrent-executions {has}",
+            calls.alias.region,
             calls.function()
         ),
     }))

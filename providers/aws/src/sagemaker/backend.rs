@@ -16,7 +16,9 @@ use super::kinds::components;
 use super::learned::Learned;
 use super::probe::wire::invoke;
 use super::prune::{Landed, prune};
-use super::read::{Known, TAG, config_in, contents, marks_the_smaller, note_of, obstacles, snapshot, split, weights};
+use super::read::{
+    Known, TAG, config_in, contents, marks_the_smaller, note_before, note_of, obstacles, snapshot, split, weights,
+};
 use super::replaced::replaced;
 use super::wire::{Calls, Endpoint};
 use crate::session::Session;
@@ -87,7 +89,7 @@ impl Backend for SageMaker {
         self.learn(target, &described);
         let note = calls.note(&described.arn).await?;
         let seen = snapshot(operation, &described, note.as_ref())?;
-        Ok(Snapshot { replaced: replaced(&calls, &described, note.as_ref(), &seen).await, ..seen })
+        Ok(Snapshot { replaced: replaced(&calls, &described, note.as_ref(), &seen).await?, ..seen })
     }
 
     async fn observe_without_marker(&self, target: &Target) -> Result<Snapshot> {
@@ -156,13 +158,13 @@ impl Backend for SageMaker {
         share: Weight,
     ) -> Option<Obstacle> {
         let (gets, has) = self.lacks(target, stable, candidate, share)?;
-        let name = self.spelled(target, UPDATE).ok()?.endpoint;
+        let mlroll_backend::SageMakerEndpoint { region, endpoint: name, .. } = self.spelled(target, UPDATE).ok()?;
         let of_it = if share == Weight::FULL { "everything".to_owned() } else { share.to_string() };
         Some(Obstacle {
             what: format!("{candidate} has fewer instances than {stable}: {gets} and not {has}, and would get {of_it}"),
             remedy: format!(
                 "give it as many first, which takes minutes: aws sagemaker update-endpoint-weights-and-capacities \
-                 --endpoint-name {name} --desired-weights-and-capacities \
+                 --region {region} --endpoint-name {name} --desired-weights-and-capacities \
                  VariantName={candidate},DesiredInstanceCount={has}"
             ),
         })
@@ -217,7 +219,7 @@ impl Backend for SageMaker {
                 if !refused.was_answered() {
                     return Err(refused);
                 }
-                let before = seen.marker.as_ref().map(|marker| note_of(marker, seen));
+                let before = seen.marker.as_ref().map(|marker| note_before(marker, seen));
                 let is_as_before = calls.set_note(&known.arn, before.as_ref()).await.is_ok();
                 // Of a lost answer before it, a refusal of the SDK's next attempt tells nothing where that may be about our own change.
                 let by_name = matches!(refused.kind(), ErrorKind::Auth | ErrorKind::Invalid | ErrorKind::NotFound);

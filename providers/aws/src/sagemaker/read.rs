@@ -53,11 +53,35 @@ pub(super) fn shadow_of(endpoint: &Endpoint) -> Option<Shadow> {
     Some(Shadow { revision: shadow.name.parse().ok()?, share: Weight::from_basis_points(share as u16)? })
 }
 
+/// The endpoint config, and whose marker it goes with: what writes the marker alone, as older versions do, leaves this behind.
+fn config_tag(config: &str, marker: &Marker) -> String {
+    marker.id.as_ref().map_or_else(|| config.to_owned(), |id| format!("{config} {id}"))
+}
+
+/// The endpoint config of the tags, where it goes with this marker.
+pub(super) fn noted_config<'n>(note: &'n Note, marker: &Marker) -> Option<&'n str> {
+    let tag = note.config.as_deref()?;
+    let (config, id) = tag.split_once(' ').map_or((tag, None), |(config, id)| (config, Some(id)));
+    (id == marker.id.as_deref()).then_some(config)
+}
+
+/// What the tags said, where they are put back: of a way back that was lost since, nothing any more, as the endpoint config that it was of
+/// is not written down twice.
+pub(super) fn note_before(marker: &Marker, seen: &Snapshot) -> Note {
+    let lost = seen.replaced.is_some() && marker.state == MarkerState::Promoted;
+    let previous = marker.previous.clone().filter(|_| !lost);
+    note_of(&Marker { previous, ..marker.clone() }, seen)
+}
+
 /// What the tags are to say of an endpoint as it was seen: a marker without its brackets, which the values of tags may not have.
 pub(super) fn note_of(marker: &Marker, seen: &Snapshot) -> Note {
-    let text = mlroll_backend::embed("", marker, TAG).text;
+    let embedded = mlroll_backend::embed("", marker, TAG);
+    let carried = embedded.marker.as_ref().unwrap_or(marker);
     let config = seen.contents.as_deref().and_then(config_in);
-    Note { marker: text.trim_start_matches('[').trim_end_matches(']').to_owned(), config: config.map(str::to_owned) }
+    Note {
+        marker: embedded.text.trim_start_matches('[').trim_end_matches(']').to_owned(),
+        config: config.map(|config| config_tag(config, carried)),
+    }
 }
 
 fn marker_in(tag: &str) -> Option<Marker> {

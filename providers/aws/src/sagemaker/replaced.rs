@@ -6,42 +6,50 @@
 use mlroll_backend::{ErrorKind, MarkerState, Result, RevisionId, Snapshot};
 
 use super::deploy::Config;
+use super::read::noted_config;
 use super::wire::{Calls, Endpoint, Note};
 
 /// What the marker's revisions were and are, where that is not the same, or cannot be told. Configs are compared, by two calls, only
 /// where the marker says which one it is about, the endpoint has another, and there is a way back to lose.
+///
+/// # Errors
+/// A config cannot be read now, and may be later.
 pub(super) async fn replaced(
     calls: &Calls<'_>,
     now: &Endpoint,
     note: Option<&Note>,
     seen: &Snapshot,
-) -> Option<String> {
-    let marker = seen.marker.as_ref()?;
-    let then = note?.config.as_deref().filter(|then| *then != now.config)?;
+) -> Result<Option<String>> {
+    let (Some(marker), Some(note)) = (&seen.marker, note) else { return Ok(None) };
+    let Some(then) = noted_config(note, marker).filter(|then| *then != now.config) else { return Ok(None) };
     let configs = format!("the endpoint had the config {then}, and has {}", now.config);
-    match (&marker.state, &marker.previous) {
+    Ok(match (&marker.state, &marker.previous) {
         (MarkerState::Canary { .. }, _) => Some(format!("its variants may hold other models: {configs}")),
         (MarkerState::Promoted, Some(previous)) => {
             let (was, is) = tokio::join!(calls.config(then), calls.config(&now.config));
-            let denied = [&was, &is].into_iter().any(|read| read.as_ref().is_err_and(|e| e.kind() == ErrorKind::Auth));
-            match (model(was, previous), model(is, previous)) {
-                (Some(was), Some(is)) if was == is => None,
-                (Some(was), Some(is)) => {
-                    Some(format!("variant {previous} held the model {was}, and holds {is} ({configs})"))
+            let (mut models, mut denied) = (Vec::new(), "");
+            for read in [was, is] {
+                match read {
+                    Ok(config) => models.extend(model(&config, previous)),
+                    Err(e) if e.kind() == ErrorKind::Auth => {
+                        denied = " (sagemaker:DescribeEndpointConfig is not allowed)"
+                    }
+                    Err(e) if e.kind() == ErrorKind::NotFound => {}
+                    Err(e) => return Err(e),
                 }
-                (None, _) | (_, None) => {
-                    let denied = if denied { " (sagemaker:DescribeEndpointConfig is not allowed)" } else { "" };
-                    Some(format!(
-                        "whether variant {previous} holds the model that it held cannot be told{denied}: {configs}"
-                    ))
-                }
+            }
+            match models.as_slice() {
+                [was, is] if was == is => None,
+                [was, is] => Some(format!("variant {previous} held the model {was}, and holds {is} ({configs})")),
+                _ => Some(format!(
+                    "whether variant {previous} holds the model that it held cannot be told{denied}: {configs}"
+                )),
             }
         }
         (MarkerState::Promoted, None) | (MarkerState::RolledBack { .. }, _) => None,
-    }
+    })
 }
 
-fn model(config: Result<Config>, variant: &RevisionId) -> Option<String> {
-    let slots = config.ok()?.slots();
-    slots.into_iter().find(|slot| slot.name == variant.as_str())?.model
+fn model(config: &Config, variant: &RevisionId) -> Option<String> {
+    config.slots().into_iter().find(|slot| slot.name == variant.as_str())?.model
 }

@@ -164,9 +164,17 @@ impl Calls<'_> {
             let sent = call.interceptor(self.tagged(operation, Effect::Write)).send().await;
             return sent.map(drop).map_err(|e| classify_by_text(operation, e, kind_of_text));
         };
+        match self.add_tags(arn, marker, config.as_ref()).await {
+            // A resource has at most 50 tags: the marker may still have room.
+            Err(e) if config.is_some() && e.kind() == ErrorKind::Invalid => self.add_tags(arn, marker, None).await,
+            added => added,
+        }
+    }
+
+    async fn add_tags(&self, arn: &str, marker: &str, config: Option<&String>) -> Result<()> {
         let operation = "AddTags";
-        let tag = |key: &str, value: &String| EndpointTag::builder().key(key).value(value).build();
-        let tags = [Some(tag(MARKER, marker)), config.as_ref().map(|config| tag(CONFIG, config))];
+        let tag = |key: &str, value: &str| EndpointTag::builder().key(key).value(value).build();
+        let tags = [Some(tag(MARKER, marker)), config.map(|config| tag(CONFIG, config))];
         let call = self.client.add_tags().resource_arn(arn).set_tags(Some(tags.into_iter().flatten().collect()));
         let sent = call.customize().interceptor(self.tagged(operation, Effect::Write)).send().await;
         sent.map(drop).map_err(|e| classify_by_text(operation, e, kind_of_text))

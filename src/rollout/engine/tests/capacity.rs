@@ -379,3 +379,50 @@ fn a_candidate_that_stays_too_small_is_held_when_its_bake_is_over_and_goes_on_wh
     assert_eq!(rollout.ended().unwrap().0, Ended::Promoted);
     assert!(world.query_count > asked + 1, "it was not judged anew");
 }
+
+/// A process that died at the question may have sent the shift: the next one asks again before it is sent once more.
+#[test]
+fn who_takes_up_a_shift_in_doubt_asks_again_whether_the_candidate_is_large_enough() {
+    let mut world = World { outgrown: vec![true], ..World::small() };
+    let mut rollout = Rollout::new(super::plan(planned()));
+    let mut input = Input::Started;
+    while rollout.raises().is_none() {
+        let action = rollout.step(input, world.time());
+        input = if rollout.raises().is_some() { Input::Started } else { world.answer(&rollout, &action).unwrap() };
+    }
+    let writes = world.applied.len();
+    loop {
+        let action = rollout.step(input, world.time());
+        if matches!(action, Action::Done { .. }) {
+            break;
+        }
+        input = world.answer(&rollout, &action).unwrap();
+    }
+    assert!(matches!(rollout.ended().unwrap(), (Ended::Held, Cause::TooSmall { .. })), "{:?}", rollout.ended());
+    assert_eq!((world.applied.len(), rollout.is_traffic_in_doubt()), (writes, true));
+}
+
+#[test]
+fn a_shift_that_was_not_sent_because_somebody_spoke_leaves_no_doubt() {
+    for (said, ends) in [(Input::Abort, Ended::RolledBack), (Input::Hold, Ended::Held)] {
+        let mut world = World::small();
+        let mut rollout = Rollout::new(super::plan(planned()));
+        let (mut input, mut next) = (Input::Started, None);
+        loop {
+            let action = rollout.step(input, world.time());
+            if matches!(action, Action::Done { .. }) {
+                break;
+            }
+            input = match next.take() {
+                Some(said) => said,
+                None if rollout.raises().is_some() => {
+                    next = Some(said.clone());
+                    Input::Unsent
+                }
+                None => world.answer(&rollout, &action).unwrap(),
+            };
+        }
+        assert_eq!((rollout.ended().unwrap().0, rollout.is_traffic_in_doubt()), (ends, false));
+        assert!(!world.applied.iter().any(|split| split.is_full(&id("42"))), "{:?}", world.applied);
+    }
+}

@@ -104,6 +104,8 @@ impl Watchdog {
             }
             Input::Prepared => self.prepared = true,
             Input::Sized(found) => self.sized = Some(found.is_some()),
+            // One that may have been sent stays what was last asked for, and is asked about each time.
+            Input::TooSmall { .. } if rollout.attempted().is_some() => {}
             Input::TooSmall { .. } => {
                 let unsent = *self.unsent.take().unwrap();
                 let Self { shares, last_write, looks, live_since, .. } = unsent;
@@ -125,6 +127,7 @@ impl Watchdog {
             | Input::Unjudged { .. }
             | Input::Unobserved(_)
             | Input::Unprepared(_)
+            | Input::Unsent
             | Input::Unrestored(_) => {}
         }
     }

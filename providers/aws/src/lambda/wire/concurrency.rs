@@ -13,6 +13,8 @@ use crate::pages::Pages;
 pub(in crate::lambda) struct Provisioned {
     /// How many environments are wanted.
     pub(in crate::lambda) requested: u32,
+    /// How many there are.
+    pub(in crate::lambda) allocated: u32,
     /// Whether they are there.
     pub(in crate::lambda) ready: bool,
     /// Why they cannot be.
@@ -40,7 +42,11 @@ impl Calls<'_> {
                 let arn = one.function_arn.unwrap_or_default();
                 let qualifier = arn.rsplit(':').next().unwrap_or_default().to_owned();
                 let status = one.status.map(|status| status.as_str().to_owned()).unwrap_or_default();
-                let provisioned = read(one.requested_provisioned_concurrent_executions, &status, one.status_reason);
+                let provisioned = read(
+                    [one.requested_provisioned_concurrent_executions, one.allocated_provisioned_concurrent_executions],
+                    &status,
+                    one.status_reason,
+                );
                 all.insert(qualifier, provisioned);
             }
             if !pages.turn(page.next_marker)? {
@@ -109,7 +115,11 @@ impl Calls<'_> {
         match answer {
             Ok(one) => {
                 let status = one.status.map(|status| status.as_str().to_owned()).unwrap_or_default();
-                Ok(Some(read(one.requested_provisioned_concurrent_executions, &status, one.status_reason)))
+                Ok(Some(read(
+                    [one.requested_provisioned_concurrent_executions, one.allocated_provisioned_concurrent_executions],
+                    &status,
+                    one.status_reason,
+                )))
             }
             Err(e)
                 if e.as_service_error().is_some_and(|e| e.is_provisioned_concurrency_config_not_found_exception()) =>
@@ -152,9 +162,11 @@ impl Calls<'_> {
     }
 }
 
-fn read(requested: Option<i32>, status: &str, why: Option<String>) -> Provisioned {
+fn read(counts: [Option<i32>; 2], status: &str, why: Option<String>) -> Provisioned {
+    let [requested, allocated] = counts.map(|count| count.and_then(|n| u32::try_from(n).ok()).unwrap_or_default());
     Provisioned {
-        requested: requested.and_then(|n| u32::try_from(n).ok()).unwrap_or_default(),
+        requested,
+        allocated,
         ready: status == "READY",
         failure: (status == "FAILED").then(|| reason(None, why)),
     }

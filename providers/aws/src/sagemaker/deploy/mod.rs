@@ -33,7 +33,7 @@ use self::wire::{Filling, Package, Slot, Source, Stored};
 use super::capacity::Scaling;
 use super::kinds;
 use super::prune::Landed;
-use super::read::{Known, note_of, split};
+use super::read::{Known, note_before, note_of, split};
 use super::wire::{Calls, Endpoint};
 
 const UPDATE: &str = "UpdateEndpoint";
@@ -365,7 +365,7 @@ async fn make(
         && (e.was_answered() || e.has_changed_nothing())
     {
         // The slot holds what it held.
-        let _ = calls.set_note(&arn, Some(&note_of(marker, seen))).await;
+        let _ = calls.set_note(&arn, Some(&note_before(marker, seen))).await;
     }
     updated.map(|()| how).map_err(|e| left_behind(e, wanted, how))
 }

@@ -62,7 +62,9 @@ pub(super) async fn prune(calls: &Calls<'_>, landed: Option<&Landed>, now: Times
         pruned.kept = configs.iter().map(|config| leftover(CONFIG, &config.name, why.clone())).collect();
         return Ok(pruned);
     };
-    let standing = Standing { endpoint: &calls.endpoint.endpoint, current, before, now };
+    let note = calls.note(&seen.arn).await?;
+    let noted = note.as_ref().and_then(|note| note.config.as_deref()?.split(' ').next());
+    let standing = Standing { endpoint: &calls.endpoint.endpoint, current, before, noted, now };
     let idle = |config: &&Config| needed(config, &configs, &standing, &[]).is_none();
     let models = models::candidates(calls, now, &mut pruned).await?;
     if models.is_empty() && !configs.iter().any(|config| idle(&config)) {

@@ -37,12 +37,14 @@ pub(super) struct Standing<'a> {
     /// The endpoint config that it has, and the one that it had.
     pub(super) current: &'a str,
     pub(super) before: &'a str,
+    /// The one that the endpoint's note is about.
+    pub(super) noted: Option<&'a str>,
     pub(super) now: Timestamp,
 }
 
 /// Why an endpoint config is kept; `None` when nothing refers to it, as far as `users` tell.
 pub(super) fn needed(config: &Config, all: &[Config], standing: &Standing<'_>, users: &[User]) -> Option<String> {
-    let Standing { endpoint, current, before, now } = *standing;
+    let Standing { endpoint, current, before, noted, now } = *standing;
     // Whoever named it to an endpoint may have written it in other letters: SageMaker tells no names apart by case.
     let is = |name: &str| name.eq_ignore_ascii_case(&config.name);
     if is(current) {
@@ -59,6 +61,9 @@ pub(super) fn needed(config: &Config, all: &[Config], standing: &Standing<'_>, u
     }
     if is(before) {
         return Some("the endpoint had it before: it is the way back".to_owned());
+    }
+    if noted.is_some_and(is) {
+        return Some("the endpoint's note is about it: it tells whether the way back is what it was".to_owned());
     }
     if config.before.as_deref() == Some(current) {
         return Some(format!("it was made from {current}, which the endpoint has: it may have had this one before"));
@@ -118,7 +123,7 @@ mod tests {
     }
 
     fn kept<'a>(all: &'a [Config], current: &str, before: &str, now: i64, users: &[User]) -> Vec<&'a str> {
-        let standing = Standing { endpoint: "fraud", current, before, now: at(now) };
+        let standing = Standing { endpoint: "fraud", current, before, noted: None, now: at(now) };
         let kept = all.iter().filter(|config| needed(config, all, &standing, users).is_some());
         kept.map(|config| config.name.as_str()).collect()
     }
