@@ -107,7 +107,7 @@ fn known(unknown: &str, body: &Value) -> Value {
                 fields.map(|(name, value)| (name.clone(), masked(value, hidden))).collect()
             }
             Value::Array(values) => values.iter().map(|value| masked(value, hidden)).collect(),
-            Value::String(text) if text.contains("mlroll v1 ") => {
+            Value::String(text) if text.contains("mlroll v1 ") || text.contains(" id=") => {
                 let is_new = |word: &&str| !["at=", "id="].iter().any(|name| word.starts_with(name));
                 text.trim_matches(['[', ']']).split(' ').filter(is_new).collect::<Vec<_>>().join(" ").into()
             }

@@ -55,13 +55,13 @@ pub(super) fn shadow_of(endpoint: &Endpoint) -> Option<Shadow> {
 
 /// The endpoint config, and whose marker it goes with: what writes the marker alone, as older versions do, leaves this behind.
 fn config_tag(config: &str, marker: &Marker) -> String {
-    marker.id.as_ref().map_or_else(|| config.to_owned(), |id| format!("{config} {id}"))
+    marker.id.as_ref().map_or_else(|| config.to_owned(), |id| format!("{config} id={id}"))
 }
 
 /// The endpoint config of the tags, where it goes with this marker.
 pub(super) fn noted_config<'n>(note: &'n Note, marker: &Marker) -> Option<&'n str> {
     let tag = note.config.as_deref()?;
-    let (config, id) = tag.split_once(' ').map_or((tag, None), |(config, id)| (config, Some(id)));
+    let (config, id) = tag.split_once(" id=").map_or((tag, None), |(config, id)| (config, Some(id)));
     (id == marker.id.as_deref()).then_some(config)
 }
 
